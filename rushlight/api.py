@@ -1,0 +1,60 @@
+"""The flat namespace of everything `torch.*` has at its top: what the package root and the upper layers import.
+
+What comes in: the registry, classes and functions of the layers below. What goes out: names. Nothing is defined here but names.
+"""
+
+from . import autograd  # noqa: F401
+from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
+from .construct import as_tensor, legacy_types, scalar_tensor, tensor
+from .core import dtype as _dt
+from .core.device import Device as device
+from .core.dtype import DType as dtype
+from .core.dtype import finfo, get_default_dtype, iinfo, set_default_dtype
+from .core.layout import Size
+from .core.stream import STREAM as _STREAM
+from .core.tensor import Tensor
+from .namespace import fill as _fill
+from .ops.creation import FORMATS as _FORMATS
+from .ops.creation import MemoryFormat as memory_format
+from .tensor import from_numpy, is_complex, is_floating_point
+
+_fill(globals(), "")
+globals().update(_dt.BY_NAME)
+globals().update(_FORMATS)
+globals().update(legacy_types())
+
+inf, nan, pi, e, newaxis = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045, None
+
+
+def is_tensor(obj):
+    """Whether an object is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def promote_types(type1, type2):
+    """The smallest dtype that holds both."""
+    return _dt.promote(type1, type2)
+
+
+def can_cast(from_, to):
+    """Whether promotion allows writing `from_` results into `to`."""
+    return _dt.can_cast(from_, to)
+
+
+def result_type(tensor1, tensor2):
+    """The dtype of an arithmetic operation on two tensors or numbers."""
+    groups = ([], [], [])
+    for value in (tensor1, tensor2):
+        if isinstance(value, Tensor):
+            groups[0 if value.dim() else 1].append(value.dtype)
+        else:
+            groups[2].append(_dt.of_number(value))
+    return _dt.result_type(*groups)
+
+
+def synchronize():
+    """Run everything that is pending."""
+    _STREAM.flush()
+
+
+__all__ = [name for name in globals() if not name.startswith("_")]

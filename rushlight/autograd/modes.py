@@ -1,0 +1,123 @@
+"""Modes of gradient recording, as context managers and decorators."""
+
+import functools
+import inspect
+
+from ..core.graph import MODE
+
+
+class _GradMode:
+    """A context manager that sets whether gradients are recorded; also a decorator (of functions and generators)."""
+
+    enabled = False
+
+    def __enter__(self):
+        self.before = MODE.grad
+        MODE.grad = self.enabled
+
+    def __exit__(self, *error):
+        MODE.grad = self.before
+
+    def clone(self):
+        return type(self)()
+
+    def __call__(self, function):
+        if inspect.isgeneratorfunction(function):
+            return self._generator(function)
+        if inspect.isclass(function):
+            function.__init__ = self(function.__init__)
+            return function
+
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            with self.clone():
+                return function(*args, **kwargs)
+        return wrapper
+
+    def _generator(self, function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            generator = function(*args, **kwargs)
+            value = None
+            while True:
+                with self.clone():
+                    try:
+                        item = generator.send(value)
+                    except StopIteration as stop:
+                        return stop.value
+                value = yield item
+        return wrapper
+
+
+class no_grad(_GradMode):
+    """Do not record gradients. `@torch.no_grad` without parentheses works too."""
+
+    def __new__(cls, function=None):
+        if function is None:
+            return super().__new__(cls)
+        return cls()(function)
+
+
+class enable_grad(_GradMode):
+    """Record gradients, also inside `no_grad`."""
+
+    enabled = True
+
+    def __new__(cls, function=None):
+        if function is None:
+            return super().__new__(cls)
+        return cls()(function)
+
+
+class set_grad_enabled(_GradMode):
+    """Set the recording of gradients at once; as a context manager restores it at the end."""
+
+    def __init__(self, mode):
+        self.before = MODE.grad
+        self.enabled = bool(mode)
+        MODE.grad = self.enabled
+
+    def __enter__(self):
+        MODE.grad = self.enabled
+
+    def __call__(self, function):
+        MODE.grad = self.before
+        return super().__call__(function)
+
+    def clone(self):
+        return type(self)(self.enabled)
+
+
+class inference_mode(_GradMode):
+    """As `no_grad`; tensors made inside are not part of any graph."""
+
+    def __new__(cls, mode=True):
+        if callable(mode):
+            return cls()(mode)
+        return super().__new__(cls)
+
+    def __init__(self, mode=True):
+        self.mode = mode
+
+    def __enter__(self):
+        self.before = MODE.grad, MODE.inference
+        if self.mode:
+            MODE.grad, MODE.inference = False, True
+        else:
+            MODE.inference = False
+
+    def __exit__(self, *error):
+        MODE.grad, MODE.inference = self.before
+
+    def clone(self):
+        return type(self)(self.mode)
+
+
+def is_grad_enabled():
+    """Whether gradients are recorded in this thread."""
+    return MODE.grad
+
+
+def is_inference_mode_enabled():
+    """Whether `inference_mode` is on in this thread."""
+    return MODE.inference

@@ -1,0 +1,1 @@
+"""Templates of CPU kernels: contractions here (gemm, matvec, conv); read gemm.py first."""

@@ -1,0 +1,205 @@
+"""Plans of convolutions in 1, 2 and 3 dimensions: forward, gradient of the input, gradient of the weight.
+
+In: a `ConvSpec`, the geometry of the forward convolution with its three tensors; each plan reads two of them and writes the
+third. Out: a list of `Launch`es. A transposed convolution is `plan_conv_input_grad` of the convolution it transposes (its
+result is `input`, its operand `out`); output padding is expressed by the size of `input`.
+
+Note [Windows]
+Along one dimension the input gradient is, for every residue of the position modulo the stride, a stride-1 convolution of the
+output gradient with every step-th tap, read backwards. So forward and input gradient both are lists of `Window`s: position j of
+a grid reads taps t = 0.. at x0 + j * step + t * tap, multiplies weight tap w0 + t * w_step, and writes at y0 + j * y_step.
+"""
+
+import dataclasses
+import itertools
+import math
+
+from .. import target
+from ..kernel import Launch, Memory, Scratch
+from .conv_kernel import ConvMicro, MAX_BLOCK, conv_source, layout
+from .conv_pack import plan_image, plan_weight
+from .conv_weight_grad import plan_weight_grad
+from .statics import ceil_div
+from .tiles import PACKED_SHAPES, choose_tile
+from .vectors import BYTES, compute_dtype, compute_kind
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """An operand: images (n, c, *size) or weights (o, c / groups, *kernel), strides in elements."""
+
+    memory: Memory
+    dtype: str
+    strides: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvSpec:
+    """Geometry of a convolution; every tuple has one entry a spatial dimension (1 to 3). `bias`: a contiguous vector over the
+    channels of the written image (forward: filters; input gradient, for transposed convolution: channels) or None."""
+
+    batch: int
+    channels: int
+    filters: int
+    size: tuple
+    kernel: tuple
+    out_size: tuple
+    stride: tuple
+    padding: tuple
+    dilation: tuple
+    groups: int
+    input: Tensor
+    weight: Tensor
+    out: Tensor
+    bias: Tensor = None
+
+    def in_three(self):
+        """The same with three spatial dimensions; new ones have size 1."""
+        missing = 3 - len(self.size)
+        if not missing:
+            return self
+        ones, zeros = (1,) * missing, (0,) * missing
+        changed = {name: ones + getattr(self, name) for name in ("size", "kernel", "out_size", "stride", "dilation")}
+        for name in ("input", "weight", "out"):
+            tensor = getattr(self, name)
+            changed[name] = dataclasses.replace(tensor, strides=tensor.strides[:2] + zeros + tensor.strides[2:])
+        return dataclasses.replace(self, padding=zeros + self.padding, **changed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """One dimension of a grid of positions (see Note [Windows])."""
+
+    count: int
+    x0: int
+    step: int
+    taps: int
+    tap: int
+    w0: int
+    w_step: int
+    y0: int
+    y_step: int
+
+
+def forward_window(size, kernel, out_size, stride, padding, dilation):
+    """([Window], zeros before, padded size) of a forward convolution."""
+    padded = (out_size - 1) * stride + (kernel - 1) * dilation + 1
+    return [Window(out_size, 0, stride, kernel, dilation, 0, 1, 0, 1)], padding, padded
+
+
+def backward_windows(size, kernel, out_size, stride, padding, dilation):
+    """The windows over the output gradient, one a residue of the input position modulo the stride."""
+    common = math.gcd(stride, dilation)
+    step, tap = stride // common, dilation // common
+    found = []
+    for residue in range(min(stride, size)):
+        count = ceil_div(size - residue, stride)
+        first = next((k for k in range(kernel) if (residue + padding - k * dilation) % stride == 0), None)
+        if first is None:
+            found.append(Window(count, 0, 1, 0, tap, 0, 0, residue, stride))
+            continue
+        taps = ceil_div(kernel - first, step)
+        lowest = (residue + padding - first * dilation) // stride - (taps - 1) * tap
+        found.append(Window(count, lowest, 1, taps, tap, first + (taps - 1) * step, -step, residue, stride))
+    used = [w for w in found if w.taps]
+    low = -min((w.x0 for w in used), default=0)
+    high = max((w.x0 + w.count - 1 + (w.taps - 1) * w.tap for w in used), default=0)
+    return [dataclasses.replace(w, x0=w.x0 + low if w.taps else 0) for w in found], low, max(high + low + 1, 1)
+
+
+def plan_conv(spec):
+    """out = conv(input, weight) + bias."""
+    spec = spec.in_three()
+    dims = [forward_window(*dim) for dim in _dimensions(spec)]
+    return _plan_windows(spec, spec.input, spec.size, spec.channels, spec.out, spec.filters, dims, forward=True)
+
+
+def plan_conv_input_grad(spec):
+    """input = gradient of the convolution's input for the gradient `out` of its result, + bias over the channels."""
+    spec = spec.in_three()
+    dims = [backward_windows(*dim) for dim in _dimensions(spec)]
+    return _plan_windows(spec, spec.out, spec.out_size, spec.filters, spec.input, spec.channels, dims, forward=False)
+
+
+def plan_conv_weight_grad(spec):
+    """weight = gradient of the convolution's weight for the gradient `out` of its result."""
+    spec = spec.in_three()
+    return plan_weight_grad(spec)
+
+
+def _dimensions(spec):
+    return list(zip(spec.size, spec.kernel, spec.out_size, spec.stride, spec.padding, spec.dilation))
+
+
+def _plan_windows(spec, image, size, channels, result, filters, dims, forward):
+    """One padded copy of `image`, then weights and convolution for every combination of windows."""
+    if spec.batch == 0 or filters == 0 or 0 in (spec.out_size if forward else spec.size):
+        return []
+    kind = compute_kind(image.dtype)
+    lanes = target.current.lanes(kind)
+    if channels == 0 or 0 in size:
+        dims = [([dataclasses.replace(w, taps=0, x0=0) for w in windows], 0, 1) for windows, _, _ in dims]
+    low, padded = [d[1] for d in dims], [d[2] for d in dims]
+    memory, launch = plan_image(image, spec.batch, channels, size, low, padded, lanes)
+    launches = [launch]
+    for windows in itertools.product(*(d[0] for d in dims)):
+        launches += _plan_one(spec, kind, memory, padded, channels, result, filters, windows, forward)
+    return launches
+
+
+def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, forward):
+    groups, depth, width = spec.groups, channels // spec.groups, filters // spec.groups
+    pixels = spec.batch * math.prod(w.count for w in windows)
+    taps = [w.taps for w in windows]
+    if 0 in taps:
+        taps = [0, 0, 0]
+    lanes = target.current.lanes(kind)
+    tile = choose_tile(target.current, kind, pixels, width, PACKED_SHAPES)
+    o_, c_, *k_ = spec.weight.strides
+    if not forward:
+        group_stride, o_, c_ = depth * o_, c_, o_
+    else:
+        group_stride = width * o_
+    offset = sum(w.w0 * k for w, k in zip(windows, k_)) if taps[0] else 0
+    steps = [w.w_step * k for w, k in zip(windows, k_)]
+    panels, launch = plan_weight(spec.weight, offset, groups, width, depth, taps, (o_, c_, *steps), group_stride, tile.columns)
+    row, plane = padded[2] * channels, padded[1] * padded[2] * channels
+    image = padded[0] * plane
+    merged = groups == 1 and windows[2].tap == 1
+    n_, yc, *y_ = result.strides
+    y0 = sum(w.y0 * step for w, step in zip(windows, y_))
+    x0 = windows[0].x0 * plane + windows[1].x0 * row + windows[2].x0 * channels
+    counts = [w.count for w in windows]
+    y_steps = [n_, *(w.y_step * step for w, step in zip(windows, y_))]
+    block = min(MAX_BLOCK // tile.rows, max(1, 96 // tile.rows)) * tile.rows
+    filter_block = min(ceil_div(width, tile.columns) * tile.columns, 512 // tile.columns * tile.columns)
+    kind_size = BYTES[compute_dtype(result.dtype)]
+    micro = ConvMicro(tile, kind, result.dtype, spec.bias.dtype if spec.bias else None)
+    y = Memory(result.memory.slot, result.memory.offset + y0 * BYTES[result.dtype])
+    x = Memory(memory.slot, memory.offset + x0 * kind_size)
+    elements = depth * math.prod(taps)
+    values = dict(
+        x=x, w=panels, y=y, pixels=pixels, g1=counts[0], g2=counts[1], g3=counts[2], x0=image, x1=windows[0].step * plane,
+        x2=windows[1].step * row, x3=windows[2].step * channels, y0=y_steps[0], y1=y_steps[1], y2=y_steps[2], y3=y_steps[3],
+        t0=taps[0], t1=taps[1], t2=min(taps[2], 1) if merged else taps[2], q0=windows[0].tap * plane, q1=windows[1].tap * row,
+        q2=windows[2].tap * channels, run=depth * taps[2] if merged else depth, groups=groups, xg=depth,
+        wg=ceil_div(width, tile.columns) * tile.columns * elements, yg=width * yc, yc=yc, filters=width, block=block,
+        filter_block=filter_block, filter_blocks=ceil_div(width, filter_block), ordered=int(_ordered(counts, y_steps)))
+    reads = [memory, panels]
+    if spec.bias:
+        values["bias"] = spec.bias.memory
+        reads.append(spec.bias.memory)
+    tasks = ceil_div(pixels, block) * groups * values["filter_blocks"]
+    cost = pixels * groups * width * (elements / 40 + 0.3) + 100
+    return [launch, Launch(conv_source(micro), layout(micro).values(**values), tasks, cost, reads, (result.memory,))]
+
+
+def _ordered(counts, steps):
+    """Whether offsets grow from pixel to pixel (and from image to image)."""
+    span = 0
+    for count, step in zip([*reversed(counts), 2], reversed(steps)):
+        if count > 1:
+            if step <= span:
+                return False
+            span += (count - 1) * step
+    return True

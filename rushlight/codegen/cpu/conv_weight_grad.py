@@ -1,0 +1,211 @@
+"""Plan and kernels of the gradient of a convolution's weight.
+
+In: the forward input and the output gradient; out: the weight gradient. Both images are copied to NHWC (the input padded), then
+it is a matrix product with the pixels as inner dimension: rows are the taps x channels of a filter, columns the filters.
+
+Note [Pixel slices]
+A task sums a fixed slice of the pixels for a block of rows and a block of filters into its own buffer, in chunks whose operands
+are packed next to it; a last launch adds the slices in order and writes the weight's layout. The slices depend on shapes only.
+"""
+
+import math
+
+from .. import builder, target
+from ..kernel import KernelSource, Launch, Memory, Scratch
+from .conv_kernel import emit_offsets
+from .conv_pack import plan_image
+from .microkernel import Micro, emit_micro
+from .statics import Layout, ceil_div, kernel, split
+from .tiles import PACKED_SHAPES, choose_tile
+from .vectors import BYTES, compute_dtype, compute_kind, load, memory_kind, store
+
+CHUNK = 256
+GRID = ["g1", "g2", "g3", "x0", "x1", "x2", "x3"]
+PRODUCT = Layout("@x", "@dy", "@sums", "@pack", "pixels", *GRID, "t1", "t2", "q0", "q1", "q2", "run", "xg", "rows", "filters", "dyc",
+                 "groups", "slice", "row_block", "row_blocks", "filter_block", "filter_blocks", "width", "pack_size", "slice_size")
+REDUCE = Layout("@sums", "@out", "slices", "slice_size", "rows", "width", "filters", "t1", "t2", "run", "channels", "o_", "c_", "k0_",
+                "k1_", "k2_", "g_", "block", "blocks")
+
+
+def product_source(micro):
+    """KernelSource of the launch that multiplies; `micro` is packed on both sides."""
+
+    def emit(module, name):
+        emit_micro(module, name + "_tile", micro)
+        emit_offsets(module, name + "_offsets")
+        _emit_pack_rows(module, name + "_rows", micro)
+        _emit_product(module, name, micro)
+
+    return KernelSource(("conv_weight_grad", micro), emit)
+
+
+def _emit_pack_rows(module, name, micro):
+    """pack[pixel][rows]: rows r0.. of every pixel; vectors where the rows lie in one run, else element by element."""
+    names = [("ptr", "x"), ("ptr", "table"), ("i64", "count"), ("i64", "r0"), ("i64", "m")]
+    names += [("i64", label) for label in ("t1", "t2", "q0", "q1", "q2", "run")] + [("ptr", "pack")]
+    fn = module.function(name, names, linkage="internal", attributes="nounwind noinline")
+    x, table, count, r0, m, t1, t2, q0, q1, q2, run, pack = fn.args
+    kind, rows, lanes = micro.kind, micro.tile.rows, micro.tile.lanes
+
+    def place(r):
+        tap, c = split(fn, r, run)
+        line, c2 = split(fn, tap, t2)
+        c0, c1 = split(fn, line, t1)
+        return c0 * q0 + c1 * q1 + c2 * q2 + c
+
+    def together():
+        start = fn.gep(x, place(r0), kind)
+        with fn.loop(0, count) as p:
+            source = fn.gep(start, fn.load_at(table, p, "i64"), kind)
+            for j in range(0, rows, lanes):
+                width = min(lanes, rows - j)
+                fn.store_vector(fn.load_vector(source, j, kind, width), pack, p * rows + j)
+
+    def apart():
+        with fn.loop(0, rows) as i:
+            start = fn.gep(x, place(r0 + fn.minimum(i, m - 1)), kind)
+            with fn.loop(0, count) as p:
+                value = fn.load_at(start, fn.load_at(table, p, "i64"), kind)
+                fn.store_at(value, pack, p * rows + i)
+
+    _, in_run = split(fn, r0, run)
+    fn.if_else((in_run + rows <= run) & m.eq(rows), together, apart)
+    fn.ret()
+
+
+def _emit_product(module, name, micro):
+    """A task: one slice of pixels, one group, one block of rows, one block of filters."""
+    fn = kernel(module, name)
+    s = PRODUCT.open(fn)
+    tile, kind = micro.tile, micro.kind
+    rest, fb = split(fn, fn.args[2], s.filter_blocks)
+    rest, rb = split(fn, rest, s.row_blocks)
+    part, group = split(fn, rest, s.groups)
+    r0, o0 = rb * s.row_block, fb * s.filter_block
+    r1, o1 = fn.minimum(r0 + s.row_block, s.rows), fn.minimum(o0 + s.filter_block, s.filters)
+    p1 = fn.minimum(part * s.slice + s.slice, s.pixels)
+    x = fn.gep(s.x, group * s.xg, kind)
+    dy = fn.gep(s.dy, group * s.filters, kind)
+    sums = fn.gep(s.sums, part * s.slice_size + group * s.rows * s.width, kind)
+    panel = fn.gep(s.pack, fn.args[2] * s.pack_size, kind)
+    pack = fn.gep(panel, s.filter_block * CHUNK, kind)
+    table = fn.alloca(f"[{CHUNK} x i64]", 64)
+    with fn.loop(part * s.slice, p1, CHUNK) as p:
+        count = fn.minimum(p1 - p, CHUNK)
+        fn.call("void", name + "_offsets", table, p, count, s.g1, s.g2, s.g3, s.x0, s.x1, s.x2, s.x3)
+        _pack_filters(fn, tile, kind, dy, p, count, o0, o1, s, panel)
+        first = fn.cast("zext", p.eq(part * s.slice), "i64")
+        with fn.loop(r0, r1, tile.rows) as r:
+            m = fn.minimum(r1 - r, tile.rows)
+            fn.call("void", name + "_rows", x, table, count, r, m, s.t1, s.t2, s.q0, s.q1, s.q2, s.run, pack)
+            with fn.loop(o0, o1, tile.columns) as o:
+                c = fn.gep(sums, r * s.width + o, kind)
+                fn.call("void", name + "_tile", count, pack, fn.constant(0), fn.constant(0), m, fn.constant(tile.columns),
+                        fn.gep(panel, (o - o0) * CHUNK, kind), fn.constant(0), c, s.width, fn.constant(1), first)
+    fn.ret()
+
+
+def _pack_filters(fn, tile, kind, dy, p, count, o0, o1, s, panel):
+    """panel[filter block][pixel][columns] of the output gradient; filters beyond the last read as the last."""
+    with fn.loop(o0, o1, tile.columns) as o:
+        to = fn.gep(panel, (o - o0) * CHUNK, kind)
+        source = fn.gep(dy, p * s.dyc, kind)
+
+        def whole():
+            with fn.loop(0, count) as i:
+                for j in range(tile.vectors):
+                    value = fn.load_vector(source, i * s.dyc + o + j * tile.lanes, kind, tile.lanes)
+                    fn.store_vector(value, to, i * tile.columns + j * tile.lanes)
+
+        def edge():
+            with fn.loop(0, count) as i, fn.loop(0, tile.columns) as lane:
+                fn.store_at(fn.load_at(source, i * s.dyc + fn.minimum(o + lane, o1 - 1), kind), to, i * tile.columns + lane)
+
+        fn.if_else(o + tile.columns <= o1, whole, edge)
+
+
+def reduce_source(kind, dtype, lanes):
+    """KernelSource that adds the slices and writes the weight's own layout."""
+
+    def emit(module, name):
+        fn = kernel(module, name)
+        s = REDUCE.open(fn)
+        group, block = split(fn, fn.args[2], s.blocks)
+        first = block * s.block
+        out = fn.gep(s.out, group * s.g_, memory_kind(dtype))
+        line = fn.alloca(f"[{lanes} x {kind}]", 64)
+        with fn.loop(first, fn.minimum(first + s.block, s.rows)) as r:
+            tap, c = split(fn, r, s.run)
+            rest, t2 = split(fn, tap, s.t2)
+            t0, t1 = split(fn, rest, s.t1)
+            extra, c = split(fn, c, s.channels)         # a run of several taps: the taps of the last dimension
+            place = fn.gep(out, c * s.c_ + t0 * s.k0_ + t1 * s.k1_ + (t2 + extra) * s.k2_, memory_kind(dtype))
+            source = fn.gep(s.sums, (group * s.rows + r) * s.width, kind)
+            with fn.loop(0, s.filters, lanes) as o:
+                total = fn.variable(builder.vector(kind, lanes), 0)
+                with fn.loop(0, s.slices) as part:
+                    total.set(total.get() + fn.load_vector(source, part * s.slice_size + o, kind, lanes))
+                fn.store_vector(total.get(), line, 0)
+                with fn.loop(0, fn.minimum(s.filters - o, lanes)) as lane:
+                    store(fn, fn.load_at(line, lane, kind), place, (o + lane) * s.o_, dtype)
+        fn.ret()
+
+    return KernelSource(("conv_weight_reduce", kind, dtype, lanes), emit)
+
+
+def plan_weight_grad(spec):
+    """Launches of the weight gradient; `spec` has three dimensions."""
+    depth, width = spec.channels // spec.groups, spec.filters // spec.groups
+    taps = spec.kernel
+    if depth * width * math.prod(taps) == 0:
+        return []
+    kind = compute_kind(spec.input.dtype)
+    dtype = compute_dtype(spec.input.dtype)
+    lanes = target.current.lanes(kind)
+    padded = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(spec.out_size, spec.stride, spec.kernel, spec.dilation)]
+    pixels = spec.batch * math.prod(spec.out_size)
+    if pixels == 0 or 0 in spec.size:
+        padded, pixels = [1, 1, 1], 0
+    x, copy_x = plan_image(spec.input, spec.batch, spec.channels, spec.size, spec.padding, padded, lanes)
+    dy, copy_dy = plan_image(spec.out, spec.batch, spec.filters, spec.out_size, (0, 0, 0), spec.out_size, lanes)
+    merged = spec.groups == 1 and spec.dilation[2] == 1
+    run = depth * taps[2] if merged else depth
+    rows = depth * math.prod(taps)
+    tile = choose_tile(target.current, kind, rows, width, PACKED_SHAPES)
+    columns = ceil_div(width, tile.columns) * tile.columns
+    filter_block = min(columns, max(1, 256 // tile.columns) * tile.columns)
+    row_block = min(rows, 16 * tile.rows)
+    blocks = spec.groups * ceil_div(rows, row_block) * ceil_div(width, filter_block)
+    slice_size = spec.groups * rows * columns
+    slices = _slices(pixels, blocks, slice_size, rows * width)
+    part = ceil_div(ceil_div(pixels, slices), CHUNK) * CHUNK or CHUNK
+    slices = ceil_div(pixels, part)
+    tasks = slices * blocks
+    pack_size = CHUNK * (filter_block + ceil_div(tile.rows, 16) * 16) + 64
+    size = BYTES[dtype]
+    sums, pack = Memory(Scratch(max(64, slices * slice_size * size))), Memory(Scratch(max(64, tasks * pack_size * size)))
+    row, plane = padded[2] * spec.channels, padded[1] * padded[2] * spec.channels
+    d, s, t2 = spec.dilation, spec.stride, 1 if merged else taps[2]
+    values = dict(
+        x=x, dy=dy, sums=sums, pack=pack, pixels=pixels, g1=spec.out_size[0], g2=spec.out_size[1], g3=spec.out_size[2],
+        x0=padded[0] * plane, x1=s[0] * plane, x2=s[1] * row, x3=s[2] * spec.channels, t1=taps[1], t2=t2, q0=d[0] * plane,
+        q1=d[1] * row, q2=d[2] * spec.channels, run=run, xg=depth, rows=rows, filters=width, dyc=spec.filters, groups=spec.groups,
+        slice=part, row_block=row_block, row_blocks=ceil_div(rows, row_block), filter_block=filter_block,
+        filter_blocks=ceil_div(width, filter_block), width=columns, pack_size=pack_size, slice_size=slice_size)
+    micro = Micro(tile, kind, dtype, dtype, dtype)
+    product = Launch(product_source(micro), PRODUCT.values(**values), tasks, pixels * spec.groups * rows * width / 35 + 100,
+                     (x, dy), (sums,))
+    o_, c_, k0_, k1_, k2_ = spec.weight.strides
+    block = max(1, min(rows, 16384 // (columns * max(1, slices))))
+    reduce = REDUCE.values(sums=sums, out=spec.weight.memory, slices=slices, slice_size=slice_size, rows=rows, width=columns,
+                           filters=width, t1=taps[1], t2=t2, run=run, channels=depth, o_=o_, c_=c_, k0_=k0_, k1_=k1_, k2_=k2_,
+                           g_=width * o_, block=block, blocks=ceil_div(rows, block))
+    last = Launch(reduce_source(kind, spec.weight.dtype, lanes), reduce, spec.groups * ceil_div(rows, block),
+                  spec.groups * rows * width * (1 + 0.2 * slices) + 50, (sums,), (spec.weight.memory,))
+    return [launch for launch in (copy_x, copy_dy, product, last) if launch.tasks]
+
+
+def _slices(pixels, blocks, slice_size, work):
+    """How many slices of pixels: enough for 16 tasks, none below a megaflop, private sums of at most 16M elements."""
+    wanted = max(1, 16 // blocks)
+    return max(1, min(wanted, pixels // CHUNK, pixels * work * blocks // 1_000_000, 16_000_000 // max(1, slice_size)))

@@ -1,0 +1,159 @@
+"""How a matrix product is cut: orientation, which operands are packed, register tile, blocks.
+
+In: a target and a spec of gemm.py; out: a `Choice` and `Blocks`. Costs are estimated cycles of one thread; sizes and strides alone
+decide, never the number of threads.
+"""
+
+import dataclasses
+import functools
+
+from .statics import ceil_div
+from .tiles import SHAPES, Tile, tile_cost
+from .vectors import BYTES, compute_dtype, compute_kind
+
+PACK = {"rows": 0.7, "columns": 0.9, "any": 3.0}        # cycles per packed element
+LAUNCH = 1000                                           # cycles per launch: hand-out to the pool
+TASK_FLOPS = 4_000_000
+MOST_TASKS = 24
+MOST_ROWS, MOST_COLUMNS, MOST_DEPTH = 144, 288, 512     # of a block: larger ones were slower everywhere
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """`swap`: compute out.T = b.T @ a.T; the modes are those of microkernel.Micro, after the swap."""
+
+    swap: bool
+    a_mode: str
+    b_mode: str
+    tile: Tile
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """Task block `mc` x `nc`, K in steps of `kc`; K cut into `splits` of `part`."""
+
+    mc: int
+    nc: int
+    kc: int
+    rows_first: bool
+    splits: int
+    part: int
+
+
+def store_mode(out):
+    """Which dimension of the result is contiguous: "rows" (columns of a row are neighbours), "columns" or "any"."""
+    return "rows" if out.column == 1 else "columns" if out.row == 1 else "any"
+
+
+def choose(target, spec):
+    """The cheapest `Choice` for a spec with two batch dimensions."""
+    shared = [tuple(bool(step) for step in o.batch) for o in (spec.a, spec.b)]
+    a, b, out = ((o.dtype, o.row, o.column) for o in (spec.a, spec.b, spec.out))
+    return _choose(target, spec.m, spec.n, spec.k, spec.batch, a, b, out, shared[0], shared[1])
+
+
+@functools.lru_cache(4096)
+def _choose(target, m, n, k, batch, a, b, out, a_walks, b_walks):
+    best, least = None, None
+    flip = [(dtype, column, row) for dtype, row, column in (a, b, out)]
+    for swap in (False, True):
+        sides = (n, m, flip[1], flip[0], flip[2], b_walks, a_walks) if swap else (m, n, a, b, out, a_walks, b_walks)
+        for choice, cost in _candidates(target, k, batch, *sides):
+            if least is None or cost < least * 0.999:
+                best, least = dataclasses.replace(choice, swap=swap), cost
+    return best
+
+
+def _candidates(target, k, batch, m, n, a, b, out, a_walks, b_walks):
+    """(Choice, cost) of every tile and packing of one orientation."""
+    kind = compute_kind(a[0])
+    lanes, size = target.lanes(kind), BYTES[compute_dtype(a[0])]
+    count = batch[0] * batch[1]
+    store = "rows" if out[2] == 1 else "columns" if out[1] == 1 else "any"
+    a_modes = {"packed": _pack_cost(target, size, m, k, batch, a_walks, a[1], a[2])}
+    if a[0] == compute_dtype(a[0]) and 1 in (a[1], a[2]):
+        a_modes["rows" if a[1] == 1 else "along"] = 0
+    b_modes = {"packed": _pack_cost(target, size, n, k, batch, b_walks, b[2], b[1])}
+    if b[2] == 1:
+        b_modes["rows"] = 0
+    for rows, vectors in SHAPES[32 if target.registers >= 32 else 16]:
+        columns = vectors * lanes
+        store_cost = {"rows": rows * vectors * 2, "columns": columns * 5, "any": rows * columns * 3}[store]
+        tiles = ceil_div(m, rows) * ceil_div(n, columns) * count
+        base = tile_cost(rows, vectors) * k
+        for a_mode, a_cost in a_modes.items():
+            factor = 1.0
+            if a_mode == "along":
+                factor = 1.03 + (0.6 if a[1] * size % 4096 == 0 and rows > 8 and k > 64 else 0) + (0.07 if m * k * size > target.l2 else 0)
+            elif a_mode == "rows":
+                factor = _unpacked_factor(target, k, m, a[2], rows, size, n > columns)
+            for b_mode, b_cost in b_modes.items():
+                slow = factor
+                if b_mode == "rows":
+                    slow *= _unpacked_factor(target, k, n, b[1], columns, size, m > rows) * (1 if BYTES[b[0]] == size else 1.1)
+                cost = tiles * (base * slow + store_cost + 25) + a_cost + b_cost
+                yield Choice(False, a_mode, b_mode, Tile(rows, vectors, lanes)), cost
+
+
+def _pack_cost(target, size, m, k, batch, walks, row, column):
+    matrices = (batch[0] if walks[0] else 1) * (batch[1] if walks[1] else 1)
+    elements = m * k * matrices
+    far = 1.0 if elements * size > target.l2 // 2 else 0.0
+    return (PACK["rows" if row == 1 else "columns" if column == 1 else "any"] + far) * elements + LAUNCH
+
+
+def _unpacked_factor(target, k, n, stride, columns, size, again):
+    """How much slower steps are that read a row of the matrix where it lies: rows a power of two apart share few places in the
+    cache, so a panel read `again` comes from further away each time."""
+    factor = 1.02
+    if again and k > 32:
+        bad = 1.2 if stride * size % 4096 == 0 else 0.15 if stride * size % 2048 == 0 else 0
+        factor += bad * min(1, k / 256)
+    if min(k, MOST_DEPTH) * columns * size > target.l1 // 2:
+        factor += 0.05
+    if k * n * size > target.l2 // 2 and again:
+        factor += 0.2
+    return factor
+
+
+# -- blocks ----------------------------------------------------------------------------------------------------------------
+
+
+def blocks_of(target, spec, choice):
+    """The `Blocks` of a spec (after the swap)."""
+    m, n, k, tile = spec.m, spec.n, spec.k, choice.tile
+    batches = spec.batch[0] * spec.batch[1]
+    half = BYTES[spec.out.dtype] < BYTES[compute_dtype(spec.out.dtype)]
+    steps = ceil_div(k, 4096 if half else MOST_DEPTH)
+    kc = max(4, ceil_div(ceil_div(k, max(steps, 1)), 4) * 4)
+    wanted = max(1, min(MOST_TASKS, 2 * m * n * k * batches // TASK_FLOPS))
+    wanted = ceil_div(wanted, batches)
+    high, wide = ceil_div(m, tile.rows), ceil_div(n, tile.columns)
+    cuts = _cuts(high, wide, wanted, tile, choice)
+    mc, nc = ceil_div(high, cuts[0]) * tile.rows, ceil_div(wide, cuts[1]) * tile.columns
+    limit = max(tile.columns, target.l2 // 3 // (min(kc, MOST_DEPTH) * BYTES[compute_dtype(spec.a.dtype)]))
+    mc = min(mc, max(1, limit // tile.rows) * tile.rows, MOST_ROWS // tile.rows * tile.rows)
+    nc = min(nc, max(1, limit // tile.columns) * tile.columns, MOST_COLUMNS // tile.columns * tile.columns)
+    tasks = ceil_div(m, mc) * ceil_div(n, nc) * batches
+    splits = 1
+    if tasks < 4 and wanted * batches >= 4 and k >= 1024:
+        splits = min(ceil_div(8, tasks), k // 256)
+    part = ceil_div(ceil_div(max(k, 1), splits), 4) * 4
+    splits = ceil_div(max(k, 1), part)
+    rows_first = choice.a_mode != "packed" and m > n
+    return Blocks(mc, nc, kc, rows_first, splits, part)
+
+
+def _cuts(high, wide, wanted, tile, choice):
+    """(cuts of the rows, cuts of the columns) giving about `wanted` even blocks with little waste and short borders."""
+    best, least = (1, 1), None
+    for cut in range(1, min(high, wanted) + 1):
+        other = min(wide, ceil_div(wanted, cut))
+        tall, broad = ceil_div(high, cut), ceil_div(wide, other)
+        blocks = ceil_div(high, tall) * ceil_div(wide, broad)
+        uneven = tall * broad * max(blocks, wanted) / (high * wide)
+        border = (tall * tile.rows + broad * tile.columns) / 2000
+        cost = uneven + border + (0.2 if blocks < wanted else 0)
+        if least is None or cost < least:
+            best, least = (ceil_div(high, tall), ceil_div(wide, broad)), cost
+    return best

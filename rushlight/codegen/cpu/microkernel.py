@@ -1,0 +1,249 @@
+"""The micro-kernel of every contraction: one register tile C[m, n] (+)= A[m, k] B[k, n] with its start and its store.
+
+In: pointers and strides (elements), edges m <= rows and n <= columns. `Micro` says which code is emitted:
+A is "packed" ([k][rows]), "rows" (contiguous down a column) or "along" (contiguous along k) or "strided"; B is "packed"
+([k][columns]) or "rows" (contiguous columns, any row stride). Where an operand is not packed, nothing beyond its edge is read:
+rows are clamped, columns masked. Read gemm.py next for the loops around it.
+"""
+
+import dataclasses
+
+from .. import builder
+from .statics import repeat
+from .tiles import Tile
+from .vectors import load, mask_below, memory_kind, multiply_add, store, transpose
+
+UNROLL = 4
+LINE = 64                   # bytes of a cache line
+B_LINES = 2                 # lines of the next panel of B fetched in UNROLL steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Micro:
+    """Structure of a micro-kernel. `a`, `b`, `out`, `bias`: dtype names (`bias` None: absent). `store`: "rows" (columns of C
+    contiguous), "columns" (rows contiguous) or "any". `bias_mode`: "row" (contiguous over columns), "splat" (constant over
+    columns), "any". `alpha`, `beta`: the factors are given."""
+
+    tile: Tile
+    kind: str
+    a: str
+    b: str
+    out: str
+    a_mode: str = "packed"
+    b_mode: str = "packed"
+    store: str = "rows"
+    bias: str = None
+    bias_mode: str = "row"
+    alpha: bool = False
+    beta: bool = False
+
+
+def prefetches(micro):
+    """Whether the micro-kernel fetches the panels that come next (only panels lie where they can be foretold)."""
+    return micro.a_mode == "packed" and micro.b_mode == "packed"
+
+
+def parameters(micro):
+    """(type, name) of the arguments of the emitted function; `first`: this is the first block of K."""
+    found = [("i64", "k"), ("ptr", "a"), ("i64", "rsa"), ("i64", "csa"), ("i64", "m"), ("i64", "n"), ("ptr", "b"), ("i64", "ldb"),
+             ("ptr", "c"), ("i64", "rsc"), ("i64", "csc"), ("i64", "first")]
+    if prefetches(micro):
+        found += [("ptr", "next_a"), ("ptr", "next_b")]
+    if micro.bias:
+        found += [("ptr", "d"), ("i64", "rsd"), ("i64", "csd")]
+    found += [(micro.kind, label) for label in ("alpha", "beta") if getattr(micro, label)]
+    return found
+
+
+class _Tile:
+    """State of one emission: the function, its arguments by name and the accumulators."""
+
+    def __init__(self, module, name, micro, masked):
+        self.micro, self.tile, self.masked = micro, micro.tile, masked
+        self.names = parameters(micro)
+        self.fn = module.function(name, self.names, linkage="internal", attributes="nounwind noinline")
+        for (_, label), value in zip(self.names, self.fn.args):
+            setattr(self, label, value)
+        self.vector = builder.vector(micro.kind, self.tile.lanes)
+        self.sums = [[self.fn.variable(self.vector, 0) for _ in range(self.tile.vectors)] for _ in range(self.tile.rows)]
+        self.masks = [None] * self.tile.vectors
+        if masked and micro.b_mode == "rows":
+            self.masks = [mask_below(self.fn, self.n, self.tile.lanes, j * self.tile.lanes) for j in range(self.tile.vectors)]
+
+
+def emit_micro(module, name, micro, masked=False):
+    """Add the function to the module. `masked`: the variant for edges (n < columns, m < rows) of operands that are not packed."""
+    state = _Tile(module, name, micro, masked)
+    _accumulate(state)
+    fn = state.fn
+    if micro.store == "any" or (micro.bias and micro.bias_mode == "any"):
+        _store_any(state)
+    elif micro.store == "columns":
+        _store_columns(state)
+    elif builder.BITS[micro.kind] * micro.tile.lanes == 512:        # masks of AVX-512 cost nothing
+        state.masks = [mask_below(fn, state.n, micro.tile.lanes, j * micro.tile.lanes) for j in range(micro.tile.vectors)]
+        _finish_rows(state)
+    else:
+        state.masks = [None] * micro.tile.vectors
+        fn.if_else(state.n.eq(state.tile.columns), lambda: _finish_rows(state), lambda: _store_any(state))
+    fn.ret()
+
+
+def _accumulate(state):
+    fn, tile, micro = state.fn, state.tile, state.micro
+    if micro.store == "rows":
+        _fetch_result(state)
+    a_kind = memory_kind(micro.a)
+    together = micro.a_mode == "packed" or micro.a_mode == "rows" and not state.masked
+    if not together:
+        starts = [fn.gep(state.a, fn.minimum(fn.constant(i), state.m - 1) * state.rsa, a_kind) for i in range(tile.rows)]
+    csa = {"packed": fn.constant(tile.rows), "along": fn.constant(1)}.get(micro.a_mode, state.csa)
+    ldb = fn.constant(tile.columns) if micro.b_mode == "packed" else state.ldb
+
+    def step(k):
+        row = [load(fn, state.b, k * ldb + j * tile.lanes, micro.b, tile.lanes, state.masks[j]) for j in range(tile.vectors)]
+        at = fn.gep(state.a, k * csa, a_kind) if together else k * csa
+        for i in range(tile.rows):
+            item = load(fn, at, i, micro.a) if together else load(fn, starts[i], at, micro.a)
+            spread = fn.splat(item, tile.lanes)
+            for j in range(tile.vectors):
+                state.sums[i][j].set(multiply_add(fn, spread, row[j], state.sums[i][j].get()))
+
+    whole = state.k & -UNROLL
+    with repeat(fn, 0, whole, UNROLL) as k:
+        if prefetches(micro):
+            _prefetch(state, k)
+        for u in range(UNROLL):
+            step(k + u)
+    with repeat(fn, whole, state.k) as k:
+        step(k)
+
+
+def _fetch_result(state):
+    """Ask for the lines of C while the sums are made, so that the stores find them."""
+    fn, tile, size = state.fn, state.tile, builder.BITS[memory_kind(state.micro.out)] // 8
+    flags = [fn.constant(flag, "i32") for flag in (1, 3, 1)]        # write, keep close, data
+    for row in _row_pointers(state, state.c, state.rsc, state.micro.out):
+        for line in range(0, tile.columns * size, LINE):
+            fn.intrinsic("llvm.prefetch.p0", "void", fn.gep(row, line), *flags)
+
+
+def _prefetch(state, k):
+    """For `UNROLL` steps: all of the next panel of A, and a piece of the next panel of B (see gemm.py, Note [Blocks])."""
+    fn, size = state.fn, builder.BITS[state.micro.kind] // 8
+    length = UNROLL * state.tile.rows * size
+    flags = [fn.constant(flag, "i32") for flag in (0, 2, 1)]        # read, keep in L2, data
+    for pointer, base, lines in ((state.next_a, k * (state.tile.rows * size), -(-length // LINE)),
+                                 (state.next_b, k * (B_LINES * LINE // UNROLL), B_LINES)):
+        for line in range(lines):
+            fn.intrinsic("llvm.prefetch.p0", "void", fn.gep(pointer, base + line * LINE), *flags)
+
+
+def _row_pointers(state, pointer, stride, dtype):
+    """Pointers to the rows of C or of the bias; rows beyond m repeat the last."""
+    fn = state.fn
+    return [fn.gep(pointer, fn.minimum(fn.constant(i), state.m - 1) * stride, memory_kind(dtype)) for i in range(state.tile.rows)]
+
+
+def _scale(state):
+    if state.micro.alpha:
+        for row in state.sums:
+            for item in row:
+                item.set(item.get() * state.fn.splat(state.alpha, state.tile.lanes))
+
+
+def _weighted(state, value):
+    """beta * value; a beta of zero hides even NaN."""
+    fn = state.fn
+    if not state.micro.beta:
+        return value
+    beta = fn.convert(state.beta, value.type)
+    return fn.select(state.beta.eq(0), fn.constant(0, value.type), value * beta)
+
+
+def _finish_rows(state):
+    """Start values and store when the columns of C are contiguous."""
+    fn, tile, micro = state.fn, state.tile, state.micro
+    _scale(state)
+    rows = _row_pointers(state, state.c, state.rsc, micro.out)
+
+    def resume():
+        for i in range(tile.rows):
+            for j in range(tile.vectors):
+                old = load(fn, rows[i], j * tile.lanes, micro.out, tile.lanes, state.masks[j])
+                state.sums[i][j].set(state.sums[i][j].get() + old)
+
+    fn.if_else(state.first.eq(0), resume, lambda: _add_bias(state))
+    for i in range(tile.rows):
+        with fn.if_(fn.constant(i) < state.m):
+            for j in range(tile.vectors):
+                store(fn, state.sums[i][j].get(), rows[i], j * tile.lanes, micro.out, state.masks[j])
+
+
+def _add_bias(state):
+    fn, tile, micro = state.fn, state.tile, state.micro
+    if not micro.bias:
+        return
+    rows = _row_pointers(state, state.d, state.rsd, micro.bias)
+    for i in range(tile.rows):
+        spread = fn.splat(load(fn, rows[i], 0, micro.bias), tile.lanes) if micro.bias_mode == "splat" else None
+        for j in range(tile.vectors):
+            item = load(fn, rows[i], j * tile.lanes, micro.bias, tile.lanes, state.masks[j]) if spread is None else spread
+            state.sums[i][j].set(state.sums[i][j].get() + _weighted(state, item))
+
+
+def _store_any(state):
+    """Element by element through a copy of the tile on the stack: any strides, any edge."""
+    fn, tile, micro = state.fn, state.tile, state.micro
+    _scale(state)
+    block = fn.alloca(f"[{tile.rows * tile.columns} x {micro.kind}]", 64)
+    for i in range(tile.rows):
+        for j in range(tile.vectors):
+            fn.store_vector(state.sums[i][j].get(), block, i * tile.columns + j * tile.lanes)
+    with fn.loop(0, state.m) as i:
+        with fn.loop(0, state.n) as j:
+            value = fn.variable(micro.kind, fn.load_at(block, i * tile.columns + j, micro.kind))
+            place = i * state.rsc + j * state.csc
+
+            def resume():
+                value.set(value.get() + load(fn, state.c, place, micro.out))
+
+            def begin():
+                if micro.bias:
+                    item = load(fn, state.d, i * state.rsd + j * state.csd, micro.bias)
+                    value.set(value.get() + _weighted(state, item))
+
+            fn.if_else(state.first.eq(0), resume, begin)
+            store(fn, value.get(), state.c, place, micro.out)
+
+
+def _store_columns(state):
+    """Rows of C contiguous: transpose in registers, then one (masked) vector a column."""
+    fn, tile, micro = state.fn, state.tile, state.micro
+    _scale(state)
+    lanes, groups = tile.lanes, range(0, tile.rows, tile.lanes)
+    block = fn.alloca(f"[{len(groups) * lanes * tile.columns} x {micro.kind}]", 64)
+    for g, start in enumerate(groups):
+        for j in range(tile.vectors):
+            rows = [state.sums[min(start + i, tile.rows - 1)][j].get() for i in range(lanes)]
+            for q, column in enumerate(transpose(fn, rows)):
+                fn.store_vector(column, block, ((j * lanes + q) * len(groups) + g) * lanes)
+    masks = [mask_below(fn, state.m, lanes, start) for start in groups]
+    with fn.loop(0, state.n) as column:
+        place = fn.gep(state.c, column * state.csc, memory_kind(micro.out))
+        for g, start in enumerate(groups):
+            value = fn.variable(state.vector, fn.load_vector(block, (column * len(groups) + g) * lanes, micro.kind, lanes))
+
+            def resume():
+                value.set(value.get() + load(fn, place, start, micro.out, lanes, masks[g]))
+
+            def begin():
+                if micro.bias_mode == "splat" and micro.bias:
+                    item = fn.splat(load(fn, state.d, column * state.csd, micro.bias), lanes)
+                    value.set(value.get() + _weighted(state, item))
+                elif micro.bias:
+                    item = load(fn, state.d, column * state.csd + start, micro.bias, lanes, masks[g])
+                    value.set(value.get() + _weighted(state, item))
+
+            fn.if_else(state.first.eq(0), resume, begin)
+            store(fn, value.get(), place, start, micro.out, masks[g])

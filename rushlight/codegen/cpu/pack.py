@@ -1,0 +1,126 @@
+"""Packing kernels: a strided matrix copied into panels [panel][k][rows], converted to the compute type.
+
+In: source with any strides, `rows` of the panel dimension, k; out: contiguous panels in scratch memory, edge rows repeated.
+The micro-kernel (microkernel.py) reads them.
+"""
+
+from .. import builder
+from ..kernel import KernelSource, Launch
+from .statics import Layout, ceil_div, kernel, split
+from .vectors import BYTES, compute_dtype, compute_kind, constant_mask, load, mask_below, memory_kind, transpose
+
+LAYOUT = Layout("@source", "@panels", "row", "column", "m", "k", "group", "groups", "inner", "batch0", "batch1", "panel_bytes")
+
+
+def pack_source(dtype, rows, lanes, mode):
+    """KernelSource of a packing kernel. `mode`: "rows" (panel dimension contiguous), "columns" (k contiguous), "any"."""
+
+    def emit(module, name):
+        _emit_panel(module, name + "_panel", dtype, rows, lanes, mode)
+        _emit_task(module, name, dtype, rows)
+
+    return KernelSource(("pack", dtype, rows, lanes, mode), emit)
+
+
+def _emit_task(module, name, dtype, rows):
+    """A task packs `group` panels of one matrix of the batch."""
+    fn = kernel(module, name)
+    s = LAYOUT.open(fn)
+    kind, compute = memory_kind(dtype), compute_kind(dtype)
+    batch, group = split(fn, fn.args[2], s.groups)
+    outer, inner = split(fn, batch, s.inner)
+    source = fn.gep(s.source, outer * s.batch0 + inner * s.batch1, kind)
+    panels = fn.gep(s.panels, batch * s.panel_bytes)
+    first = group * s.group * rows
+    last = fn.minimum(first + s.group * rows, s.m)
+    with fn.loop(first, last, rows) as i:
+        fn.call("void", name + "_panel", fn.gep(source, i * s.row, kind), s.row, s.column, fn.minimum(s.m - i, rows), s.k,
+                fn.gep(panels, i * s.k, compute))
+    fn.ret()
+
+
+def _emit_panel(module, name, dtype, rows, lanes, mode):
+    names = [("ptr", "source"), ("i64", "row"), ("i64", "column"), ("i64", "m"), ("i64", "k"), ("ptr", "panel")]
+    fn = module.function(name, names, linkage="internal", attributes="nounwind noinline")
+    source, row, column, m, k, panel = fn.args
+    emit = {"rows": _copy_rows, "columns": _transpose_columns, "any": _copy_any}[mode]
+    emit(fn, dtype, rows, lanes, source, row, column, m, k, panel)
+    fn.ret()
+
+
+def _copy_rows(fn, dtype, rows, lanes, source, row, column, m, k, panel):
+    compute, kind = compute_dtype(dtype), memory_kind(dtype)
+    pieces = [(j, min(lanes, rows - j)) for j in range(0, rows, lanes)]
+
+    def copy(masks):
+        with fn.loop(0, k) as step:
+            place = fn.gep(source, step * column, kind)
+            for (j, width), mask in zip(pieces, masks):
+                value = load(fn, place, j, dtype, lanes, mask)
+                _store_part(fn, value, panel, step * rows + j, compute, width)
+
+    full = [None if width == lanes else constant_mask(fn, width, lanes) for _, width in pieces]
+    fn.if_else(m.eq(rows), lambda: copy(full), lambda: copy([mask_below(fn, m, lanes, j) for j, _ in pieces]))
+
+
+def _store_part(fn, value, pointer, index, dtype, width):
+    """The first `width` lanes, without touching what lies behind them."""
+    kind, lanes = builder.element(value.type), builder.lanes(value.type)
+    place = fn.gep(pointer, index, kind)
+    if width == lanes:
+        fn.store(value, place, align=BYTES[dtype])
+    elif lanes > 8:
+        align = fn.constant(BYTES[dtype], "i32")
+        name = f"llvm.masked.store.{builder.suffix(value.type)}.p0"
+        fn.intrinsic(name, "void", value, place, align, constant_mask(fn, width, lanes))
+    else:
+        fn.store(fn.shuffle(value, value, range(width)), place, align=BYTES[dtype])
+
+
+def _transpose_columns(fn, dtype, rows, lanes, source, row, column, m, k, panel):
+    compute, kind = compute_dtype(dtype), memory_kind(dtype)
+    whole = k & -lanes
+    starts = [fn.gep(source, fn.minimum(fn.constant(i), m - 1) * row, kind) for i in range(rows)]
+    pieces = [(j, min(lanes, rows - j)) for j in range(0, rows, lanes)]
+
+    def block(step, j, width, mask):
+        return transpose(fn, [load(fn, starts[j + min(i, width - 1)], step, dtype, lanes, mask) for i in range(lanes)])
+
+    with fn.loop(0, whole, lanes) as step:
+        for j, width in pieces:
+            for q, value in enumerate(block(step, j, width, None)):
+                _store_part(fn, value, panel, (step + q) * rows + j, compute, width)
+    rest = k - whole
+    with fn.if_(rest > 0):
+        mask = mask_below(fn, rest, lanes)
+        for j, width in pieces:
+            values = block(whole, j, width, mask)
+            slots = fn.alloca(f"[{lanes * lanes} x {compute_kind(dtype)}]", 64)
+            for q, value in enumerate(values):
+                fn.store_vector(value, slots, q * lanes)
+            with fn.loop(0, rest) as q:
+                value = fn.load_vector(slots, q * lanes, compute_kind(dtype), lanes)
+                _store_part(fn, value, panel, (whole + q) * rows + j, compute, width)
+
+
+def _copy_any(fn, dtype, rows, lanes, source, row, column, m, k, panel):
+    with fn.loop(0, k) as step:
+        with fn.loop(0, rows) as i:
+            value = load(fn, source, fn.minimum(i, m - 1) * row + step * column, dtype)
+            fn.store_at(value, panel, step * rows + i)
+
+
+def plan_pack(operand, rows, lanes, m, k, row, column, batch, strides, panels):
+    """Launch that packs every matrix of a batch. `operand`: its Memory and dtype; `batch`: (outer, inner) counts with
+    `strides`; `panels`: Memory of the result, ceil(m / rows) * rows * k elements a matrix."""
+    mode = "any" if rows == 1 else "rows" if row == 1 else "columns" if column == 1 else "any"
+    dtype = operand.dtype
+    size = BYTES[compute_dtype(dtype)]
+    count = ceil_div(m, rows)
+    group = max(1, min(count, 32768 // max(1, rows * k)))
+    static = LAYOUT.values(source=operand.memory, panels=panels, row=row, column=column, m=m, k=k, group=group,
+                           groups=ceil_div(count, group), inner=batch[1], batch0=strides[0], batch1=strides[1],
+                           panel_bytes=count * rows * k * size)
+    tasks = ceil_div(count, group) * batch[0] * batch[1]
+    cost = (0.15 if mode != "any" else 0.8) * m * k * batch[0] * batch[1]
+    return Launch(pack_source(dtype, rows, lanes, mode), static, tasks, cost, (operand.memory,), (panels,))

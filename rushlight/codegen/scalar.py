@@ -1,0 +1,10 @@
+"""The mathematical functions of generated code: `FUNCTIONS[name](fn, *values)` emits IR, `ULP[name]` bounds its error.
+
+Float and double, scalar and vector of any width; special values as in C99. See `elementary` and `special_functions` for the
+bodies, `scalar_base` for what they share.
+"""
+
+from . import elementary, gamma_functions, powers, special_functions
+from .scalar_base import FUNCTIONS, ULP
+
+__all__ = ["FUNCTIONS", "ULP", "elementary", "gamma_functions", "powers", "special_functions"]

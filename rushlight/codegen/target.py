@@ -1,0 +1,32 @@
+"""The machine that CPU code is generated for, as numbers: vector width and cache sizes.
+
+Code generation never asks the machine itself. The runtime sets `current` once, before the first plan; tests may set
+any target they like. Read cpu/tiles.py next for what is derived from it.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """`vector_bytes`: width of a vector register; `registers`: how many there are; `l1`, `l2`, `l3`: data caches in bytes
+    (of one core; `l3` shared); `threads`: a hint for how many tasks are worth having, never for what a task computes."""
+
+    vector_bytes: int = 32
+    registers: int = 16
+    l1: int = 32768
+    l2: int = 524288
+    l3: int = 16777216
+
+    def lanes(self, kind):
+        """The number of elements of LLVM type `kind` in one register."""
+        return self.vector_bytes // {"float": 4, "double": 8, "i32": 4, "i64": 8}[kind]
+
+
+current = Target()
+
+
+def set_current(target):
+    """Use `target` for the plans that follow."""
+    global current
+    current = target

@@ -1,0 +1,166 @@
+"""Tensors from Python data: `tensor`, `as_tensor`, the legacy constructors `Tensor(2, 3)` and `FloatTensor([...])`.
+
+What comes in: numbers, nested sequences, arrays, tensors. What goes out: a tensor with memory of its own (`as_tensor`: shared if it can).
+"""
+
+import numpy as np
+
+from .core import dtype as dt
+from .core.declare import REGISTRY
+from .core.device import resolve
+from .core.tensor import Tensor, TensorMeta
+from .tensor import from_numpy
+
+
+def infer_dtype(data):
+    """The dtype of nested Python data: bool < int64 < default float < complex."""
+    if isinstance(data, Tensor):
+        return data.dtype
+    if isinstance(data, (list, tuple)):
+        found = None
+        for item in data:
+            kind = infer_dtype(item)
+            if kind is not None:
+                found = kind if found is None else dt.promote(found, kind)
+        return found
+    if isinstance(data, np.ndarray):
+        return array_dtype(data.dtype)
+    if isinstance(data, np.generic):
+        return array_dtype(data.dtype)
+    if isinstance(data, str):
+        raise TypeError("new(): invalid data type 'str'")
+    return dt.of_number(data)
+
+
+def array_dtype(kind):
+    found = dt.BY_NUMPY.get(kind.newbyteorder("="))
+    if found is None:
+        raise TypeError(f"can't convert np.ndarray of type {kind}. The only supported types are: float64, float32, float16, complex64, "
+                        "complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.")
+    return found
+
+
+def plain(data):
+    """Nested data with tensors replaced by lists. ValueError for ragged data."""
+    if isinstance(data, Tensor):
+        return data.tolist()
+    if isinstance(data, (list, tuple)):
+        return [plain(item) for item in data] if any(isinstance(i, (Tensor, list, tuple)) for i in data) else list(data)
+    return data
+
+
+def shape_of(data):
+    shape = []
+    while isinstance(data, (list, tuple)):
+        shape.append(len(data))
+        if not data:
+            break
+        data = data[0]
+    return shape
+
+
+def check_regular(data, shape, depth=0):
+    if depth == len(shape):
+        if isinstance(data, (list, tuple)):
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return
+    if not isinstance(data, (list, tuple)):
+        raise TypeError(f"not a sequence: expected sequence of length {shape[depth]} at dim {depth} (got {type(data).__name__})")
+    if len(data) != shape[depth]:
+        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
+    if depth + 1 < len(shape):
+        for item in data:
+            check_regular(item, shape, depth + 1)
+
+
+def to_array(data, dtype):
+    """A fresh array of the dtype (bfloat16: as float32)."""
+    kind = dtype.numpy if dtype.numpy is not None else np.dtype(np.float32)
+    if isinstance(data, (np.ndarray, np.generic)):
+        return np.array(data, kind)
+    data = plain(data)
+    if isinstance(data, (list, tuple)):
+        check_regular(data, shape_of(data))
+    try:
+        return np.array(data, kind)
+    except OverflowError:
+        if dtype.category == dt.INTEGRAL:
+            raise RuntimeError("value cannot be converted to type int64_t without overflow") from None
+        raise
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
+    """A new leaf tensor with a copy of `data` (numbers, nested sequences, arrays, tensors).
+
+    The dtype is inferred unless given: bool, int64, the default floating dtype; arrays keep theirs.
+    """
+    device = resolve(device)
+    if isinstance(data, Tensor):
+        result = data.detach().clone()
+        result = result if dtype is None else result.to(dtype)
+        return result.requires_grad_(requires_grad)
+    if hasattr(data, "__array__") and not isinstance(data, (np.ndarray, np.generic)):
+        data = np.asarray(data)
+    if dtype is None:
+        dtype = infer_dtype(data) or dt.get_default_dtype()
+    array = to_array(data, dtype)
+    result = from_numpy(array if array.flags.owndata else array.copy())
+    if dtype.numpy is None:
+        result = result.to(dtype)
+    return result.requires_grad_() if requires_grad else result
+
+
+def as_tensor(data, dtype=None, device=None):
+    """`data` as a tensor, without a copy where it is a tensor or array of the right dtype."""
+    if isinstance(data, Tensor):
+        return data.to(dtype) if dtype is not None else data
+    if isinstance(data, np.ndarray) and (dtype is None or dtype.numpy == data.dtype) and not any(s < 0 for s in data.strides):
+        return from_numpy(data)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False):
+    """A zero-dim tensor of the default floating dtype (unless given)."""
+    return REGISTRY["full"]((), s, dtype=dtype or dt.get_default_dtype(), device=device, requires_grad=requires_grad)
+
+
+def legacy(dtype, name, args):
+    """`FloatTensor(2, 3)`: uninitialised of that shape; `FloatTensor([..])`: the data."""
+    dtype = dtype or dt.get_default_dtype()
+    if len(args) == 1 and isinstance(args[0], (list, tuple, np.ndarray, Tensor)) and type(args[0]).__name__ != "Size":
+        data = args[0]
+        if isinstance(data, Tensor):
+            return data.detach().to(dtype) if data.dtype is not dtype else data.alias()
+        return tensor(data, dtype=dtype)
+    if len(args) == 1 and type(args[0]).__name__ == "UntypedStorage":
+        return REGISTRY["empty"](0, dtype=dtype).set_(args[0])
+    if not args:
+        return REGISTRY["empty"](0, dtype=dtype)
+    return REGISTRY["empty"](*args, dtype=dtype)
+
+
+class LegacyType(type):
+    """The type of FloatTensor and its like: constructors that `isinstance` tests by dtype."""
+
+    def __instancecheck__(cls, value):
+        return isinstance(value, Tensor) and value.dtype is cls.dtype
+
+    def __call__(cls, *args, device=None):
+        return legacy(cls.dtype, cls.__name__, args)
+
+
+def legacy_types():
+    """FloatTensor, LongTensor, ... by name."""
+    names = dict(Float="float32", Double="float64", Half="float16", BFloat16="bfloat16", Long="int64", Int="int32", Short="int16",
+                 Char="int8", Byte="uint8", Bool="bool")
+    return {f"{n}Tensor": LegacyType(f"{n}Tensor", (), {"dtype": dt.by_name(d), "__module__": "torch"}) for n, d in names.items()}
+
+
+def construct(cls, *args, **kwargs):
+    """`Tensor(...)` itself."""
+    if cls is Tensor:
+        return legacy(None, "Tensor", args)
+    return type.__call__(cls, *args, **kwargs)
+
+
+TensorMeta.__call__ = construct

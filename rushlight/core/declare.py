@@ -1,0 +1,361 @@
+"""How operators are declared: one decorator a kind, everything about an operator in one place.
+
+    @elementwise("exp exp_ special.exp", promote="float", grad={"input": lambda g, out: g * out})
+    def exp(k, input):
+        "Exponential of each element."
+        return k.exp(input)
+
+The decorated function is the scalar body: `k` is the handler that emits the kernel, unannotated parameters are operands (tensor or
+number), parameters annotated `float` are numbers that may change from call to call, all others are static attributes. Its signature
+(without `k`) and docstring are the public ones. Public names: "exp" is `torch.exp` and `Tensor.exp`; "exp_" the in-place forms;
+"nn.functional.relu" a function at that path; "Tensor.x" only a method; "torch.x" only a function.
+
+REGISTRY maps public paths to callables; OPERATORS maps names to Op. `tensor.py`, `api.py` and the namespaces bind from REGISTRY.
+Read `infer` (shape and dtype rules) next.
+"""
+
+import functools
+import inspect
+
+from . import dtype as dt
+from . import infer as rules
+from .device import resolve
+from .grads import GradRule, check_inplace, rebase, wants_grad
+from .graph import MODE
+from .record import binary, binary_number, record, unary
+from .tensor import Tensor
+
+REGISTRY, OPERATORS = {}, {}
+ALIASES = {"axis": "dim", "x": "input", "x1": "input", "x2": "other", "keepdims": "keepdim", "self": "input"}
+
+
+class Op:
+    """An operator that can be recorded. `kind`: loop (elementwise, reduction, scan, gather, scatter), template, native or host."""
+
+    __slots__ = ("name", "kind", "body", "infer", "checks", "checks_overlap", "promote", "dtypes", "params", "options", "rule",
+                 "node_name", "heavy")
+
+    def __init__(self, name, kind, body=None, infer=None, checks=False, checks_overlap=False, **options):
+        self.name, self.kind, self.body = name, kind, body
+        self.infer = infer
+        self.checks, self.checks_overlap = checks, checks_overlap
+        self.promote, self.dtypes = options.pop("promote", None), options.pop("dtypes", None)
+        self.options, self.rule, self.params = options, None, ()
+        self.heavy = options.get("heavy", False)
+        assert name not in OPERATORS, f"operator {name} is declared twice"
+        OPERATORS[name] = self
+
+    def device(self, attrs):
+        """The device of an operator without tensor operands."""
+        return resolve(None)
+
+    def __repr__(self):
+        return f"<op {self.name}>"
+
+
+def register(names, function, inplace=None):
+    """Enter a callable (and its in-place form) under its public names."""
+    for name in names.replace(",", " ").split():
+        chosen = inplace if name.endswith("_") and not name.endswith("__") and inplace is not None else function
+        if name.startswith("torch."):
+            REGISTRY[name.removeprefix("torch.")] = chosen
+        elif "." in name:
+            REGISTRY[name] = chosen
+        else:
+            REGISTRY[name] = chosen
+            REGISTRY[f"Tensor.{name}"] = chosen
+
+
+def public(names, grad=None, node=None, out=True):
+    """Declare a composite: plain Python over other operators, under its public names.
+
+    With `grad` (see core/grads.py) it is one node of the graph: its body runs without recording gradients.
+    """
+    def declare(function):
+        call = function if grad is None else one_node(function, grad, node)
+        if out and "out" not in inspect.signature(function).parameters:
+            call = with_out(call, function)
+        register(names, call)
+        return call
+    return declare
+
+
+def one_node(function, grad, node_name):
+    """The composite as one operator of the graph of gradients."""
+    signature = inspect.signature(function)
+    params = list(signature.parameters)
+    rule = GradRule(function.__name__, params, grad, node_name)
+    defaults = [p.default for p in signature.parameters.values()]
+    positions = {p: i for i, p in enumerate(params)}
+    count = len(params)
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        values = bind(function.__name__, args, kwargs, params, defaults, positions, count)
+        if not MODE.grad:
+            return function(*values)
+        plan = rule.plan(values)
+        if plan is None:
+            return function(*values)
+        MODE.grad = False
+        try:
+            result = function(*values)
+        finally:
+            MODE.grad = True
+        rule.attach(values, [result] if isinstance(result, Tensor) else list(result))
+        return result
+    call.rule = rule
+    return call
+
+
+REQUIRED = inspect.Parameter.empty
+
+
+def bind(name, args, kwargs, params, defaults, positions, count):
+    """Positional and keyword arguments as the list of parameter values. TypeError as Python raises it."""
+    if not kwargs and len(args) == count:
+        return args
+    if len(args) > count:
+        raise TypeError(f"{name}() takes {count} positional arguments but {len(args)} were given")
+    values = list(args) + defaults[len(args):]
+    for key, value in kwargs.items():
+        at = positions.get(key)
+        if at is None:
+            at = positions.get(ALIASES.get(key))
+            if at is None:
+                raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
+        if at < len(args):
+            raise TypeError(f"{name}() got multiple values for argument '{key}'")
+        values[at] = value
+    for i, value in enumerate(values):
+        if value is REQUIRED:
+            raise TypeError(f"{name}() missing 1 required positional arguments: \"{params[i]}\"")
+    return values
+
+
+def with_out(call, function):
+    """Add `out=`: the result is copied into the tensors given (resized where empty), as PyTorch does."""
+    @functools.wraps(function)
+    def wrapper(*args, out=None, **kwargs):
+        if out is None:
+            return call(*args, **kwargs)
+        return into_out(function.__name__, call, out, args, kwargs)
+    wrapper.rule = getattr(call, "rule", None)
+    return wrapper
+
+
+def into_out(name, call, out, args, kwargs):
+    outs = [out] if isinstance(out, Tensor) else list(out)
+    if MODE.grad and any(wants_grad(v) for v in (*args, *kwargs.values(), outs)):
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                           "arguments requires grad.")
+    for o in outs:
+        if not isinstance(o, Tensor):
+            raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(o).__name__}")
+    result = call(*args, **kwargs)
+    results = [result] if isinstance(result, Tensor) else list(result)
+    for o, r in zip(outs, results):
+        rules.check_out(name, r._layout, o._layout)
+        if o._layout.shape != r._layout.shape:
+            REGISTRY["Tensor.resize_"](o, r._layout.shape)
+        REGISTRY["Tensor.copy_"](o, r)
+    if isinstance(result, Tensor):
+        return out
+    return type(result)(*outs) if hasattr(result, "_fields") else type(result)(outs)
+
+
+# -- element-wise -------------------------------------------------------------------------------------------------------------
+
+
+def elementwise(names, promote="default", dtypes="all", grad=None, node=None, heavy=False, checks_overlap=True, **options):
+    """Declare an element-wise operator (see the module's docstring).
+
+    `promote`: "default" (operands join), "float" (integers become the default float), "compare" (operands join, result bool), "bool"
+    (no join, result bool), "keep" (no join, result like the first), or a function (dtypes, number classes, attrs) -> (joined or None,
+    result). `dtypes`: "all", "numeric" (no bool), "integral" (with bool), "floating". `heavy`: too expensive to compute twice.
+    """
+    def declare(body):
+        name = options.pop("name", body.__name__)
+        op = Op(name, "loop", body, rules.elementwise, checks_overlap=checks_overlap, promote=promote, dtypes=dtypes, heavy=heavy,
+                loop="elementwise", **options)
+        op.infer = functools.partial(rules.elementwise, op)
+        function, inplace = build_elementwise(op, body, grad, node)
+        register(names, function, inplace)
+        function.op = op
+        function.inplace = inplace
+        return function
+    return declare
+
+
+def split_params(body):
+    """(names, kinds, defaults) of a body's parameters after `k`; kinds: "t" operand, "n" number, "a" attribute."""
+    params = list(inspect.signature(body).parameters.values())[1:]
+    kinds = ["t" if p.annotation is REQUIRED else "n" if p.annotation in (float, "float") else "a" for p in params]
+    return [p.name for p in params], kinds, [p.default for p in params]
+
+
+class Elementwise:
+    """The callables of one element-wise operator."""
+
+    def __init__(self, op, body, grad, node):
+        self.op = op
+        self.params, self.kinds, self.defaults = split_params(body)
+        self.positions = {p: i for i, p in enumerate(self.params)}
+        self.count = len(self.params)
+        op.params = self.params
+        self.rule = op.rule = GradRule(op.name, self.params, grad, node) if grad else None
+        self.plain = "a" not in self.kinds and "n" not in self.kinds
+
+    def split(self, values):
+        """Operands for `record`: (pattern, attrs, tensors, numbers)."""
+        pattern, attrs, tensors, numbers = "", [], [], []
+        for kind, name, value in zip(self.kinds, self.params, values):
+            if kind == "a":
+                attrs.append((name, value))
+            elif isinstance(value, Tensor):
+                pattern += "t"
+                tensors.append(value)
+            else:
+                pattern += "n"
+                numbers.append(as_number(self.op.name, name, value))
+        return pattern, tuple(attrs), tensors, numbers
+
+    def apply(self, values):
+        pattern, attrs, tensors, numbers = self.split(values)
+        if not tensors:
+            raise TypeError(f"{self.op.name}(): argument '{self.params[0]}' (position 1) must be Tensor, not "
+                            f"{type(values[0]).__name__}")
+        out = record(self.op, pattern, attrs, tensors, numbers)[0]
+        if MODE.grad and self.rule is not None:
+            self.rule.attach(values, [out])
+        return out
+
+    def apply_inplace(self, values):
+        target = values[0]
+        if not isinstance(target, Tensor):
+            raise TypeError(f"{self.op.name}_(): argument 'input' (position 1) must be Tensor, not {type(target).__name__}")
+        rule, plan = self.rule, None
+        if MODE.grad:
+            check_inplace(target, any(wants_grad(v) for v in values))
+            plan = rule.plan(values) if rule is not None else None
+        pattern, attrs, tensors, numbers = self.split(values)
+        saving = values
+        if plan is not None and self.params[0] in plan.names:
+            saving = [REGISTRY["Tensor.clone"](target), *values[1:]]
+        record(self.op, pattern, attrs, tensors, numbers, (target,))
+        if plan is not None:
+            kept = plan.keep(saving, [target], False)
+            rebase(target, rule.node(plan, values, [target], kept=kept))
+        return target
+
+
+def as_number(op, name, value):
+    """A Python bool, int or float from a number-like argument."""
+    if value.__class__ in (bool, int, float):
+        return value
+    if isinstance(value, complex):
+        raise NotImplementedError(f"{op}: complex numbers are not implemented in rushlight")
+    if dt.is_number(value):
+        return value.item() if hasattr(value, "item") else (float(value) if isinstance(value, float) else int(value))
+    if isinstance(value, Tensor):
+        return value.item()
+    if hasattr(value, "__index__"):
+        return value.__index__()
+    raise TypeError(f"{op}(): argument '{name}' must be Tensor or Number, not {type(value).__name__}")
+
+
+def build_elementwise(op, body, grad, node):
+    """The public function and in-place function of an element-wise operator, specialised by arity."""
+    spec = Elementwise(op, body, grad, node)
+    rule, params, defaults, positions, count = spec.rule, spec.params, spec.defaults, spec.positions, spec.count
+    name = op.name
+    if spec.plain and count == 1:
+        def fast(input):
+            if not isinstance(input, Tensor):
+                raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+            out = unary(op, input)
+            if (input._rg or input._base is not None) and rule is not None and MODE.grad:
+                rule.attach((input,), (out,))
+            return out
+    elif spec.plain and count == 2:
+        fast = fast_binary(op, rule, spec)
+    else:
+        fast = None
+
+    @functools.wraps(body)
+    def function(*args, out=None, **kwargs):
+        if out is not None:
+            return into_out(name, function, out, args, kwargs)
+        if not kwargs and fast is not None and len(args) == count:
+            return fast(*args)
+        return spec.apply(bind(name, args, kwargs, params, defaults, positions, count))
+
+    @functools.wraps(body)
+    def inplace(*args, **kwargs):
+        return spec.apply_inplace(bind(name + "_", args, kwargs, params, defaults, positions, count))
+    function.__signature__ = public_signature(body)
+    inplace.__signature__ = function.__signature__
+    inplace.__name__ = name + "_"
+    function.fast = fast
+    return function, inplace
+
+
+def public_signature(body):
+    signature = inspect.signature(body)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def fast_binary(op, rule, spec):
+    """The two-operand path without attributes: operators of the Tensor class call it directly."""
+    def fast(input, other):
+        if isinstance(input, Tensor):
+            if isinstance(other, Tensor):
+                out = binary(op, input, other)
+                if (input._rg or other._rg or input._base is not None or other._base is not None) and rule is not None \
+                        and MODE.grad:
+                    rule.attach((input, other), (out,))
+                return out
+            if other.__class__ is float or other.__class__ is int:
+                out = binary_number(op, input, other)
+                if (input._rg or input._base is not None) and rule is not None and MODE.grad:
+                    rule.attach((input, other), (out,))
+                return out
+        return spec.apply((input, other))
+    return fast
+
+
+# -- other kinds: the declaration gives `call`, a function that records and attaches ---------------------------------------------
+
+
+def operator(name, kind, infer, body=None, grad=None, params=(), node=None, **options):
+    """An operator whose public function is written by hand: returns an `Op`; use `apply(op, ...)` to record it with gradients."""
+    op = Op(name, kind, body, None, **options)
+    op.infer = functools.partial(infer, op)
+    op.params = tuple(params)
+    op.rule = GradRule(name, params, grad, node) if grad else None
+    return op
+
+
+def apply(op, values, tensors, numbers=(), attrs=(), pattern=None, outs=None):
+    """Record `op` and give its results a node. `values`: the parameter values that the gradient rule names (op.params).
+
+    Returns the list of result tensors. With `outs` (in-place) the single written tensor must be `outs[0]`.
+    """
+    rule = op.rule if MODE.grad else None
+    pattern = "t" * len(tensors) + "n" * len(numbers) if pattern is None else pattern
+    if outs is None:
+        results = record(op, pattern, attrs, tensors, numbers)
+        if rule is not None:
+            rule.attach(values, results)
+        return results
+    target, plan = outs[0], None
+    if MODE.grad:
+        check_inplace(target, any(wants_grad(v) for v in values))
+        plan = rule.plan(values) if rule is not None else None
+    saving = values
+    if plan is not None and op.params[0] in plan.names:
+        saving = [REGISTRY["Tensor.clone"](target), *values[1:]]
+    record(op, pattern, attrs, tensors, numbers, outs)
+    if plan is not None:
+        rebase(target, rule.node(plan, values, [target], kept=plan.keep(saving, [target], False)))
+    return outs

@@ -1,0 +1,55 @@
+"""Devices: `device("cpu")`, `device("cuda", 1)`. The runtimes register the types that exist on this machine."""
+
+TYPES = ("cpu", "cuda", "meta", "mps", "xpu")
+
+
+class Device:
+    """A device type and index; equal devices are equal objects for `==` and hashing."""
+
+    __slots__ = ("type", "index")
+
+    def __init__(self, type, index=None):
+        if isinstance(type, Device):
+            type, index = type.type, type.index if index is None else index
+        if isinstance(type, int) and not isinstance(type, bool):
+            type, index = "cuda", type
+        if not isinstance(type, str):
+            raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
+        if ":" in type:
+            type, text = type.split(":", 1)
+            if not text.isdecimal():
+                raise RuntimeError(f"Invalid device string: '{type}:{text}'")
+            index = int(text)
+        if type not in TYPES:
+            raise RuntimeError(f"Expected one of {', '.join(TYPES)} device type at start of device string: {type}")
+        self.type, self.index = type, index
+
+    def __repr__(self):
+        return f"device(type='{self.type}'" + (f", index={self.index})" if self.index is not None else ")")
+
+    def __str__(self):
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other):
+        return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self):
+        return hash((self.type, self.index))
+
+    def __reduce__(self):
+        return (Device, (self.type, self.index))
+
+
+CPU = Device("cpu")
+
+
+def resolve(device):
+    """The Device an argument `device=` means (None: the CPU). NotImplementedError for one that has no runtime."""
+    if device is None or device is CPU:
+        return CPU
+    device = device if isinstance(device, Device) else Device(device)
+    if device.type == "cpu":
+        return CPU
+    if device.type == "meta":
+        raise NotImplementedError("device 'meta' is not implemented in rushlight")
+    raise AssertionError(f"Torch not compiled with {device.type.upper()} enabled (rushlight has no {device.type} runtime here)")

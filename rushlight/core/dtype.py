@@ -1,0 +1,239 @@
+"""Data types and PyTorch's promotion rules.
+
+A `DType` is a singleton; `promote` joins two, `result_type` joins the operands of an operator (dimensioned tensors, zero-dim tensors,
+Python numbers) as https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc describes. Read `layout` next.
+"""
+
+import math
+
+import numpy as np
+
+BOOL, INTEGRAL, FLOATING, COMPLEX = range(4)
+
+
+class DType:
+    """A tensor element type: name, size in bytes, category (bool < integral < floating < complex)."""
+
+    __slots__ = ("name", "itemsize", "category", "is_signed", "numpy", "order", "compute", "__weakref__")
+
+    def __init__(self, name, itemsize, category, numpy_name, order, is_signed=True):
+        self.name, self.itemsize, self.category, self.order = name, itemsize, category, order
+        self.numpy = np.dtype(numpy_name) if numpy_name else None
+        self.is_signed = is_signed
+        self.compute = self  # the type kernels compute in: float32 for the half precisions
+
+    @property
+    def is_floating_point(self):
+        return self.category == FLOATING
+
+    @property
+    def is_complex(self):
+        return self.category == COMPLEX
+
+    def to_real(self):
+        return REAL_OF.get(self, self)
+
+    def to_complex(self):
+        return COMPLEX_OF.get(self, complex64 if self.category < COMPLEX else self)
+
+    def __repr__(self):
+        return f"torch.{self.name}"
+
+    def __reduce__(self):
+        return (by_name, (self.name,))
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+uint8 = DType("uint8", 1, INTEGRAL, "u1", 1, False)
+int8 = DType("int8", 1, INTEGRAL, "i1", 2)
+int16 = DType("int16", 2, INTEGRAL, "i2", 3)
+int32 = DType("int32", 4, INTEGRAL, "i4", 4)
+int64 = DType("int64", 8, INTEGRAL, "i8", 5)
+uint16 = DType("uint16", 2, INTEGRAL, "u2", 3, False)
+uint32 = DType("uint32", 4, INTEGRAL, "u4", 4, False)
+uint64 = DType("uint64", 8, INTEGRAL, "u8", 5, False)
+float16 = DType("float16", 2, FLOATING, "f2", 6)
+bfloat16 = DType("bfloat16", 2, FLOATING, None, 6)
+float32 = DType("float32", 4, FLOATING, "f4", 7)
+float64 = DType("float64", 8, FLOATING, "f8", 8)
+complex64 = DType("complex64", 8, COMPLEX, "c8", 9)
+complex128 = DType("complex128", 16, COMPLEX, "c16", 10)
+bool_ = DType("bool", 1, BOOL, "?", 0, False)
+float16.compute = bfloat16.compute = float32
+
+ALL = (uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16, float32, float64, complex64, complex128, bool_)
+BY_NAME = {d.name: d for d in ALL}
+BY_NAME.update(half=float16, float=float32, double=float64, long=int64, int=int32, short=int16, cfloat=complex64, cdouble=complex128)
+BY_NUMPY = {d.numpy: d for d in ALL if d.numpy is not None}
+REAL_OF = {complex64: float32, complex128: float64}
+COMPLEX_OF = {float32: complex64, float64: complex128}
+SCALAR_TYPES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
+                "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat",
+                "complex128": "ComplexDouble", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64"}
+
+
+def by_name(name):
+    return BY_NAME[name]
+
+
+def scalar_type(dtype):
+    """The name PyTorch's messages use: float32 -> "Float"."""
+    return SCALAR_TYPES[dtype.name]
+
+
+class _Default:
+    """The default floating point dtype, changed by `set_default_dtype`."""
+
+    dtype = float32
+
+
+def get_default_dtype():
+    """The dtype of Python floats that become tensors."""
+    return _Default.dtype
+
+
+def set_default_dtype(dtype):
+    """Set the dtype of Python floats that become tensors. TypeError unless floating point."""
+    if not isinstance(dtype, DType) or not dtype.is_floating_point:
+        raise TypeError(f"only floating-point types are supported as the default type, got {dtype}")
+    _Default.dtype = dtype
+
+
+def _promote(a, b):
+    if a is b:
+        return a
+    if a.category != b.category:
+        low, high = sorted((a, b), key=lambda d: d.category)
+        if high.category == COMPLEX and low is float64:
+            return complex128
+        return high
+    if a.category == FLOATING and {a, b} == {float16, bfloat16}:
+        return float32
+    if a.category == INTEGRAL and (a.is_signed != b.is_signed):
+        unsigned, signed = (b, a) if a.is_signed else (a, b)
+        if unsigned is not uint8:
+            raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+                               f"{scalar_type(a)} and {scalar_type(b)}")
+        return signed if signed.itemsize > unsigned.itemsize else int16
+    return a if a.order > b.order else b
+
+
+_PROMOTED = {}
+
+
+def promote(a, b):
+    """The smallest dtype that holds both: torch.promote_types."""
+    if a is b:
+        return a
+    found = _PROMOTED.get((a, b))
+    if found is None:
+        found = _PROMOTED[a, b] = _promote(a, b)
+    return found
+
+
+def of_number(value):
+    """The dtype a Python number stands for in promotion."""
+    kind = value.__class__
+    if kind is bool:
+        return bool_
+    if kind is int:
+        return int64
+    if kind is float:
+        return _Default.dtype
+    if kind is complex:
+        return _Default.dtype.to_complex()
+    return number_kind(value)
+
+
+def number_kind(value):
+    """The dtype of a NumPy scalar or other number-like object."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool_
+    if isinstance(value, (int, np.integer)):
+        return int64
+    if isinstance(value, (float, np.floating)):
+        return _Default.dtype
+    if isinstance(value, (complex, np.complexfloating)):
+        return _Default.dtype.to_complex()
+    raise TypeError(f"expected a Number, got {type(value).__name__}")
+
+
+def is_number(value):
+    return isinstance(value, (bool, int, float, complex, np.number, np.bool_))
+
+
+def combine_categories(high, low):
+    """Join a result of higher priority with one of lower: only a higher category can change it."""
+    if low is None:
+        return high
+    if high is None or low.category > high.category:
+        return low if high is None else combine_up(high, low)
+    return high
+
+
+def combine_up(high, low):
+    if low.category == COMPLEX and high.category == FLOATING:
+        return promote(high, complex64) if low is complex64 else promote(high, low)
+    return low
+
+
+def result_type(dimensioned, zero_dim, numbers):
+    """Join dtypes by priority: dimensioned tensors, then zero-dim tensors, then Python numbers (iterables of dtypes)."""
+    joined = []
+    for group in (dimensioned, zero_dim, numbers):
+        result = None
+        for dtype in group:
+            result = dtype if result is None else promote(result, dtype)
+        joined.append(result)
+    dims, zeros, plain = joined
+    return combine_categories(dims, combine_categories(zeros, plain))
+
+
+def can_cast(source, target):
+    """Whether a result of dtype `source` may be written to a tensor of dtype `target`."""
+    if source.category == COMPLEX and target.category != COMPLEX:
+        return False
+    if source.category == FLOATING and target.category < FLOATING:
+        return False
+    return not (source.category > BOOL and target.category == BOOL)
+
+
+class iinfo:
+    """Limits of an integer dtype: bits, min, max."""
+
+    def __init__(self, dtype):
+        if dtype.category == BOOL:
+            raise TypeError("torch.bool is not supported by torch.iinfo")
+        if dtype.category != INTEGRAL:
+            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{dtype}'")
+        info = np.iinfo(dtype.numpy)
+        self.bits, self.min, self.max, self.dtype = info.bits, int(info.min), int(info.max), dtype.name
+
+    def __repr__(self):
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
+class finfo:
+    """Limits of a floating dtype: bits, eps, max, min, tiny, smallest_normal, resolution."""
+
+    def __init__(self, dtype=None):
+        dtype = (dtype or get_default_dtype()).to_real()
+        if dtype.category != FLOATING:
+            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{dtype}'")
+        self.dtype, self.bits = dtype.name, dtype.itemsize * 8
+        if dtype is bfloat16:
+            self.eps, self.max, self.tiny, self.resolution = 2.0**-7, math.ldexp(255 / 128, 127), 2.0**-126, 0.01
+        else:
+            info = np.finfo(dtype.numpy)
+            self.eps, self.max, self.tiny = float(info.eps), float(info.max), float(info.tiny)
+            self.resolution = float(info.resolution)
+        self.min, self.smallest_normal = -self.max, self.tiny
+
+    def __repr__(self):
+        return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "
+                f"smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, dtype={self.dtype})")

@@ -1,0 +1,255 @@
+"""Gradient rules: how a public operator's formulas become nodes of the graph.
+
+A rule maps parameter names to formulas. A formula's own parameter names say what it needs: `g` (gradient of the output; a tuple for
+several outputs), `out` (the output; `outs` for all), or any parameter of the operator. Only what the formulas in use name is saved. A
+formula returns the gradient of its parameter (a list for a list of tensors); sums over broadcast dimensions and casts back to the
+parameter's dtype are the engine's work. `g`-only parameters cost nothing to keep.
+
+    grad={"input": lambda g, other: g * other, "other": lambda g, input: g * input}
+"""
+
+import inspect
+
+from . import tensor as tensors
+from .graph import MODE, Node, Saved, save
+from .tensor import MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
+
+
+def wants_grad(value):
+    """Whether a parameter value (tensor, list of tensors, anything else) takes part in differentiation."""
+    if isinstance(value, Tensor):
+        if value._base is not None:
+            refresh(value)
+        return value._rg
+    if value.__class__ in (list, tuple):
+        return any([isinstance(v, Tensor) and v.requires_grad for v in value])
+    return False
+
+
+class Plan:
+    """A rule for one choice of parameters that need gradients."""
+
+    __slots__ = ("rule", "node_name", "wanted", "names", "calls")
+
+    def __init__(self, rule, wanted):
+        self.rule, self.node_name, self.wanted = rule, rule.node_name, wanted
+        self.names, self.calls = [], []
+        for position in wanted:
+            formula = rule.formulas[position]
+            takes = []
+            for name in rule.takes[position]:
+                if name in ("g", "needs"):
+                    takes.append(name)
+                else:
+                    if name not in self.names:
+                        self.names.append(name)
+                    takes.append(self.names.index(name))
+            self.calls.append((formula, tuple(takes)))
+
+    def keep(self, values, outs, inplace):
+        """What the node saves, in the order of `names`."""
+        kept, positions = [], self.rule.positions
+        for name in self.names:
+            if name == "out":
+                kept.append(save(outs[0], True))
+            elif name == "outs":
+                kept.append(tuple([save_output(out, i) for i, out in enumerate(outs)]))
+            else:
+                value = values[positions[name]]
+                if isinstance(value, Tensor):
+                    if inplace and value is outs[0]:
+                        raise NotImplementedError(f"{self.node_name}: in-place form saves its input after the write")
+                    kept.append(save(value))
+                elif value.__class__ in (list, tuple) and value and isinstance(value[0], Tensor):
+                    kept.append(tuple([save(v) for v in value]))
+                else:
+                    kept.append(value)
+        return tuple(kept)
+
+    def backward(self, node, grads):
+        """Gradients for each edge of the node."""
+        if node.freed:
+            raise RuntimeError("Trying to backward through the graph a second time (or directly access saved tensors after they have "
+                               "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
+                               "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
+                               "if you need to access saved tensors after calling backward.")
+        values = [unpack(v, node) for v in node.saved]
+        g = grads[0] if len(grads) == 1 else [make_zeros(m) if x is None else x for x, m in zip(grads, node.metas)]
+        results = []
+        for (formula, takes), count in zip(self.calls, node.metadata):
+            got = formula(*[g if t == "g" else values[t] for t in takes])
+            if count is None:
+                results.append(got)
+            else:
+                results.extend(got if got is not None else [None] * count)
+        return results
+
+
+def make_zeros(found):
+    """The gradient of an output that nobody used."""
+    return zeros(tuple(found.shape), found.dtype)
+
+
+zeros = None  # set by ops: (shape, dtype) -> Tensor
+
+
+def save_output(out, number):
+    saved = save(out, True)
+    saved.output = number
+    return saved
+
+
+def unpack(value, node):
+    if value.__class__ is Saved:
+        return value.unpack(node)
+    if value.__class__ is tuple and value and value[0].__class__ is Saved:
+        return [v.unpack(node) for v in value]
+    return value
+
+
+class GradRule:
+    """The gradient formulas of one operator."""
+
+    def __init__(self, name, params, formulas, node_name=None):
+        self.node_name = node_name or default_node_name(name)
+        self.params = list(params)
+        self.positions = {p: i for i, p in enumerate(self.params)}
+        self.formulas, self.takes = {}, {}
+        for param, formula in formulas.items():
+            if param not in self.positions:
+                raise TypeError(f"{name}: gradient for unknown parameter {param!r}")
+            self.formulas[self.positions[param]] = formula
+            self.takes[self.positions[param]] = list(inspect.signature(formula).parameters)
+        self.differentiable = tuple(sorted(self.formulas))
+        self.saves_input = any("input" in t or self.params[0] in t for t in self.takes.values())
+        self.plans = {}
+
+    def plan(self, values):
+        """The Plan for these parameter values, or None where no gradient is wanted."""
+        wanted = tuple([i for i in self.differentiable if wants_grad(values[i])])
+        if not wanted:
+            return None
+        found = self.plans.get(wanted)
+        if found is None:
+            found = self.plans[wanted] = Plan(self, wanted)
+        return found
+
+    def attach(self, values, outs, inplace=False, kept=None):
+        """Make the node of an operator that has just been recorded, and give it to the outputs (a list) that can have gradients."""
+        plan = self.plan(values)
+        if plan is None:
+            return None
+        node = self.node(plan, values, outs, inplace, kept)
+        number = 0
+        for out in outs:
+            if isinstance(out, Tensor) and out._layout.dtype.category >= 2:
+                out._grad_fn, out._nr, out._rg = node, number, True
+            number += 1
+        return node
+
+    def node(self, plan, values, outs, inplace=False, kept=None):
+        edges, counts = [], []
+        for i in plan.wanted:
+            value = values[i]
+            if isinstance(value, Tensor):
+                edges.append(edge(value))
+                counts.append(None)
+            else:
+                edges.extend([edge(v) if isinstance(v, Tensor) and v.requires_grad else None for v in value])
+                counts.append(len(value))
+        saved = plan.keep(values, outs, inplace) if kept is None else kept
+        node = Node(plan, tuple(edges), saved, tuple([o._layout for o in outs]))
+        node.metadata = counts
+        if MODE.anomaly:
+            node.trace = anomaly_trace()
+        return node
+
+    def undefined(self, values):
+        """RuntimeError text where a parameter without a formula needs a gradient: PyTorch's 'derivative not implemented'."""
+        for i, value in enumerate(values):
+            if i not in self.formulas and isinstance(value, Tensor) and value.requires_grad:
+                return f"the derivative for '{self.params[i]}' is not implemented."
+        return None
+
+
+anomaly_trace = None  # set by autograd: () -> str
+
+
+def edge(tensor):
+    """Where the gradient of this tensor goes."""
+    if tensor._base is not None:
+        refresh(tensor)
+    fn = tensor._grad_fn
+    if fn is not None:
+        return (fn, tensor._nr)
+    return (tensor, 0) if tensor._rg else None
+
+
+def edge_before_write(view, inner):
+    """The number of the edge of `inner` that leads to what `view` was before the write, or None."""
+    before = edge(view) if view._rg else None
+    for i, e in enumerate(inner.edges):
+        if before is not None and e is not None and e[0] is before[0] and e[1] == before[1]:
+            return i
+    return None
+
+
+def default_node_name(name):
+    """"add" -> "AddBackward0", "log_softmax" -> "LogSoftmaxBackward0"."""
+    return "".join([part[:1].upper() + part[1:] for part in name.strip("_").split("_")]) + "Backward0"
+
+
+# -- in-place writes -----------------------------------------------------------------------------------------------------------
+
+
+def check_inplace(tensor, grads_wanted):
+    """PyTorch's rules for writing to a tensor while gradients are recorded."""
+    if not MODE.grad:
+        return
+    base = tensor._base
+    if base is None:
+        if tensor._rg and tensor._grad_fn is None:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        return
+    refresh(tensor)
+    if tensor._rg or grads_wanted:
+        if base._rg and base._grad_fn is None and tensor._rg:
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+        if tensor._creation in (MULTI_OUTPUT, NO_GRAD_MODE):
+            raise_stale_view(tensor, indirect=False)
+
+
+make_copy_slices = None  # set by autograd: (base, view, node) -> node for the base
+
+
+def rebase(tensor, node):
+    """The tensor has been written by the operator of `node`: give it, its base and so its other views their new history."""
+    base = tensor._base
+    if base is None:
+        tensor._grad_fn, tensor._nr, tensor._rg = node, 0, True
+        return
+    slices = make_copy_slices(base, tensor, node)
+    base._grad_fn, base._nr, base._rg = slices, 0, True
+    tensor._rg = True
+    tensor._view_version = -1
+    refresh(tensor)
+
+
+def mark_view(tensor, source, multi=False):
+    """Make `tensor` (a new tensor over the storage of `source`) a view in autograd's eyes."""
+    base = source._base
+    tensor._base = source if base is None else base
+    tensor._versions = source._versions
+    tensor._view_version = tensor._storage.version if tensor._versions is None else tensor._versions[0]
+    if multi:
+        tensor._creation = MULTI_OUTPUT
+    elif not MODE.grad:
+        tensor._creation = NO_GRAD_MODE
+    elif base is not None:
+        tensor._creation = source._creation
+    else:
+        tensor._creation = PLAIN
+    return tensor
+
+
+make_view = tensors.view

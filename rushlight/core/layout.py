@@ -1,0 +1,224 @@
+"""Layouts: the shape, strides and dtype of a tensor, interned so that equal layouts are one object.
+
+The recorder compares layouts by identity; everything that can be derived from a layout (number of elements, contiguity) is derived once.
+Read `storage` next.
+"""
+
+import operator
+
+from .dtype import DType
+
+
+class Size(tuple):
+    """A tensor's shape: a tuple of ints with `numel()`."""
+
+    __slots__ = ()
+
+    def __new__(cls, sizes=()):
+        return tuple.__new__(cls, [operator.index(n) for n in sizes])
+
+    def numel(self):
+        count = 1
+        for n in self:
+            count *= n
+        return count
+
+    def __repr__(self):
+        return f"torch.Size({list(self)})"
+
+    __str__ = __repr__
+
+    def __getitem__(self, index):
+        found = tuple.__getitem__(self, index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other):
+        return Size(tuple.__add__(self, tuple(other)))
+
+    def __radd__(self, other):
+        return Size(tuple(other) + tuple(self))
+
+    def __mul__(self, times):
+        return Size(tuple.__mul__(self, times))
+
+    __rmul__ = __mul__
+
+    def __reduce__(self):
+        return (Size, (tuple(self),))
+
+
+def contiguous_strides(shape):
+    """Row-major strides: PyTorch counts a size of 0 as 1."""
+    strides, step = [], 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= n if n > 1 else 1
+    return tuple(reversed(strides))
+
+
+def channels_last_strides(shape):
+    """Strides of memory_format channels_last (4-d) or channels_last_3d (5-d)."""
+    order = [0, *range(2, len(shape)), 1]
+    strides, step = [0] * len(shape), 1
+    for d in reversed(order):
+        strides[d] = step
+        step *= max(shape[d], 1)
+    return tuple(strides)
+
+
+def dense_strides_like(shape, strides):
+    """Strides of a new tensor that keeps the order of dimensions of a given one (PyTorch's preserve_format)."""
+    if is_dense(shape, strides):
+        return tuple(strides)
+    return permuted_strides(shape, stride_order(shape, [strides]))
+
+
+def permuted_strides(shape, order):
+    """Dense strides with `order` the dimensions from innermost to outermost."""
+    result, step = [0] * len(shape), 1
+    for d in order:
+        result[d] = step
+        step *= shape[d] if shape[d] > 1 else 1
+    return tuple(result)
+
+
+def stride_order(shape, operands):
+    """Dimensions from innermost to outermost, as PyTorch's TensorIterator orders them by the operands' strides."""
+    order = list(range(len(shape)))[::-1]
+
+    def ambiguous_or_larger(d0, d1):
+        for strides in operands:
+            s0, s1 = strides[d0], strides[d1]
+            if s0 == 0 or s1 == 0:
+                continue
+            if s0 < s1:
+                return -1
+            if s0 > s1:
+                return 1
+            if shape[d0] > shape[d1]:
+                return 1
+        return 0
+
+    for i in range(1, len(order)):
+        at = i
+        for j in range(i - 1, -1, -1):
+            found = ambiguous_or_larger(order[j], order[at])
+            if found > 0:
+                order[j], order[at] = order[at], order[j]
+                at = j
+            elif found < 0:
+                break
+    return order
+
+
+def is_contiguous(shape, strides):
+    expected = 1
+    for n, s in zip(reversed(shape), reversed(strides)):
+        if n == 0:
+            return True
+        if n != 1:
+            if s != expected:
+                return False
+            expected *= n
+    return True
+
+
+def is_dense(shape, strides):
+    """Non-overlapping and dense: some permutation of the dimensions is contiguous."""
+    dims = sorted((s, n) for n, s in zip(shape, strides) if n != 1)
+    if 0 in shape:
+        return True
+    expected = 1
+    for s, n in dims:
+        if s != expected:
+            return False
+        expected *= n
+    return True
+
+
+class Layout:
+    """Shape, strides and dtype of a view. Make one with `layout(...)`, which interns."""
+
+    __slots__ = ("shape", "strides", "dtype", "numel", "ndim", "contiguous", "dense", "reach", "nbytes", "__weakref__")
+
+    def __init__(self, shape, strides, dtype):
+        self.shape, self.strides, self.dtype = Size(shape), strides, dtype
+        self.ndim = len(shape)
+        self.numel = self.shape.numel()
+        self.contiguous = is_contiguous(shape, strides)
+        self.dense = self.contiguous or is_dense(shape, strides)
+        # elements from the first to the last that the view touches
+        self.reach = 1 + sum((n - 1) * s for n, s in zip(shape, strides)) if self.numel else 0
+        self.nbytes = self.reach * dtype.itemsize
+
+    def __repr__(self):
+        return f"Layout({tuple(self.shape)}, {self.strides}, {self.dtype.name})"
+
+    @property
+    def overlaps_itself(self):
+        """Some element is surely reachable by two indices (PyTorch's MemOverlap::Yes)."""
+        return not self.dense and any(s == 0 and n > 1 for n, s in zip(self.shape, self.strides))
+
+
+_LAYOUTS = {}
+
+
+def layout(shape, strides, dtype):
+    """The one Layout of this shape (tuple of ints), strides (tuple) and dtype."""
+    key = (shape, strides, dtype)
+    found = _LAYOUTS.get(key)
+    if found is None:
+        shape, strides = tuple(map(int, shape)), tuple(map(int, strides))
+        assert isinstance(dtype, DType)
+        if len(_LAYOUTS) > 200_000:
+            _LAYOUTS.clear()
+        found = _LAYOUTS[shape, strides, dtype] = Layout(shape, strides, dtype)
+    return found
+
+
+def contiguous_layout(shape, dtype):
+    return layout(tuple(shape), contiguous_strides(shape), dtype)
+
+
+def broadcast_shapes(*shapes):
+    """The common shape; RuntimeError with PyTorch's text if there is none."""
+    rank = max(map(len, shapes), default=0)
+    result = [1] * rank
+    for shape in shapes:
+        shift = rank - len(shape)
+        for d, n in enumerate(shape):
+            if n != 1 and n != result[d + shift]:
+                if result[d + shift] != 1:
+                    raise RuntimeError(f"The size of tensor a ({result[d + shift]}) must match the size of tensor b ({n}) "
+                                       f"at non-singleton dimension {d + shift}")
+                result[d + shift] = n
+    return tuple(result)
+
+
+def broadcast_strides(shape, strides, target):
+    """Strides of a view of `shape` seen as `target` (0 in the dimensions that are repeated)."""
+    shift = len(target) - len(shape)
+    return (0,) * shift + tuple(0 if n == 1 and m != 1 else s for n, s, m in zip(shape, strides, target[shift:]))
+
+
+def view_strides(shape, strides, target):
+    """Strides of `target` over the same memory, or None where a copy is needed (the rule of Tensor.view)."""
+    if not shape:
+        return (1,) * len(target)
+    if 0 in shape:
+        return strides if tuple(shape) == tuple(target) else contiguous_strides(target)
+    result = [0] * len(target)
+    view_d, base, count, view_count = len(target) - 1, strides[-1], 1, 1
+    for d in range(len(shape) - 1, -1, -1):
+        count *= shape[d]
+        if d == 0 or (shape[d - 1] != 1 and strides[d - 1] != count * base):
+            while view_d >= 0 and (view_count < count or target[view_d] == 1):
+                result[view_d] = view_count * base
+                view_count *= target[view_d]
+                view_d -= 1
+            if view_count != count:
+                return None
+            if d > 0:
+                base = strides[d - 1]
+                count = view_count = 1
+    return tuple(result) if view_d == -1 else None

@@ -1,0 +1,252 @@
+"""Recording: the hot path from a user's operator to an instruction in the stream.
+
+What comes in: an operator, its static attributes, tensors and numbers. What goes out: tensors whose storages the pending instruction will
+write. A known step of the prefix tree costs one dictionary look-up; an unknown one runs the operator's `infer`, which raises the user's
+errors here, on the user's line. Gradients are attached by the callers (`grads.py`). Read `declare` next.
+"""
+
+import sys
+
+from ..base import switches
+from .storage import Storage, is_exposed
+from .stream import HARD_LENGTH, MOST_BYTES, SOFT_LENGTH, STREAM, Instruction
+from .tensor import Tensor, view
+
+PACKAGE = __name__.partition(".")[0]
+
+
+def record(op, pattern, attrs, tensors, numbers=(), outs=None):
+    """Append `op` to the stream.
+
+    `pattern` has one letter per parameter of the body: "t" takes the next tensor, "n" the next number. `outs`: tensors to write instead
+    of new ones. Returns the list of result tensors (without history).
+    """
+    stream = STREAM
+    with stream.lock:
+        if stream.step.depth >= SOFT_LENGTH and ends_here(stream, op, pattern, attrs, tensors, numbers, outs):
+            stream.flush()
+        epoch = stream.epoch
+        key = [op, pattern, attrs]
+        exposed = switches.EAGER
+        for t in tensors:
+            storage = t._storage
+            if storage.epoch != epoch:
+                stream.enter(storage)
+            key += (storage.index, t._layout, t._offset)
+            if storage.guard is not None and is_exposed(storage):
+                exposed = True
+        for n in numbers:
+            key.append(n.__class__)
+        if outs is not None:
+            key.append("out")
+            for t in outs:
+                storage = t._storage
+                if storage.epoch != epoch:
+                    stream.enter(storage)
+                key += (storage.index, t._layout, t._offset)
+                if storage.guard is not None and is_exposed(storage):
+                    exposed = True
+        key = tuple(key)
+        step = stream.step.next.get(key)
+        if step is None:
+            step = unknown(stream, key, op, pattern, attrs, tensors, numbers, outs)
+        stream.step = step
+        if numbers:
+            stream.scalars.extend(numbers)
+        if op.checks:
+            stream.wheres.append((step.depth, user_line()))
+        if outs is None:
+            outs = []
+            slots = stream.slots
+            device = tensors[0]._storage.device if tensors else op.device(attrs)
+            for layout in step.layouts:
+                storage = Storage(layout.nbytes, device)
+                storage.epoch = epoch
+                storage.index = len(slots)
+                slots.append(storage)
+                outs.append(view(storage, layout, 0))
+            stream.held += step.nbytes
+            if stream.held > MOST_BYTES:
+                exposed = True
+            del storage, slots
+        else:
+            for t in outs:
+                if t._versions is None:
+                    t._storage.version += 1
+                else:
+                    t._versions[0] += 1
+            storage = None
+        if exposed:
+            stream.flush()
+    return outs
+
+
+def ends_here(stream, op, pattern, attrs, tensors, numbers, outs):
+    """Whether a long block should end before this operator: a known block starts with it, or the block is too long."""
+    if stream.step.depth >= HARD_LENGTH:
+        return True
+    seen, key = {}, [op, pattern, attrs]
+    for t in tensors:
+        key += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
+    key += [n.__class__ for n in numbers]
+    if outs is not None:
+        key.append("out")
+        for t in outs:
+            key += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
+    return tuple(key) in stream.root.next
+
+
+def unknown(stream, key, op, pattern, attrs, tensors, numbers, outs):
+    """Check, infer and append a step that this path has not seen."""
+    layouts = [t._layout for t in tensors]
+    given = None if outs is None else [t._layout for t in outs]
+    check_devices(op, tensors, outs)
+    if outs is not None:
+        check_overlap(op, tensors, outs)
+    results, info = op.infer(layouts, [n.__class__ for n in numbers], pattern, attrs, given)
+    ins = tuple((t._storage.index, t._layout, t._offset) for t in tensors)
+    if outs is None:
+        first = len(stream.slots)
+        refs = tuple((first + i, layout, 0) for i, layout in enumerate(results))
+        new = tuple(results)
+    else:
+        refs = tuple((t._storage.index, t._layout, t._offset) for t in outs)
+        new = ()
+    args, i, n = [], 0, len(stream.scalars)
+    for letter in pattern:
+        if letter == "t":
+            args.append(("in", i))
+            i += 1
+        else:
+            args.append(("num", n, numbers[n - len(stream.scalars)].__class__))
+            n += 1
+    return stream.grow(key, Instruction(op, attrs, ins, refs, tuple(args), info, outs is not None), new)
+
+
+def check_devices(op, tensors, outs):
+    devices = {t._storage.device for t in (*tensors, *(outs or ()))}
+    if len(devices) > 1:
+        names = " and ".join(sorted(map(str, devices)))
+        raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {names}! "
+                           f"(when checking arguments for {op.name})")
+
+
+def check_overlap(op, tensors, outs):
+    """PyTorch's checks of writes that would meet their own reads."""
+    for out in outs:
+        layout = out._layout
+        if layout.overlaps_itself:
+            raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                               f"location. Please clone() the tensor before performing the operation. ({op.name})")
+        if not op.checks_overlap:
+            continue
+        for t in tensors:
+            if t._storage is out._storage and partly_overlaps(t, out):
+                raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                                   f"single memory location. Please clone() the tensor before performing the operation. ({op.name})")
+
+
+def partly_overlaps(a, b):
+    la, lb = a._layout, b._layout
+    if la is lb and a._offset == b._offset:
+        return False
+    if not (la.dense and lb.dense) or not la.numel or not lb.numel:
+        return False
+    a0, b0 = a._offset * la.dtype.itemsize, b._offset * lb.dtype.itemsize
+    a1, b1 = a0 + la.nbytes, b0 + lb.nbytes
+    if a0 == b0 and a1 == b1:
+        return la.strides != lb.strides
+    return a0 < b1 and b0 < a1
+
+
+def user_line():
+    """(file, line) of the innermost frame outside this package."""
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
+        frame = frame.f_back
+    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("<unknown>", 0)
+
+
+def binary(op, a, b):
+    """`record` for two tensors without attributes: the same, with everything unrolled."""
+    stream = STREAM
+    with stream.lock:
+        sa, sb = a._storage, b._storage
+        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None or sb.guard is not None:
+            return record(op, "tt", (), (a, b))[0]
+        epoch, slots = stream.epoch, stream.slots
+        if sa.epoch != epoch:
+            sa.epoch = epoch
+            sa.index = len(slots)
+            slots.append(sa)
+        if sb.epoch != epoch:
+            sb.epoch = epoch
+            sb.index = len(slots)
+            slots.append(sb)
+        key = (op, "tt", (), sa.index, a._layout, a._offset, sb.index, b._layout, b._offset)
+        step = stream.step.next.get(key)
+        if step is None:
+            step = unknown(stream, key, op, "tt", (), (a, b), (), None)
+        stream.step = step
+        return result(stream, step, sa.device, epoch, slots)
+
+
+def binary_number(op, a, number):
+    """`record` for a tensor and a number."""
+    stream = STREAM
+    with stream.lock:
+        sa = a._storage
+        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None:
+            return record(op, "tn", (), (a,), (number,))[0]
+        epoch, slots = stream.epoch, stream.slots
+        if sa.epoch != epoch:
+            sa.epoch = epoch
+            sa.index = len(slots)
+            slots.append(sa)
+        key = (op, "tn", (), sa.index, a._layout, a._offset, number.__class__)
+        step = stream.step.next.get(key)
+        if step is None:
+            step = unknown(stream, key, op, "tn", (), (a,), (number,), None)
+        stream.step = step
+        stream.scalars.append(number)
+        return result(stream, step, sa.device, epoch, slots)
+
+
+def unary(op, a):
+    """`record` for one tensor without attributes."""
+    stream = STREAM
+    with stream.lock:
+        sa = a._storage
+        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None:
+            return record(op, "t", (), (a,))[0]
+        epoch, slots = stream.epoch, stream.slots
+        if sa.epoch != epoch:
+            sa.epoch = epoch
+            sa.index = len(slots)
+            slots.append(sa)
+        key = (op, "t", (), sa.index, a._layout, a._offset)
+        step = stream.step.next.get(key)
+        if step is None:
+            step = unknown(stream, key, op, "t", (), (a,), (), None)
+        stream.step = step
+        return result(stream, step, sa.device, epoch, slots)
+
+
+def result(stream, step, device, epoch, slots, _new=Storage.__new__, _cls=Storage):
+    """The one new tensor of a step."""
+    layout = step.layouts[0]
+    storage = _new(_cls)
+    storage.epoch, storage.index = epoch, len(slots)
+    storage.address, storage.block, storage.nbytes, storage.device = 0, None, layout.nbytes, device
+    storage.version, storage.guard = 0, None
+    slots.append(storage)
+    stream.held += layout.nbytes
+    tensor = view(storage, layout, 0)
+    if stream.held > MOST_BYTES:
+        stream.flush()
+    return tensor
+
+
+def is_tensor(value):
+    """True for a Tensor."""
+    return isinstance(value, Tensor)

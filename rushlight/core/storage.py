@@ -1,0 +1,56 @@
+"""Storages: device memory that tensors view, not necessarily allocated yet.
+
+Note [Liveness by reference counts]
+A storage is referred to by the tensors that view it, by gradient nodes that saved it, and while it takes part in pending instructions
+by the stream's list of slots. When the stream is flushed, a storage that only the list refers to can have no reader any more, so its
+contents need not reach memory. `references` measures what "only the list" means on this interpreter instead of assuming it.
+
+Note [Exposed storages]
+Memory that others can see (`from_numpy`, `.numpy()`, DLPack) has a `guard`: the object that the other side holds on to. While anyone
+but the storage refers to the guard, instructions on the storage run as soon as they are recorded, so that both sides see PyTorch's order.
+"""
+
+import sys
+
+
+class Storage:
+    """A span of device memory. `index` and `epoch` say where it stands in the pending block of the stream."""
+
+    __slots__ = ("index", "epoch", "address", "block", "nbytes", "device", "version", "guard", "__weakref__")
+
+    def __init__(self, nbytes, device):
+        self.index, self.epoch = -1, -1
+        self.address, self.block = 0, None  # block keeps the memory alive
+        self.nbytes, self.device = nbytes, device
+        self.version, self.guard = 0, None
+
+
+def _calibrate():
+    slots = [Storage(0, None)]
+    return [sys.getrefcount(s) for s in slots][0]
+
+
+# What sys.getrefcount reports inside `[... for s in slots]` for a storage that only `slots` refers to.
+UNREFERENCED = _calibrate()
+
+
+def references(slots):
+    """One byte per slot: 1 where something else than the list refers to the storage."""
+    count, base = sys.getrefcount, UNREFERENCED
+    return bytes([count(s) > base for s in slots])
+
+
+def _calibrate_guard():
+    storage = Storage(0, None)
+    storage.guard = object()
+    return sys.getrefcount(storage.guard)
+
+
+GUARD_ALONE = _calibrate_guard()
+
+
+def is_exposed(storage):
+    """Whether somebody else can see the memory now. Forgets a guard that nobody holds any more (except the memory's own owner)."""
+    if storage.guard is None:
+        return False
+    return sys.getrefcount(storage.guard) > GUARD_ALONE

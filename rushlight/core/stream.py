@@ -1,0 +1,106 @@
+"""The instruction stream: what has been recorded and has not run yet.
+
+Note [The prefix tree]
+The sequence of pending instructions is a path in a tree of `Step`s. The key of a step is the operator, its static attributes, and for
+each operand the slot it lives in and its interned layout and offset (numbers: only their type). So one dictionary look-up per operator
+is shape inference, promotion and validation (a known step has been checked before) as well as the key of the whole program: where a
+flush ends, the step holds the planned programs, by which slots are live. Numbers that change from step to step are arguments.
+The tree is bounded: when it has grown past `MOST_STEPS` it is dropped as a whole and grows again from what is in use.
+
+What comes in: operators from `record`. What goes out: `engine.flush` gets a path and the slots. Program order is meaning: fusing and
+reordering may never show.
+"""
+
+import threading
+
+MOST_STEPS = 200_000
+SOFT_LENGTH = 512  # from here on a block ends where a known block starts, so that loops cut at the same place
+HARD_LENGTH = 4096
+MOST_BYTES = 1 << 28  # of results held back
+
+
+class Instruction:
+    """One recorded operator, without the memory it works on: operands are (slot, layout, offset) with offset in elements.
+
+    `args` tells for each parameter of the operator's body where it comes from: ("in", i) or ("num", position in the program's scalars).
+    """
+
+    __slots__ = ("op", "attrs", "ins", "outs", "args", "info", "given")
+
+    def __init__(self, op, attrs, ins, outs, args, info, given):
+        self.op, self.attrs, self.ins, self.outs, self.args, self.info = op, attrs, ins, outs, args, info
+        self.given = given  # whether the outputs are existing tensors (in-place)
+
+    def __repr__(self):
+        refs = [f"%{s}{tuple(x.shape)}" for s, x, _ in self.ins]
+        outs = [f"%{s}{tuple(x.shape)}:{x.dtype.name}" for s, x, _ in self.outs]
+        return f"{', '.join(outs)} = {self.op.name}({', '.join(refs)}{', ' + str(self.attrs) if self.attrs else ''})"
+
+
+class Step:
+    """A node of the prefix tree."""
+
+    __slots__ = ("next", "parent", "instruction", "layouts", "nbytes", "programs", "depth")
+
+    def __init__(self, parent, instruction, layouts):
+        self.next, self.programs = {}, {}
+        self.parent, self.instruction, self.layouts = parent, instruction, layouts
+        self.depth = parent.depth + 1 if parent else 0
+        self.nbytes = sum(x.nbytes for x in layouts)
+
+    def path(self):
+        """The instructions from the root to here."""
+        found, step = [], self
+        while step.instruction is not None:
+            found.append(step.instruction)
+            step = step.parent
+        return found[::-1]
+
+
+class Stream:
+    """The pending block. All access is under `lock` (see record.py)."""
+
+    def __init__(self):
+        self.root = Step(None, None, ())
+        self.step = self.root
+        self.slots, self.scalars = [], []
+        self.epoch, self.held, self.steps = 0, 0, 0
+        self.lock = threading.RLock()
+        self.run = None  # set by the engine: run(step, slots, scalars)
+        self.wheres = []  # with RUSHLIGHT_CHECK=trace: the user's line of each instruction
+
+    def enter(self, storage):
+        """Give a storage a slot in the pending block."""
+        storage.epoch = self.epoch
+        index = storage.index = len(self.slots)
+        self.slots.append(storage)
+        return index
+
+    def grow(self, key, instruction, layouts):
+        """Append an unknown step."""
+        step = Step(self.step, instruction, layouts)
+        self.step.next[key] = step
+        self.steps += 1
+        return step
+
+    def flush(self):
+        """Run what is pending."""
+        with self.lock:
+            step = self.step
+            if step is self.root:
+                if self.slots:
+                    self.slots = []
+                    self.epoch += 1
+                return
+            slots, scalars = self.slots, self.scalars
+            if self.steps > MOST_STEPS:
+                self.root = Step(None, None, ())
+                self.steps = 0
+            self.step = self.root
+            self.slots, self.scalars, self.held = [], [], 0
+            self.epoch += 1
+            self.run(step, slots, scalars)
+
+
+STREAM = Stream()
+flush = STREAM.flush

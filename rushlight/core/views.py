@@ -1,0 +1,16 @@
+"""Views: new tensors over the memory of another, made by stride arithmetic and without an instruction."""
+
+from .grads import mark_view
+from .graph import MODE
+from .layout import layout
+from .tensor import view
+
+
+def view_of(source, shape, strides, offset, rule=None, values=(), multi=False):
+    """A view of `source` with the layout given, a step of the graph by `rule` (its parameters are `values`)."""
+    found = source._layout
+    tensor = view(source._storage, layout(tuple(shape), tuple(strides), found.dtype), offset)
+    mark_view(tensor, source, multi)
+    if MODE.grad and rule is not None and source.requires_grad:
+        rule.attach(values, [tensor])
+    return tensor

@@ -1,0 +1,160 @@
+"""Running a block: look up or make its program, give results memory, fill the table, launch.
+
+Note [A run]
+`Executable` is a Plan with machine code. Its run fills one table of addresses and numbers, then makes a native call per segment; host
+segments (library calls on arrays) come in between. Errors that only the data shows set the table's error word; the exception then
+names the operator and the user's line.
+"""
+
+import ctypes
+import struct
+import sys
+import time
+
+from ..base import switches
+from ..codegen import loops
+from ..core.storage import references
+from ..core.stream import STREAM
+from ..fuse import plan as planning
+from ..runtime.cpu import jit, memory
+from ..runtime.cpu.program import Batch, Program
+from . import host
+
+COUNTERS = dict(instructions=0, flushes=0, programs_planned=0, kernels_compiled=0, kernels_loaded=0, launches=0, bytes_allocated=0,
+                plan_seconds=0.0)
+
+
+def statistics():
+    """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from disk), launches,
+    bytes of results allocated, seconds spent planning."""
+    return dict(COUNTERS, kernels_compiled=jit.stats["compiled"], kernels_loaded=jit.stats["loaded"])
+
+
+def reset_statistics():
+    """Set all counters to zero."""
+    for name in COUNTERS:
+        COUNTERS[name] = type(COUNTERS[name])(0)
+    jit.stats["compiled"] = jit.stats["loaded"] = 0
+
+
+class Executable:
+    """A planned and compiled program."""
+
+    __slots__ = ("plan", "slots", "steps", "pack", "table", "address", "errors", "launches", "busy", "formats")
+
+    def __init__(self, instructions, mask, scalars):
+        plan = self.plan = planning.build(instructions, mask)
+        self.slots = len(mask)
+        sources = {launch.source.key: launch.source for s in plan.segments for row in s.launches for launch in row}
+        addresses = jit.compile_kernels(list(sources.values()))
+        self.steps, self.launches = [], 0
+        for segment in plan.segments:
+            if segment.host is not None:
+                self.steps.append((None, segment.host))
+            else:
+                program = Program([self.record(row, addresses) for row in segment.launches])
+                self.launches += len(segment.launches)
+                self.steps.append((program, None))
+        self.formats = "".join(["d" if s.__class__ is float else "q" for s in scalars])
+        form = struct.Struct(f"={self.slots + 2}q{self.formats}")
+        self.pack = form.pack_into
+        self.table = ctypes.create_string_buffer(form.size)
+        self.address = ctypes.addressof(self.table)
+        self.errors = [(i.op, depth) for depth, i in enumerate(instructions, 1) if i.op.checks]
+        self.busy = False
+
+    def record(self, row, addresses):
+        """One launch, or a batch of equal kernels, for the native program."""
+        address = addresses[row[0].source.key]
+        blocks = [(planning.resolve(launch.static, self.plan.places, self.slots), launch.tasks) for launch in row]
+        cost = sum(launch.cost for launch in row)
+        if len(blocks) == 1:
+            return (address, *blocks[0], cost)
+        return (address, Batch(blocks), 0, cost)
+
+    def run(self, slots, scalars, wheres):
+        plan, allocate = self.plan, memory.allocate
+        for index, nbytes in plan.allocate:
+            storage = slots[index]
+            block = storage.block = allocate(nbytes)
+            storage.address = block.address
+        for index in plan.external:
+            storage = slots[index]
+            if not storage.address:
+                block = storage.block = allocate(storage.nbytes)
+                storage.address = block.address
+        arena = allocate(plan.arena) if plan.arena else None
+        table, address = self.table, self.address
+        if self.busy:  # another thread is inside this program
+            table = ctypes.create_string_buffer(len(table))
+            address = ctypes.addressof(table)
+        self.busy = True
+        try:
+            self.pack(table, 0, 0, *[s.address for s in slots], arena.address if arena else 0, *scalars)
+            for program, instruction in self.steps:
+                if program is None:
+                    host.call(instruction, slots, scalars, plan.places, arena)
+                elif program.run(address):
+                    self.fail(ctypes.c_int64.from_address(address).value, wheres)
+        finally:
+            self.busy = False
+
+    def fail(self, code, wheres):
+        """Raise the exception of the error word, naming the operator and the line that recorded it."""
+        name = {v: k for k, v in loops.ERROR_CODES.items()}.get(code, "value")
+        ops = {depth: op for op, depth in self.errors}
+        depth, (file, line) = next(((d, w) for d, w in wheres if d in ops), (0, ("<unknown>", 0)))
+        named = ops[depth].name if depth in ops else "operator"
+        where = f" [in {named}, recorded at {file}:{line}]"
+        if name == "division":
+            raise RuntimeError("ZeroDivisionError" + where)
+        if name == "index":
+            raise IndexError("index out of range in self" + where)
+        if name == "target":
+            raise IndexError("Target is out of bounds." + where)
+        raise RuntimeError("invalid value in operand" + where)
+
+
+def run(step, slots, scalars):
+    """Run the block that ends in `step`. Called by the stream under its lock."""
+    mask = references(slots)
+    wheres, STREAM.wheres = STREAM.wheres, []
+    executable = step.programs.get(mask)
+    if executable is None:
+        executable = make(step, mask, scalars)
+    executable.run(slots, scalars, wheres)
+    COUNTERS["flushes"] += 1
+    COUNTERS["instructions"] += step.depth
+    COUNTERS["launches"] += executable.launches
+
+
+def make(step, mask, scalars):
+    """Plan and compile; the step remembers the program."""
+    began = time.perf_counter()
+    path = step.path()
+    log = switches.LOG
+    if "stream" in log:
+        print(f"[stream] {len(path)} instructions", *map(repr, path), sep="\n  ", file=sys.stderr)
+    executable = Executable(path, mask, scalars)
+    if len(step.programs) >= 64:
+        step.programs.clear()
+    step.programs[mask] = executable
+    COUNTERS["programs_planned"] += 1
+    COUNTERS["plan_seconds"] += time.perf_counter() - began
+    if "fuse" in log:
+        describe(executable)
+    if "time" in log:
+        print(f"[time] planned {len(path)} instructions in {1e3 * (time.perf_counter() - began):.2f} ms", file=sys.stderr)
+    return executable
+
+
+def describe(executable):
+    """Print a plan: one line per launch."""
+    print(f"[fuse] {executable.plan.instructions} live instructions, arena {executable.plan.arena} bytes", file=sys.stderr)
+    for segment in executable.plan.segments:
+        for row in segment.launches:
+            what = [n[1] for n in row[0].source.key[6] if n[0] in ("apply", "reduce", "gather")] if row[0].source.key[0] == "loop" \
+                else row[0].source.key[:2]
+            print(f"  {len(row)} x {row[0].tasks} tasks, {sum(x.cost for x in row) / 1e3:.1f} us: {what}", file=sys.stderr)
+        if segment.host is not None:
+            print(f"  host {segment.host!r}", file=sys.stderr)

@@ -1,0 +1,50 @@
+"""Host instructions: operators that a library computes on arrays (sorting, FFT, linear algebra on the CPU).
+
+The body gets NumPy arrays that view the operands and results in place: `body(outs, ins, numbers, **attrs)` writes into `outs`. bfloat16
+operands come as float32 copies and results are rounded back, since NumPy has no such type.
+"""
+
+import ctypes
+
+import numpy as np
+
+from ..core import dtype as dt
+
+
+def array_at(address, layout, offset):
+    """An array over memory, with the layout's strides."""
+    size = layout.dtype.itemsize
+    if not layout.numel:
+        return np.empty(tuple(layout.shape), layout.dtype.numpy or np.float32)
+    raw = (ctypes.c_char * layout.nbytes).from_address(address + offset * size)
+    kind = layout.dtype.numpy if layout.dtype is not dt.bfloat16 else np.dtype("u2")
+    flat = np.frombuffer(raw, kind)
+    return np.lib.stride_tricks.as_strided(flat, tuple(layout.shape), tuple(s * size for s in layout.strides))
+
+
+def from_bfloat(bits):
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def to_bfloat(values):
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return np.where(np.isnan(values), 0x7FC0, rounded).astype(np.uint16)
+
+
+def call(instruction, slots, scalars, places, arena):
+    """Run a host instruction."""
+    def array(ref):
+        slot, layout, offset = ref
+        place = places.get(slot)
+        address = slots[slot].address if place is None else arena.address + place
+        return array_at(address, layout, offset)
+    ins = [from_bfloat(array(ref)) if ref[1].dtype is dt.bfloat16 else array(ref) for ref in instruction.ins]
+    outs = [array(ref) for ref in instruction.outs]
+    given = [np.empty(o.shape, np.float32) if ref[1].dtype is dt.bfloat16 else o for o, ref in zip(outs, instruction.outs)]
+    numbers = [scalars[a[1]] for a in instruction.args if a[0] == "num"]
+    attrs = {k: v for k, v in instruction.attrs if k != "out"}
+    instruction.op.body(given, ins, numbers, **attrs)
+    for out, values, ref in zip(outs, given, instruction.outs):
+        if ref[1].dtype is dt.bfloat16:
+            out[...] = to_bfloat(values)

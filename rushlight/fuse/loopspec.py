@@ -1,0 +1,389 @@
+"""From a group of instructions to a LoopSpec and the numbers of its static block.
+
+What comes in: a Group, and which slots need memory after it. What goes out: the spec (structure, shared by all sizes) and the Launches.
+"""
+
+import math
+
+from ..codegen import target
+from ..codegen.kernel import Argument, Launch, Memory, Scratch
+from ..codegen.loops import LoopSpec, arguments
+from ..core import dtype as dt
+from ..core.declare import OPERATORS
+
+ROW_NANOSECONDS, ELEMENT_NANOSECONDS, HEAVY_NANOSECONDS = 8.0, 0.12, 0.6
+TASK_NANOSECONDS = 25_000.0
+SPLIT_ELEMENTS, SPLIT_BLOCK, SPLIT_ROWS = 65536, 16384, 4
+
+
+class Builder:
+    """Collects the nodes of one group."""
+
+    def __init__(self, group, stored):
+        self.group, self.stored = group, stored
+        self.nodes, self.levels, self.stages = [], [], []
+        self.accesses, self.access_levels, self.randoms, self.numbers = [], [], [], []
+        self.loads, self.values, self.number_nodes = {}, {}, {}
+        self.heavy_nodes, self.stores, self.reloads = set(), {}, {}
+        for m in group.members:
+            self.member(m)
+        self.plan_reloads()
+
+    # -- nodes ---------------------------------------------------------------------
+
+    def node(self, node, level, stage):
+        self.nodes.append(node)
+        self.levels.append(level)
+        self.stages.append(stage)
+        return len(self.nodes) - 1
+
+    def access(self, access):
+        """The number of a memory access, shared by equal ones."""
+        for i, known in enumerate(self.accesses):
+            if known.slot == access.slot and known.level == access.level and known.same_place(access, self.group.domain):
+                return i
+        self.accesses.append(access)
+        return len(self.accesses) - 1
+
+    def load(self, access):
+        """The node of a value read from memory, or the value that a member before has written there."""
+        found = self.values.get(access.slot)
+        if found is not None:
+            return found
+        at = self.access(access)
+        if at not in self.loads:
+            level = access.level
+            if level == "full" and self.group.reduce_dims is not None and self.is_row(access):
+                level = "row"
+            self.loads[at] = self.node(("load", at), level, 0)
+        return self.loads[at]
+
+    def is_row(self, access):
+        """Whether a full-level access does not move along the reduced dimensions."""
+        domain = self.group.domain
+        return all(access.strides[d] == 0 or domain[d] == 1 for d in self.group.reduce_dims)
+
+    def number(self, position, cls, joined):
+        """The node of a number argument."""
+        letter = "d" if cls is float else "q"
+        dtype = joined or (dt.float64 if cls is float else dt.bool_ if cls is bool else dt.int64)
+        key = (position, dtype.name)
+        if key not in self.number_nodes:
+            self.numbers.append(position)
+            self.number_nodes[key] = self.node(("num", len(self.numbers) - 1, letter, dtype.name), "row", 0)
+        return self.number_nodes[key]
+
+    def member(self, m):
+        instruction = m.instruction
+        kind = instruction.op.options["loop"]
+        args, random = [], []
+        for where, i, *cls in instruction.args:
+            if where == "num":
+                args.append(("node", self.number(i, cls[0], instruction.info)))
+            elif m.ins[i] is None:
+                args.append(("random", self.random(instruction.ins[i])))
+                random.append(i)
+            else:
+                args.append(("node", self.load(m.ins[i])))
+        if kind == "reduction":
+            self.reduction(m, args[0][1])
+            return
+        level = m.level
+        inputs = [a for where, a in args if where == "node"]
+        stage = max([self.stages[a] for a in inputs], default=0)
+        result = instruction.outs[0][1].dtype
+        attrs = tuple((k, v) for k, v in instruction.attrs if k not in ("out", "aligned"))
+        if kind == "gather":
+            node = ("gather", instruction.op.name, attrs, tuple(args), result.name)
+        else:
+            joined = instruction.info.name if instruction.info is not None else None
+            node = ("apply", instruction.op.name, attrs, tuple(inputs), joined, result.name)
+        at = self.node(node, level, stage)
+        if instruction.op.heavy or kind == "gather" or any(a in self.heavy_nodes and self.levels[a] == "full" for a in inputs):
+            self.heavy_nodes.add(at)
+        self.write(m.outs[0], at)
+
+    def reduction(self, m, value):
+        options = dict(m.instruction.attrs)
+        op = m.instruction.op
+        combine = op.options["combine"]
+        stage = self.stages[value]
+        accumulate = op.options["accumulate"](m.instruction.ins[0][1].dtype, options)
+        at = self.node(("reduce", combine, value, accumulate.name), "row", stage)
+        for number, access in enumerate(m.outs):
+            which = op.options.get("output", number)
+            picked = self.node(("pick", at, which), "row", stage + 1)
+            if access.dtype is not accumulate and not (which == 1):
+                picked = self.node(("apply", "cast_", (), (picked,), None, access.dtype.name), "row", stage + 1)
+            self.write(access, picked)
+
+    def random(self, ref):
+        slot, layout, offset = ref
+        self.randoms.append((slot, layout, offset))
+        return len(self.randoms) - 1
+
+    def write(self, access, node):
+        self.values[access.slot] = node
+        if self.stored(access.slot, self.group):
+            self.stores[access.slot] = (self.access(access), node)
+
+    # -- passes ----------------------------------------------------------------------
+
+    def plan_reloads(self):
+        """Values that are expensive and used in a later pass are stored in their pass and read back."""
+        if self.group.reduce_dims is None:
+            return
+        users = {}
+        for i, node in enumerate(self.nodes):
+            for a in arguments(node):
+                if self.levels[a] == "full":
+                    users.setdefault(a, []).append(self.stages[i])
+        slots = {node: slot for slot, node in self.values.items()}
+        outs = {m.outs[0].slot: m.outs[0] for m in self.group.members if m.outs}
+        for node, stages in users.items():
+            if max(stages) > self.stages[node] and node in self.heavy_nodes and node in slots:
+                slot = slots[node]
+                if slot not in self.stores:
+                    self.stores[slot] = (self.access(outs[slot]), node)
+                self.reloads[node] = self.stores[slot][0]
+
+
+def canonical(builder):
+    """(kind, K dims, R dims): the loop dimensions, each a list of (size, strides of every access)."""
+    group = builder.group
+    domain, reduce_dims = group.domain, group.reduce_dims
+    columns = [a.strides for a in builder.accesses]
+    dims = [(n, tuple(s[d] for s in columns), d) for d, n in enumerate(domain)]
+    if group.gathers:
+        return gather_dims(dims)
+    if reduce_dims is None:
+        dims = [d for d in dims if d[0] != 1]
+        merged = coalesce(order(dims, builder))
+        if not merged:
+            merged = [(1, tuple(0 for _ in columns))]
+        return ("flat" if len(merged) == 1 else "row"), merged[:-1], merged[-1:], ()
+    kept = coalesce(order([d for d in dims if d[2] not in reduce_dims and d[0] != 1], builder))
+    reduced = coalesce(order([d for d in dims if d[2] in reduce_dims and d[0] != 1], builder))
+    if not reduced:
+        reduced = [(1, tuple(0 for _ in columns))]
+    kind = "row"
+    full = [i for i, a in enumerate(builder.accesses) if a.level == "full"]
+    if kept and full and not has_arg(builder) or (kept and full):
+        inner_r = min([abs(reduced[-1][1][i]) or 1 << 40 for i in full])
+        inner_k = min([abs(kept[-1][1][i]) or 1 << 40 for i in full])
+        if inner_k < inner_r and kept[-1][0] >= 4:
+            kind = "col"
+    return kind, kept, reduced, ()
+
+
+def has_arg(builder):
+    return any(n[0] == "reduce" and n[1].startswith("arg") for n in builder.nodes)
+
+
+def gather_dims(dims):
+    """Gathering bodies see the domain as it is: the last dimension is the inner one."""
+    if not dims:
+        return "flat", [], [(1, ())], ()
+    kept = [(n, s) for n, s, _ in dims[:-1]]
+    where = tuple(("k", i) for i in range(len(dims) - 1)) + (("r", 0),)
+    return ("row" if kept else "flat"), kept, [dims[-1][:2]], where
+
+
+def order(dims, builder):
+    """Dimensions from outermost to innermost: by the strides of what is written, then of what is read. Arg-reductions keep theirs."""
+    if has_arg(builder):
+        return dims
+    weights = sorted(range(len(builder.accesses)), key=lambda i: (not any(at == i for at, _ in builder.stores.values()), i))
+
+    def rank(d):
+        return tuple(-abs(d[1][i]) for i in weights if any(x[1][i] for x in dims))
+    return sorted(dims, key=rank)
+
+
+def coalesce(dims):
+    """Merge neighbours that every access walks as one dimension: [(size, strides)]."""
+    merged = []
+    for n, strides, *_ in dims:
+        if merged and all(outer == n * inner for outer, inner in zip(merged[-1][1], strides)):
+            merged[-1] = (merged[-1][0] * n, strides)
+        else:
+            merged.append((n, strides))
+    return merged
+
+
+def mode(stride, itemsize):
+    return 0 if stride == 0 else 1 if stride == itemsize else "s"
+
+
+def build(group, stored):
+    """The Launches of a loop group."""
+    b = Builder(group, stored)
+    if math.prod(group.domain) == 0 and group.reduce_dims is None:
+        return []
+    kind, kept, reduced, where = canonical(b)
+    rows, columns = math.prod(n for n, _ in kept), math.prod(n for n, _ in reduced)
+    partial = (kind == "row" and group.reduce_dims is not None and rows <= SPLIT_ROWS and columns >= SPLIT_ELEMENTS
+               and max(b.stages) <= 1 and not b.reloads and not any(b.levels[n] == "full" for _, n in b.stores.values())
+               and not has_arg(b))
+    if partial:
+        return partial_launches(b, kept, reduced)
+    spec = make_spec(b, kind, kept, reduced, where, b.nodes, b.levels, b.stages, b.stores.values(), False)
+    return [launch(b, spec, kind, kept, reduced, b.accesses, static_of(b, b.accesses, kept, reduced))]
+
+
+def make_spec(b, kind, kept, reduced, where, nodes, levels, stages, stores, partial):
+    vector_dim = (kept if kind == "col" else reduced)[-1][1]
+    accesses = tuple((a.dtype.name, mode(vector_dim[i], a.dtype.itemsize)) for i, a in enumerate(b.accesses))
+    randoms = tuple((x.dtype.name, x.ndim, bool(x.ndim) and x.strides[-1] == 1) for _, x, _ in b.randoms)
+    names = [n for n, _ in accesses] + [n for n, _, _ in randoms] + [node[-1] for node in nodes if node[0] in ("apply", "gather", "reduce")]
+    widest = max([dt.by_name(n).compute.itemsize for n in names if n != "bool"], default=4)
+    staged = tuple((at, node, stages[node]) for at, node in stores)
+    return LoopSpec(kind, len(kept), len(reduced), accesses, randoms, tuple(nodes), tuple(levels), tuple(stages),
+                    tuple(sorted(b.reloads.items())), staged, where, partial, bool(b.heavy_nodes), len(b.numbers), widest)
+
+
+def static_of(b, accesses, kept, reduced, extra=()):
+    """The static block without the chunk."""
+    static = [n for n, _ in kept] + [n for n, _ in reduced] + list(extra)
+    for i, a in enumerate(accesses):
+        static += [Memory(a.slot, a.offset), *(s[i] for _, s in kept), *(s[i] for _, s in reduced)]
+    for slot, layout, offset in b.randoms:
+        size = layout.dtype.itemsize
+        static += [Memory(slot, offset * size), *layout.shape, *(s * size for s in layout.strides)]
+    return static + [Argument(position) for position in b.numbers]
+
+
+def launch(b, spec, kind, kept, reduced, accesses, static):
+    """Divide the work into tasks of fixed size."""
+    rows, columns = math.prod(n for n, _ in kept), math.prod(n for n, _ in reduced)
+    passes = 1 + max(spec.stages, default=0)
+    strided = any(m == "s" for _, m in spec.accesses)
+    weight = (HEAVY_NANOSECONDS if b.heavy_nodes else ELEMENT_NANOSECONDS) * (4 / spec.widest if spec.widest < 4 else spec.widest / 4)
+    weight = weight * max(1, len(accesses) / 3) * passes * (6 if strided or b.randoms else 1) + 0.01 * len(spec.nodes)
+    if kind == "flat":
+        units, unit = columns, weight
+    elif kind == "col":
+        width = vector_width(spec)
+        units = math.prod(n for n, _ in kept[:-1]) * -(-kept[-1][0] // width)
+        unit = ROW_NANOSECONDS + columns * width * weight
+    else:
+        units, unit = rows, ROW_NANOSECONDS + columns * weight
+    cost = units * unit
+    chunk = max(1, math.ceil(TASK_NANOSECONDS / unit))
+    if kind == "flat":
+        chunk = max(4096, -(-chunk // 256) * 256)
+    tasks = max(1, -(-units // chunk))
+    return Launch(spec.source(OPERATORS), [chunk, *static], tasks, cost)
+
+
+def vector_width(spec):
+    base = max(1, target.current.vector_bytes // spec.widest)
+    return base * (2 if spec.heavy else 4)
+
+
+def partial_launches(b, kept, reduced):
+    """A long reduction in two steps: sums of fixed blocks, then the sum of these, so that the result does not depend on threads."""
+    inner = math.prod(n for n, _ in reduced[1:])
+    block = max(1, SPLIT_BLOCK // inner)
+    blocks = -(-reduced[0][0] // block)
+    rows = math.prod(n for n, _ in kept)
+    reduces = [i for i, n in enumerate(b.nodes) if n[0] == "reduce"]
+    nodes, levels, stages = list(b.nodes), list(b.levels), list(b.stages)
+    scratch, stores, accesses = [], [], list(b.accesses)
+    for i in reduces:
+        dtype = dt.by_name(nodes[i][3])
+        buffer = Scratch(max(1, rows * blocks) * dtype.itemsize)
+        scratch.append(buffer)
+        accesses.append(PartialAccess(buffer, dtype))
+        nodes.append(("pick", i, 0))
+        levels.append("row")
+        stages.append(stages[i] + 1)
+        stores.append((len(accesses) - 1, len(nodes) - 1))
+    keep = needed(nodes, [node for _, node in stores])
+    nodes = [node if i in keep else ("num", 0, "q", "int64") for i, node in enumerate(nodes)]
+    wide_kept = [(n, (*s, *[0] * len(scratch))) for n, s in kept]
+    wide_reduced = [(n, (*s, *[0] * len(scratch))) for n, s in reduced]
+    first = Narrow(b, accesses)
+    spec = make_spec(first, "row", wide_kept, wide_reduced, (), *prune(nodes, levels, stages, keep, stores), True)
+    static = static_of(first, accesses, wide_kept, wide_reduced, (block, blocks))
+    unit = ROW_NANOSECONDS + block * inner * ELEMENT_NANOSECONDS * (5 if b.heavy_nodes else 1)
+    chunk = max(1, math.ceil(TASK_NANOSECONDS / unit))
+    one = Launch(spec.source(OPERATORS), [chunk, *static], -(-rows * blocks // chunk), rows * blocks * unit)
+    return [one, second_step(b, kept, blocks, reduces, scratch)]
+
+
+class PartialAccess:
+    """The access of partial sums: their own scratch, addressed by the flat row index."""
+
+    def __init__(self, slot, dtype):
+        self.slot, self.offset, self.dtype, self.level = slot, 0, dtype, "row"
+
+
+class Narrow:
+    """What make_spec and static_of need of a Builder, with other accesses."""
+
+    def __init__(self, b, accesses, heavy=None, reloads=None):
+        self.accesses, self.randoms, self.numbers = accesses, b.randoms, b.numbers
+        self.heavy_nodes = b.heavy_nodes if heavy is None else heavy
+        self.reloads = {} if reloads is None else reloads
+
+
+def needed(nodes, wanted):
+    found, todo = set(), list(wanted)
+    while todo:
+        i = todo.pop()
+        if i not in found:
+            found.add(i)
+            todo += arguments(nodes[i])
+    return found
+
+
+def prune(nodes, levels, stages, keep, stores):
+    """Drop the nodes outside `keep` and renumber."""
+    order_, index = sorted(keep), {}
+    for i in order_:
+        index[i] = len(index)
+    kept = [renumber(nodes[i], index) for i in order_]
+    return (kept, [levels[i] for i in order_], [stages[i] for i in order_], [(at, index[n]) for at, n in stores])
+
+
+def renumber(node, index):
+    kind = node[0]
+    if kind == "apply":
+        return (*node[:3], tuple(index[a] for a in node[3]), *node[4:])
+    if kind == "reduce":
+        return (kind, node[1], index[node[2]], node[3])
+    if kind == "pick":
+        return (kind, index[node[1]], node[2])
+    return node
+
+
+def second_step(b, kept, blocks, reduces, scratch):
+    """Fold the partial results and compute what follows at row level."""
+    accesses = [*b.accesses]
+    nodes, levels, stages = list(b.nodes), list(b.levels), list(b.stages)
+    strides_r = [0] * len(b.accesses)
+    for buffer, i in zip(scratch, reduces):
+        dtype = dt.by_name(nodes[i][3])
+        accesses.append(PartialAccess(buffer, dtype))
+        strides_r.append(dtype.itemsize)
+        nodes.append(("load", len(accesses) - 1))
+        levels.append("full")
+        stages.append(0)
+        nodes[i] = ("reduce", nodes[i][1], len(nodes) - 1, nodes[i][3])
+    stores = list(b.stores.values())
+    keep = needed(nodes, [node for _, node in stores])
+    order_k = math.prod(n for n, _ in kept)
+    wide_kept, step = [], order_k
+    for n, s in kept:
+        step //= n
+        wide_kept.append((n, (*s, *[step * blocks * dt.by_name(nodes[i][3]).itemsize for i in reduces])))
+    reduced = [(blocks, tuple(strides_r))]
+    second = Narrow(b, accesses, set())
+    # loads come after their uses in number: put them first
+    sequence = sorted(keep, key=lambda i: (nodes[i][0] != "load", i))
+    index = {i: at for at, i in enumerate(sequence)}
+    spec = make_spec(second, "row", wide_kept, reduced, (), [renumber(nodes[i], index) for i in sequence],
+                     [levels[i] for i in sequence], [stages[i] for i in sequence], [(at, index[n]) for at, n in stores], False)
+    static = static_of(second, accesses, wide_kept, reduced)
+    return Launch(spec.source(OPERATORS), [order_k, *static], 1, 100.0 + order_k * blocks)

@@ -1,0 +1,187 @@
+"""Parameters and buffers: a tensor comes in, the same values as a tensor that modules register by themselves go out.
+
+`Parameter` is what optimizers train, `Buffer` is state that is saved but not trained. The uninitialized kinds have no shape
+until `materialize` gives them one; lazy modules use them. Next to read: modules/module.py (registration), modules/lazy.py.
+"""
+from collections import OrderedDict
+
+from .. import api as rl
+
+__all__ = ["Parameter", "UninitializedParameter", "is_lazy", "Buffer", "UninitializedBuffer", "UninitializedTensorMixin"]
+
+Tensor = rl.Tensor
+
+
+class _ParameterMeta(type(Tensor)):
+    """Makes tensors of other classes that were wrapped by `Parameter` count as instances of it."""
+
+    def __instancecheck__(cls, instance):
+        if type.__instancecheck__(cls, instance):
+            return True
+        return cls is Parameter and isinstance(instance, Tensor) and getattr(instance, "_is_param", False)
+
+
+class Parameter(Tensor, metaclass=_ParameterMeta):
+    """A tensor that a Module lists in `parameters()` as soon as it is assigned to one of its attributes.
+
+    Args: `data`, the values (shared, not copied; an empty tensor if None); `requires_grad`, True unless the parameter is frozen.
+    A leaf of the graph of gradients always. Raises RuntimeError if integers shall require gradients.
+    """
+
+    def __new__(cls, data=None, requires_grad=True):
+        if data is None:
+            data = rl.empty(0)
+        if type(data) is Tensor or type(data) is Parameter:
+            return Tensor._make_subclass(cls, data, requires_grad)
+        detached = data.detach().requires_grad_(requires_grad)
+        if type(detached) is not type(data):
+            raise RuntimeError(
+                f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns an "
+                f"instance of the same type, but return type {type(detached).__name__} was found instead. To use the type "
+                f"as a Parameter, please correct the detach() semantics defined by its __torch_dispatch__() implementation."
+            )
+        detached._is_param = True
+        return detached
+
+    def __deepcopy__(self, memo):
+        if id(self) in memo:
+            return memo[id(self)]
+        values = self.data.clone(memory_format=rl.preserve_format)
+        result = type(self)(values, self.requires_grad)
+        memo[id(self)] = result
+        return result
+
+    def __repr__(self):
+        return "Parameter containing:\n" + super().__repr__()
+
+    def __reduce_ex__(self, proto):
+        state = _extra_attributes(self)
+        if state:
+            return _rebuild_parameter_with_state, (self.data, self.requires_grad, OrderedDict(), state)
+        return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
+
+
+def _extra_attributes(tensor):
+    """Attributes that a user has put on a tensor, to be pickled with it."""
+    return dict(getattr(tensor, "__dict__", ()))
+
+
+def _rebuild_parameter(data, requires_grad, backward_hooks):
+    """What pickles of parameters call: PyTorch's `torch._utils` has a function of this name and these arguments."""
+    return Parameter(data, requires_grad)
+
+
+def _rebuild_parameter_with_state(data, requires_grad, backward_hooks, state):
+    parameter = Parameter(data, requires_grad)
+    for name, value in state.items():
+        setattr(parameter, name, value)
+    return parameter
+
+
+class _BufferMeta(type(Tensor)):
+    """A buffer is an ordinary tensor with a mark; `isinstance(tensor, Buffer)` looks at the mark."""
+
+    def __instancecheck__(cls, instance):
+        if type.__instancecheck__(cls, instance):
+            return True
+        return cls is Buffer and isinstance(instance, Tensor) and getattr(instance, "_is_buffer", False)
+
+
+class Buffer(Tensor, metaclass=_BufferMeta):
+    """A tensor that becomes a buffer of the Module it is assigned to: part of its state, moved with it, not trained.
+
+    Args: `data`, the values (an empty tensor if None); `persistent`, whether `state_dict` includes it.
+    The result is of class Tensor.
+    """
+
+    def __new__(cls, data=None, *, persistent=True):
+        if data is None:
+            data = rl.empty(0)
+        buffer = data.detach().requires_grad_(data.requires_grad)
+        buffer.persistent = persistent
+        buffer._is_buffer = True
+        return buffer
+
+
+_NO_SHAPE = (
+    "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in `load_state_dict` when "
+    "trying to load an uninitialized parameter into an initialized one. Call `forward` to initialize the parameters before "
+    "accessing their attributes."
+)
+
+
+class UninitializedTensorMixin:
+    """What parameters and buffers without a shape have in common; `materialize` turns them into ordinary ones, in place."""
+
+    # Operators that make sense before the shape is known: moving, casting and copying.
+    _allowed_names = frozenset((
+        "__hash__", "size", "copy_", "is_complex", "is_floating_point", "half", "float", "double", "char", "short", "int",
+        "long", "cuda", "cpu", "to", "type", "get_device", "_has_compatible_shallow_copy_type", "__get__", "__set__", "detach",
+    ))
+    cls_to_become = Tensor
+
+    def materialize(self, shape, device=None, dtype=None):
+        """Give the tensor memory of this shape (values undefined) and its final class; device and dtype as before by default."""
+        device = self.data.device if device is None else device
+        dtype = self.data.dtype if dtype is None else dtype
+        self.data = rl.empty(shape, device=device, dtype=dtype)
+        self.__class__ = self.cls_to_become
+
+    @property
+    def shape(self):
+        raise RuntimeError(_NO_SHAPE)
+
+    def share_memory_(self):
+        raise RuntimeError(
+            "Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize the parameters before "
+            "calling `module.share_memory()`."
+        )
+
+    def __repr__(self):
+        return f"<{type(self).__name__}>"
+
+    def __reduce_ex__(self, proto):
+        return type(self), (self.requires_grad, self.data.device, self.data.dtype)
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if getattr(func, "__name__", "") not in cls._allowed_names:
+            raise ValueError(
+                f"Attempted to use an uninitialized parameter in {func}. This error happens when you are using a "
+                f"`LazyModule` or explicitly manipulating `torch.nn.parameter.{cls.__name__}` objects. When using "
+                f"LazyModules Call `forward` with a dummy batch to initialize the parameters before calling torch functions"
+            )
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def is_lazy(param):
+    """True if the parameter or buffer has no shape yet."""
+    return isinstance(param, UninitializedTensorMixin)
+
+
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
+    """A parameter without a shape; `device` and `dtype` are those it will have. Operators on it raise ValueError."""
+
+    cls_to_become = Parameter
+
+    def __new__(cls, requires_grad=True, device=None, dtype=None):
+        return Tensor._make_subclass(cls, rl.empty(0, device=device, dtype=dtype), requires_grad)
+
+    def __deepcopy__(self, memo):
+        if id(self) in memo:
+            return memo[id(self)]
+        result = type(self)(self.requires_grad, self.data.device, self.data.dtype)
+        memo[id(self)] = result
+        return result
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):
+    """A buffer without a shape, otherwise like `UninitializedParameter`."""
+
+    cls_to_become = Tensor
+
+    def __new__(cls, requires_grad=False, device=None, dtype=None, persistent=True):
+        buffer = Tensor._make_subclass(cls, rl.empty(0, device=device, dtype=dtype), requires_grad)
+        buffer.persistent = persistent
+        buffer._is_buffer = True
+        return buffer

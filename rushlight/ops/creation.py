@@ -1,0 +1,344 @@
+"""Tensors from nothing: empty, zeros, full, arange, eye, linspace and the *_like and new_* forms."""
+
+import math
+
+from ..core import dtype as dt
+from ..core import grads
+from ..core import infer as rules
+from ..core.declare import elementwise, public, operator
+from ..core.device import resolve
+from ..core.layout import channels_last_strides, dense_strides_like
+from ..core.record import record
+from ..core.tensor import Tensor, empty as empty_tensor
+
+
+class MemoryFormat:
+    """How the dimensions of a dense tensor lie in memory."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name):
+        self.name = name
+
+    def __repr__(self):
+        return f"torch.{self.name}"
+
+    def __reduce__(self):
+        return (memory_format_by_name, (self.name,))
+
+
+FORMATS = {name: MemoryFormat(name) for name in ("contiguous_format", "channels_last", "channels_last_3d", "preserve_format")}
+
+
+def memory_format_by_name(name):
+    return FORMATS[name]
+
+
+def sizes_of(name, size):
+    """A shape from `*size` arguments: ints, or one sequence of them. RuntimeError for negative ones."""
+    if len(size) == 1 and not hasattr(size[0], "__index__"):
+        size = size[0]
+    elif len(size) == 1 and isinstance(size[0], Tensor) and size[0].dim():
+        size = size[0].tolist()
+    try:
+        shape = tuple([n if n.__class__ is int else n.__index__() for n in size])
+    except (TypeError, AttributeError):
+        raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type "
+                        f"{next((type(n).__name__ for n in size if not hasattr(n, '__index__')), type(size).__name__)}") from None
+    if any([n < 0 for n in shape]):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    return shape
+
+
+def new(shape, dtype=None, device=None, requires_grad=False, strides=None):
+    """An empty tensor of the given shape with the usual keyword arguments."""
+    tensor = empty_tensor(shape, dtype or dt.get_default_dtype(), resolve(device), strides)
+    if requires_grad:
+        tensor.requires_grad = True
+    return tensor
+
+
+def _fill_infer(layouts, numbers, pattern, attrs, given):
+    return [], given[0].dtype
+
+
+@elementwise("Tensor._fill", name="fill", promote="keep")
+def fill_values(k, value):
+    """The value everywhere."""
+    return value
+
+
+FILL = fill_values.op
+FILL.infer = _fill_infer
+
+
+def fill(tensor, value):
+    """Write a number everywhere, without gradient rules; returns the tensor."""
+    record(FILL, "n", (), (), (value,), (tensor,))
+    return tensor
+
+
+def _grad_zeros(shape, dtype):
+    return fill(new(shape, dtype), 0)
+
+
+grads.zeros = _grad_zeros
+
+
+def _options(dtype, layout, device, pin_memory, memory_format, shape):
+    strides = channels_last_strides(shape) if getattr(memory_format, "name", "") in ("channels_last", "channels_last_3d") else None
+    return dtype, device, strides
+
+
+@public("torch.empty", out=False)
+def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None, names=None):
+    """A tensor of uninitialised memory."""
+    shape = sizes_of("empty", size if size else ((),))
+    if out is not None:
+        return out.resize_(shape)
+    dtype, device, strides = _options(dtype, layout, device, pin_memory, memory_format, shape)
+    return new(shape, dtype, device, requires_grad, strides)
+
+
+@public("torch.empty_strided", out=False)
+def empty_strided(size, stride, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Uninitialised memory with the sizes and strides given."""
+    if len(size) != len(stride):
+        raise RuntimeError(f"mismatch in length of strides and shape: {len(stride)} != {len(size)}")
+    return new(tuple(size), dtype, device, requires_grad, tuple(stride))
+
+
+@public("torch.empty_permuted", out=False)
+def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Uninitialised dense memory whose dimensions lie in the order `physical_layout` (outermost first)."""
+    if sorted(physical_layout) != list(range(len(size))):
+        raise RuntimeError(f"Number of dimensions in size does not match the length of the physical_layout or dimensions repeat: "
+                           f"size {tuple(size)}, physical_layout {tuple(physical_layout)}")
+    strides, step = [0] * len(size), 1
+    for d in reversed(physical_layout):
+        strides[d] = step
+        step *= size[d]
+    return new(tuple(size), dtype, device, requires_grad, tuple(strides))
+
+
+@public("torch.full", out=False)
+def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
+    """A tensor filled with a number; the dtype follows the number unless given."""
+    shape = sizes_of("full", (size,))
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
+    if out is not None:
+        return fill(out.resize_(shape), fill_value)
+    if dtype is None:
+        dtype = dt.of_number(fill_value)
+    return fill(new(shape, dtype, device), fill_value).requires_grad_(requires_grad)
+
+
+@public("torch.zeros", out=False)
+def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
+    """A tensor of zeros."""
+    shape = sizes_of("zeros", _named_size(size, names))
+    if out is not None:
+        return fill(out.resize_(shape), 0)
+    tensor = fill(new(shape, dtype, device), 0)
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def _named_size(size, names):
+    return size if size else ((),)
+
+
+@public("torch.ones", out=False)
+def ones(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
+    """A tensor of ones."""
+    shape = sizes_of("ones", _named_size(size, names))
+    if out is not None:
+        return fill(out.resize_(shape), 1)
+    tensor = fill(new(shape, dtype, device), 1)
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def _like(input, dtype, device, memory_format):
+    strides = None
+    name = getattr(memory_format, "name", "preserve_format")
+    if name == "preserve_format":
+        strides = dense_strides_like(input._layout.shape, input._layout.strides)
+    elif name.startswith("channels_last"):
+        strides = channels_last_strides(input._layout.shape)
+    return new(tuple(input._layout.shape), dtype or input._layout.dtype, device or input._storage.device, False, strides)
+
+
+@public("torch.empty_like", out=False)
+def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
+    """Uninitialised memory of the same shape, dtype and strides."""
+    return _like(input, dtype, device, memory_format).requires_grad_(requires_grad)
+
+
+@public("torch.zeros_like", out=False)
+def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
+    """Zeros of the same shape and dtype."""
+    return fill(_like(input, dtype, device, memory_format), 0).requires_grad_(requires_grad)
+
+
+@public("torch.ones_like", out=False)
+def ones_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
+    """Ones of the same shape and dtype."""
+    return fill(_like(input, dtype, device, memory_format), 1).requires_grad_(requires_grad)
+
+
+@public("torch.full_like", out=False)
+def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
+    """A constant of the same shape and dtype."""
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
+    return fill(_like(input, dtype, device, memory_format), fill_value).requires_grad_(requires_grad)
+
+
+@public("Tensor.new_empty", out=False)
+def new_empty(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """Uninitialised memory of this tensor's dtype and device."""
+    return new(sizes_of("new_empty", size), dtype or self.dtype, device or self.device, requires_grad)
+
+
+@public("Tensor.new_empty_strided", out=False)
+def new_empty_strided(self, size, stride, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """Uninitialised memory of this tensor's dtype with the strides given."""
+    return new(tuple(size), dtype or self.dtype, device or self.device, requires_grad, tuple(stride))
+
+
+@public("Tensor.new_zeros", out=False)
+def new_zeros(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """Zeros of this tensor's dtype and device."""
+    return fill(new(sizes_of("new_zeros", size), dtype or self.dtype, device or self.device), 0).requires_grad_(requires_grad)
+
+
+@public("Tensor.new_ones", out=False)
+def new_ones(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """Ones of this tensor's dtype and device."""
+    return fill(new(sizes_of("new_ones", size), dtype or self.dtype, device or self.device), 1).requires_grad_(requires_grad)
+
+
+@public("Tensor.new_full", out=False)
+def new_full(self, size, fill_value, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """A constant of this tensor's dtype and device."""
+    tensor = new(sizes_of("new_full", (size,)), dtype or self.dtype, device or self.device)
+    return fill(tensor, fill_value).requires_grad_(requires_grad)
+
+
+# -- ranges -----------------------------------------------------------------------------------------------------------------------
+
+
+def _range_body(k, start, step, letter: object, dtype: object):
+    i = k.index(0)
+    compute = dtype.compute if dtype.category >= dt.FLOATING else dt.int64
+    if letter == "d":
+        wide = dt.float64
+        return k.cast(k.cast(i, wide) * k.cast(step, wide) + k.cast(start, wide), compute)
+    return k.cast(i * k.cast(step, dt.int64) + k.cast(start, dt.int64), compute)
+
+
+def _linspace_body(k, start, end, count, dtype: object):
+    compute = dtype.compute if dtype.category >= dt.FLOATING else dt.float64
+    wide = dt.float32 if compute is dt.float32 else dt.float64
+    i = k.cast(k.index(0), dt.int64)
+    n = k.cast(count, dt.int64)
+    low, high = k.cast(start, wide), k.cast(end, wide)
+    step = (high - low) / k.cast(n - 1, wide)
+    half = k.compare("lt", i, k.floordiv(n, 2))
+    up = low + step * k.cast(i, wide)
+    down = high - step * k.cast(n - 1 - i, wide)
+    return k.where(half, up, down)
+
+
+RANGE = operator("arange", "loop", rules.explicit, _range_body, loop="gather", aligned=())
+LINSPACE = operator("linspace", "loop", rules.explicit, _linspace_body, loop="gather", aligned=())
+
+
+@public("torch.arange", out=False)
+def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """start, start + step, ... below `end`; int64 for integer arguments, else the default dtype."""
+    if end is None:
+        start, end = 0, start
+    start, end, step = [v.item() if isinstance(v, Tensor) else v for v in (start, end, step)]
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) * (1 if step > 0 else -1) < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if dtype is None and out is not None:
+        dtype = out.dtype
+    floats = any(isinstance(v, float) for v in (start, end, step))
+    if dtype is None:
+        dtype = dt.get_default_dtype() if floats else dt.int64
+    count = max(0, math.ceil((end - start) / step))
+    if dtype.category < dt.FLOATING and floats:
+        start, step = int(start), int(step)
+        floats = False
+    numbers = (float(start), float(step)) if floats else (int(start), int(step))
+    attrs = (("letter", "d" if floats else "q"), ("dtype", dtype), ("out", (((count,), dtype),)))
+    result = _explicit(RANGE, attrs, numbers)
+    if out is not None:
+        return out.resize_((count,)).copy_(result)
+    return result.requires_grad_(requires_grad)
+
+
+def _explicit(op, attrs, numbers):
+    return record(op, "n" * len(numbers), attrs, (), numbers)[0]
+
+
+@public("torch.range", out=False)
+def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+    """As `arange`, with `end` included."""
+    return arange(start, end + step * 0.5, step, dtype=dtype or dt.get_default_dtype(), out=out, requires_grad=requires_grad)
+
+
+@public("torch.linspace", out=False)
+def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """`steps` evenly spaced values from `start` to `end`, both included."""
+    start, end = [v.item() if isinstance(v, Tensor) else v for v in (start, end)]
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    dtype = dtype or (out.dtype if out is not None else dt.get_default_dtype())
+    if steps == 1:
+        result = full((1,), start, dtype=dtype)
+    else:
+        result = _explicit(LINSPACE, (("dtype", dtype), ("out", (((int(steps),), dtype),)),), (float(start), float(end), int(steps)))
+    if out is not None:
+        return out.resize_((steps,)).copy_(result)
+    return result.requires_grad_(requires_grad)
+
+
+@public("torch.logspace", out=False)
+def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """base ** linspace(start, end, steps)."""
+    start, end = [v.item() if isinstance(v, Tensor) else v for v in (start, end)]
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    dtype = dtype or (out.dtype if out is not None else dt.get_default_dtype())
+    wide = dtype if dtype.category >= dt.FLOATING else dt.float64
+    powers = linspace(start, end, steps, dtype=dt.float64 if wide.itemsize < 8 else wide)
+    result = (float(base) ** powers).to(dtype)
+    if out is not None:
+        return out.resize_((steps,)).copy_(result)
+    return result.requires_grad_(requires_grad)
+
+
+def _eye_body(k, dtype: object):
+    return k.cast(k.compare("eq", k.index(0), k.index(1)), dtype)
+
+
+EYE = operator("eye", "loop", rules.explicit, _eye_body, loop="gather", aligned=())
+
+
+@public("torch.eye", out=False)
+def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Ones on the diagonal of an (n, m) matrix of zeros."""
+    m = n if m is None else m
+    if n < 0:
+        raise RuntimeError(f"n must be greater or equal to 0, got {n}")
+    if m < 0:
+        raise RuntimeError(f"m must be greater or equal to 0, got {m}")
+    dtype = dtype or (out.dtype if out is not None else dt.get_default_dtype())
+    result = _explicit(EYE, (("dtype", dtype), ("out", (((n, m), dtype),)),), ())
+    if out is not None:
+        return out.resize_((n, m)).copy_(result)
+    return result.requires_grad_(requires_grad)

@@ -1,0 +1,126 @@
+"""Reductions: sum, mean, prod, maxima and minima with and without indices, any, all, variance, norms, logsumexp.
+
+`reduce_` records one reduction; statistics such as variance are expressions over it, which the row kernels fuse into passes over a row.
+"""
+
+from ..core import dtype as dt
+from ..core import infer as rules
+from ..core.declare import operator, public
+from ..core.infer import wrap_dims
+from ..core.record import record
+from ..core.tensor import Tensor
+
+
+def _same(dtype, options):
+    return (options["dtype"],)
+
+
+def _accumulate_sum(dtype, options):
+    return options["dtype"].compute
+
+
+def _accumulate_input(dtype, options):
+    return dtype.compute
+
+
+def _one(name, combine, accumulate, results=_same, **options):
+    return operator(f"{name}_reduce", "loop", rules.reduction, loop="reduction", combine=combine, accumulate=accumulate, results=results,
+                    **options)
+
+
+SUM = _one("sum", "sum", _accumulate_sum)
+PROD = _one("prod", "prod", _accumulate_sum)
+MAX = _one("max", "max", _accumulate_input)
+MIN = _one("min", "min", _accumulate_input)
+ANY = _one("any", "any", lambda dtype, options: dt.bool_)
+ALL = _one("all", "all", lambda dtype, options: dt.bool_)
+ARGMAX = _one("argmax", "argmax", _accumulate_input, lambda dtype, options: (dtype, dt.int64))
+ARGMIN = _one("argmin", "argmin", _accumulate_input, lambda dtype, options: (dtype, dt.int64))
+
+
+def reduce_(op, input, dims, keepdim, dtype):
+    """Record one reduction over `dims` (a sorted tuple)."""
+    return record(op, "t", (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype)), (input,))
+
+
+def expand_back(value, shape, dims, keepdim):
+    """A reduced value seen with the shape it was reduced from."""
+    if not keepdim:
+        for d in dims:
+            value = value.unsqueeze(d)
+    return value.expand(shape)
+
+
+def _sum_dtype(input, dtype):
+    if dtype is not None:
+        return dtype
+    return input._layout.dtype if input._layout.dtype.category >= dt.FLOATING else dt.int64
+
+
+def _sum_grad(g, shape, dims, keepdim):
+    return expand_back(g, shape, dims, keepdim)
+
+
+@public("Tensor._sum_dims", node="SumBackward1", out=False, grad={"input": _sum_grad})
+def sum_dims(input, shape, dims, keepdim, dtype):
+    """Sum over a tuple of dimensions."""
+    if input._layout.dtype is not dtype:
+        input = input._cast(dtype)
+    return reduce_(SUM, input, dims, keepdim, dtype)[0]
+
+
+@public("Tensor._sum_all", node="SumBackward0", out=False, grad={"input": lambda g, shape: g.expand(shape)})
+def sum_all(input, shape, dtype):
+    """Sum of all elements."""
+    if input._layout.dtype is not dtype:
+        input = input._cast(dtype)
+    return reduce_(SUM, input, tuple(range(input._layout.ndim)), False, dtype)[0]
+
+
+@public("sum")
+def sum(input, dim=None, keepdim=False, *, dtype=None):
+    """Sum over `dim` (int, tuple, or None for all). Integers are summed in int64 unless `dtype` is given."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"sum(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    result = _sum_dtype(input, dtype)
+    found = input._layout
+    if dim is None and not keepdim:
+        return sum_all(input, found.shape, result)
+    return sum_dims(input, found.shape, wrap_dims(dim, found.ndim), keepdim, result)
+
+
+def _mean_grad(g, shape, dims, keepdim, count):
+    return expand_back(g / count, shape, dims, keepdim)
+
+
+@public("Tensor._mean_dims", node="MeanBackward1", out=False, grad={"input": _mean_grad})
+def mean_dims(input, shape, dims, keepdim, dtype, count):
+    """Mean over a tuple of dimensions."""
+    wide = dtype.compute
+    if input._layout.dtype is not wide:
+        input = input._cast(wide)
+    total = reduce_(SUM, input, dims, keepdim, wide)[0] / float(count)
+    return total if wide is dtype else total._cast(dtype)
+
+
+@public("Tensor._mean_all", node="MeanBackward0", out=False, grad={"input": lambda g, shape, count: (g / count).expand(shape)})
+def mean_all(input, shape, dims, keepdim, dtype, count):
+    """Mean of all elements."""
+    return mean_dims(input, shape, dims, keepdim, dtype, count)
+
+
+@public("mean")
+def mean(input, dim=None, keepdim=False, *, dtype=None):
+    """Mean over `dim`. RuntimeError for integers without a floating `dtype`."""
+    result = dtype or input._layout.dtype
+    if result.category < dt.FLOATING:
+        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: "
+                           f"{dt.scalar_type(input._layout.dtype)}")
+    found = input._layout
+    if dim is None and not keepdim:
+        return mean_all(input, found.shape, tuple(range(found.ndim)), False, result, found.numel)
+    dims = wrap_dims(dim, found.ndim)
+    count = 1
+    for d in dims:
+        count *= found.shape[d]
+    return mean_dims(input, found.shape, dims, keepdim, result, count)

@@ -1,0 +1,101 @@
+"""Stochastic gradient descent with momentum.
+
+In: parameters with gradients. Out: `SGD`. Read next: `adam.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .optimizer import Optimizer, ParamsT
+from .per_parameter import PerParameterOptimizer, add_scaled_, check_fused, check_lr, decayed, to_scalar
+
+__all__ = ["SGD", "Optimizer"]
+
+
+class SGD(PerParameterOptimizer):
+    r"""Stochastic gradient descent, with momentum and Nesterov's variant of it.
+
+    .. math::
+        g \leftarrow \nabla f(\theta) + \lambda \theta, \quad
+        b \leftarrow \mu b + (1 - \tau) g, \quad
+        \theta \leftarrow \theta - \gamma (g + \mu b \text{ if nesterov else } b)
+
+    In the first step b is g. Without momentum g itself is subtracted.
+
+    Args:
+        params: tensors, (name, tensor) pairs or parameter groups.
+        lr: learning rate, gamma; a number or a one-element tensor.
+        momentum: mu.
+        dampening: tau.
+        weight_decay: L2 penalty, lambda.
+        nesterov: Nesterov momentum; needs a momentum and no dampening.
+        maximize: climb instead of descend.
+        foreach, fused: accepted and stored, see Note [One formula].
+        differentiable: record the step for gradients through it.
+
+    Raises:
+        ValueError: a negative `lr`, `momentum` or `weight_decay`, or `nesterov` without momentum.
+
+    Source: Sutskever et al., On the importance of initialization and momentum in deep learning (2013).
+    """
+
+    _late_defaults = {
+        "nesterov": False,
+        "maximize": False,
+        "foreach": None,
+        "differentiable": False,
+        "fused": False,
+    }
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Any = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: Any = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        check_lr(lr)
+        if momentum < 0.0:
+            raise ValueError(f"Invalid momentum value: {momentum}")
+        if weight_decay < 0.0:
+            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        super().__init__(params, defaults)
+        check_fused(fused, foreach, differentiable)
+
+    def _update_param(self, param: Any, grad: Any, group: dict[str, Any]) -> None:
+        # Linear in parameter and gradient: complex tensors need no real view. Without momentum there is no state.
+        grad = decayed(param, grad, group["weight_decay"])
+        momentum = group["momentum"]
+        if momentum != 0:
+            state = self.state[param]
+            buffer = state.get("momentum_buffer")
+            if buffer is None:
+                buffer = grad.detach().clone()
+            else:
+                if group["differentiable"]:
+                    buffer = buffer.clone()
+                buffer.mul_(momentum).add_(grad, alpha=1 - group["dampening"])
+            state["momentum_buffer"] = buffer
+            grad = grad.add(buffer, alpha=momentum) if group["nesterov"] else buffer
+        add_scaled_(param, grad, -to_scalar(group["lr"]))

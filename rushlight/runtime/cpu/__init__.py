@@ -1,0 +1,13 @@
+"""The CPU runtime: kernels' descriptions come in, machine code runs on a pool of native threads.
+
+jit.py            kernel sources -> addresses of machine code (object_cache.py keeps it on disk)
+program.py        planned launches -> one native call (native.py: thread pool and executor, written in LLVM IR)
+pool.py           how many threads
+memory.py         the caching allocator
+cpuinfo.py        what the processor can do, for code generators
+platform.py       what differs between operating systems and processors, as rows of a table
+
+Nothing here imports llvmlite before the first kernel is asked for. Read next: program.py.
+"""
+
+from . import cpuinfo, executor, jit, memory, platform, pool, program  # noqa: F401

@@ -1,0 +1,112 @@
+"""What the processor can do: instruction sets, vector width, cache sizes. Nothing comes in; plain values go out.
+
+The name and the features are LLVM's, so asking for them imports llvmlite; cache sizes come from /sys. Used by code
+generators.
+"""
+
+import functools
+import os
+import platform
+
+_CACHES = "/sys/devices/system/cpu/cpu0/cache"
+
+
+@functools.cache
+def llvm_host():
+    """(CPU name, feature string) of this machine as LLVM writes them, e.g. ("znver3", "+avx2,+fma,-avx512f")."""
+    import llvmlite.binding as llvm  # the first kernel pays for llvmlite, not `import rushlight`
+
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def name():
+    """LLVM's name of the processor, e.g. "znver3"."""
+    return llvm_host()[0]
+
+
+@functools.cache
+def features():
+    """The frozenset of LLVM feature names this processor has, e.g. {"avx2", "fma", ...}."""
+    return frozenset(item[1:] for item in llvm_host()[1].split(",") if item[:1] == "+")
+
+
+def has(feature):
+    """Whether the processor has an LLVM feature, e.g. has("avx512f")."""
+    return feature in features()
+
+
+@functools.cache
+def architecture():
+    """"x86_64" or "aarch64", or what the system calls another processor."""
+    machine = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
+
+
+@functools.cache
+def vector_bytes():
+    """Bytes of the widest vector register worth using: 64 with AVX-512, 32 with AVX2, else 16."""
+    if architecture() == "x86_64":
+        if has("avx512f") and has("avx512vl") and has("avx512bw") and has("avx512dq"):
+            return 64
+        if has("avx2") and has("fma"):
+            return 32
+    return 16
+
+
+@functools.cache
+def vector_registers():
+    """How many vector registers there are: 32 with AVX-512 and NEON, else 16."""
+    return 32 if vector_bytes() == 64 or architecture() == "aarch64" else 16
+
+
+def _read(path):
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _bytes(text):
+    scale = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:], 1)
+    digits = text.rstrip("KMG")
+    return int(digits) * scale if digits.isdecimal() else 0
+
+
+@functools.cache
+def cache_sizes():
+    """Bytes of the data caches (L1, L2, L3) one core sees; usual sizes where the system does not tell."""
+    sizes = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}
+    try:
+        entries = os.listdir(_CACHES)
+    except OSError:
+        entries = []
+    for entry in entries:
+        folder = os.path.join(_CACHES, entry)
+        level = _read(os.path.join(folder, "level"))
+        size = _bytes(_read(os.path.join(folder, "size")))
+        if level in ("1", "2", "3") and size and _read(os.path.join(folder, "type")) != "Instruction":
+            sizes[int(level)] = size
+    return sizes[1], sizes[2], sizes[3]
+
+
+@functools.cache
+def memory_bytes():
+    """Physical memory of the machine in bytes; 8 GiB where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 << 30
+
+
+@functools.cache
+def available_cpus():
+    """How many CPUs this process may run on: its affinity, limited by the quota of its control group."""
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    quota = _read("/sys/fs/cgroup/cpu.max").split()
+    if len(quota) == 2 and quota[0].isdecimal() and quota[1].isdecimal():
+        count = min(count, max(1, -(-int(quota[0]) // int(quota[1]))))
+    return count

@@ -1,0 +1,247 @@
+"""Kernel sources in, addresses of machine code out.
+
+`compile_kernels` is the whole interface: kernels it has seen are dictionary look-ups, kernels on disk are loaded,
+the rest is emitted into one module, optimised by three cheap passes and kept on disk. Code is never unloaded:
+worker threads may be inside it, and programs hold bare addresses. Read next: object_cache.py, codegen/kernel.py for
+what a kernel source is.
+
+Note [Three passes]
+Code generators write explicit vectors and hoist loop invariants themselves, so `sroa`, `instcombine` and
+`simplifycfg` give code as fast as O3 does at a third of its cost. llvmlite's manual pass managers offer neither
+early-cse nor licm.
+
+Note [Code model]
+Code is position independent with the small code model, so that constants are addressed relative to the instruction
+pointer and fold into vector instructions. llvmlite's own memory manager places all sections of an object in one block
+of memory, which keeps them in range.
+"""
+
+import ctypes
+import functools
+import os
+import sys
+import threading
+import time
+
+from ...base import switches
+from ...codegen.builder import Module
+from . import cpuinfo
+from .object_cache import ObjectCache, digest
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_GENERATORS = ("ops", "fuse", "codegen", "runtime")  # whose code decides what a kernel's key means
+_lock = threading.RLock()
+_addresses = {}
+_caches = {}
+_loaded_packs = {}
+
+stats = {"compiled": 0, "loaded": 0, "compile_seconds": 0.0, "load_seconds": 0.0}
+
+
+def compile_kernels(sources):
+    """The dictionary {source.key: address} of these KernelSource objects, compiling what is not known yet.
+
+    RuntimeError shows the IR text where LLVM rejects it (switch LOG=ir), ValueError a key whose repr is not stable.
+    """
+    known = _addresses
+    missing = {source.key: source for source in sources if source.key not in known}
+    if missing:
+        with _lock:
+            _build([source for key, source in missing.items() if key not in known])
+    return {source.key: known[source.key] for source in sources}
+
+
+def compile_text(text, symbols):
+    """The dictionary {symbol: address} of functions defined in one text of IR; kept on disk like kernels."""
+    key = digest(text.encode())
+    with _lock:
+        cache = _disk()
+        if not _load_packs(cache, [key]):
+            code = _compile(text)
+            if cache is not None:
+                cache.store([key], code)
+            _add_object(code)
+        return {symbol: _address(symbol) for symbol in symbols}
+
+
+def assembly(sources):
+    """The assembly text of kernels, for people."""
+    with _lock:
+        module = _optimised(_emit([(kernel_name(source.key), source) for source in sources]))
+        return _engine().machine.emit_assembly(module)
+
+
+def kernel_name(key):
+    """The name of a kernel's function: a digest of the key's repr, which must be the same in every process."""
+    text = repr(key)
+    if " at 0x" in text:
+        raise ValueError(f"kernel keys must not contain objects without a stable repr: {text}")
+    return "k_" + digest(text.encode())
+
+
+# -- building ----------------------------------------------------------------------------------------------------------
+
+
+def _build(sources):
+    """Make every source's address known. The caller holds the lock."""
+    if not sources:
+        return
+    named = [(kernel_name(source.key), source) for source in sources]
+    cache = _disk()
+    loaded = _load_packs(cache, [name[2:] for name, _ in named])
+    fresh = [(name, source) for name, source in named if name[2:] not in loaded]
+    if fresh:
+        start = time.perf_counter()
+        code = _compile(_emit(fresh))
+        if cache is not None:
+            cache.store([name[2:] for name, _ in fresh], code)
+        _add_object(code)
+        stats["compiled"] += len(fresh)
+        stats["compile_seconds"] += time.perf_counter() - start
+    for name, source in named:
+        _addresses[source.key] = _address(name)
+
+
+def _emit(named):
+    module = Module()
+    for name, source in named:
+        source.emit(module, name)
+    return module.text()
+
+
+def _optimised(text):
+    engine = _engine()
+    text = engine.header + text
+    if "ir" in switches.LOG:
+        sys.stderr.write(text)
+    try:
+        module = engine.llvm.parse_assembly(text)
+        module.verify()
+    except RuntimeError as error:
+        shown = text if "ir" in switches.LOG else "set RUSHLIGHT_LOG=ir to see the text"
+        raise RuntimeError(f"LLVM rejects generated code: {error}\n{shown}") from error
+    llvm = engine.llvm
+    builder = llvm.create_pass_builder(engine.machine, llvm.create_pipeline_tuning_options())
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(module, builder)
+    return module
+
+
+def _compile(text):
+    module = _optimised(text)
+    machine = _engine().machine
+    if "asm" in switches.LOG:
+        sys.stderr.write(machine.emit_assembly(module))
+    return machine.emit_object(module)
+
+
+# -- loading -----------------------------------------------------------------------------------------------------------
+
+
+def _load_packs(cache, keys):
+    """Load the packs that hold these kernels; the set of the digests that are in memory afterwards."""
+    if cache is None:
+        return set()
+    start = time.perf_counter()
+    ready = set()
+    for key in keys:
+        name = cache.lookup(key)
+        if key in ready or name is None:
+            continue
+        if name not in _loaded_packs:
+            content = cache.load(name)
+            if content is None or key not in content[0]:
+                cache.forget(name)
+                continue
+            _add_object(content[1])
+            _loaded_packs[name] = content[0]
+        ready.update(_loaded_packs[name])
+    stats["loaded"] += len(ready.intersection(keys))
+    stats["load_seconds"] += time.perf_counter() - start
+    return ready
+
+
+class _Engine:
+    """The one code engine of the process, with the target machine and the header every module starts with."""
+
+    def __init__(self):
+        import llvmlite.binding as llvm  # the first kernel pays for llvmlite, not `import rushlight`
+
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        llvm.initialize_native_asmparser()
+        self.llvm = llvm
+        triple = llvm.get_process_triple()
+        name, features = cpuinfo.llvm_host()
+        options = {"cpu": name, "features": features, "opt": 3, "reloc": "pic", "codemodel": "small"}
+        target = llvm.Target.from_triple(triple)
+        self.machine = target.create_target_machine(**options)
+        self.header = f'target datalayout = "{self.machine.target_data}"\ntarget triple = "{triple}"\n'
+        own = target.create_target_machine(**options)
+        self.code = llvm.create_mcjit_compiler(llvm.parse_assembly(self.header), own, True)
+        self.code._owned = True  # never disposed of: threads may be inside its code when the interpreter ends
+        self.fingerprint = "|".join((triple, name, features, str(llvm.llvm_version_info), _generators()))
+
+
+@functools.cache
+def _engine():
+    return _Engine()
+
+
+def _disk():
+    """The object cache of the folder RUSHLIGHT_CACHE names, None without one."""
+    root = switches.CACHE
+    if root is None:
+        return None
+    cache = _caches.get(root)
+    if cache is None:
+        cache = _caches[root] = ObjectCache(root, _engine().fingerprint)
+    return cache
+
+
+def _generators():
+    """A text that changes when a file changes that takes part in generating code: its path, size and time."""
+    parts = []
+    for folder in _GENERATORS:
+        for path, folders, files in os.walk(os.path.join(_PACKAGE, folder)):
+            folders.sort()
+            for name in sorted(files):
+                if name.endswith(".py"):
+                    status = os.stat(os.path.join(path, name))
+                    parts.append(f"{path[len(_PACKAGE):]}/{name} {status.st_size} {status.st_mtime_ns}")
+    return digest("\n".join(parts).encode())
+
+
+def _add_object(code):
+    engine = _engine()
+    engine.code.add_object_file(engine.llvm.ObjectFileRef.from_data(code))
+
+
+def _address(name):
+    address = _engine().code.get_function_address(name)
+    if not address:
+        raise RuntimeError(f"kernel {name} is not in its object file")
+    return address
+
+
+def add_symbol(name, address):
+    """Make an address known under a name that generated code may call. The caller holds the lock."""
+    _engine().llvm.add_symbol(name, address)
+
+
+def hold():
+    """The lock under which code is made; `with jit.hold():` keeps it over several calls."""
+    return _lock
+
+
+def pointer(function):
+    """The address of a ctypes function."""
+    return ctypes.cast(function, ctypes.c_void_p).value
+
+
+# A child must not inherit a lock, ours or llvmlite's, that another thread held: the fork waits until no code is made.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)

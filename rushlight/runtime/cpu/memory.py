@@ -1,0 +1,351 @@
+"""The caching allocator of the CPU: sizes in bytes come in, blocks of 64-byte aligned memory go out.
+
+A `Block` gives its memory back when it dies; the memory is kept for the next block of its size class, because fresh
+pages cost more than most kernels. Small classes are carved out of arenas, large blocks are mappings of their own
+with huge pages.
+
+Note [Free lists]
+A size class is a list of free addresses. `list.pop` and `list.append` are atomic, so allocating from a list and
+freeing take no lock and may happen in any thread, also inside a garbage collection.
+"""
+
+import atexit
+import ctypes
+import errno
+import mmap
+import os
+import threading
+
+import numpy
+
+from . import cpuinfo
+
+ALIGN = 64
+SMALL = 1 << 20
+ARENA = 4 << 20
+HUGE = 2 << 20
+_STEPS = 8  # size classes per doubling of large blocks: at most 12.5 % of a block is unused
+_FULL = 0.6  # above this share of the machine's memory, free blocks are returned before more is asked for
+_KEEP = 1 << 30  # free large blocks may take this much, or as much as what is in use, before they are returned
+
+_lock = threading.RLock()
+_mappings = {}
+_arenas = {}
+_large = {}
+_exact = {}
+_tail = [0, 0]
+_allocated = 0
+_peak = 0
+_reserved = 0
+_peak_reserved = 0
+_counts = {"mappings": 0, "releases": 0}
+
+
+class Block:
+    """Memory of at least `nbytes` bytes at `address`; it goes back to the allocator when this object dies."""
+
+    __slots__ = ("address", "nbytes", "_kind", "__weakref__")
+
+    @property
+    def capacity(self):
+        """Bytes that are really there: `nbytes` rounded up to a size class."""
+        return self._kind.capacity
+
+    def __del__(self):
+        global _allocated
+        kind = self._kind
+        _allocated -= kind.capacity
+        kind.give(self.address)
+
+    def __repr__(self):
+        return f"Block(address={self.address:#x}, nbytes={self.nbytes}, capacity={self.capacity})"
+
+
+class _SizeClass:
+    """One size: its capacity and the addresses that are free."""
+
+    __slots__ = ("capacity", "free", "take", "give")
+
+    def __init__(self, capacity):
+        self.capacity = capacity
+        self.free = []
+        self.take = self.free.pop
+        self.give = self.free.append
+
+
+def _small_classes():
+    """Classes of 64, 128, 192, 256 bytes, then four a doubling up to SMALL."""
+    sizes = [64, 128, 192, 256]
+    while sizes[-1] < SMALL:
+        step = max(ALIGN, (1 << (sizes[-1].bit_length() - 1)) // 4)
+        sizes.append(sizes[-1] + step)
+    return [_SizeClass(size) for size in sizes]
+
+
+def _tables(classes):
+    """Two tables from a size to its class: by 64 bytes up to 4 KiB, by 1 KiB up to SMALL."""
+    fine, coarse = [], []
+    at = 0
+    for index in range(65):
+        while classes[at].capacity < 64 * index:
+            at += 1
+        fine.append(classes[at])
+    at = 0
+    for index in range(SMALL // 1024 + 1):
+        while classes[at].capacity < 1024 * index:
+            at += 1
+        coarse.append(classes[at])
+    return fine, coarse
+
+
+_classes = _small_classes()
+_fine, _coarse = _tables(_classes)
+
+
+def allocate(nbytes):
+    """A Block of `nbytes` bytes, not initialised. RuntimeError, as in PyTorch, if there is not that much memory."""
+    global _allocated, _peak
+    if nbytes <= 4096:
+        kind = _fine[(nbytes + 63) >> 6]
+    elif nbytes <= SMALL:
+        kind = _coarse[(nbytes + 1023) >> 10]
+    else:
+        kind = _exact.get(nbytes) or _large_class(nbytes)
+    try:
+        address = kind.take()
+    except IndexError:
+        kind, address = _carve(kind) if nbytes <= SMALL else _find_large(kind)
+    _allocated += kind.capacity
+    if _allocated > _peak:
+        _peak = _allocated
+    block = Block()  # without __init__, which would cost as much as all the rest
+    block.address = address
+    block.nbytes = nbytes
+    block._kind = kind
+    return block
+
+
+def _large_class(nbytes):
+    unit = max(4096, (1 << (nbytes.bit_length() - 1)) // _STEPS)
+    capacity = -(-nbytes // unit) * unit
+    kind = _large.get(capacity)
+    if kind is None:
+        kind = _large.setdefault(capacity, _SizeClass(capacity))
+    if len(_exact) >= 4096:
+        _exact.clear()
+    _exact[nbytes] = kind
+    return kind
+
+
+def _find_large(kind):
+    """A free block at most a quarter larger, or a new one: (its class, address)."""
+    for capacity in sorted(_large):
+        if kind.capacity < capacity <= kind.capacity * 5 // 4:
+            near = _large[capacity]
+            try:
+                return near, near.take()
+            except IndexError:
+                continue
+    with _lock:
+        _make_room(kind.capacity)
+        return kind, _map(kind.capacity)
+
+
+def _make_room(nbytes):
+    """Return free large blocks when they are many or the machine's memory runs short."""
+    free = _free_large()
+    if not free:
+        return
+    if free > max(_KEEP, _allocated) or _reserved + nbytes > cpuinfo.memory_bytes() * _FULL:
+        _release_large()
+
+
+def _free_large():
+    return sum(kind.capacity * len(kind.free) for kind in list(_large.values()))
+
+
+def _carve(kind):
+    """(class, new address) of a small class, cut from the current arena."""
+    with _lock:
+        start, end = _tail
+        if end - start < kind.capacity:
+            start = _map(ARENA)
+            end = start + ARENA
+            _arenas[start] = 0
+        _tail[:] = start + kind.capacity, end
+        _arenas[end - ARENA] += kind.capacity
+        return kind, start
+
+
+def _map(nbytes):
+    """A new mapping, from 2 MiB on aligned to an arena, so to huge pages too; its address."""
+    global _reserved, _peak_reserved
+    slack = ARENA if nbytes >= HUGE else 0
+    try:
+        area = _anonymous(nbytes + slack)
+    except (OSError, OverflowError, ValueError):
+        _release_large()
+        try:
+            area = _anonymous(nbytes + slack)
+        except (OSError, OverflowError, ValueError):
+            raise RuntimeError(_message(nbytes)) from None
+    view = ctypes.c_char.from_buffer(area)
+    address = ctypes.addressof(view)
+    if slack:  # pages never touched cost nothing
+        address = -(-address // ARENA) * ARENA
+    _mappings[address] = (area, view, nbytes)
+    _reserved += nbytes
+    _peak_reserved = max(_peak_reserved, _reserved)
+    _counts["mappings"] += 1
+    return address
+
+
+def _anonymous(nbytes):
+    if os.name != "posix":
+        return mmap.mmap(-1, nbytes)
+    area = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if nbytes >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        try:
+            area.madvise(mmap.MADV_HUGEPAGE)
+        except OSError:
+            return area  # a kernel without huge pages: the mapping is as good, only slower at first touch
+    return area
+
+
+def _message(nbytes):
+    return (
+        f"[enforce fail at memory.py] . DefaultCPUAllocator: can't allocate memory: "
+        f"you tried to allocate {nbytes} bytes. Error code {errno.ENOMEM} ({os.strerror(errno.ENOMEM)})"
+    )
+
+
+def _unmap(address):
+    global _reserved
+    nbytes = _mappings.pop(address)[2]  # the last reference to the mapping: the system has it back
+    _reserved -= nbytes
+    _counts["releases"] += 1
+
+
+def _release_large():
+    for kind in list(_large.values()):
+        while kind.free:
+            try:
+                address = kind.take()
+            except IndexError:
+                break
+            _unmap(address)
+
+
+def _release_arenas():
+    """Return the arenas all of whose cut pieces are free."""
+    inside = dict.fromkeys(_arenas, 0)
+    taken = []
+    for kind in _classes:
+        pieces = []
+        while kind.free:
+            try:
+                pieces.append(kind.take())
+            except IndexError:
+                break
+        taken.append((kind, pieces))
+        for piece in pieces:
+            inside[_arena_of(piece)] += kind.capacity
+    gone = {start for start, free in inside.items() if free == _arenas[start]}
+    for kind, pieces in taken:
+        for piece in pieces:
+            if _arena_of(piece) not in gone:
+                kind.give(piece)
+    for start in gone:
+        del _arenas[start]
+        _unmap(start)
+    if _tail[1] - ARENA in gone:
+        _tail[:] = 0, 0
+
+
+def _arena_of(address):
+    """The start of the arena an address lies in: arenas are aligned to their own size."""
+    return address & -ARENA
+
+
+def empty_cache():
+    """Return the memory of free blocks to the system."""
+    with _lock:
+        _release_large()
+        _release_arenas()
+
+
+def memory_allocated():
+    """Bytes in blocks that are in use."""
+    return _allocated
+
+
+def max_memory_allocated():
+    """The largest `memory_allocated()` since the start or `reset_peak_memory_stats()`."""
+    return _peak
+
+
+def memory_reserved():
+    """Bytes obtained from the system: in use, free, and not yet cut into blocks."""
+    return _reserved
+
+
+def max_memory_reserved():
+    """The largest `memory_reserved()` since the start or `reset_peak_memory_stats()`."""
+    return _peak_reserved
+
+
+def reset_peak_memory_stats():
+    """Start the two maxima again from what is in use now."""
+    global _peak, _peak_reserved
+    _peak = _allocated
+    _peak_reserved = _reserved
+
+
+def memory_stats():
+    """The figures above under PyTorch's names, with how often memory was obtained and returned."""
+    return {
+        "allocated_bytes.all.current": _allocated,
+        "allocated_bytes.all.peak": _peak,
+        "reserved_bytes.all.current": _reserved,
+        "reserved_bytes.all.peak": _peak_reserved,
+        "inactive_split_bytes.all.current": _reserved - _allocated,
+        "segment.all.current": len(_mappings),
+        "segment.all.allocated": _counts["mappings"],
+        "segment.all.freed": _counts["releases"],
+    }
+
+
+class _Owned:
+    """What numpy asks for the memory of an array; it keeps the owner alive as the array's base."""
+
+    __slots__ = ("__array_interface__", "owner")
+
+
+def as_array(address, nbytes, owner=None):
+    """A numpy uint8 array over memory at `address`; `owner` lives as long as the array and its views."""
+    holder = _Owned()
+    holder.__array_interface__ = {"data": (address, False), "shape": (nbytes,), "typestr": "|u1", "version": 3}
+    holder.owner = owner
+    return numpy.asarray(holder)
+
+
+_memory_view = ctypes.pythonapi.PyMemoryView_FromMemory
+_memory_view.restype = ctypes.py_object
+_memory_view.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int]
+_WRITABLE = 0x200
+
+
+def read(address, nbytes):
+    """A writable memoryview of the bytes at `address`. It keeps nothing alive."""
+    return _memory_view(address, nbytes, _WRITABLE)
+
+
+def _at_exit():
+    """Blocks that outlive this module's variables stay where they are."""
+    del Block.__del__
+
+
+atexit.register(_at_exit)
+# A child must not inherit the lock from a thread it does not have.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)

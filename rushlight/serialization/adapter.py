@@ -1,0 +1,93 @@
+"""The few ways in which files touch tensor memory: storages come in, bytes go out, and the other way round.
+
+Everything else in this folder works with what this module hands out, so that details of the core may change behind it.
+Next to read: storages.py (what stands for a storage inside a pickle).
+"""
+
+import numpy as np
+
+from .. import api as rl
+
+
+def storage_bytes(storage):
+    """The memory of a CPU storage as a writable memoryview of bytes; it shares the memory."""
+    count = storage.nbytes()
+    if count == 0:
+        return memoryview(bytearray())
+    flat = rl.empty(0, dtype=rl.uint8).set_(storage, 0, (count,), (1,))
+    return memoryview(flat.numpy())
+
+
+def storage_from_buffer(buffer, offset, count):
+    """A CPU storage over `count` bytes of a writable buffer, which it keeps alive."""
+    if count == 0:
+        return rl.UntypedStorage(0)
+    return rl.from_numpy(np.frombuffer(buffer, dtype=np.uint8, count=count, offset=offset)).untyped_storage()
+
+
+def new_storage(count):
+    """A CPU storage of `count` uninitialised bytes."""
+    return rl.UntypedStorage(count)
+
+
+def move_storage(storage, device):
+    """The storage on another device (itself if it is there already)."""
+    device = rl.device(device)
+    if storage.device == device or storage.device.type == device.type == "cpu":
+        return storage
+    flat = rl.empty(0, dtype=rl.uint8, device=storage.device).set_(storage, 0, (storage.nbytes(),), (1,))
+    return flat.to(device).untyped_storage()
+
+
+def storage_identity(storage):
+    """A key that two handles of the same storage share. The caller keeps the storage alive as long as it uses the
+    key.
+    """
+    handle = getattr(storage, "_cdata", None)
+    if handle is not None:
+        return handle
+    address = storage.data_ptr()
+    return (str(storage.device), address) if address else id(storage)
+
+
+def view_storage(storage, dtype, offset, size, stride):
+    """A tensor over a storage. Raises RuntimeError when the view would reach outside of it: files are not to be
+    trusted.
+    """
+    check_view(storage.nbytes(), dtype.itemsize, offset, size, stride)
+    return rl.empty(0, dtype=dtype, device=storage.device).set_(storage, offset, tuple(size), tuple(stride))
+
+
+def check_view(nbytes, itemsize, offset, size, stride):
+    """Raises RuntimeError unless the elements of the view all lie within a storage of so many bytes."""
+    if not (isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)):
+        raise RuntimeError(f"tensor: expected a size and a stride of the same length, got {size!r:.80} and "
+        f"{stride!r:.80}")
+    if len(size) > 64:
+        raise RuntimeError(f"tensor: expected at most 64 dimensions, got {len(size)}")
+    if not all(type(n) is int and 0 <= n < 1 << 62 for n in (offset, *size, *stride)):
+        raise RuntimeError("tensor: expected offset, size and stride to be whole numbers from 0 on, got "
+        f"{offset!r:.80}, "
+                           f"{size!r:.80} and {stride!r:.80}")
+    if 0 in size:
+        return
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride))
+    elements = 1
+    for n in size:
+        elements *= n
+    if elements >= 1 << 62:
+        raise RuntimeError(f"tensor: size {size!r:.80} has too many elements")
+    if (last + 1) * itemsize > nbytes:
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
+            f"{itemsize} requiring "
+            f"a storage size of {(last + 1) * itemsize} are out of bounds for storage of size {nbytes}"
+        )
+
+
+def swap_bytes(storage, dtype):
+    """Reverses the byte order of every element of a CPU storage, in place."""
+    width = dtype.itemsize // 2 if dtype.is_complex else dtype.itemsize
+    if width > 1:
+        elements = np.frombuffer(storage_bytes(storage), dtype=np.dtype(f"u{width}"))
+        elements.byteswap(inplace=True)

@@ -1,0 +1,178 @@
+"""Writes the zip archives that `save` makes: named records of bytes come in, a file appears.
+
+Records are stored, not compressed, each beginning at a multiple of 64 bytes, so that a reader can map them. Sizes and
+checksums stand behind each record (zip's "data descriptor") and once more in the directory at the end, so a record is
+written in one pass. https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT describes the format. Next to read:
+reader.py, its counterpart.
+"""
+
+import contextlib
+import os
+import stat
+import struct
+import tempfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+from . import options
+
+ALIGNMENT = 64
+LIMIT = 0xFFFFFFFF  # sizes and offsets from here on need 8 bytes
+FLAGS, EMPTY_FLAGS = 0x0808, 0x0800  # names are UTF-8; a data descriptor follows unless the record is empty
+CHUNK = 8 << 20
+SMALL = 256 << 10
+
+LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
+DIRECTORY_ENTRY = struct.Struct("<4sHHHHHHIIIHHHHHII")
+END64 = struct.Struct("<4sQHHIIQQQQ")
+LOCATOR64 = struct.Struct("<4sIQI")
+END = struct.Struct("<4sHHHHIIH")
+
+
+class ArchiveWriter:
+    """Writes one archive to `out`, which needs `write` alone. Call `finish` after the last record.
+
+    Args:
+        out: a binary file or anything with its `write`.
+        folder: what the names of all records begin with.
+    """
+
+    def __init__(self, out, folder):
+        self._out, self._folder = out, folder
+        self._checksums = options.get_crc32_options()
+        self._position = 0
+        self._small = bytearray()
+        self._directory = []
+        self._crc_of_names = 0
+        self._crc_of_records = 0
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="rushlight-crc32")
+
+    def add(self, name, contents):
+        """Writes a record; `contents` is bytes or a memoryview of bytes, and is not copied."""
+        path = f"{self._folder}/{name}".encode()
+        size, start = len(contents), self._position
+        padding = -(start + LOCAL_HEADER.size + len(path) + 4) % ALIGNMENT
+        flags = FLAGS if size else EMPTY_FLAGS
+        self._put(LOCAL_HEADER.pack(b"PK\3\4", 0, flags, 0, 0, 0, 0, 0, 0, len(path), 4 + padding) + path)
+        self._put(b"FB" + padding.to_bytes(2, "little") + b"Z" * padding)
+        checksum = self._put_contents(contents)
+        if size:
+            wide = "<4sIQQ" if size >= LIMIT or start >= LIMIT else "<4sIII"
+            self._put(struct.pack(wide, b"PK\7\x08", checksum, size, size))
+        self._directory.append((path, start, size, checksum))
+        self._crc_of_names = zlib.crc32(name.encode(), self._crc_of_names)
+        self._crc_of_records = zlib.crc32(checksum.to_bytes(4, "little"), self._crc_of_records)
+
+    def _put_contents(self, contents):
+        size = len(contents)
+        if size <= SMALL:
+            self._put(contents)
+            return zlib.crc32(contents) if self._checksums else 0
+        self._flush()
+        # The checksum is computed by another thread while this one writes; neither needs the interpreter.
+        checksum = self._helper.submit(zlib.crc32, contents) if self._checksums else None
+        view = memoryview(contents)
+        for start in range(0, size, CHUNK):
+            write_all(self._out, view[start:start + CHUNK])
+        self._position += size
+        return checksum.result() if checksum is not None else 0
+
+    def _put(self, data):
+        self._small += data
+        self._position += len(data)
+        if len(self._small) >= CHUNK:
+            self._flush()
+
+    def _flush(self):
+        if self._small:
+            write_all(self._out, self._small)
+            self._small = bytearray()
+
+    def finish(self):
+        """Writes the directory. Nothing can be added afterwards."""
+        # PyTorch's reader logs this record: two numbers of 20 digits that tell files with other contents apart.
+        self.add(".data/serialization_id", f"{self._crc_of_names:020d}{self._crc_of_records:020d}".encode())
+        start = self._position
+        for path, offset, size, checksum in self._directory:
+            wide = b"".join(n.to_bytes(8, "little") for n in (size, size, offset) if n >= LIMIT)
+            extra = struct.pack("<HH", 1, len(wide)) + wide if wide else b""
+            size32, offset32 = min(size, LIMIT), min(offset, LIMIT)
+            flags = FLAGS if size else EMPTY_FLAGS
+            lengths = (len(path), len(extra), 0, 0, 0, 0)
+            entry = (b"PK\1\2", 0, 0, flags, 0, 0, 0, checksum, size32, size32, *lengths, offset32)
+            self._put(DIRECTORY_ENTRY.pack(*entry) + path + extra)
+        end, count = self._position, len(self._directory)
+        self._put(END64.pack(b"PK\6\6", 44, 0x031E, 45, 0, 0, count, count, end - start, start))
+        self._put(LOCATOR64.pack(b"PK\6\7", 0, end, 1))
+        count16 = min(count, 0xFFFF)
+        self._put(END.pack(b"PK\5\6", 0, 0, count16, count16, min(end - start, LIMIT), min(start, LIMIT), 0))
+        self._flush()
+
+    def close(self):
+        """Ends the helper thread."""
+        self._helper.shutdown()
+
+
+def write_all(out, data):
+    """Writes all of it: raw files may take less at a time. Objects whose `write` says nothing are trusted."""
+    view = memoryview(data)
+    while view:
+        written = out.write(view)
+        if written is None or written >= len(view):
+            return
+        view = view[written:]
+
+
+# Note [Atomic writing]
+# A checkpoint is written to a new file beside the old one, brought to the disk, and only then given the old one's
+# name. A crash, a full disk or a killed process leaves the old checkpoint as it was, and no reader ever sees half a
+# file.
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Opens a raw file for writing that becomes `path` when the block ends well, and vanishes when it does not."""
+    target = os.path.realpath(path)
+    mode = _mode_of(target)
+    if mode is not None and not stat.S_ISREG(mode):
+        with open(target, "wb", buffering=0) as out:  # a pipe or a device cannot be replaced
+            yield out
+        return
+    folder, name = os.path.split(target)
+    handle, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
+    try:
+        with open(handle, "wb", buffering=0) as out:
+            os.fchmod(handle, stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
+            yield out
+            os.fsync(handle)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _mode_of(path):
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _umask():
+    current = os.umask(0o077)
+    os.umask(current)
+    return current
+
+
+def _sync_folder(path):
+    """Brings the new name to the disk as well; file systems that cannot do that for a folder say so, which changes
+    nothing.
+    """
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,247 @@
+"""The methods of Tensor: bound from the registry of operators, and those that read values or talk to NumPy.
+
+What comes in: REGISTRY entries "Tensor.x". What goes out: the complete class. Everything that reads a value is a sync point: it flushes
+the stream first. Read `core/tensor.py` for the state of a tensor, `api.py` next.
+"""
+
+import ctypes
+import struct
+
+import numpy as np
+
+from . import engine  # noqa: F401  (gives the stream its engine)
+from . import ops  # noqa: F401  (fills the registry)
+from .autograd import backward as run_backward
+from .core import dtype as dt
+from .core.declare import REGISTRY
+from .core.device import CPU, Device, resolve
+from .core.layout import contiguous_layout, layout
+from .core.storage import Storage
+from .core.stream import STREAM
+from .core.tensor import Tensor, view
+from .engine.host import array_at, from_bfloat
+from .runtime.cpu import memory
+
+FORMATS = {"float32": "f", "float64": "d", "int64": "q", "int32": "i", "int16": "h", "int8": "b", "uint8": "B", "bool": "?",
+           "float16": "e", "uint16": "H", "uint32": "I", "uint64": "Q", "complex64": "ff", "complex128": "dd"}
+FORMATS = {name: struct.Struct(f) for name, f in FORMATS.items()}
+DIRECT = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64, "int32": ctypes.c_int32, "bool": ctypes.c_bool}
+
+
+def materialise(tensor):
+    """Run what is pending and make sure the storage has memory; its address."""
+    STREAM.flush()
+    storage = tensor._storage
+    if not storage.address:
+        block = storage.block = memory.allocate(storage.nbytes)
+        storage.address = block.address
+    return storage.address
+
+
+def item(self):
+    """The value of a tensor of one element as a Python number. RuntimeError for other sizes."""
+    found = self._layout
+    if found.numel != 1:
+        raise RuntimeError(f"a Tensor with {found.numel} elements cannot be converted to Scalar")
+    address = materialise(self) + self._offset * found.dtype.itemsize
+    direct = DIRECT.get(found.dtype.name)
+    if direct is not None:
+        return direct.from_address(address).value
+    if found.dtype is dt.bfloat16:
+        return float(from_bfloat(np.array([ctypes.c_uint16.from_address(address).value], np.uint16))[0])
+    values = FORMATS[found.dtype.name].unpack(ctypes.string_at(address, found.dtype.itemsize))
+    return complex(*values) if found.dtype.is_complex else values[0]
+
+
+def _array(self):
+    """An array over the tensor's memory, valid while the tensor lives; bfloat16 as float32 copies."""
+    address = materialise(self)
+    found = array_at(address, self._layout, self._offset)
+    return from_bfloat(found) if self._layout.dtype is dt.bfloat16 else found
+
+
+class Exported:
+    """What an array that shares a tensor's memory holds on to; see Note [Exposed storages]."""
+
+    __slots__ = ("storage", "__array_interface__")
+
+    def __init__(self, storage, interface):
+        self.storage, self.__array_interface__ = storage, interface
+
+
+class Guard:
+    """Alive while an array or tensor outside shares the storage."""
+
+    __slots__ = ("block", "__weakref__")
+
+    def __init__(self, block):
+        self.block = block
+
+
+class Handle:
+    """The owner of an exported array: keeps the memory and the guard alive."""
+
+    def __init__(self, guard, block, interface):
+        self.guard, self.block, self.__array_interface__ = guard, block, interface
+
+
+def numpy(self, *, force=False):
+    """A NumPy array that shares this tensor's memory. RuntimeError for tensors that require grad (unless `force`)."""
+    if force:
+        return numpy(self.detach())
+    if self.requires_grad:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    found = self._layout
+    if found.dtype is dt.bfloat16:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+    address = materialise(self)
+    storage = self._storage
+    if storage.guard is None:
+        storage.guard = Guard(None)
+    size = found.dtype.itemsize
+    interface = dict(version=3, shape=tuple(found.shape), typestr=found.dtype.numpy.str, data=(address + self._offset * size, False),
+                     strides=tuple(s * size for s in found.strides))
+    if not found.numel:
+        return np.empty(tuple(found.shape), found.dtype.numpy)
+    return np.asarray(Handle(storage.guard, storage.block, interface))
+
+
+def from_numpy(array):
+    """A tensor that shares the memory of an array. TypeError for other objects and unsupported dtypes; ValueError for negative strides."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    dtype = dt.BY_NUMPY.get(array.dtype)
+    if dtype is None:
+        raise TypeError(f"can't convert np.ndarray of type {array.dtype}. The only supported types are: float64, float32, float16, "
+                        "complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.")
+    if any(s < 0 for s in array.strides):
+        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
+                         "supported. (You can probably work around this by making a copy of your array with array.copy().)")
+    if any(s % array.itemsize for s in array.strides):
+        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.")
+    shape = array.shape
+    strides = tuple(s // array.itemsize for s in array.strides) if array.size else contiguous_layout(shape, dtype).strides
+    found = layout(shape, strides, dtype)
+    storage = Storage(max(found.nbytes, 0), CPU)
+    storage.address = array.ctypes.data
+    storage.block = None
+    storage.guard = array
+    return view(storage, found, 0)
+
+
+def tolist(self):
+    """The values as nested lists of Python numbers (a number for zero dimensions)."""
+    return _array(self.detach() if self.requires_grad else self).tolist()
+
+
+def _data_ptr(self):
+    """The address of the first element."""
+    return materialise(self) + self._offset * self._layout.dtype.itemsize
+
+
+def __bool__(self):
+    count = self._layout.numel
+    if count != 1:
+        if count == 0:
+            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+        raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+    return bool(item(self))
+
+
+def __int__(self):
+    return int(item(self))
+
+
+def __float__(self):
+    return float(item(self))
+
+
+def __index__(self):
+    if self._layout.numel != 1 or self._layout.dtype.category > dt.INTEGRAL:
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return int(item(self))
+
+
+def __len__(self):
+    if not self._layout.ndim:
+        raise TypeError("len() of a 0-d tensor")
+    return self._layout.shape[0]
+
+
+def __iter__(self):
+    if not self._layout.ndim:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(self.unbind(0))
+
+
+def __hash__(self):
+    return id(self)
+
+
+def __format__(self, spec):
+    if self._layout.ndim == 0 and type(self) in (Tensor,):
+        return item(self).__format__(spec)
+    return object.__format__(self, spec)
+
+
+def __array__(self, dtype=None, copy=None):
+    found = numpy(self) if self._layout.dtype is not dt.bfloat16 else _array(self)
+    return found if dtype is None else found.astype(dtype, copy=False)
+
+
+def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+    """Sum the gradients of this tensor into the leaves of its graph; see autograd.backward."""
+    run_backward([self], [gradient], retain_graph, create_graph, inputs)
+
+
+def is_floating_point(input):
+    """Whether the dtype is a floating one."""
+    return input._layout.dtype.category == dt.FLOATING
+
+
+def is_complex(input):
+    return input._layout.dtype.category == dt.COMPLEX
+
+
+def nelement(self):
+    return self._layout.numel
+
+
+def retain_grad(self):
+    """Keep the gradient of a tensor that is not a leaf in `.grad`."""
+    if not self.requires_grad:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    node = self.grad_fn
+    if node is None or self._retain:
+        return
+    if node.retains is None:
+        node.retains = []
+    node.retains.append((self._nr, _weak(self)))
+    self._retain = True
+
+
+def _weak(tensor):
+    import weakref
+    return weakref.ref(tensor)
+
+
+METHODS = dict(item=item, numpy=numpy, tolist=tolist, data_ptr=_data_ptr, __bool__=__bool__, __int__=__int__, __float__=__float__,
+               __index__=__index__, __len__=__len__, __iter__=__iter__, __hash__=__hash__, __format__=__format__, __array__=__array__,
+               backward=backward, is_floating_point=is_floating_point, is_complex=is_complex, nelement=nelement, retain_grad=retain_grad,
+               _array=_array)
+DEVICE = Device, resolve
+
+
+def bind():
+    """Give the class every registered method."""
+    for name, function in REGISTRY.items():
+        if name.startswith("Tensor."):
+            setattr(Tensor, name.removeprefix("Tensor."), function)
+    for name, function in METHODS.items():
+        setattr(Tensor, name, function)
+    fast = {"__add__": "__add__", "__radd__": "__add__", "__mul__": "__mul__", "__rmul__": "__mul__"}
+    for name, of in fast.items():
+        setattr(Tensor, name, REGISTRY[f"Tensor.{of}"].fast)
+
+
+bind()

@@ -1,0 +1,171 @@
+"""Files of data sets: a URL or an archive comes in, a checked file or an unpacked folder goes out.
+
+A download is written beside its place and moved there when it is whole and its checksum is right, so that another
+process never sees half a file. Unpacking writes nothing outside the folder it is given.
+"""
+import bz2
+import gzip
+import hashlib
+import lzma
+import os
+import pathlib
+import shutil
+import sys
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+
+__all__ = [
+    "calculate_md5", "check_integrity", "check_md5", "download_and_extract_archive", "download_url", "extract_archive",
+    "list_dir", "list_files", "verify_str_arg",
+]
+
+_USER_AGENT = "rushlight/vision"
+_OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_TAR_SUFFIXES = (".tar", ".tgz", ".tbz", ".tbz2", ".tar.gz", ".tar.xz", ".tar.bz2")
+
+
+def calculate_md5(fpath, chunk_size=1 << 20):
+    """The MD5 checksum of a file as hexadecimal text."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(fpath, "rb") as file:
+        while chunk := file.read(chunk_size):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def check_md5(fpath, md5, **kwargs):
+    """True if the file has the checksum."""
+    return md5 == calculate_md5(fpath, **kwargs)
+
+
+def check_integrity(fpath, md5=None):
+    """True if the file exists and, where a checksum is given, has it."""
+    return os.path.isfile(fpath) and (md5 is None or check_md5(fpath, md5))
+
+
+def download_url(url, root, filename=None, md5=None, max_redirect_hops=3):
+    """Load a URL into the folder `root` unless the right file is there already.
+
+    urllib.error.URLError if the server cannot be reached, RuntimeError if the checksum is wrong.
+    """
+    root = os.path.expanduser(root)
+    path = os.path.join(root, filename or os.path.basename(url))
+    os.makedirs(root, exist_ok=True)
+    if check_integrity(path, md5):
+        return
+    handle, partial = tempfile.mkstemp(dir=root, prefix=os.path.basename(path) + ".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _receive(url, file)
+        if not check_integrity(partial, md5):
+            raise RuntimeError(f"File not found or corrupted: {url} does not have the MD5 checksum {md5}.")
+        os.chmod(partial, 0o666 & ~_umask())
+        os.replace(partial, path)
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _receive(url, file, chunk_size=1 << 16):
+    request = urllib.request.Request(url, headers={"User-Agent": _USER_AGENT})
+    show = sys.stderr.isatty()
+    with urllib.request.urlopen(request) as response:
+        total = int(response.headers.get("Content-Length") or 0)
+        done = 0
+        while chunk := response.read(chunk_size):
+            file.write(chunk)
+            done += len(chunk)
+            if show and total:
+                print(f"\r{os.path.basename(url)}: {done / total:4.0%}", end="", file=sys.stderr)
+        if show and total:
+            print(file=sys.stderr)
+        if total and done != total:
+            raise urllib.error.URLError(f"{url}: got {done} of {total} bytes")
+
+
+def extract_archive(from_path, to_path=None, remove_finished=False):
+    """Unpack a zip or tar archive into the folder `to_path` (default: the archive's own), or decompress a single file.
+
+    The kind follows from the file's name; RuntimeError for an unknown one. Returns the folder or the file.
+    """
+    name = os.path.basename(from_path)
+    folder = os.fspath(to_path) if to_path is not None else os.path.dirname(from_path)
+    suffix = os.path.splitext(name)[1]
+    result = folder
+    if name.endswith(_TAR_SUFFIXES):
+        with tarfile.open(from_path) as archive:
+            _check_members(folder, archive.getnames(), from_path)
+            archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+    elif suffix == ".zip":
+        with zipfile.ZipFile(from_path) as archive:
+            archive.extractall(folder)
+    elif suffix in _OPENERS:
+        result = os.path.join(folder, name[: -len(suffix)])
+        _decompress(from_path, result, _OPENERS[suffix])
+    else:
+        raise RuntimeError(f"{from_path}: unknown compression or archive type '{suffix}'")
+    if remove_finished:
+        os.remove(from_path)
+    return result if isinstance(from_path, str) else pathlib.Path(result)
+
+
+def _check_members(folder, names, archive):
+    root = os.path.realpath(folder)
+    for name in names:
+        if os.path.commonpath([root, os.path.realpath(os.path.join(root, name))]) != root:
+            raise RuntimeError(f"{archive}: refusing to unpack {name!r} outside of {folder!r}")
+
+
+def _decompress(source, target, opener):
+    handle, partial = tempfile.mkstemp(dir=os.path.dirname(target) or ".", prefix=os.path.basename(target) + ".")
+    try:
+        with opener(source, "rb") as packed, os.fdopen(handle, "wb") as plain:
+            shutil.copyfileobj(packed, plain, 1 << 20)
+        os.chmod(partial, 0o666 & ~_umask())
+        os.replace(partial, target)
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
+
+
+def download_and_extract_archive(url, download_root, extract_root=None, filename=None, md5=None, remove_finished=False):
+    """`download_url` into `download_root`, then `extract_archive` into `extract_root` (default: the same folder)."""
+    download_root = os.path.expanduser(download_root)
+    filename = filename or os.path.basename(url)
+    download_url(url, download_root, filename, md5)
+    extract_archive(os.path.join(download_root, filename), extract_root or download_root, remove_finished)
+
+
+def list_dir(root, prefix=False):
+    """The names of the folders in `root`, with the path of `root` before them if `prefix`."""
+    root = os.path.expanduser(root)
+    names = [name for name in os.listdir(root) if os.path.isdir(os.path.join(root, name))]
+    return [os.path.join(root, name) for name in names] if prefix else names
+
+
+def list_files(root, suffix, prefix=False):
+    """The names of the files in `root` that end in `suffix` (a text or a tuple of texts)."""
+    root = os.path.expanduser(root)
+    names = [name for name in os.listdir(root) if os.path.isfile(os.path.join(root, name)) and name.endswith(suffix)]
+    return [os.path.join(root, name) for name in names] if prefix else names
+
+
+def verify_str_arg(value, arg=None, valid_values=None, custom_msg=None):
+    """The value, if it is text and one of `valid_values`; ValueError otherwise."""
+    if not isinstance(value, str):
+        where = "" if arg is None else f" for argument {arg}"
+        raise ValueError(f"Expected type str{where}, but got type {type(value)}.")
+    if valid_values is not None and value not in valid_values:
+        allowed = "'" + "', '".join(str(item) for item in valid_values) + "'"
+        message = f"Unknown value '{value}' for argument {arg}. Valid values are {{{allowed}}}."
+        raise ValueError(message if custom_msg is None else custom_msg)
+    return value

@@ -1,0 +1,52 @@
+"""Pillow images in and out of NumPy arrays: the only file of vision/ that knows how Pillow stores pixels.
+
+A picture comes in, an array (H, W, C) goes out, or the other way round. Used by transforms/functional.py, the data
+sets and utils.py.
+"""
+import sys
+
+import numpy as np
+
+from ..base.optional import optional
+
+# Modes whose bytes are plain uint8 samples, one for every channel of a pixel.
+_BYTE_CHANNELS = {
+    "L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 3, "YCbCr": 3, "HSV": 3, "LAB": 3, "RGBA": 4, "RGBX": 4, "CMYK": 4,
+}
+_WIDE_DTYPES = {"I": np.int32, "F": np.float32, "I;16": np.uint16, "I;16L": np.uint16, "I;16B": np.uint16}
+
+
+def pillow(purpose):
+    """The module PIL.Image; ImportError names `purpose` if Pillow is not installed."""
+    return sys.modules.get("PIL.Image") or optional("PIL.Image", "vision", purpose)
+
+
+def is_picture(value):
+    """True for a Pillow image. Where Pillow was never imported there is none."""
+    image = sys.modules.get("PIL.Image")
+    return image is not None and isinstance(value, image.Image)
+
+
+def to_array(picture):
+    """The samples of a Pillow image as an array (H, W, C) of its own type, which may be read-only and shared."""
+    width, height = picture.size
+    channels = _BYTE_CHANNELS.get(picture.mode)
+    if channels is not None:
+        # Faster than np.asarray(picture), which goes through a dictionary and a list of attributes.
+        return np.frombuffer(picture.tobytes(), np.uint8).reshape(height, width, channels)
+    array = np.asarray(picture, dtype=_WIDE_DTYPES.get(picture.mode))
+    return array.reshape(height, width, len(picture.getbands()))
+
+
+def from_array(array, mode=None):
+    """A Pillow image of an array (H, W) or (H, W, C); `mode` says how to read samples that fit several modes."""
+    image = pillow("making an image")
+    array = np.ascontiguousarray(array)
+    if mode is None or array.dtype.kind == "b":
+        return image.fromarray(array)
+    # Image.fromarray(array, mode) is deprecated in Pillow.
+    if array.dtype.itemsize > 1:
+        picture = image.fromarray(array)
+        return picture if picture.mode == mode else picture.convert(mode)
+    height, width = array.shape[:2]
+    return image.frombuffer(mode, (width, height), array.tobytes(), "raw", mode, 0, 1)

@@ -1,0 +1,5 @@
+"""Transforms of images, as classes (transforms.py) and as functions (functional.py)."""
+from . import functional
+from .transforms import Compose, ConvertImageDtype, Lambda, Normalize, PILToTensor, ToPILImage, ToTensor
+
+__all__ = ["Compose", "ConvertImageDtype", "Lambda", "Normalize", "PILToTensor", "ToPILImage", "ToTensor", "functional"]
