@@ -3,6 +3,8 @@
 What comes in: the registry, classes and functions of the layers below. What goes out: names. Nothing is defined here but names.
 """
 
+from math import e, inf, nan, pi  # noqa: F401
+
 from . import autograd  # noqa: F401
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .construct import as_tensor, legacy_types, scalar_tensor, tensor
@@ -23,7 +25,7 @@ globals().update(_dt.BY_NAME)
 globals().update(_FORMATS)
 globals().update(legacy_types())
 
-inf, nan, pi, e, newaxis = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045, None
+newaxis = None
 
 
 def is_tensor(obj):

@@ -20,7 +20,8 @@ DTYPE_NAMES = (
     "float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz"
 ).split()
 TENSOR_CLASSES = (
-    "FloatTensor DoubleTensor HalfTensor BFloat16Tensor IntTensor LongTensor ShortTensor CharTensor ByteTensor BoolTensor"
+    "FloatTensor DoubleTensor HalfTensor BFloat16Tensor IntTensor LongTensor ShortTensor CharTensor ByteTensor "
+    "BoolTensor"
 ).split()
 
 _added = {}  # name in files -> object, by add_safe_globals

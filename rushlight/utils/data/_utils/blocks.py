@@ -100,7 +100,7 @@ class BlockPool:
             number = min(fitting, key=lambda n: len(self._blocks[n]))
             self._free.remove(number)
             return number, self._blocks[number], None
-        step = max(PAGE, 1 << max(0, size.bit_length() - 4))  # in steps of an eighth or so they are used again more often
+        step = max(PAGE, 1 << max(0, size.bit_length() - 4))  # sizes that differ little can use the same block
         rounded = -(-size // step) * step
         handle = new_file(rounded)
         number, self._next = self._next, self._next + 1
