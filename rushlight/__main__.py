@@ -38,7 +38,7 @@ def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     first = arguments[0] if arguments else "-h"
     if first in ("-h", "--help"):
-        print(usage())
+        print(usage(), end="")
         return 0
     if first in TOOLS:
         return importlib.import_module(TOOLS[first][0]).main(arguments[1:])

@@ -74,7 +74,7 @@ class _Finder:
 
 
 def _real_spec(real, parent, child):
-    """The spec of a module of Rushlight, also of a namespace that is an attribute and no file; None if there is none."""
+    """The spec of a module of Rushlight, also of a namespace that is an attribute and no file; else None."""
     try:
         found = importlib.util.find_spec(real)
     except ModuleNotFoundError as error:

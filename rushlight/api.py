@@ -14,10 +14,13 @@ from .core.dtype import DType as dtype
 from .core.dtype import finfo, get_default_dtype, iinfo, set_default_dtype
 from .core.layout import Size
 from .core.stream import STREAM as _STREAM
+from .conversion import STRIDED as strided
+from .conversion import TypedStorage, UntypedStorage
 from .core.tensor import Tensor
 from .namespace import fill as _fill
 from .ops.creation import FORMATS as _FORMATS
 from .ops.creation import MemoryFormat as memory_format
+from .runtime.cpu import pool as _pool
 from .tensor import from_numpy, is_complex, is_floating_point
 
 _fill(globals(), "")
@@ -52,6 +55,33 @@ def result_type(tensor1, tensor2):
         else:
             groups[2].append(_dt.of_number(value))
     return _dt.result_type(*groups)
+
+
+def typename(obj):
+    """The name of an object's type, as PyTorch prints it."""
+    if isinstance(obj, Tensor):
+        return obj.type()
+    kind = obj if isinstance(obj, type) else type(obj)
+    return f"{kind.__module__}.{kind.__qualname__}" if kind.__module__ not in ("builtins", "") else kind.__qualname__
+
+
+def get_num_threads():
+    """The number of threads that kernels use."""
+    return _pool.get_num_threads()
+
+
+def set_num_threads(count):
+    """Set the number of threads that kernels use; results do not depend on it."""
+    _pool.set_num_threads(count)
+
+
+def get_num_interop_threads():
+    """1: operators do not run beside one another."""
+    return 1
+
+
+def set_num_interop_threads(count):
+    """Accepted; operators do not run beside one another."""
 
 
 def synchronize():

@@ -1,6 +1,4 @@
-"""The import order of design.md, section 4: a folder imports only what stands above it in the table, and nothing in a
-circle.
-"""
+"""The import order: a part of the package imports only what stands above it in the table, and nothing in a circle."""
 import source
 
 # A row is a layer. Parts of one layer do not import each other.

@@ -1,6 +1,4 @@
-"""House rules that can be counted: lines, functions and files of bounded size, a docstring a module, no marks left
-behind.
-"""
+"""House rules that can be counted: lines, functions and files of bounded size, a docstring for every module."""
 import ast
 import re
 

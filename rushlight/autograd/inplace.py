@@ -8,7 +8,7 @@ from ..core import dtype as dt
 from ..core import grads as rules
 from ..core import tensor as tensors
 from ..core.declare import REGISTRY
-from ..core.graph import MODE, Node
+from ..core.graph import MODE
 from ..core.layout import layout
 
 
@@ -56,7 +56,7 @@ def copy_slices(base, view, inner):
         edges[own] = base_edge
     else:
         edges.append(base_edge)
-    node = Node(CopySlices, tuple(edges), (base._layout, base._offset, view._layout, view._offset, inner), (base._layout,))
+    node = rules.node_class("CopySlices")(CopySlices, tuple(edges), (base._layout, base._offset, view._layout, view._offset, inner), (base._layout,))
     node.metadata = own
     return node
 
@@ -72,7 +72,7 @@ class AsStrided:
 
 
 def as_strided_node(base, view):
-    return Node(AsStrided, (rules.edge(base),), (base._layout, base._offset, view._layout, view._offset), (view._layout,))
+    return rules.node_class("AsStridedBackward0")(AsStrided, (rules.edge(base),), (base._layout, base._offset, view._layout, view._offset), (view._layout,))
 
 
 def as_strided_back(g, base, base_offset, view, offset):

@@ -330,6 +330,15 @@ class Function:
         kind = element(value.type)
         self.store(value, self.gep(pointer, index, kind), align=max(1, BITS[kind] // 8))
 
+    def zero(self, pointer, nbytes):
+        """Set bytes to 0. (Never llvm.memset: the loader of object code has no place for stubs of external functions.)"""
+        wide = "<32 x i8>"
+        whole = nbytes // 32 * 32
+        with self.loop(0, whole, 32) as i:
+            self.store(self.constant(0, wide), self.gep(pointer, i), 1)
+        with self.loop(whole, nbytes) as i:
+            self.store(self.constant(0, "i8"), self.gep(pointer, i), 1)
+
     # -- control flow ------------------------------------------------------------
 
     @contextlib.contextmanager

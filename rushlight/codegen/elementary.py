@@ -9,9 +9,8 @@ product covers denormal results and overflow; where the result is known to be a 
 
 from .circular_reduction import replace_far_lanes
 from .scalar_base import (
-    ALL_BITS, BIAS, FUNCTIONS, HALF_PI, HUGE, INF, MAGIC, MANTISSA, NAN, PI, SIGN, TINY, ULP, absolute, base, bits, choose, clamp_above, clamp_below,
-    constant_like, copy_sign, fast_two_sum, from_bits, function, integer_type, is_nan, like, parts, polynomial, shift_right,
-    through_double, two_product, two_sum, unary,
+    ALL_BITS, BIAS, HALF_PI, HUGE, INF, MAGIC, MANTISSA, NAN, PI, TINY, absolute, base, bits, choose, clamp_above,
+    clamp_below, constant_like, copy_sign, from_bits, function, parts, polynomial, shift_right, two_sum, unary,
 )
 from .scalar_tables import POLYNOMIALS
 
@@ -96,7 +95,7 @@ def expm1_scaled(fn, x, exponent):
     return fn.fma(exp_polynomial(fn, r), scale, scale - 0.5**exponent)
 
 
-@function("expm1", 1.5, 1.5)
+@function("expm1", 2.0, 2.5)
 def expm1(fn, x):
     kind = base(x)
     inner = clamp_below(fn, clamp_above(fn, x, EXP_HIGH[kind]), -50.0)
@@ -104,7 +103,7 @@ def expm1(fn, x):
     return choose(fn, absolute(fn, x) < 2 * TINY[kind], x, result + result)
 
 
-@function("sigmoid", 2.0, 2.0)
+@function("sigmoid", 2.5, 2.5)
 def sigmoid(fn, x):
     """1 / (1 + exp(-x)) without overflow: exp(-|x|) / (1 + exp(-|x|)) on the negative side."""
     z = exp(fn, -absolute(fn, x))
@@ -114,7 +113,7 @@ def sigmoid(fn, x):
 # -- hyperbolic ----------------------------------------------------------------------
 
 
-@function("tanh", 2.0, 2.0)
+@function("tanh", 2.5, 3.0)
 def tanh(fn, x):
     """(e / 2) / (e / 2 + 1) with e = exp(2|x|) - 1."""
     kind = base(x)
@@ -125,7 +124,7 @@ def tanh(fn, x):
     return choose(fn, magnitude < 4 * TINY[kind], x, result)
 
 
-@function("sinh", 2.5, 2.5)
+@function("sinh", 2.5, 3.0)
 def sinh(fn, x):
     kind = base(x)
     magnitude = absolute(fn, x)
@@ -135,7 +134,7 @@ def sinh(fn, x):
     return copy_sign(fn, choose(fn, magnitude < 4 * TINY[kind], magnitude, result), x)
 
 
-@function("cosh", 2.0, 2.0)
+@function("cosh", 1.5, 1.5)
 def cosh(fn, x):
     kind = base(x)
     magnitude = absolute(fn, x)
@@ -197,7 +196,7 @@ def log(fn, x):
     return log_specials(fn, x, fn.fma(e, high, f + tail))
 
 
-@function("log2", 1.5, 1.5)
+@function("log2", 1.25, 1.25)
 def log2(fn, x):
     scaled, shift = normalised(fn, x)
     e, f = split_log(fn, scaled)
@@ -207,7 +206,7 @@ def log2(fn, x):
     return log_specials(fn, x, (e - shift) + fn.fma(f, high, tail))
 
 
-@function("log10", 1.5, 1.5)
+@function("log10", 1.25, 1.25)
 def log10(fn, x):
     scaled, shift = normalised(fn, x)
     e, f = split_log(fn, scaled)
@@ -220,7 +219,7 @@ def log10(fn, x):
     return log_specials(fn, x, fn.fma(e, high2, tail))
 
 
-@function("log1p", 2.0, 2.0)
+@function("log1p", 1.0, 1.0)
 def log1p(fn, x):
     """log(1 + x): the logarithm of the rounded sum plus its rounding error over the sum."""
     total, error = two_sum(constant_like(fn, 1.0, x), x)
@@ -259,21 +258,25 @@ def turned(fn, value, count):
     return from_bits(fn, bits(fn, value) ^ flip)
 
 
-@function("sin", 1.5, 1.5)
+def sin_cos(fn, x):
+    """The pair sin(x), cos(x)."""
+    r, count = reduce_quarter_turns(fn, x)
+    sine, cosine = sine_and_cosine(fn, r)
+    odd = (count & 1).ne(0)
+    return turned(fn, fn.select(odd, cosine, sine), count), turned(fn, fn.select(odd, sine, cosine), count + 1)
+
+
+@function("sin", 2.0, 2.0)
 def sin(fn, x):
-    r, count = reduce_quarter_turns(fn, x)
-    sine, cosine = sine_and_cosine(fn, r)
-    return turned(fn, fn.select((count & 1).ne(0), cosine, sine), count)
+    return sin_cos(fn, x)[0]
 
 
-@function("cos", 1.5, 1.5)
+@function("cos", 2.0, 2.0)
 def cos(fn, x):
-    r, count = reduce_quarter_turns(fn, x)
-    sine, cosine = sine_and_cosine(fn, r)
-    return turned(fn, fn.select((count & 1).ne(0), sine, cosine), count + 1)
+    return sin_cos(fn, x)[1]
 
 
-@function("tan", 3.5, 3.5)
+@function("tan", 4.0, 4.0)
 def tan(fn, x):
     """sin(r) / cos(r), or -cos(r) / sin(r) for an odd multiple of pi / 2."""
     r, count = reduce_quarter_turns(fn, x)
@@ -300,12 +303,12 @@ def arc_tangent(fn, numerator, denominator):
     return fn.fma(offset, low / high, angle) + offset
 
 
-@function("atan", 2.0, 2.0)
+@function("atan", 2.5, 2.5)
 def atan(fn, x):
     return copy_sign(fn, arc_tangent(fn, absolute(fn, x), constant_like(fn, 1.0, x)), x)
 
 
-@function("atan2", 2.0, 2.0)
+@function("atan2", 2.5, 2.5)
 def atan2(fn, y, x):
     kind = base(x)
     a, b = absolute(fn, y), absolute(fn, x)
@@ -331,7 +334,7 @@ def arc_sine_core(fn, x):
     return small, fn.fma(polynomial(fn, z, table("asin", z)), z * s, s)
 
 
-@function("asin", 1.5, 1.5)
+@function("asin", 2.5, 2.5)
 def asin(fn, x):
     high, low = parts(HALF_PI, base(x))
     small, angle = arc_sine_core(fn, x)
@@ -354,7 +357,7 @@ def acos(fn, x):
 # -- inverse hyperbolic --------------------------------------------------------------
 
 
-@function("asinh", 3.0, 3.0)
+@function("asinh", 2.5, 2.5)
 def asinh(fn, x):
     """log1p(a + a**2 / (1 + sqrt(1 + a**2))), and log(a) + log(2) where a**2 may overflow."""
     a = absolute(fn, x)
@@ -365,7 +368,7 @@ def asinh(fn, x):
     return copy_sign(fn, result, x)
 
 
-@function("acosh", 3.0, 3.0)
+@function("acosh", 2.5, 2.5)
 def acosh(fn, x):
     """log1p(t + sqrt(2t + t**2)) with t = x - 1."""
     large = x > 1.0e18
@@ -375,7 +378,7 @@ def acosh(fn, x):
     return choose(fn, x >= 1.0, result, NAN)
 
 
-@function("atanh", 3.0, 3.0)
+@function("atanh", 2.5, 2.5)
 def atanh(fn, x):
     """log1p(2a / (1 - a)) / 2."""
     a = absolute(fn, x)

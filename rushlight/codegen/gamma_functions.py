@@ -58,7 +58,7 @@ def sine_of_pi(fn, x):
     return sin(fn, distance * PI)
 
 
-@function("lgamma", 2.0, 10.0)
+@function("lgamma", 1.0, 10.0)
 @through_double
 def lgamma(fn, x):
     """log|gamma(x)|; below zero log(pi / |x sin(pi x)|) - lgamma(-x), infinite at the poles."""
@@ -70,7 +70,7 @@ def lgamma(fn, x):
     return choose(fn, pole | x.eq(-INF), INF, value)
 
 
-@function("digamma", 2.0, 8.0)
+@function("digamma", 1.0, 8.0)
 @through_double
 def digamma(fn, x):
     """The derivative of lgamma: the recurrence up to 10, the asymptotic series, the reflection formula below zero."""
@@ -95,7 +95,7 @@ def digamma(fn, x):
     return choose(fn, x.eq(0.0), copy_sign(fn, constant_like(fn, INF, x), -x), value)
 
 
-@function("zeta", 2.0, 20.0)
+@function("zeta", 1.0, 20.0)
 @through_double
 def zeta(fn, s, q):
     """Hurwitz zeta, the sum of (q + k)**-s: terms up to q + k > 9, then the Euler-Maclaurin formula."""
@@ -145,7 +145,7 @@ def zeta_tail(fn, s, w):
     return choose(fn, power.eq(0.0) & is_nan(value), 0.0, value)
 
 
-@function("polygamma", 2.0, 40.0)
+@function("polygamma", 1.0, 40.0)
 @through_double
 def polygamma(fn, n, x):
     """The n-th derivative of digamma for n >= 1: (-1)**(n + 1) n! zeta(n + 1, x)."""
@@ -266,13 +266,13 @@ def incomplete_gamma(fn, a, x, upper):
     return choose(fn, undefined, NAN, value)
 
 
-@function("gammainc", 2.0, 200.0)
+@function("gammainc", 1.0, 200.0)
 @through_double
 def gammainc(fn, a, x):
     return incomplete_gamma(fn, a, x, upper=False)
 
 
-@function("gammaincc", 2.0, 200.0)
+@function("gammaincc", 1.0, 200.0)
 @through_double
 def gammaincc(fn, a, x):
     return incomplete_gamma(fn, a, x, upper=True)

@@ -480,7 +480,7 @@ class LoopEmitter:
             fn.line(f"store i64 {number.name}, ptr {fn.args[0].name}")
 
 
-ERROR_CODES = {"index": 1, "division": 2, "target": 3, "value": 4}
+ERROR_CODES = {"index": 1, "division": 2, "target": 3, "value": 4, "bounds": 5, "classes": 6, "take": 7, "source": 8}
 
 
 def rebound(value, handler):

@@ -12,7 +12,7 @@ from .elementary import (
     EXP_HIGH, EXP_LOW, LN2, exp_reduced, normalised, power_of_two, reduce_exp, scale_twice, split_log, table,
 )
 from .scalar_base import (
-    ALL_BITS, BIAS, FUNCTIONS, HUGE, INF, MAGIC, MANTISSA, NAN, TINY, ULP, absolute, base, bits, choose, clamp_above, clamp_below,
+    BIAS, FUNCTIONS, HUGE, INF, MAGIC, MANTISSA, NAN, TINY, ULP, absolute, base, bits, choose, clamp_above, clamp_below,
     constant_like, copy_sign, fast_two_sum, from_bits, function, integer_type, is_nan, like, parts, polynomial, shift_right,
     two_product, two_sum, unary,
 )
@@ -26,7 +26,7 @@ def sqrt(fn, x):
     return unary(fn, "sqrt", x)
 
 
-@function("rsqrt", 1.0, 1.0)
+@function("rsqrt", 1.5, 1.5)
 def rsqrt(fn, x):
     return 1.0 / unary(fn, "sqrt", x)
 

@@ -4,7 +4,7 @@ Float and double, scalar and vector of any width; special values as in C99. See 
 bodies, `scalar_base` for what they share.
 """
 
-from . import elementary, gamma_functions, powers, special_functions
+from . import bessel_functions, elementary, gamma_functions, integer_functions, powers, special_functions
 from .scalar_base import FUNCTIONS, ULP
 
-__all__ = ["FUNCTIONS", "ULP", "elementary", "gamma_functions", "powers", "special_functions"]
+__all__ = ["FUNCTIONS", "ULP", "bessel_functions", "elementary", "gamma_functions", "integer_functions", "powers", "special_functions"]

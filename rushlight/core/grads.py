@@ -112,6 +112,7 @@ class GradRule:
 
     def __init__(self, name, params, formulas, node_name=None):
         self.node_name = node_name or default_node_name(name)
+        self.node_class = node_class(self.node_name)
         self.params = list(params)
         self.positions = {p: i for i, p in enumerate(self.params)}
         self.formulas, self.takes = {}, {}
@@ -158,7 +159,7 @@ class GradRule:
                 edges.extend([edge(v) if isinstance(v, Tensor) and v.requires_grad else None for v in value])
                 counts.append(len(value))
         saved = plan.keep(values, outs, inplace) if kept is None else kept
-        node = Node(plan, tuple(edges), saved, tuple([o._layout for o in outs]))
+        node = self.node_class(plan, tuple(edges), saved, tuple([o._layout for o in outs]))
         node.metadata = counts
         if MODE.anomaly:
             node.trace = anomaly_trace()
@@ -170,6 +171,17 @@ class GradRule:
             if i not in self.formulas and isinstance(value, Tensor) and value.requires_grad:
                 return f"the derivative for '{self.params[i]}' is not implemented."
         return None
+
+
+NODE_CLASSES = {}
+
+
+def node_class(name):
+    """The class of nodes of this name: programs print `type(x.grad_fn).__name__`."""
+    found = NODE_CLASSES.get(name)
+    if found is None:
+        found = NODE_CLASSES[name] = type(name, (Node,), {"__slots__": ()})
+    return found
 
 
 anomaly_trace = None  # set by autograd: () -> str

@@ -106,13 +106,19 @@ class Executable:
         depth, (file, line) = next(((d, w) for d, w in wheres if d in ops), (0, ("<unknown>", 0)))
         named = ops[depth].name if depth in ops else "operator"
         where = f" [in {named}, recorded at {file}:{line}]"
-        if name == "division":
-            raise RuntimeError("ZeroDivisionError" + where)
-        if name == "index":
-            raise IndexError("index out of range in self" + where)
-        if name == "target":
-            raise IndexError("Target is out of bounds." + where)
-        raise RuntimeError("invalid value in operand" + where)
+        kind, text = FAILURES.get(name, (RuntimeError, "invalid value in operand"))
+        raise kind(text + where)
+
+
+FAILURES = {
+    "division": (RuntimeError, "ZeroDivisionError"),
+    "index": (IndexError, "index out of range in self"),
+    "target": (IndexError, "Target is out of bounds."),
+    "bounds": (RuntimeError, "index is out of bounds for the dimension it indexes"),
+    "classes": (RuntimeError, "Class values must be non-negative and smaller than num_classes."),
+    "take": (IndexError, "out of range: tried to access an index outside the tensor"),
+    "source": (RuntimeError, "masked_scatter: expected self and source to have same dtypes and enough elements in source"),
+}
 
 
 def run(step, slots, scalars):

@@ -6,7 +6,8 @@ The table of a run: entry 0 the error word, entry 1 + i the address of slot i, t
 
 import dataclasses
 
-from ..codegen import lower
+from ..codegen import lower, native_scatter  # noqa: F401  (native_scatter enters its lowerings)
+from ..codegen.cpu import contractions  # noqa: F401  (enters its lowerings)
 from ..codegen.kernel import Argument, Memory, Scratch
 from . import loopspec
 from .group import Grouping

@@ -3,8 +3,6 @@
 `Parameter` is what optimizers train, `Buffer` is state that is saved but not trained. The uninitialized kinds have no shape
 until `materialize` gives them one; lazy modules use them. Next to read: modules/module.py (registration), modules/lazy.py.
 """
-from collections import OrderedDict
-
 from .. import api as rl
 
 __all__ = ["Parameter", "UninitializedParameter", "is_lazy", "Buffer", "UninitializedBuffer", "UninitializedTensorMixin"]
@@ -53,29 +51,6 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
 
     def __repr__(self):
         return "Parameter containing:\n" + super().__repr__()
-
-    def __reduce_ex__(self, proto):
-        state = _extra_attributes(self)
-        if state:
-            return _rebuild_parameter_with_state, (self.data, self.requires_grad, OrderedDict(), state)
-        return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
-
-
-def _extra_attributes(tensor):
-    """Attributes that a user has put on a tensor, to be pickled with it."""
-    return dict(getattr(tensor, "__dict__", ()))
-
-
-def _rebuild_parameter(data, requires_grad, backward_hooks):
-    """What pickles of parameters call: PyTorch's `torch._utils` has a function of this name and these arguments."""
-    return Parameter(data, requires_grad)
-
-
-def _rebuild_parameter_with_state(data, requires_grad, backward_hooks, state):
-    parameter = Parameter(data, requires_grad)
-    for name, value in state.items():
-        setattr(parameter, name, value)
-    return parameter
 
 
 class _BufferMeta(type(Tensor)):

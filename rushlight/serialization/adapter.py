@@ -80,8 +80,8 @@ def check_view(nbytes, itemsize, offset, size, stride):
     if (last + 1) * itemsize > nbytes:
         raise RuntimeError(
             f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
-            f"{itemsize} requiring "
-            f"a storage size of {(last + 1) * itemsize} are out of bounds for storage of size {nbytes}"
+            f"{itemsize} requiring a storage size of {(last + 1) * itemsize} are out of bounds for storage of size "
+            f"{nbytes}"
         )
 
 

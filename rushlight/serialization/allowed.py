@@ -16,8 +16,7 @@ from .storages import TYPES, UNTYPED
 BLOCKED_MODULES = ("sys", "os", "posix", "nt")
 DTYPE_NAMES = (
     "float64 float32 float16 bfloat16 complex128 complex64 complex32 int64 int32 int16 int8 uint8 uint16 uint32 "
-    "uint64 bool "
-    "float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz"
+    "uint64 bool float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz"
 ).split()
 TENSOR_CLASSES = (
     "FloatTensor DoubleTensor HalfTensor BFloat16Tensor IntTensor LongTensor ShortTensor CharTensor ByteTensor "
@@ -241,8 +240,7 @@ def find(module, name):
     raise UnpicklingError(
         f"Unsupported global: GLOBAL {shown} was not an allowed global by default. Please use "
         f"`torch.serialization.add_safe_globals([{shown}])` or the `torch.serialization.safe_globals([{shown}])` "
-        "context manager "
-        "to allowlist this global if you trust this class/function."
+        "context manager to allowlist this global if you trust this class/function."
     )
 
 

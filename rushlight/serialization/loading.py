@@ -26,10 +26,8 @@ MODULES_MOVED = {"torch.tensor": "torch._tensor"}
 PREFETCH = 4 << 20
 UNSAFE = (
     "In PyTorch 2.6, we changed the default value of the `weights_only` argument in `torch.load` from `False` to "
-    "`True`. "
-    "Re-running `torch.load` with `weights_only` set to `False` will likely succeed, but it can result in arbitrary "
-    "code "
-    "execution. Do it only if you got the file from a trusted source."
+    "`True`. Re-running `torch.load` with `weights_only` set to `False` will likely succeed, but it can result in "
+    "arbitrary code execution. Do it only if you got the file from a trusted source."
 )
 SAFETENSORS_DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
@@ -258,10 +256,9 @@ def _explain(text):
     if re.search(r"GLOBAL (\S+) was not an allowed global by default", text):
         return (
             "Weights only load failed. This file can still be loaded, to do so you have two options, do those steps "
-            "only if you "
-            f"trust the source of the checkpoint. \n\t(1) {UNSAFE}\n\t(2) Alternatively, to load with "
-            "`weights_only=True` please "
-            f"check the recommended steps in the following error message.\n\tWeightsUnpickler error: {text}"
+            f"only if you trust the source of the checkpoint. \n\t(1) {UNSAFE}\n\t(2) Alternatively, to load with "
+            "`weights_only=True` please check the recommended steps in the following error "
+            f"message.\n\tWeightsUnpickler error: {text}"
         )
     return f"Weights only load failed. {UNSAFE}\n\tWeightsUnpickler error: {text}"
 
@@ -271,16 +268,15 @@ def _check_seekable(f):
         if not hasattr(f, method):
             raise AttributeError(
                 f"'{type(f).__name__}' object has no attribute '{method}'. You can only torch.load from a file that "
-                "is seekable. "
-                "Please pre-load the data into a buffer like io.BytesIO and try to load from it instead."
+                "is seekable. Please pre-load the data into a buffer like io.BytesIO and try to load from it "
+                "instead."
             )
     try:
         f.seek(f.tell())
     except (io.UnsupportedOperation, AttributeError) as error:
         raise type(error)(
             f"{error}. You can only torch.load from a file that is seekable. Please pre-load the data into a buffer "
-            "like io.BytesIO "
-            "and try to load from it instead."
+            "like io.BytesIO and try to load from it instead."
         ) from None
 
 

@@ -73,16 +73,14 @@ def validate_cuda_device(location):
     if not rl.cuda.is_available():
         raise RuntimeError(
             "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. If you are "
-            "running on a "
-            "CPU-only machine, please use torch.load with map_location=torch.device('cpu') to map your storages to "
-            "the CPU."
+            "running on a CPU-only machine, please use torch.load with map_location=torch.device('cpu') to map your "
+            "storages to the CPU."
         )
     count = rl.cuda.device_count()
     if index >= count:
         raise RuntimeError(
             f"Attempting to deserialize object on CUDA device {index} but torch.cuda.device_count() is {count}. "
-            "Please use "
-            "torch.load with map_location to map your storages to an existing device."
+            "Please use torch.load with map_location to map your storages to an existing device."
         )
     return index
 
@@ -112,8 +110,7 @@ def _other_restore(storage, location):
         return None
     raise RuntimeError(
         f"Attempting to deserialize object on a {name.upper()} device, which is not available. Please use torch.load "
-        "with "
-        "map_location=torch.device('cpu') to map your storages to the CPU."
+        "with map_location=torch.device('cpu') to map your storages to the CPU."
     )
 
 

@@ -17,7 +17,7 @@ def reduce_tensor(tensor):
     """What `Tensor.__reduce_ex__` returns: a function of this module and its arguments, as PyTorch's files have them.
 
     Attributes that a program has set on the tensor are kept. A gradient is not, and neither are hooks (with a warning).
-    RuntimeError for a tensor that PyTorch refuses as well: one that is not a leaf is pickled without its graph.
+    A tensor that is not a leaf is pickled without its graph.
     """
     hooks = getattr(tensor, "_backward_hooks", None)
     if hooks:

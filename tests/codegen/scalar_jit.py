@@ -13,7 +13,7 @@ llvm.initialize_native_asmprinter()
 KEEP = []
 
 
-def source(name, kind, width, operands, results=1):
+def source(name, kind, width, operands, results=1, store=True):
     """The module that applies FUNCTIONS[name] to whole arrays, `width` lanes at a time."""
     module = Module()
     labels = [f"out{i}" for i in range(results)] + [f"in{i}" for i in range(operands)]
@@ -22,7 +22,7 @@ def source(name, kind, width, operands, results=1):
     with fn.loop(0, count, width) as index:
         values = [fn.load_vector(p, index, kind, width) for p in pointers[results:]]
         found = FUNCTIONS[name](fn, *values)
-        for pointer, value in zip(pointers, found if results > 1 else [found]):
+        for pointer, value in zip(pointers, (found if results > 1 else [found]) if store else []):
             fn.store_vector(value, pointer, index)
     fn.ret()
     return module.text()

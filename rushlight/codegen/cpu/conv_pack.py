@@ -6,7 +6,7 @@ In: tensors with any strides; out: scratch memory in the compute type. conv.py p
 from .. import builder
 from ..kernel import KernelSource, Launch, Memory, Scratch
 from .statics import Layout, ceil_div, kernel, split
-from .vectors import (BYTES, compute_dtype, compute_kind, constant_mask, load, mask_below, memory_kind, store, transpose)
+from .vectors import (BYTES, compute_dtype, compute_kind, load, mask_below, memory_kind, store, transpose)
 
 IMAGE = Layout("@source", "@padded", "channels", "d", "h", "w", "n_", "c_", "d_", "h_", "w_", "lo0", "lo1", "lo2", "p0", "p1", "p2")
 WEIGHT = Layout("@source", "@panels", "filters", "channels", "t0", "t1", "t2", "o_", "c_", "k0_", "k1_", "k2_", "g_", "per_group")
@@ -17,28 +17,29 @@ def image_source(dtype, lanes, mode):
 
     def emit(module, name):
         _emit_row(module, name + "_row", dtype, lanes, mode)
-        _emit_image(module, name, dtype)
+        _emit_image(module, name, dtype, lanes)
 
     return KernelSource(("conv_image", dtype, lanes, mode), emit)
 
 
-def _emit_image(module, name, dtype):
+def _emit_image(module, name, dtype, lanes):
     """A task writes one row (n, d, h) of the padded image."""
     fn = kernel(module, name)
     s = IMAGE.open(fn)
     kind, compute = memory_kind(dtype), compute_kind(dtype)
     line, h = split(fn, fn.args[2], s.p1)
     n, d = split(fn, line, s.p0)
-    size = builder.BITS[compute] // 8
     row = fn.gep(s.padded, fn.args[2] * s.p2 * s.channels, compute)
     source_d, source_h = d - s.lo0, h - s.lo1
     inside = _within(fn, source_d, s.d) & _within(fn, source_h, s.h)
 
     def clear(start, stop):
-        with fn.if_(start < stop):
-            place = fn.gep(row, start * s.channels, compute)
-            length = (stop - start) * s.channels * size
-            fn.intrinsic("llvm.memset.p0.i64", "void", place, fn.constant(0, "i8"), length, fn.constant(0, "i1"))
+        end = stop * s.channels
+        whole = start * s.channels + ((stop - start) * s.channels & -lanes)
+        with fn.loop(start * s.channels, whole, lanes) as i:
+            fn.store_vector(fn.constant(0, builder.vector(compute, lanes)), row, i)
+        with fn.loop(whole, end) as i:
+            fn.store_at(fn.constant(0, compute), row, i)
 
     def copy():
         first = fn.minimum(fn.maximum(s.lo2, 0), s.p2)

@@ -11,12 +11,12 @@ into fixed parts ("splits") whose private sums a last launch adds in order.
 
 import dataclasses
 
-from .. import builder, target
+from .. import target
 from ..kernel import Argument, KernelSource, Launch, Memory, Scratch
 from . import matvec
 from .gemm_choice import blocks_of, choose, store_mode
 from .gemm_reduce import plan_reduce
-from .microkernel import B_LINES, LINE, UNROLL, Micro, emit_micro, prefetches
+from .microkernel import Micro, emit_micro
 from .pack import plan_pack
 from .statics import Layout, ceil_div, kernel, split
 from .vectors import BYTES, compute_dtype, compute_kind, memory_kind
@@ -115,10 +115,8 @@ class _Block:
         first = fn.cast("zext", pc.eq(self.k0), "i64")
         args = [kc, fn.gep(self.a, a_at, a_kind), s.rsa, s.csa, m, n, fn.gep(self.b, b_at, b_kind),
                 s.ldb, fn.gep(self.c, i * s.rsc + j * s.csc, c_kind), s.rsc, s.csc, first]
-        if prefetches(micro):
-            size = builder.BITS[micro.kind] // 8
-            piece = fn.emit("i64", f"udiv i64 {(i - self.i0).name}, {tile.rows}") * (kc * (LINE * B_LINES // UNROLL))
-            args += [fn.gep(self.a, a_at + s.k * tile.rows, a_kind), fn.gep(fn.gep(self.b, b_at + s.k * tile.columns, b_kind), piece)]
+        if micro.prefetch:
+            args += self.upcoming(i, a_at, b_at, kc)
         if micro.bias:
             args += [fn.gep(self.d, i * s.rsd + j * s.csd, memory_kind(micro.bias)), s.rsd, s.csd]
         args += self.factors
@@ -129,6 +127,16 @@ class _Block:
             return
         fn.if_else(whole[0] if len(whole) == 1 else whole[0] & whole[1], lambda: fn.call("void", name + "_tile", *args),
                    lambda: fn.call("void", name + "_edge", *args))
+
+
+    def upcoming(self, i, a_at, b_at, kc):
+        """Where the next panel of A begins, and the quarter of the next panel of B that this tile asks for."""
+        fn, s, micro, tile = self.fn, self.s, self.micro, self.micro.tile
+        a_step = s.k * tile.rows if micro.a_mode == "packed" else s.rsa * tile.rows
+        b_step, ldb = (s.k * tile.columns, tile.columns) if micro.b_mode == "packed" else (tile.columns, s.ldb)
+        turn = fn.minimum(fn.emit("i64", f"udiv i64 {(i - self.i0).name}, {tile.rows}"), 3)
+        quarter = turn * (kc >> 2) * ldb
+        return [fn.gep(self.a, a_at + a_step, memory_kind(micro.a)), fn.gep(self.b, b_at + b_step + quarter, memory_kind(micro.b))]
 
 
 def _emit_block(module, name, micro):
@@ -234,8 +242,9 @@ def _plan_blocks(spec):
         partial = out = Operand(memory, dtype, n, 1, (m * n * spec.batch[1], m * n))
     full = spec if partial is None else dataclasses.replace(spec, out=out, bias=None, alpha=None, beta=None)
     store, bias = store_mode(out), full.bias
+    far = (m + n) * k * BYTES[compute_dtype(a.dtype)] > target.current.l2 // 4
     micro = Micro(tile, kind, a.dtype, b.dtype, out.dtype, choice.a_mode, choice.b_mode, store, bias.dtype if bias else None,
-                  _bias_mode(bias, store), full.alpha is not None, bias is not None and full.beta is not None)
+                  _bias_mode(bias, store), full.alpha is not None, bias is not None and full.beta is not None, far)
     launches.append(_compute(full, micro, a, b, blocks))
     if partial is not None:
         launches.append(plan_reduce(spec, partial, blocks.splits, tile.lanes))

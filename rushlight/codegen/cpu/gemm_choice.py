@@ -13,7 +13,7 @@ from .vectors import BYTES, compute_dtype, compute_kind
 
 PACK = {"rows": 0.7, "columns": 0.9, "any": 3.0}        # cycles per packed element
 LAUNCH = 1000                                           # cycles per launch: hand-out to the pool
-TASK_FLOPS = 4_000_000
+TASK_FLOPS = 6_000_000
 MOST_TASKS = 24
 MOST_ROWS, MOST_COLUMNS, MOST_DEPTH = 144, 288, 512     # of a block: larger ones were slower everywhere
 
@@ -80,13 +80,17 @@ def _candidates(target, k, batch, m, n, a, b, out, a_walks, b_walks):
         columns = vectors * lanes
         store_cost = {"rows": rows * vectors * 2, "columns": columns * 5, "any": rows * columns * 3}[store]
         tiles = ceil_div(m, rows) * ceil_div(n, columns) * count
-        base = tile_cost(rows, vectors) * k
+        step = tile_cost(rows, vectors)
+        if min(k, MOST_DEPTH) * columns * size > target.l1 // 2:
+            step = max(step, columns * size / 28)           # bytes a cycle that L2 delivers
+        base = step * k
         for a_mode, a_cost in a_modes.items():
             factor = 1.0
             if a_mode == "along":
-                factor = 1.03 + (0.6 if a[1] * size % 4096 == 0 and rows > 8 and k > 64 else 0) + (0.07 if m * k * size > target.l2 else 0)
+                factor = 1.03 + (0.6 if a[1] * size % 4096 == 0 and rows > 8 and k > 64 else 0)
+                factor += (0.1 if (m + n) * k * size > target.l2 // 4 else 0) + (0.05 if m * k * size > target.l2 else 0)
             elif a_mode == "rows":
-                factor = _unpacked_factor(target, k, m, a[2], rows, size, n > columns)
+                factor = _unpacked_factor(target, k, m, a[2], rows, size, n > columns) + (0.5 if m * k * size > target.l2 // 4 else 0)
             for b_mode, b_cost in b_modes.items():
                 slow = factor
                 if b_mode == "rows":
@@ -124,20 +128,20 @@ def blocks_of(target, spec, choice):
     m, n, k, tile = spec.m, spec.n, spec.k, choice.tile
     batches = spec.batch[0] * spec.batch[1]
     half = BYTES[spec.out.dtype] < BYTES[compute_dtype(spec.out.dtype)]
-    steps = ceil_div(k, 4096 if half else MOST_DEPTH)
+    steps = ceil_div(k, 4096 if half else MOST_DEPTH if choice.b_mode == "packed" else MOST_DEPTH // 2)
     kc = max(4, ceil_div(ceil_div(k, max(steps, 1)), 4) * 4)
     wanted = max(1, min(MOST_TASKS, 2 * m * n * k * batches // TASK_FLOPS))
     wanted = ceil_div(wanted, batches)
     high, wide = ceil_div(m, tile.rows), ceil_div(n, tile.columns)
+    splits = 1
+    if k >= 2048 and k >= 8 * max(m, n):
+        splits = min(wanted, k // 512)
+        wanted = ceil_div(wanted, splits)
     cuts = _cuts(high, wide, wanted, tile, choice)
     mc, nc = ceil_div(high, cuts[0]) * tile.rows, ceil_div(wide, cuts[1]) * tile.columns
     limit = max(tile.columns, target.l2 // 3 // (min(kc, MOST_DEPTH) * BYTES[compute_dtype(spec.a.dtype)]))
     mc = min(mc, max(1, limit // tile.rows) * tile.rows, MOST_ROWS // tile.rows * tile.rows)
     nc = min(nc, max(1, limit // tile.columns) * tile.columns, MOST_COLUMNS // tile.columns * tile.columns)
-    tasks = ceil_div(m, mc) * ceil_div(n, nc) * batches
-    splits = 1
-    if tasks < 4 and wanted * batches >= 4 and k >= 1024:
-        splits = min(ceil_div(8, tasks), k // 256)
     part = ceil_div(ceil_div(max(k, 1), splits), 4) * 4
     splits = ceil_div(max(k, 1), part)
     rows_first = choice.a_mode != "packed" and m > n

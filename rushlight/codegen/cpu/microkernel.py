@@ -15,14 +15,13 @@ from .vectors import load, mask_below, memory_kind, multiply_add, store, transpo
 
 UNROLL = 4
 LINE = 64                   # bytes of a cache line
-B_LINES = 2                 # lines of the next panel of B fetched in UNROLL steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Micro:
     """Structure of a micro-kernel. `a`, `b`, `out`, `bias`: dtype names (`bias` None: absent). `store`: "rows" (columns of C
     contiguous), "columns" (rows contiguous) or "any". `bias_mode`: "row" (contiguous over columns), "splat" (constant over
-    columns), "any". `alpha`, `beta`: the factors are given."""
+    columns), "any". `alpha`, `beta`: the factors are given. `prefetch`: ask for the panels that come next while this tile is computed."""
 
     tile: Tile
     kind: str
@@ -36,18 +35,14 @@ class Micro:
     bias_mode: str = "row"
     alpha: bool = False
     beta: bool = False
-
-
-def prefetches(micro):
-    """Whether the micro-kernel fetches the panels that come next (only panels lie where they can be foretold)."""
-    return micro.a_mode == "packed" and micro.b_mode == "packed"
+    prefetch: bool = False
 
 
 def parameters(micro):
     """(type, name) of the arguments of the emitted function; `first`: this is the first block of K."""
     found = [("i64", "k"), ("ptr", "a"), ("i64", "rsa"), ("i64", "csa"), ("i64", "m"), ("i64", "n"), ("ptr", "b"), ("i64", "ldb"),
              ("ptr", "c"), ("i64", "rsc"), ("i64", "csc"), ("i64", "first")]
-    if prefetches(micro):
+    if micro.prefetch:
         found += [("ptr", "next_a"), ("ptr", "next_b")]
     if micro.bias:
         found += [("ptr", "d"), ("i64", "rsd"), ("i64", "csd")]
@@ -111,7 +106,7 @@ def _accumulate(state):
 
     whole = state.k & -UNROLL
     with repeat(fn, 0, whole, UNROLL) as k:
-        if prefetches(micro):
+        if micro.prefetch:
             _prefetch(state, k)
         for u in range(UNROLL):
             step(k + u)
@@ -129,14 +124,24 @@ def _fetch_result(state):
 
 
 def _prefetch(state, k):
-    """For `UNROLL` steps: all of the next panel of A, and a piece of the next panel of B (see gemm.py, Note [Blocks])."""
-    fn, size = state.fn, builder.BITS[state.micro.kind] // 8
-    length = UNROLL * state.tile.rows * size
+    """For `UNROLL` steps: their share of the next panel of A, and one row of the next panel of B (a quarter of it a tile)."""
+    fn, tile, micro = state.fn, state.tile, state.micro
+    a_size, b_size = (builder.BITS[memory_kind(dtype)] // 8 for dtype in (micro.a, micro.b))
+    places = []
+    if micro.a_mode == "along":
+        turn = (k >> 2) & 3             # a line serves 16 steps of one row (more for smaller elements): take rows in turn
+        places += [fn.gep(state.next_a, (turn + row) * state.rsa * a_size + k * a_size) for row in range(0, tile.rows, 4)]
+    elif micro.a_mode == "packed":
+        length = UNROLL * tile.rows * a_size
+        places += [fn.gep(state.next_a, k * (tile.rows * a_size) + line) for line in range(0, length, LINE)]
+    else:
+        places += [fn.gep(state.next_a, (k + u) * state.csa * a_size) for u in range(UNROLL)]
+    stride = fn.constant(tile.columns) if micro.b_mode == "packed" else state.ldb
+    row = fn.gep(state.next_b, (k >> 2) * stride * b_size)
+    places += [fn.gep(row, line) for line in range(0, tile.columns * b_size, LINE)]
     flags = [fn.constant(flag, "i32") for flag in (0, 2, 1)]        # read, keep in L2, data
-    for pointer, base, lines in ((state.next_a, k * (state.tile.rows * size), -(-length // LINE)),
-                                 (state.next_b, k * (B_LINES * LINE // UNROLL), B_LINES)):
-        for line in range(lines):
-            fn.intrinsic("llvm.prefetch.p0", "void", fn.gep(pointer, base + line * LINE), *flags)
+    for place in places:
+        fn.intrinsic("llvm.prefetch.p0", "void", place, *flags)
 
 
 def _row_pointers(state, pointer, stride, dtype):

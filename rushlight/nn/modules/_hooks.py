@@ -8,7 +8,7 @@ import warnings
 from collections import OrderedDict
 
 from ... import api as rl
-from ._handle import RemovableHandle
+from ...base.hooks import RemovableHandle
 
 _forward_pre_hooks = OrderedDict()
 _forward_hooks = OrderedDict()
@@ -32,7 +32,7 @@ _DEPRECATED = (
 
 def _register(hooks, hook, prepend=False, also=()):
     """Add a hook; its number is also put into the dictionaries `also`, which say how it is to be called."""
-    handle = RemovableHandle(hooks, extra_dict=tuple(also))
+    handle = RemovableHandle(hooks, extra_dict=list(also))
     hooks[handle.id] = hook
     for marks in also:
         marks[handle.id] = True

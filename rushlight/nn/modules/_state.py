@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from ... import api as rl
 from ..parameter import Parameter, is_lazy
-from ._handle import RemovableHandle
+from ...base.hooks import RemovableHandle
 
 _EXTRA_STATE = "_extra_state"
 

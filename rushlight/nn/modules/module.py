@@ -11,7 +11,7 @@ from collections import OrderedDict
 from ... import api as rl
 from ...base import errors
 from ..parameter import Buffer, Parameter
-from ._handle import RemovableHandle
+from ...base.hooks import RemovableHandle
 from ._hooks import (
     HookMethods,
     call_with_hooks,

@@ -203,7 +203,7 @@ class TransformerEncoder(Module):
 
     def _zeroes_padding(self, first, src, mask, padding):
         """Whether PyTorch would use nested tensors for this call; see Note [Padding in inference]."""
-        if padding is None or mask is not None or first.training or src.dim() != 3 or rl.is_autocast_enabled():
+        if padding is None or mask is not None or first.training or src.dim() != 3 or rl.is_autocast_enabled(src.device.type):
             return False
         if rl.is_grad_enabled() and (src.requires_grad or any(p.requires_grad for p in first.parameters())):
             return False

@@ -186,15 +186,12 @@ class DataLoader(Generic[T_co]):
             note = "" if counts_affinity else " (`cpuset` is not taken into account)"
             advice = (
                 f"Our suggested max number of worker in current system is {most}{note}, which is smaller than what "
-                "this DataLoader is "
-                "going to create."
+                "this DataLoader is going to create."
             )
         warnings.warn(
-            f"This DataLoader will create {self.num_workers} worker processes in total. {advice} Please be aware "
-            "that excessive worker "
-            "creation might get DataLoader running slow or even freeze, lower the worker number to avoid potential "
-            "slowness/freeze "
-            "if necessary.", stacklevel=3)
+            f"This DataLoader will create {self.num_workers} worker processes in total. {advice} Please be aware that "
+            "excessive worker creation might get DataLoader running slow or even freeze, lower the worker number to "
+            "avoid potential slowness/freeze if necessary.", stacklevel=3)
 
 
 def _check_workers(num_workers, timeout, prefetch_factor, persistent_workers):
@@ -249,8 +246,7 @@ def _check_context(context, num_workers):
     if not isinstance(context, multiprocessing.context.BaseContext):
         raise TypeError(
             "multiprocessing_context option should be a valid context object or a string specifying the start "
-            "method, but got "
-            f"multiprocessing_context={context}"
+            f"method, but got multiprocessing_context={context}"
         )
     return context
 

@@ -20,6 +20,7 @@ from ._utils.errors import ExceptionWrapper
 from .single import _BaseDataLoaderIter
 
 PATIENCE = 5.0  # seconds that workers get to end by themselves
+IMPATIENCE = 0.5  # the same after one of them has failed
 
 
 class _Worker:
@@ -36,11 +37,9 @@ class _Worker:
             self.channel.close()
             warnings.warn(
                 "Got pickle error when attempting to start a worker Process. This might be because the worker "
-                "Process arguments "
-                "are not picklable. Python 3.14+ changed the multiprocessing start method in non-Mac POSIX platforms "
-                "to "
-                "'forkserver', which requires the worker Process arguments to be picklable. You can also try "
-                "multiprocessing.set_start_method('fork').", stacklevel=6)
+                "Process arguments are not picklable. Python 3.14+ changed the multiprocessing start method in "
+                "non-Mac POSIX platforms to 'forkserver', which requires the worker Process arguments to be "
+                "picklable. You can also try multiprocessing.set_start_method('fork').", stacklevel=6)
             raise
         finally:
             theirs.close()
@@ -75,6 +74,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             raise AssertionError("prefetch_factor must be greater than 0 for MultiProcessingDataLoaderIter")
         self._shutdown = False
         self._process_id = os.getpid()
+        self._patience = PATIENCE
         self._poll = select.poll()
         self._workers = []
         self._arrived = []  # (number of a batch, data), in the order of arrival
@@ -202,6 +202,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
                     return number, data
             remaining = PATIENCE if deadline is None else deadline - time.monotonic()
             if remaining <= 0:
+                self._patience = IMPATIENCE  # workers that are stuck will not end by themselves
                 raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")
             self._receive(remaining)
 
@@ -220,6 +221,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
                 if member.channel.closed or handle == member.process.sentinel:
                     dead.append(member)
         if dead and not self._arrived:
+            self._patience = IMPATIENCE
             raise RuntimeError(dead[0].death())
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -231,7 +233,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         self._shutdown = True
         for member in self._workers:
             member.channel.close()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         for member in self._workers:
             member.process.join(max(0.0, deadline - time.monotonic()))
         for stop in ("terminate", "kill"):

@@ -60,15 +60,13 @@ class _BaseDataLoaderIter:
             return
         text = (
             f"Length of IterableDataset {self._dataset} was reported to be {expected}(when accessing "
-            "len(dataloader)), but "
-            f"{self._num_yielded} samples have been fetched. "
+            f"len(dataloader)), but {self._num_yielded} samples have been fetched. "
         )
         if self._num_workers > 0:
             text += (
                 "For multiprocessing data-loading, this could be caused by not properly configuring the "
-                "IterableDataset replica at "
-                "each worker. Please see https://pytorch.org/docs/stable/data.html#torch.utils.data.IterableDataset "
-                "for examples."
+                "IterableDataset replica at each worker. Please see "
+                "https://pytorch.org/docs/stable/data.html#torch.utils.data.IterableDataset for examples."
             )
         warnings.warn(text, stacklevel=3)
 

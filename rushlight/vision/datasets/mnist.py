@@ -342,14 +342,15 @@ def read_sn3_pascalvincent_tensor(path, strict=True):
     opener = _IDX_OPENERS[os.path.splitext(path)[1] if path.endswith((".gz", ".xz")) else suffix]
     with opener(path + suffix, "rb") as file:
         content = file.read()
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES or not 1 <= content[3] <= 3:
-        raise ValueError(f"{path}: not an IDX file of 1 to 3 dimensions (it begins with {content[:4]!r})")
-    start = 4 + 4 * content[3]
+    known = len(content) >= 4 and content[:2] == b"\0\0" and content[2] in _IDX_TYPES and 1 <= content[3] <= 3
+    start = 4 + 4 * content[3] if known else 0
+    if not known or len(content) < start:
+        raise ValueError(f"{path}: not an IDX file of 1 to 3 dimensions (it begins with {content[:16]!r})")
     shape = [int(size) for size in np.frombuffer(content[4:start], ">u4")]
     samples = np.dtype(_IDX_TYPES[content[2]])
     expected = int(np.prod(shape, dtype=object)) * samples.itemsize
-    if len(shape) != content[3] or len(content) - start < expected or (strict and len(content) - start != expected):
-        got = len(content) - start
+    got = len(content) - start
+    if got < expected or (strict and got != expected):
         raise ValueError(f"{path}: expected {expected} bytes for samples of shape {tuple(shape)}, got {got}")
     values = np.frombuffer(content, samples, expected // samples.itemsize, start).reshape(shape)
     return rl.from_numpy(values.astype(samples.newbyteorder("=")))

@@ -99,10 +99,8 @@ class _Pickler(pickle.Pickler):
         if thing.requires_grad and not thing.is_leaf:
             raise RuntimeError(
                 "Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does not support "
-                "crossing "
-                "process boundaries.  If you just want to transfer the data, call detach() on the tensor before "
-                "serializing "
-                "(e.g., putting it on the queue)."
+                "crossing process boundaries.  If you just want to transfer the data, call detach() on the tensor "
+                "before serializing (e.g., putting it on the queue)."
             )
         content, stride = tensor_bytes(thing.detach())
         place = content.tobytes() if content.size <= INLINE else self._share(content)

@@ -1,0 +1,464 @@
+"""Tensor methods that change dtype or device, share memory, copy, pickle or hook: bound to the class like those of `tensor.py`."""
+
+import collections
+import copy
+
+import numpy as np
+
+from .autograd.leaf import AccumulateGrad
+from .base.hooks import RemovableHandle
+from .core import dtype as dt
+from .core.declare import REGISTRY
+from .core.device import CPU, Device, resolve
+from .core.layout import contiguous_strides, layout
+from .core.storage import Storage
+from .core.tensor import Tensor, accumulate_node, view
+from .runtime.cpu import memory
+from .tensor import from_numpy, materialise
+
+
+def to(self, *args, **kwargs):
+    """This tensor as another dtype and/or on another device: `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`.
+
+    Returns the tensor itself where nothing changes, unless copy=True."""
+    device, dtype, copy_, memory_format = parse_to(args, kwargs)
+    dtype = dtype or self._layout.dtype
+    if device is not None and resolve(device) != self._storage.device:
+        raise NotImplementedError(f"to: no copies between {self.device} and {device} in rushlight")
+    changed = dtype is not self._layout.dtype
+    if memory_format is not None and not self.is_contiguous(memory_format) and memory_format.name != "preserve_format":
+        result = self._cast(dtype) if changed else self
+        return result.clone(memory_format=memory_format)
+    if changed:
+        return self._cast(dtype)
+    return self.clone() if copy_ else self
+
+
+def parse_to(args, kwargs):
+    """(device, dtype, copy, memory_format) from the arguments of `to`. TypeError for others."""
+    allowed = {"device", "dtype", "non_blocking", "copy", "memory_format", "other"}
+    for key in kwargs:
+        if key not in allowed:
+            raise TypeError(f"to() received an invalid combination of arguments - got an unexpected keyword argument '{key}'")
+    device, dtype = kwargs.get("device"), kwargs.get("dtype")
+    other, flags = kwargs.get("other"), []
+    for value in args:
+        if isinstance(value, dt.DType):
+            dtype = value
+        elif isinstance(value, Tensor):
+            other = value
+        elif isinstance(value, (str, Device)) or (isinstance(value, int) and not isinstance(value, bool) and device is None and not flags):
+            device = value
+        elif isinstance(value, bool):
+            flags.append(value)
+        elif value is not None:
+            raise TypeError(f"to() received an invalid combination of arguments - got ({type(value).__name__})")
+    if other is not None:
+        device, dtype = other.device, other.dtype
+    if not args and not kwargs:
+        raise TypeError("to() received an invalid combination of arguments - got (), but expected one of: (device, dtype, ...)")
+    return device, dtype, kwargs.get("copy", len(flags) > 1 and flags[1]), kwargs.get("memory_format")
+
+
+def caster(name):
+    dtype = dt.BY_NAME[name]
+
+    def cast(self, memory_format=None):
+        result = self if self._layout.dtype is dtype else self._cast(dtype)
+        return result if memory_format is None else to(result, memory_format=memory_format)
+    cast.__name__ = name
+    cast.__doc__ = f"This tensor as {dtype!r}; itself if it is."
+    return cast
+
+
+CASTS = {"float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "int": "int32", "long": "int64", "short": "int16",
+         "char": "int8", "byte": "uint8", "bool": "bool"}
+
+
+def type_(self, dtype=None, non_blocking=False):
+    """The type's name ("torch.FloatTensor"), or the tensor as another dtype (a dtype, a name, or a tensor type)."""
+    if dtype is None:
+        return f"torch.{dt.scalar_type(self.dtype)}Tensor"
+    if isinstance(dtype, str):
+        names = {f"torch.{dt.SCALAR_TYPES[d.name]}Tensor": d for d in dt.ALL}
+        if dtype not in names:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = names[dtype]
+    dtype = getattr(dtype, "dtype", dtype)
+    return to(self, dtype)
+
+
+def type_as(self, other):
+    """As the dtype of another tensor."""
+    return to(self, other.dtype)
+
+
+def cpu(self, memory_format=None):
+    """This tensor in the CPU's memory."""
+    return to(self, CPU)
+
+
+def cuda(self, device=None, non_blocking=False, memory_format=None):
+    """This tensor on a CUDA device. AssertionError where there is no CUDA runtime."""
+    return to(self, Device("cuda", device) if not isinstance(device, (str, Device)) else device)
+
+
+# -- storages -------------------------------------------------------------------------------------------------------------------------
+
+
+class UntypedStorage:
+    """The bytes under a tensor."""
+
+    def __init__(self, size=0, *, device=None, _storage=None):
+        self._storage = Storage(int(size), resolve(device)) if _storage is None else _storage
+
+    def nbytes(self):
+        """The number of bytes."""
+        return self._storage.nbytes
+
+    size = __len__ = nbytes
+
+    @property
+    def device(self):
+        return self._storage.device
+
+    def _bytes(self):
+        found = layout((self._storage.nbytes,), (1,), dt.uint8)
+        return view(self._storage, found, 0)
+
+    def data_ptr(self):
+        """The address of the first byte."""
+        return materialise(self._bytes())
+
+    def tolist(self):
+        return self._bytes().tolist()
+
+    def __getitem__(self, index):
+        found = self._bytes()[index]
+        return found.item() if found.dim() == 0 else UntypedStorage(_storage=found.clone()._storage)
+
+    def __setitem__(self, index, value):
+        self._bytes()[index] = value
+
+    def __iter__(self):
+        return iter(self.tolist())
+
+    def clone(self):
+        """A copy of the bytes."""
+        return UntypedStorage(_storage=self._bytes().clone()._storage)
+
+    def copy_(self, source, non_blocking=False):
+        """Take the bytes of another storage."""
+        self._bytes().copy_(source._bytes())
+        return self
+
+    def resize_(self, size):
+        """Change the number of bytes, keeping those that fit."""
+        resize_storage(self._storage, int(size))
+        return self
+
+    def cpu(self):
+        return self
+
+    def is_shared(self):
+        return False
+
+    def __eq__(self, other):
+        return isinstance(other, UntypedStorage) and other._storage is self._storage
+
+    def __hash__(self):
+        return id(self._storage)
+
+    def __repr__(self):
+        return f" {' '.join(map(str, self.tolist()[:64]))}\n[torch.storage.UntypedStorage(device={self.device}) of size {self.nbytes()}]"
+
+    def __reduce__(self):
+        return (storage_from_bytes, (self._bytes().numpy().tobytes(),))
+
+
+def storage_from_bytes(data):
+    """A storage with a copy of the bytes."""
+    return UntypedStorage(_storage=from_numpy(np.frombuffer(bytearray(data), np.uint8))._storage)
+
+
+def resize_storage(storage, nbytes):
+    """Give a storage another size; what fits of its contents stays."""
+    if nbytes == storage.nbytes:
+        return
+    if storage.guard is not None and REGISTRY["Tensor.numpy"] and nbytes > storage.nbytes and storage.block is None:
+        raise RuntimeError("Trying to resize storage that is not resizable")
+    keep = min(nbytes, storage.nbytes)
+    probe = view(storage, layout((storage.nbytes,), (1,), dt.uint8), 0)
+    old_address = materialise(probe)
+    block = memory.allocate(nbytes)
+    if keep:
+        memory.as_array(block.address, keep)[...] = memory.as_array(old_address, keep)
+    storage.block, storage.address, storage.nbytes = block, block.address, nbytes
+
+
+class TypedStorage(UntypedStorage):
+    """The deprecated storage that knows a dtype."""
+
+    def __init__(self, storage, dtype):
+        super().__init__(_storage=storage)
+        self.dtype = dtype
+
+    def size(self):
+        return self._storage.nbytes // self.dtype.itemsize
+
+    __len__ = size
+
+    def _typed(self):
+        return view(self._storage, layout((self.size(),), (1,), self.dtype), 0)
+
+    def tolist(self):
+        return self._typed().tolist()
+
+    def __getitem__(self, index):
+        return self._typed()[index].item() if isinstance(index, int) else self._typed()[index].tolist()
+
+    def __setitem__(self, index, value):
+        self._typed()[index] = value
+
+    def untyped(self):
+        return UntypedStorage(_storage=self._storage)
+
+
+def untyped_storage(self):
+    """The storage this tensor views."""
+    return UntypedStorage(_storage=self._storage)
+
+
+def storage(self):
+    """The storage this tensor views, as a sequence of its dtype (deprecated in PyTorch)."""
+    return TypedStorage(self._storage, self._layout.dtype)
+
+
+def set_(self, source=None, storage_offset=0, size=None, stride=None):
+    """View another storage (of a tensor or storage object) with the offset, sizes and strides given."""
+    if source is None:
+        self._storage, self._layout, self._offset = Storage(0, CPU), layout((0,), (1,), self.dtype), 0
+        return self
+    if isinstance(source, Tensor):
+        if source.dtype is not self.dtype:
+            raise RuntimeError(f"Could not set tensor of type {source.dtype} to a tensor of type {self.dtype}")
+        if size is None:
+            self._storage, self._layout, self._offset = source._storage, source._layout, source._offset
+            return self
+    found = source._storage
+    item = self.dtype.itemsize
+    if size is None:
+        size = (found.nbytes // item,)
+    size = tuple(int(n) for n in size)
+    stride = contiguous_strides(size) if stride is None else tuple(int(s) for s in stride)
+    new = layout(size, stride, self.dtype)
+    need = (storage_offset + new.reach) * item
+    if new.numel and need > found.nbytes:
+        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {storage_offset}, and itemsize {item} "
+                           f"requiring a storage size of {need} are out of bounds for storage of size {found.nbytes}")
+    self._storage, self._layout, self._offset = found, new, int(storage_offset)
+    return self
+
+
+def resize_(self, *sizes, memory_format=None):
+    """Change the shape in place; new elements are uninitialised. RuntimeError where gradients are recorded."""
+    if self.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    if len(sizes) == 1 and not hasattr(sizes[0], "__index__"):
+        sizes = sizes[0]
+    sizes = tuple(int(n) for n in sizes)
+    if any(n < 0 for n in sizes):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(sizes)}: {list(sizes)}")
+    if sizes == tuple(self._layout.shape):
+        return self
+    new = layout(sizes, contiguous_strides(sizes), self.dtype)
+    need = (self._offset + new.reach) * self.dtype.itemsize
+    if need > self._storage.nbytes:
+        resize_storage(self._storage, need)
+    self._layout = new
+    return self
+
+
+def resize_as_(self, the_template, memory_format=None):
+    """`resize_` to the shape of another tensor."""
+    return resize_(self, the_template.shape)
+
+
+def share_memory_(self):
+    """Move the storage to memory that child processes share (an anonymous shared mapping)."""
+    raise_unless_cpu(self)
+    address, storage_ = materialise(self), self._storage
+    block = SharedBlock(max(storage_.nbytes, 1))
+    memory.as_array(block.address, max(storage_.nbytes, 1))[:storage_.nbytes] = memory.as_array(
+        address - self._offset * self.dtype.itemsize, max(storage_.nbytes, 1))[:storage_.nbytes]
+    storage_.block, storage_.address, storage_.guard = block, block.address, block
+    return self
+
+
+def raise_unless_cpu(tensor):
+    if tensor.device.type != "cpu":
+        raise RuntimeError("share_memory_: only CPU tensors have shared memory")
+
+
+class SharedBlock:
+    """An anonymous mapping that forked processes share."""
+
+    def __init__(self, nbytes):
+        import mmap
+        self.map = mmap.mmap(-1, nbytes)
+        self.array = np.frombuffer(self.map, np.uint8)
+        self.address = self.array.ctypes.data
+
+
+def is_shared(self):
+    """Whether the storage lies in memory shared between processes."""
+    return isinstance(self._storage.block, SharedBlock)
+
+
+# -- copies and pickles -------------------------------------------------------------------------------------------------------------
+
+
+def deepcopy(self, memo):
+    """A copy with memory of its own; only leaves can be copied."""
+    if id(self) in memo:
+        return memo[id(self)]
+    if not self.is_leaf:
+        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you "
+                           "were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+                           "https://github.com/pytorch/pytorch/pull/103001")
+    key = ("storage", id(self._storage))
+    if key not in memo:
+        memo[key] = untyped_storage(self).clone()._storage
+    result = view(memo[key], self._layout, self._offset)
+    if type(self) is not Tensor:
+        result = result.as_subclass(type(self))
+    result._rg = self._rg
+    memo[id(self)] = result
+    if self._grad is not None:
+        result._grad = copy.deepcopy(self._grad, memo)
+    for name, value in self.__dict__.items():
+        result.__dict__[name] = copy.deepcopy(value, memo)
+    return result
+
+
+def as_subclass(self, cls):
+    """The same tensor as an instance of a subclass of Tensor."""
+    result = cls.__new__(cls) if cls.__new__ is Tensor.__new__ else object.__new__(cls)
+    for name in Tensor.__slots__:
+        if not name.startswith("__"):
+            setattr(result, name, getattr(self, name))
+    return result
+
+
+def rebuild(storage_, dtype, offset, size, stride, requires_grad, state):
+    """The inverse of Tensor.__reduce_ex__."""
+    result = view(storage_._storage, layout(tuple(size), tuple(stride), dtype), offset)
+    result._rg = requires_grad
+    result.__dict__.update(state)
+    return result
+
+
+def reduce_ex(self, protocol):
+    """Pickling: the storage's bytes and the view."""
+    if not self.is_leaf:
+        raise RuntimeError("Cannot pickle a tensor that is not a graph leaf: detach it first")
+    return (rebuild, (untyped_storage(self), self.dtype, self._offset, tuple(self.shape), self.stride(), self._rg, dict(self.__dict__)))
+
+
+# -- hooks ----------------------------------------------------------------------------------------------------------------------------
+
+
+def register_hook(self, hook):
+    """Call `hook(grad)` when the gradient of this tensor is computed; a tensor it returns replaces the gradient."""
+    if not self.requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    node = self.grad_fn
+    if node is None:
+        if self._hooks is None:
+            self._hooks = collections.OrderedDict()
+        hooks = self._hooks
+    else:
+        if node.out_hooks is None:
+            node.out_hooks = {}
+        hooks = node.out_hooks.setdefault(self._nr, collections.OrderedDict())
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
+def register_post_accumulate_grad_hook(self, hook):
+    """Call `hook(tensor)` after the gradient of this leaf has been accumulated."""
+    if not self.requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if self.grad_fn is not None:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    hooks = self.__dict__.setdefault("_post_accumulate_hooks", collections.OrderedDict())
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
+def accumulate_grad(self):
+    """The AccumulateGrad node of a leaf."""
+    return accumulate_node(self, AccumulateGrad)
+
+
+def detach_(self):
+    """Cut this tensor out of its graph, in place. RuntimeError for views."""
+    if self._base is not None and self.requires_grad:
+        raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, "
+                           "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets.")
+    self._grad_fn, self._rg, self._nr = None, False, 0
+    return self
+
+
+def data_property_is(name, value):
+    return property(lambda self: value, doc=f"Always {value} here ({name}).")
+
+
+def dlpack(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+    """The DLPack capsule of this tensor's memory."""
+    return self.detach().numpy().__dlpack__()
+
+
+def bind():
+    """Give the class these methods."""
+    methods = dict(to=to, type=type_, type_as=type_as, cpu=cpu, cuda=cuda, untyped_storage=untyped_storage, storage=storage, set_=set_,
+                   resize_=resize_, resize_as_=resize_as_, share_memory_=share_memory_, is_shared=is_shared, __deepcopy__=deepcopy,
+                   as_subclass=as_subclass, __reduce_ex__=reduce_ex, register_hook=register_hook, detach_=detach_, __dlpack__=dlpack,
+                   register_post_accumulate_grad_hook=register_post_accumulate_grad_hook, _accumulate_grad=accumulate_grad)
+    for name, function in methods.items():
+        setattr(Tensor, name, function)
+        REGISTRY.setdefault(f"Tensor.{name}", function)
+    for name, dtype in CASTS.items():
+        setattr(Tensor, name, caster(dtype))
+    flags = dict(is_cuda=False, is_cpu=True, is_sparse=False, is_quantized=False, is_mps=False, is_meta=False, is_xpu=False, is_mkldnn=False,
+                 is_nested=False, is_sparse_csr=False, is_xla=False, is_vulkan=False, names=None)
+    for name, value in flags.items():
+        setattr(Tensor, name, data_property_is(name, value))
+    Tensor.nbytes = property(lambda self: self.numel() * self.element_size())
+    Tensor.itemsize = property(lambda self: self.element_size())
+    Tensor.layout = property(lambda self: STRIDED)
+    Tensor.__dlpack_device__ = lambda self: (1, 0)
+    Tensor.is_inference = lambda self: False
+    Tensor.is_pinned = lambda self, device=None: False
+    Tensor.pin_memory = lambda self, device=None: self
+    Tensor.get_device = lambda self: -1
+    Tensor.is_set_to = lambda self, other: (self._storage is other._storage and self._layout is other._layout
+                                            and self._offset == other._offset)
+    Tensor.has_names = lambda self: False
+    Tensor._is_view = lambda self: self._base is not None
+    Tensor.retains_grad = property(lambda self: bool(self._retain))
+    Tensor.is_same_size = lambda self, other: self.shape == other.shape
+    Tensor.is_signed = lambda self: self.dtype.is_signed
+
+
+class Layout:
+    """The kind of a tensor's memory: torch.strided."""
+
+    def __repr__(self):
+        return "torch.strided"
+
+
+STRIDED = Layout()
+bind()

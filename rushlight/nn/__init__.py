@@ -1,0 +1,26 @@
+"""Neural networks: layers, containers, losses and initial values, with PyTorch's names. Next to read: modules/module.py."""
+from . import functional
+from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
+from .modules import *
+from . import attention, grad, init, modules, parallel, utils
+from .parallel import DataParallel
+
+
+def factory_kwargs(kwargs):
+    """The keyword arguments that make tensors (device, dtype, memory_format) out of `kwargs` and kwargs["factory_kwargs"].
+
+    Raises TypeError for other names, or names given twice.
+    """
+    if kwargs is None:
+        return {}
+    names = ("device", "dtype", "memory_format")
+    unexpected = kwargs.keys() - {*names, "factory_kwargs"}
+    if unexpected:
+        raise TypeError(f"unexpected kwargs {unexpected}")
+    result = dict(kwargs.get("factory_kwargs", {}))
+    for name in names:
+        if name in kwargs:
+            if name in result:
+                raise TypeError(f"{name} specified twice, in **kwargs and in factory_kwargs")
+            result[name] = kwargs[name]
+    return result

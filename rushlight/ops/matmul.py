@@ -1,0 +1,514 @@
+"""Matrix products: mm, bmm, addmm and its family, matmul, linear, dot, outer, bilinear, einsum, tensordot.
+
+Everything ends in one template operator, `gemm`: out = beta * bias + alpha * a @ b with any strides and leading batch dimensions.
+"""
+
+import math
+
+from ..core import dtype as dt
+from ..core import infer as rules
+from ..core.declare import REGISTRY, apply, operator, public
+from ..core.infer import wrap_dim
+from ..core.tensor import Tensor
+
+
+def _t(x):
+    return x.transpose(-2, -1)
+
+
+def _gemm(name, grad, params, node=None):
+    return operator(name, "template", rules.explicit, lower="gemm", grad=grad, params=params, node=node)
+
+
+MM = _gemm("mm", {"input": lambda g, mat2: product(g, _t(mat2)), "mat2": lambda g, input: product(_t(input), g)}, ("input", "mat2"))
+BMM = _gemm("bmm", {"input": lambda g, mat2: product(g, _t(mat2)), "mat2": lambda g, input: product(_t(input), g)}, ("input", "mat2"))
+
+
+def _scaled(value, factor):
+    return value if factor == 1 else value * factor
+
+
+ADD_GRADS = {"input": lambda g, beta: _scaled(g, beta),
+             "mat1": lambda g, mat2, alpha: _scaled(product(g, _t(mat2)), alpha),
+             "mat2": lambda g, mat1, alpha: _scaled(product(_t(mat1), g), alpha)}
+ADD_PARAMS = ("input", "mat1", "mat2", "beta", "alpha")
+ADDMM = _gemm("addmm", ADD_GRADS, ADD_PARAMS)
+BADDBMM = _gemm("baddbmm", ADD_GRADS, ADD_PARAMS)
+
+
+def product(a, b):
+    """a @ b for matrices or batches of matrices of the same batch shape."""
+    return mm(a, b) if a._layout.ndim == 2 else bmm(a, b)
+
+
+def same_dtype(name, *tensors):
+    """RuntimeError unless all dtypes are equal."""
+    first = tensors[0]._layout.dtype
+    for t in tensors[1:]:
+        if t._layout.dtype is not first:
+            raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {first.name.replace('float32', 'float')} != "
+                               f"{t._layout.dtype.name.replace('float32', 'float')} ({name})")
+    if first is dt.bool_:
+        raise NotImplementedError(f"\"{name}_impl_cpu_\" not implemented for 'Bool'")
+    if first.is_complex:
+        raise NotImplementedError(f"{name}: complex matrices are not implemented in rushlight")
+
+
+def _tensors(name, **values):
+    for label, value in values.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}(): argument '{label}' must be Tensor, not {type(value).__name__}")
+
+
+def _shape_text(x):
+    return "x".join(map(str, x._layout.shape))
+
+
+@public("mm")
+def mm(input, mat2):
+    """(n, m) @ (m, p) -> (n, p). RuntimeError if the shapes do not fit."""
+    _tensors("mm", input=input, mat2=mat2)
+    a, b = input._layout, mat2._layout
+    if a.ndim != 2 or b.ndim != 2:
+        raise RuntimeError(f"{'self' if a.ndim != 2 else 'mat2'} must be a matrix")
+    if a.shape[1] != b.shape[0]:
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({_shape_text(input)} and {_shape_text(mat2)})")
+    same_dtype("mm", input, mat2)
+    return apply(MM, (input, mat2), (input, mat2), (), (("out", (((a.shape[0], b.shape[1]), a.dtype),)),))[0]
+
+
+@public("bmm")
+def bmm(input, mat2):
+    """(b, n, m) @ (b, m, p) -> (b, n, p)."""
+    _tensors("bmm", input=input, mat2=mat2)
+    a, b = input._layout, mat2._layout
+    if a.ndim != 3 or b.ndim != 3:
+        raise RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
+    if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: "
+                           f"[{b.shape[0]}, {b.shape[1]}].")
+    same_dtype("bmm", input, mat2)
+    return apply(BMM, (input, mat2), (input, mat2), (), (("out", (((a.shape[0], a.shape[1], b.shape[2]), a.dtype),)),))[0]
+
+
+def _add_product(op, name, input, a, b, beta, alpha):
+    """beta * input + alpha * a @ b with checks."""
+    shape = (*a._layout.shape[:-1], b._layout.shape[-1])
+    same_dtype(name, a, b, input)
+    if input._layout.dtype.category < dt.FLOATING and (isinstance(beta, float) or isinstance(alpha, float)):
+        raise RuntimeError("For integral input tensors, argument beta must not be a floating point number.")
+    try:
+        fits = rules.broadcast_shapes(tuple(input._layout.shape), shape) == shape
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise RuntimeError(f"The expanded size of the tensor must match the existing size: {name} expected input to broadcast to "
+                           f"{list(shape)}, got {list(input._layout.shape)}")
+    values, attrs = (input, a, b, beta, alpha), (("out", ((shape, a._layout.dtype),)),)
+    if beta == 0:
+        product_ = product(a, b)
+        return _scaled(product_, alpha)
+    if alpha == 1 and beta == 1:
+        return apply(op, values, (a, b, input), (), attrs)[0]
+    return apply(op, values, (a, b, input), (float(alpha), float(beta)), attrs)[0]
+
+
+@public("addmm")
+def addmm(input, mat1, mat2, *, beta=1, alpha=1):
+    """beta * input + alpha * (mat1 @ mat2); input broadcasts."""
+    _tensors("addmm", input=input, mat1=mat1, mat2=mat2)
+    if mat1._layout.ndim != 2 or mat2._layout.ndim != 2:
+        raise RuntimeError(f"mat1 and mat2 must be matrices, got {mat1._layout.ndim}-D and {mat2._layout.ndim}-D")
+    if mat1._layout.shape[1] != mat2._layout.shape[0]:
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({_shape_text(mat1)} and {_shape_text(mat2)})")
+    return _add_product(ADDMM, "addmm", input, mat1, mat2, beta, alpha)
+
+
+@public("baddbmm")
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """beta * input + alpha * bmm(batch1, batch2)."""
+    a, b = batch1._layout, batch2._layout
+    if a.ndim != 3 or b.ndim != 3:
+        raise RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
+    if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: "
+                           f"[{b.shape[0]}, {b.shape[1]}].")
+    return _add_product(BADDBMM, "baddbmm", input, batch1, batch2, beta, alpha)
+
+
+@public("addbmm")
+def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """beta * input + alpha * sum over the batch of batch1 @ batch2."""
+    a, b = batch1._layout, batch2._layout
+    if a.ndim != 3 or b.ndim != 3:
+        raise RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
+    if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
+        raise RuntimeError(f"Incompatible matrix sizes for bmm ({a.shape[1]}x{a.shape[2]} and {b.shape[1]}x{b.shape[2]})")
+    wide = batch1.transpose(0, 1).reshape(a.shape[1], a.shape[0] * a.shape[2])
+    tall = batch2.reshape(a.shape[0] * a.shape[2], b.shape[2])
+    return addmm(input, wide, tall, beta=beta, alpha=alpha)
+
+
+@public("mv")
+def mv(input, vec):
+    """(n, m) @ (m) -> (n)."""
+    if input._layout.ndim != 2 or vec._layout.ndim != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got {vec._layout.ndim}, {input._layout.ndim}, {vec._layout.ndim}")
+    if input._layout.shape[1] != vec._layout.shape[0]:
+        raise RuntimeError(f"size mismatch, got input ({input._layout.shape[0]}), mat ({_shape_text(input)}), vec ({vec._layout.shape[0]})")
+    return matrix_vector(input, vec)
+
+
+def _outer(a, b):
+    return a.unsqueeze(1) * b.unsqueeze(0)
+
+
+@public("Tensor._matrix_vector", node="MvBackward0", out=False,
+        grad={"input": lambda g, vec: _outer(g, vec), "vec": lambda g, input: matrix_vector(input.t(), g)})
+def matrix_vector(input, vec):
+    """Matrix times vector as one node."""
+    return mm(input, vec.unsqueeze(1)).squeeze(1)
+
+
+@public("addmv")
+def addmv(input, mat, vec, *, beta=1, alpha=1):
+    """beta * input + alpha * (mat @ vec)."""
+    if mat._layout.ndim != 2 or vec._layout.ndim != 1 or mat._layout.shape[1] != vec._layout.shape[0]:
+        raise RuntimeError(f"size mismatch, got input ({list(input._layout.shape)}), mat ({_shape_text(mat)}), vec ({_shape_text(vec)})")
+    result = _scaled(mv(mat, vec), alpha)
+    return result if beta == 0 else _scaled(input, beta) + result
+
+
+@public("addr")
+def addr(input, vec1, vec2, *, beta=1, alpha=1):
+    """beta * input + alpha * outer(vec1, vec2)."""
+    if vec1._layout.ndim != 1 or vec2._layout.ndim != 1:
+        raise RuntimeError(f"addr: Expected 1-D argument vec1 and vec2, but got {vec1._layout.ndim}-D and {vec2._layout.ndim}-D")
+    if any(isinstance(v, float) for v in (beta, alpha)) and input._layout.dtype.category < dt.FLOATING:
+        raise RuntimeError("For integral input tensors, argument beta must not be a floating point number.")
+    result = _scaled(_outer(vec1, vec2), alpha)
+    return result.clone() if beta == 0 else _scaled(input, beta) + result
+
+
+@public("dot")
+def dot(input, tensor):
+    """The inner product of two vectors of equal length."""
+    a, b = input._layout, tensor._layout
+    if a.ndim != 1 or b.ndim != 1:
+        raise RuntimeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors")
+    if a.dtype is not b.dtype:
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {dt.scalar_type(a.dtype)} and {dt.scalar_type(b.dtype)}")
+    if a.shape != b.shape:
+        raise RuntimeError(f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have the same number of "
+                           f"elements, but got {a.shape[0]} and {b.shape[0]} elements respectively")
+    same_dtype("dot", input, tensor)
+    return inner_product(input, tensor)
+
+
+@public("Tensor._inner_product", node="DotBackward0", out=False,
+        grad={"input": lambda g, tensor: g * tensor, "tensor": lambda g, input: g * input})
+def inner_product(input, tensor):
+    """Sum of products as one node."""
+    return (input * tensor).sum(dtype=input._layout.dtype)
+
+
+@public("vdot")
+def vdot(input, other):
+    """`dot` (of the conjugate, for complex numbers)."""
+    return dot(input, other)
+
+
+@public("outer ger")
+def outer(input, vec2):
+    """The matrix of products of two vectors."""
+    if input._layout.ndim != 1 or vec2._layout.ndim != 1:
+        raise RuntimeError(f"outer: Expected 1-D argument {'self' if input._layout.ndim != 1 else 'vec2'}, but got "
+                           f"{input._layout.ndim if input._layout.ndim != 1 else vec2._layout.ndim}-D")
+    return _outer(input, vec2)
+
+
+@public("inner")
+def inner(input, other):
+    """Sum of products over the last dimension of both."""
+    if not input._layout.ndim or not other._layout.ndim:
+        return input * other
+    if input._layout.shape[-1] != other._layout.shape[-1]:
+        raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes {list(input._layout.shape)} and "
+                           f"{list(other._layout.shape)}")
+    return tensordot(input, other, ([-1], [-1]))
+
+
+@public("matmul Tensor.__matmul__ linalg.matmul")
+def matmul(input, other):
+    """Matrix product with PyTorch's rules for vectors and batches; leading dimensions broadcast."""
+    if not isinstance(other, Tensor):
+        raise TypeError(f"matmul(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
+    a, b = input._layout, other._layout
+    if a.ndim == 0 or b.ndim == 0:
+        raise RuntimeError("both arguments to matmul need to be at least 1D, but they are " f"{a.ndim}D and {b.ndim}D")
+    if a.ndim == 2 and b.ndim == 2:
+        return mm(input, other)
+    if a.ndim == 1 and b.ndim == 1:
+        return dot(input, other)
+    if a.ndim == 2 and b.ndim == 1:
+        return mv(input, other)
+    if a.ndim == 1 and b.ndim == 2:
+        return mm(input.unsqueeze(0), other).squeeze(0)
+    return batched(input, other)
+
+
+def batched(input, other):
+    """matmul where one operand has three or more dimensions."""
+    a, b = input._layout, other._layout
+    if b.ndim <= 2:
+        rows = math.prod(a.shape[:-1])
+        folded = input.reshape(rows, a.shape[-1])
+        if b.ndim == 1:
+            return mv(folded, other).reshape(a.shape[:-1])
+        return mm(folded, other).reshape(*a.shape[:-1], b.shape[-1])
+    if a.ndim == 1:
+        return batched(input.unsqueeze(0), other).squeeze(-2)
+    if a.ndim == 2:
+        return broadcast_batches(input, other)
+    return broadcast_batches(input, other)
+
+
+def broadcast_batches(input, other):
+    a, b = input._layout, other._layout
+    if a.shape[-1] != b.shape[-2]:
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{math.prod(a.shape[:-2])}, {a.shape[-1]}] but "
+                           f"got: [{math.prod(b.shape[:-2])}, {b.shape[-2]}].")
+    lead = rules.broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]))
+    count = math.prod(lead)
+    left = input.expand(*lead, *a.shape[-2:]).reshape(count, *a.shape[-2:])
+    right = other.expand(*lead, *b.shape[-2:]).reshape(count, *b.shape[-2:])
+    return bmm(left, right).reshape(*lead, a.shape[-2], b.shape[-1])
+
+
+@public("Tensor.__rmatmul__", out=False)
+def rmatmul(input, other):
+    """other @ input."""
+    return matmul(other, input)
+
+
+@public("nn.functional.linear", out=False)
+def linear(input, weight, bias=None):
+    """input @ weight.T + bias; input (..., in), weight (out, in) or (in), bias (out)."""
+    x, w = input._layout, weight._layout
+    if w.ndim == 1:
+        result = matmul(input, weight)
+        return result if bias is None else result + bias
+    if not x.ndim or x.shape[-1] != w.shape[1]:
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({math.prod(x.shape[:-1])}x{x.shape[-1] if x.ndim else 1} and "
+                           f"{w.shape[1]}x{w.shape[0]})")
+    if x.ndim == 2:
+        return mm(input, weight.t()) if bias is None else addmm(bias, input, weight.t())
+    if x.ndim == 1:
+        result = mm(input.unsqueeze(0), weight.t()).squeeze(0)
+        return result if bias is None else result + bias
+    folded = input.reshape(-1 if x.numel else math.prod(x.shape[:-1]), x.shape[-1])
+    result = mm(folded, weight.t()) if bias is None else addmm(bias, folded, weight.t())
+    return result.view(*x.shape[:-1], w.shape[0])
+
+
+@public("nn.functional.bilinear", out=False)
+def bilinear(input1, input2, weight, bias=None):
+    """y[o] = x1 @ weight[o] @ x2 + bias[o]; input1 (..., a), input2 (..., b), weight (o, a, b)."""
+    a, b, w = input1._layout, input2._layout, weight._layout
+    if a.shape[:-1] != b.shape[:-1]:
+        raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim 0: got {list(a.shape)} and {list(b.shape)}")
+    if a.shape[-1] != w.shape[1] or b.shape[-1] != w.shape[2]:
+        raise RuntimeError(f"bilinear(): input1 size does not match weight size: got {a.shape[-1]}, {b.shape[-1]} but expected "
+                           f"{w.shape[1]}, {w.shape[2]}")
+    rows = math.prod(a.shape[:-1])
+    left = mm(input1.reshape(rows, w.shape[1]), weight.permute(1, 0, 2).reshape(w.shape[1], w.shape[0] * w.shape[2]))
+    result = (left.view(rows, w.shape[0], w.shape[2]) * input2.reshape(rows, 1, w.shape[2])).sum(-1)
+    result = result.view(*a.shape[:-1], w.shape[0])
+    return result if bias is None else result + bias
+
+
+# -- sums of products over named dimensions -----------------------------------------------------------------------------------------
+
+
+@public("tensordot")
+def tensordot(a, b, dims=2):
+    """Contract the last `dims` dimensions of a with the first of b, or the pairs of dimensions given."""
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        dims_a, dims_b = list(range(a._layout.ndim - dims, a._layout.ndim)), list(range(dims))
+    else:
+        dims_a, dims_b = [list(d) if isinstance(d, (list, tuple)) else [d] for d in dims]
+    if len(dims_a) != len(dims_b):
+        raise RuntimeError("both dimension lists should have same length")
+    dims_a = [wrap_dim(d, a._layout.ndim) for d in dims_a]
+    dims_b = [wrap_dim(d, b._layout.ndim) for d in dims_b]
+    sa, sb = a._layout.shape, b._layout.shape
+    for i, j in zip(dims_a, dims_b):
+        if sa[i] != sb[j]:
+            raise RuntimeError(f"contracted dimensions need to match, but first has size {sa[i]} in dim {i} and second has size {sb[j]} in "
+                               f"dim {j}")
+    free_a = [d for d in range(len(sa)) if d not in dims_a]
+    free_b = [d for d in range(len(sb)) if d not in dims_b]
+    k = math.prod(sa[d] for d in dims_a)
+    left = a.permute(*free_a, *dims_a).reshape(math.prod(sa[d] for d in free_a), k)
+    right = b.permute(*dims_b, *free_b).reshape(k, math.prod(sb[d] for d in free_b))
+    return mm(left, right).reshape([sa[d] for d in free_a] + [sb[d] for d in free_b])
+
+
+@public("einsum", out=False)
+def einsum(equation, *operands):
+    """Sums of products in Einstein's notation, e.g. einsum("ij,jk->ik", a, b); "..." stands for broadcast dimensions."""
+    if not isinstance(equation, str):
+        equation, operands = sublists(equation, operands)
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    inputs, output = parse_equation(equation, operands)
+    sizes = label_sizes(inputs, operands)
+    terms = [(prepare(x, labels, sizes)) for x, labels in zip(operands, inputs)]
+    result, labels = terms[0]
+    for i, (other, other_labels) in enumerate(terms[1:], 1):
+        later = set(output).union(*(ls for _, ls in terms[i + 1:]))
+        result, labels = contract(result, labels, other, other_labels, later)
+    drop = [d for d, label in enumerate(labels) if label not in output]
+    if drop:
+        result = result.sum(drop)
+        labels = [label for label in labels if label in output]
+    return result.permute(*[labels.index(label) for label in output]) if labels else result
+
+
+def sublists(first, rest):
+    """einsum's second form: operand, [0, 1], operand, [1, 2], [0, 2]."""
+    items = [first, *rest]
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    spell = lambda sub: "".join("..." if i is Ellipsis else letters[i] for i in sub)  # noqa: E731
+    pairs = [(items[i], items[i + 1]) for i in range(0, len(items) - 1, 2)]
+    text = ",".join(spell(sub) for _, sub in pairs)
+    return text + ("->" + spell(items[-1]) if len(items) % 2 else ""), [x for x, _ in pairs]
+
+
+def parse_equation(equation, operands):
+    """Lists of labels per operand and of the output; the broadcast dimensions get labels 0, 1, ..."""
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    subscripts = left.split(",")
+    if len(subscripts) != len(operands):
+        raise RuntimeError("einsum(): more operands were provided than specified in the equation" if len(operands) > len(subscripts)
+                           else "einsum(): fewer operands were provided than specified in the equation")
+    most, inputs = 0, []
+    for text, x in zip(subscripts, operands):
+        named = len(text.replace("...", ""))
+        extra = x._layout.ndim - named
+        if ("..." not in text and extra) or extra < 0:
+            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions "
+                               f"({x._layout.ndim}) for operand {len(inputs)}" + ("" if "..." in text else " and no ellipsis was given"))
+        if not text.replace("...", "").isalpha() and named:
+            raise RuntimeError("einsum(): invalid subscript given, subscripts must be in [a-zA-Z]")
+        most = max(most, extra)
+        inputs.append((text, extra))
+    expanded = [expand_labels(text, extra, most) for text, extra in inputs]
+    if arrow:
+        return expanded, expand_labels(right, most if "..." in right else 0, most)
+    count = {}
+    for labels in expanded:
+        for label in labels:
+            count[label] = count.get(label, 0) + 1
+    single = sorted(label for label, n in count.items() if n == 1 and isinstance(label, str))
+    return expanded, [*range(most), *single]
+
+
+def expand_labels(text, extra, most):
+    before, dots, after = text.partition("...")
+    return [*before, *range(most - extra, most), *after] if dots else list(text)
+
+
+def label_sizes(inputs, operands):
+    sizes = {}
+    for number, (labels, x) in enumerate(zip(inputs, operands)):
+        for label, n in zip(labels, x._layout.shape):
+            if sizes.get(label, 1) == 1:
+                sizes[label] = n
+            elif n not in (1, sizes[label]):
+                raise RuntimeError(f"einsum(): subscript {label} has size {n} for operand {number} which does not broadcast with previously "
+                                   f"seen size {sizes[label]}")
+    return sizes
+
+
+def prepare(x, labels, sizes):
+    """The operand with repeated labels reduced to their diagonal."""
+    labels = list(labels)
+    for label in dict.fromkeys(labels):
+        while labels.count(label) > 1:
+            i = labels.index(label)
+            j = labels.index(label, i + 1)
+            x = x.diagonal(0, i, j)
+            labels = [v for d, v in enumerate(labels) if d not in (i, j)] + [label]
+    return x, labels
+
+
+def contract(a, la, b, lb, keep):
+    """The product of two operands, summed over the labels that nobody needs later, as one batched matrix product."""
+    drop_a = [d for d, v in enumerate(la) if v not in lb and v not in keep]
+    if drop_a:
+        a, la = a.sum(drop_a), [v for v in la if v in lb or v in keep]
+    drop_b = [d for d, v in enumerate(lb) if v not in la and v not in keep]
+    if drop_b:
+        b, lb = b.sum(drop_b), [v for v in lb if v in la or v in keep]
+    size_a, size_b = dict(zip(la, a._layout.shape)), dict(zip(lb, b._layout.shape))
+    for x, other in ((size_a, size_b), (size_b, size_a)):
+        for v in x:
+            if v in other and x[v] == 1:
+                x[v] = other[v]
+    a, b = a.expand([size_a[v] for v in la]), b.expand([size_b[v] for v in lb])
+    batch = [v for v in la if v in lb and v in keep]
+    summed = [v for v in la if v in lb and v not in keep]
+    free_a, free_b = [v for v in la if v not in lb], [v for v in lb if v not in la]
+    count = [math.prod(size_a[v] for v in vs) for vs in (batch, free_a, summed)]
+    left = a.permute([la.index(v) for v in (*batch, *free_a, *summed)]).reshape(count)
+    right = b.permute([lb.index(v) for v in (*batch, *summed, *free_b)]).reshape(count[0], count[2], math.prod(size_b[v] for v in free_b))
+    if not summed:
+        result = left * right
+    else:
+        result = bmm(left, right)
+    labels = [*batch, *free_a, *free_b]
+    return result.reshape([size_a.get(v, size_b.get(v)) for v in labels]), labels
+
+
+@public("chain_matmul", out=False)
+def chain_matmul(*matrices):
+    """The product of several matrices."""
+    return multi_dot(matrices)
+
+
+@public("linalg.multi_dot")
+def multi_dot(tensors):
+    """The product of several matrices in the order that needs the fewest multiplications; first and last may be vectors."""
+    tensors = list(tensors)
+    if len(tensors) < 2:
+        raise RuntimeError("multi_dot(): expected at least 2 tensors but got " + str(len(tensors)))
+    first, last = tensors[0]._layout.ndim == 1, tensors[-1]._layout.ndim == 1
+    if first:
+        tensors[0] = tensors[0].unsqueeze(0)
+    if last:
+        tensors[-1] = tensors[-1].unsqueeze(1)
+    sizes = [t._layout.shape[0] for t in tensors] + [tensors[-1]._layout.shape[1]]
+    result = REGISTRY["Tensor._chain"](tensors, sizes)
+    result = result.squeeze(0) if first else result
+    return result.squeeze(-1) if last else result
+
+
+@public("Tensor._chain", out=False)
+def chain(tensors, sizes):
+    """Multiply in the cheapest order (dynamic programming over the split points)."""
+    n = len(tensors)
+    cost, cut = [[0] * n for _ in range(n)], [[0] * n for _ in range(n)]
+    for length in range(2, n + 1):
+        for i in range(n - length + 1):
+            j = i + length - 1
+            options = [(cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)]
+            cost[i][j], cut[i][j] = min(options)
+
+    def build(i, j):
+        return tensors[i] if i == j else mm(build(i, cut[i][j]), build(cut[i][j] + 1, j))
+    return build(0, n - 1)
