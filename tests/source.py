@@ -23,6 +23,7 @@ def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
+@functools.lru_cache(maxsize=None)
 def imports(name):
     """What a module imports: a list of (module, name or None, line, inside a function).
 
@@ -57,6 +58,7 @@ def _absolute(node, package):
     return ".".join(base + ([node.module] if node.module else []))
 
 
+@functools.lru_cache(maxsize=None)
 def imported_modules(name):
     """The modules of the package that a module imports: a list of (module, line, inside a function)."""
     found = []

@@ -197,6 +197,13 @@ class Handler:
         dtype, x, y = self.pair(a, b)
         return Typed(self, dtype, x / y)
 
+    def fma(self, a, b, c):
+        """a * b + c, rounded once; the operands are of one floating dtype."""
+        dtype, x, y = self.pair(a, b)
+        _, x, z = self.pair(Typed(self, dtype, x), c)
+        y = self.fn.convert(y, x.type)
+        return Typed(self, dtype, self.fn.fma(x, y, z))
+
     def truncdiv(self, a, b):
         """Division rounded towards zero; an integer divisor of zero reports ZeroDivisionError."""
         dtype, x, y = self.pair(a, b)

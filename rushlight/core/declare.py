@@ -5,13 +5,14 @@
         "Exponential of each element."
         return k.exp(input)
 
-The decorated function is the scalar body: `k` is the handler that emits the kernel, unannotated parameters are operands (tensor or
-number), parameters annotated `float` are numbers that may change from call to call, all others are static attributes. Its signature
-(without `k`) and docstring are the public ones. Public names: "exp" is `torch.exp` and `Tensor.exp`; "exp_" the in-place forms;
-"nn.functional.relu" a function at that path; "Tensor.x" only a method; "torch.x" only a function.
+The decorated function is the scalar body: `k` is the handler that emits the kernel, unannotated parameters are
+operands (tensor or number), parameters annotated `float` are numbers that may change from call to call, all others
+are static attributes. Its signature (without `k`) and docstring are the public ones. Public names: "exp" is
+`torch.exp` and `Tensor.exp`; "exp_" the in-place forms; "nn.functional.relu" a function at that path; "Tensor.x" only
+a method; "torch.x" only a function.
 
-REGISTRY maps public paths to callables; OPERATORS maps names to Op. `tensor.py`, `api.py` and the namespaces bind from REGISTRY.
-Read `infer` (shape and dtype rules) next.
+REGISTRY maps public paths to callables; OPERATORS maps names to Op. `tensor.py`, `api.py` and the namespaces bind
+from REGISTRY. Read `infer` (shape and dtype rules) next.
 """
 
 import functools
@@ -30,7 +31,9 @@ ALIASES = {"axis": "dim", "x": "input", "x1": "input", "x2": "other", "keepdims"
 
 
 class Op:
-    """An operator that can be recorded. `kind`: loop (elementwise, reduction, scan, gather, scatter), template, native or host."""
+    """An operator that can be recorded. `kind`: loop (elementwise, reduction, scan, gather, scatter), template,
+    native or host.
+    """
 
     __slots__ = ("name", "kind", "body", "infer", "checks", "checks_overlap", "promote", "dtypes", "params", "options", "rule",
                  "node_name", "heavy")
@@ -164,15 +167,17 @@ def into_out(name, call, out, args, kwargs):
     return type(result)(*outs) if hasattr(result, "_fields") else type(result)(outs)
 
 
-# -- element-wise -------------------------------------------------------------------------------------------------------------
+# -- element-wise
+# -------------------------------------------------------------------------------------------------------------
 
 
 def elementwise(names, promote="default", dtypes="all", grad=None, node=None, heavy=False, checks_overlap=True, **options):
     """Declare an element-wise operator (see the module's docstring).
 
-    `promote`: "default" (operands join), "float" (integers become the default float), "compare" (operands join, result bool), "bool"
-    (no join, result bool), "keep" (no join, result like the first), or a function (dtypes, number classes, attrs) -> (joined or None,
-    result). `dtypes`: "all", "numeric" (no bool), "integral" (with bool), "floating". `heavy`: too expensive to compute twice.
+    `promote`: "default" (operands join), "float" (integers become the default float), "compare" (operands join,
+    result bool), "bool" (no join, result bool), "keep" (no join, result like the first), or a function (dtypes,
+    number classes, attrs) -> (joined or None, result). `dtypes`: "all", "numeric" (no bool), "integral" (with bool),
+    "integers", "floating". `heavy`: too expensive to compute twice.
     """
     def declare(body):
         name = options.pop("name", body.__name__)
@@ -324,11 +329,14 @@ def fast_binary(op, rule, spec):
     return fast
 
 
-# -- other kinds: the declaration gives `call`, a function that records and attaches ---------------------------------------------
+# -- other kinds: the declaration gives `call`, a function that records and attaches
+# ---------------------------------------------
 
 
 def operator(name, kind, infer, body=None, grad=None, params=(), node=None, **options):
-    """An operator whose public function is written by hand: returns an `Op`; use `apply(op, ...)` to record it with gradients."""
+    """An operator whose public function is written by hand: returns an `Op`; use `apply(op, ...)` to record it with
+    gradients.
+    """
     op = Op(name, kind, body, None, **options)
     op.infer = functools.partial(infer, op)
     op.params = tuple(params)

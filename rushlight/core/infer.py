@@ -1,7 +1,8 @@
 """Shape, stride and dtype rules of the operator kinds, run when an operator is first met on a path of the stream.
 
-Each rule gets (op, layouts of the tensors, classes of the numbers, pattern, attrs, layouts of the tensors to be written or None) and
-returns (layouts of new results, info for the planner). It raises the user's errors: PyTorch's types and leading words.
+Each rule gets (op, layouts of the tensors, classes of the numbers, pattern, attrs, layouts of the tensors to be
+written or None) and returns (layouts of new results, info for the planner). It raises the user's errors: PyTorch's
+types and leading words.
 """
 
 import math
@@ -47,7 +48,8 @@ def check_dtype(op, dtype):
     allowed = op.dtypes
     bad = (dtype.is_complex and not op.options.get("complex")) \
         or (allowed == "numeric" and dtype is dt.bool_) \
-        or (allowed == "integral" and dtype.category > dt.INTEGRAL) or (allowed == "floating" and dtype.category < dt.FLOATING)
+        or (allowed == "integral" and dtype.category > dt.INTEGRAL) or (allowed == "integers" and dtype.category != dt.INTEGRAL) \
+        or (allowed == "floating" and dtype.category < dt.FLOATING)
     if bad:
         if op.options.get("refuse"):
             raise RuntimeError(op.options["refuse"])
@@ -122,7 +124,9 @@ def reduced_shape(shape, dims, keepdim):
 
 
 def reduction(op, layouts, numbers, pattern, attrs, given):
-    """attrs: (("dims", tuple), ("keepdim", bool), ("dtype", result dtype)). Outputs: values, and indices for arg-reductions."""
+    """attrs: (("dims", tuple), ("keepdim", bool), ("dtype", result dtype)). Outputs: values, and indices for
+    arg-reductions.
+    """
     options = dict(attrs)
     shape = reduced_shape(layouts[0].shape, options["dims"], options["keepdim"])
     outs = [contiguous_layout(shape, dtype) for dtype in op.options["results"](layouts[0].dtype, options)]

@@ -155,7 +155,7 @@ def canonical(builder):
     columns = [a.strides for a in builder.accesses]
     dims = [(n, tuple(s[d] for s in columns), d) for d, n in enumerate(domain)]
     if group.gathers:
-        return gather_dims(dims)
+        return gather_dims(dims, len(columns))
     if reduce_dims is None:
         dims = [d for d in dims if d[0] != 1]
         merged = coalesce(order(dims, builder))
@@ -180,10 +180,10 @@ def has_arg(builder):
     return any(n[0] == "reduce" and n[1].startswith("arg") for n in builder.nodes)
 
 
-def gather_dims(dims):
+def gather_dims(dims, count):
     """Gathering bodies see the domain as it is: the last dimension is the inner one."""
     if not dims:
-        return "flat", [], [(1, ())], ()
+        return "flat", [], [(1, (0,) * count)], ()
     kept = [(n, s) for n, s, _ in dims[:-1]]
     where = tuple(("k", i) for i in range(len(dims) - 1)) + (("r", 0),)
     return ("row" if kept else "flat"), kept, [dims[-1][:2]], where

@@ -102,6 +102,12 @@ def _encode(text, encoding="utf-8"):
     return text.encode(encoding)
 
 
+def _bytes(*arguments):
+    if arguments:
+        raise UnpicklingError("bytes: expected no arguments")  # what Python writes for b"" with protocol 2
+    return b""
+
+
 def _bytearray(*arguments):
     if not arguments:
         return bytearray()
@@ -174,6 +180,7 @@ def _build_table():
         "collections.OrderedDict": Allowed(OrderedDict, _ordered_dict),
         "collections.Counter": Allowed(Counter, _counter),
         "builtins.set": Allowed(set, _set),
+        "builtins.bytes": Allowed(bytes, _bytes),
         "builtins.bytearray": Allowed(bytearray, _bytearray),
         "builtins.complex": Allowed(complex, _complex),
         "_codecs.encode": Allowed(_encode, _encode),

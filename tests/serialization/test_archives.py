@@ -44,7 +44,8 @@ def same(a, b):
 THINGS = {
     "number": 3,
     "containers": [1, (2.5, None), {"a": True, 3: b"x"}, {1, 2}, "ü", 1 << 80, OrderedDict(a=1), Counter("aab"), 1j],
-    "tensors": {"weight": rl.arange(6.0).reshape(2, 3), "bias": rl.zeros(3, requires_grad=True), "empty": rl.zeros(0, 2)},
+    "tensors": {"weight": rl.arange(6.0).reshape(2, 3), "bias": rl.zeros(3, requires_grad=True)},
+    "empty": [rl.zeros(0, 2), rl.zeros(0)],
     "strided": [rl.arange(24).reshape(2, 3, 4).permute(2, 0, 1), rl.arange(10)[::3], rl.zeros(1).expand(3, 2)],
     "constants": [rl.float32, rl.int64, rl.float32, rl.device("cpu"), rl.Size([2, 3]), rl.strided],
     "bytes": [bytearray(b"abc"), b""],
@@ -162,7 +163,8 @@ def test_several_old_files_in_a_row():
 
 def test_packed_archives_are_read(tmp_path):
     save(rl.zeros(10_000), tmp_path / "a.pt")
-    with zipfile.ZipFile(tmp_path / "a.pt") as old, zipfile.ZipFile(tmp_path / "b.pt", "w", zipfile.ZIP_DEFLATED) as new:
+    packed = zipfile.ZipFile(tmp_path / "b.pt", "w", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(tmp_path / "a.pt") as old, packed as new:
         for name in old.namelist():
             new.writestr(name, old.read(name))
     assert same(load(tmp_path / "b.pt"), rl.zeros(10_000))
@@ -386,7 +388,7 @@ def test_safetensors(tmp_path):
     path.write_bytes(len(header).to_bytes(8, "little") + header + body)
     loaded = load(path)
     assert loaded["x"].tolist() == [[1.0, 2.0], [3.0, 4.0]] and loaded["y"].item() == 5
-    for broken in (header.replace(b"[0,16]", b"[0,17]"), header.replace(b"24", b"99"), header[:-1], b"[1]", header * 9):
+    for broken in (header.replace(b"[0,16]", b"[0,17]"), header.replace(b"24", b"99"), header[:-1], b"[1]", b"{" * 999):
         path.write_bytes(len(header).to_bytes(8, "little") + broken[:len(header)] + body)
         with pytest.raises(pickle.UnpicklingError):
             load(path)

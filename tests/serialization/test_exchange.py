@@ -1,7 +1,8 @@
 """Files that PyTorch 2.13 wrote are read, and files written here say what PyTorch's say.
 
-The files in files/ were written by torch.save: `archive.pt` and `legacy.pt` (`_use_new_zipfile_serialization=False`) hold a
-dictionary of everything, `module.pt` a whole nn.Sequential, `no_checksums.pt` one tensor (`set_crc32_options(False)`).
+The files in files/ were written by torch.save: `archive.pt` and `legacy.pt` (`_use_new_zipfile_serialization=False`)
+hold a dictionary of everything, `module.pt` a whole nn.Sequential, `no_checksums.pt` one tensor, written after
+`set_crc32_options(False)`.
 """
 
 import io

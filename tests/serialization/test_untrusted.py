@@ -1,4 +1,6 @@
-"""Files from strangers: whatever they hold, `load` runs nothing of it, takes no more memory than they are long, and says why."""
+"""Files from strangers: whatever they hold, `load` runs nothing of it, takes no more memory than they are long, and
+says why.
+"""
 
 import builtins
 import collections
@@ -209,7 +211,7 @@ def test_broken_and_malicious_pickles(data):
 
 def test_keys_that_take_for_ever_to_hash():
     doubled = b")" + b"2\x86" * 60  # ((((), ()), ((), ())), ...): 2**60 empty tuples, 60 objects
-    deep = b")" + b"\x85" * 1_000_000
+    deep = b")" + b"\x85" * 100_000
     for key in (doubled, deep):
         with pytest.raises(pickle.UnpicklingError, match="key of a dictionary is too large"):
             loads(b"}" + key + b"Ns.")
@@ -302,7 +304,7 @@ def test_broken_archives():
         "one record on another": patched(data, second + 42, data[entry + 42:entry + 46]),
         "encrypted": patched(data, entry + 8, b"\x09\x08"),
         "unknown method": patched(data, entry + 10, b"\x0c\0"),
-        "count": patched(data, len(data) - 14, b"\xff\xff\xff\xff"),
+        "count": patched(data, data.index(b"PK\6\6") + 32, b"\xff\xff\xff\xff"),
         "only the end": data[-22:],
         "only a beginning": data[:4],
     }
@@ -333,7 +335,7 @@ def test_the_old_format_is_checked_as_well():
     data = written([rl.arange(100), rl.ones(5)], _use_new_zipfile_serialization=False)
     wrong = [data[:n] for n in (10, 100, len(data) // 2, len(data) - 1)]
     wrong.append(data.replace(b"K\x64", b"K\x65"))
-    wrong.append(data.replace(b"K\x64t", b"J\xff\xff\xff\x7ft"))
+    wrong.append(data.replace(b"K\x64N", b"J\xff\xff\xff\x7fN"))
     for content in wrong:
         with pytest.raises(FINE):
             load(io.BytesIO(content))

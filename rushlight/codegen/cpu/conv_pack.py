@@ -1,6 +1,7 @@
 """Copies around the convolution kernels: images into zero-padded NHWC, weights into panels.
 
-In: tensors with any strides; out: scratch memory in the compute type. conv.py plans them, conv_kernel.py reads the results.
+In: tensors with any strides; out: scratch memory in the compute type. conv.py plans them, conv_kernel.py reads the
+results.
 """
 
 from .. import builder
@@ -9,6 +10,7 @@ from .statics import Layout, ceil_div, kernel, split
 from .vectors import (BYTES, compute_dtype, compute_kind, load, mask_below, memory_kind, store, transpose)
 
 IMAGE = Layout("@source", "@padded", "channels", "d", "h", "w", "n_", "c_", "d_", "h_", "w_", "lo0", "lo1", "lo2", "p0", "p1", "p2")
+STRIP = 16
 WEIGHT = Layout("@source", "@panels", "filters", "channels", "t0", "t1", "t2", "o_", "c_", "k0_", "k1_", "k2_", "g_", "per_group")
 
 
@@ -87,7 +89,9 @@ def _copy_line(fn, source, dtype, target, count, lanes):
 
 
 def _transpose_row(fn, dtype, lanes, source, c_, channels, width, row):
-    """Blocks of lanes channels x lanes columns, transposed in registers; the last channels masked, the last columns alone."""
+    """Blocks of lanes channels x lanes columns, transposed in registers; the last channels masked, the last columns
+    alone.
+    """
     compute, kind = compute_dtype(dtype), memory_kind(dtype)
     whole_c, whole_w = channels & -lanes, width & -lanes
 
@@ -110,8 +114,8 @@ def _transpose_row(fn, dtype, lanes, source, c_, channels, width, row):
 
 
 def plan_image(tensor, batch, channels, size, low, padded, lanes):
-    """(Memory, Launch): the image as [batch][d][h][w][channels] of the compute type; `padded` sizes, `low` zeros (or, negative,
-    cropped elements) before each dimension."""
+    """(Memory, Launch): the image as [batch][d][h][w][channels] of the compute type; `padded` sizes, `low` zeros (or,
+    negative, cropped elements) before each dimension."""
     dtype = tensor.dtype
     elements = batch * channels * padded[0] * padded[1] * padded[2]
     memory = Memory(Scratch(max(64, elements * BYTES[compute_dtype(dtype)])))
@@ -124,11 +128,14 @@ def plan_image(tensor, batch, channels, size, low, padded, lanes):
     return memory, launch
 
 
-# -- weights ---------------------------------------------------------------------------------------------------------------
+# -- weights
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def weight_source(dtype, columns):
-    """KernelSource that packs weights as [group][panel][t0][t1][t2][channel][columns]; filters beyond the last repeat it."""
+    """KernelSource that packs weights as [group][panel][t0][t1][t2][channel][columns]; filters beyond the last repeat
+    it.
+    """
 
     def emit(module, name):
         fn = kernel(module, name)
@@ -139,21 +146,28 @@ def weight_source(dtype, columns):
         target = fn.gep(s.panels, fn.args[2] * taps * s.channels * columns, compute)
         source = fn.gep(s.source, group * s.g_, kind)
         first = panel * columns
+        lines = fn.alloca(f"[{columns} x ptr]", 64)
         with fn.loop(0, columns) as lane:
-            start = fn.gep(source, fn.minimum(first + lane, s.filters - 1) * s.o_, kind)
+            fn.store_at(fn.gep(source, fn.minimum(first + lane, s.filters - 1) * s.o_, kind), lines, lane)
+        with fn.loop(0, s.channels, STRIP) as start:            # a strip of every filter stays in L1 for all its taps
+            stop = fn.minimum(start + STRIP, s.channels)
             with fn.loop(0, s.t0) as t0, fn.loop(0, s.t1) as t1, fn.loop(0, s.t2) as t2:
-                place = fn.gep(start, t0 * s.k0_ + t1 * s.k1_ + t2 * s.k2_, kind)
-                to = fn.gep(target, ((t0 * s.t1 + t1) * s.t2 + t2) * s.channels * columns + lane, compute)
-                with fn.loop(0, s.channels) as c:
-                    fn.store_at(load(fn, place, c * s.c_, dtype), to, c * columns)
+                shift = t0 * s.k0_ + t1 * s.k1_ + t2 * s.k2_
+                to = fn.gep(target, ((t0 * s.t1 + t1) * s.t2 + t2) * s.channels * columns, compute)
+                with fn.loop(start, stop) as c:
+                    at = shift + c * s.c_
+                    line = fn.gep(to, c * columns, compute)
+                    with fn.loop(0, columns, 4) as lane:
+                        for u in range(4):
+                            fn.store_at(load(fn, fn.load_at(lines, lane + u, "ptr"), at, dtype), line, lane + u)
         fn.ret()
 
     return KernelSource(("conv_weight", dtype, columns), emit)
 
 
 def plan_weight(tensor, offset, groups, filters, channels, taps, strides, group_stride, columns):
-    """(Memory, Launch) of packed weights. `strides`: of filter, channel and the three taps (may be negative) in elements;
-    `offset`: element of tap (0, 0, 0)."""
+    """(Memory, Launch) of packed weights. `strides`: of filter, channel and the three taps (may be negative) in
+    elements; `offset`: element of tap (0, 0, 0)."""
     dtype = tensor.dtype
     panels = ceil_div(filters, columns)
     elements = groups * panels * columns * channels * taps[0] * taps[1] * taps[2]

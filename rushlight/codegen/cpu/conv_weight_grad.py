@@ -1,11 +1,12 @@
 """Plan and kernels of the gradient of a convolution's weight.
 
-In: the forward input and the output gradient; out: the weight gradient. Both images are copied to NHWC (the input padded), then
-it is a matrix product with the pixels as inner dimension: rows are the taps x channels of a filter, columns the filters.
+In: the forward input and the output gradient; out: the weight gradient. Both images are copied to NHWC (the input
+padded), then it is a matrix product with the pixels as inner dimension: rows are the taps x channels of a filter,
+columns the filters.
 
-Note [Pixel slices]
-A task sums a fixed slice of the pixels for a block of rows and a block of filters into its own buffer, in chunks whose operands
-are packed next to it; a last launch adds the slices in order and writes the weight's layout. The slices depend on shapes only.
+Note [Pixel slices] A task sums a fixed slice of the pixels for a block of rows and a block of filters into its own
+buffer, in chunks whose operands are packed next to it; a last launch adds the slices in order and writes the weight's
+layout. The slices depend on shapes only.
 """
 
 import math
@@ -20,11 +21,13 @@ from .tiles import PACKED_SHAPES, choose_tile
 from .vectors import BYTES, compute_dtype, compute_kind, load, memory_kind, store
 
 CHUNK = 256
+STRIP = 16
+WIDE = 4                    # vectors of filters a task of the last launch takes
 GRID = ["g1", "g2", "g3", "x0", "x1", "x2", "x3"]
 PRODUCT = Layout("@x", "@dy", "@sums", "@pack", "pixels", *GRID, "t1", "t2", "q0", "q1", "q2", "run", "xg", "rows", "filters", "dyc",
                  "groups", "slice", "row_block", "row_blocks", "filter_block", "filter_blocks", "width", "pack_size", "slice_size")
-REDUCE = Layout("@sums", "@out", "slices", "slice_size", "rows", "width", "filters", "t1", "t2", "run", "channels", "o_", "c_", "k0_",
-                "k1_", "k2_", "g_", "block", "blocks")
+REDUCE = Layout("@sums", "@out", "slices", "slice_size", "rows", "width", "filters", "t0", "t1", "t2", "channels", "o_", "c_", "k0_",
+                "k1_", "k2_", "g_", "panels", "strips")
 
 
 def product_source(micro):
@@ -125,29 +128,30 @@ def _pack_filters(fn, tile, kind, dy, p, count, o0, o1, s, panel):
 
 
 def reduce_source(kind, dtype, lanes):
-    """KernelSource that adds the slices and writes the weight's own layout."""
+    """KernelSource that adds the slices and writes the weight's own layout: a task takes `lanes` filters and a strip
+    of channels with all their taps, which it collects filter by filter before it writes them."""
 
     def emit(module, name):
         fn = kernel(module, name)
         s = REDUCE.open(fn)
-        group, block = split(fn, fn.args[2], s.blocks)
-        first = block * s.block
+        rest, strip = split(fn, fn.args[2], s.strips)
+        group, panel = split(fn, rest, s.panels)
+        c0, first = strip * STRIP, panel * (lanes * WIDE)
+        c1 = fn.minimum(c0 + STRIP, s.channels)
         out = fn.gep(s.out, group * s.g_, memory_kind(dtype))
+        last = fn.minimum(first + lanes * WIDE, s.filters)
         line = fn.alloca(f"[{lanes} x {kind}]", 64)
-        with fn.loop(first, fn.minimum(first + s.block, s.rows)) as r:
-            tap, c = split(fn, r, s.run)
-            rest, t2 = split(fn, tap, s.t2)
-            t0, t1 = split(fn, rest, s.t1)
-            extra, c = split(fn, c, s.channels)         # a run of several taps: the taps of the last dimension
-            place = fn.gep(out, c * s.c_ + t0 * s.k0_ + t1 * s.k1_ + (t2 + extra) * s.k2_, memory_kind(dtype))
-            source = fn.gep(s.sums, (group * s.rows + r) * s.width, kind)
-            with fn.loop(0, s.filters, lanes) as o:
+        with fn.loop(0, s.t0) as t0, fn.loop(0, s.t1) as t1, fn.loop(0, s.t2) as t2:
+            shift = t0 * s.k0_ + t1 * s.k1_ + t2 * s.k2_
+            tap = (t0 * s.t1 + t1) * s.t2 + t2
+            with fn.loop(c0, c1) as c, fn.loop(first, last, lanes) as o:
+                source = fn.gep(s.sums, (group * s.rows + tap * s.channels + c) * s.width + o, kind)
                 total = fn.variable(builder.vector(kind, lanes), 0)
                 with fn.loop(0, s.slices) as part:
-                    total.set(total.get() + fn.load_vector(source, part * s.slice_size + o, kind, lanes))
+                    total.set(total.get() + fn.load_vector(source, part * s.slice_size, kind, lanes))
                 fn.store_vector(total.get(), line, 0)
-                with fn.loop(0, fn.minimum(s.filters - o, lanes)) as lane:
-                    store(fn, fn.load_at(line, lane, kind), place, (o + lane) * s.o_, dtype)
+                with fn.loop(0, fn.minimum(last - o, lanes)) as lane:
+                    store(fn, fn.load_at(line, lane, kind), out, (o + lane) * s.o_ + c * s.c_ + shift, dtype)
         fn.ret()
 
     return KernelSource(("conv_weight_reduce", kind, dtype, lanes), emit)
@@ -196,11 +200,11 @@ def plan_weight_grad(spec):
     product = Launch(product_source(micro), PRODUCT.values(**values), tasks, pixels * spec.groups * rows * width / 35 + 100,
                      (x, dy), (sums,))
     o_, c_, k0_, k1_, k2_ = spec.weight.strides
-    block = max(1, min(rows, 16384 // (columns * max(1, slices))))
+    panels, strips = ceil_div(width, lanes * WIDE), ceil_div(depth, STRIP)
     reduce = REDUCE.values(sums=sums, out=spec.weight.memory, slices=slices, slice_size=slice_size, rows=rows, width=columns,
-                           filters=width, t1=taps[1], t2=t2, run=run, channels=depth, o_=o_, c_=c_, k0_=k0_, k1_=k1_, k2_=k2_,
-                           g_=width * o_, block=block, blocks=ceil_div(rows, block))
-    last = Launch(reduce_source(kind, spec.weight.dtype, lanes), reduce, spec.groups * ceil_div(rows, block),
+                           filters=width, t0=taps[0], t1=taps[1], t2=taps[2], channels=depth, o_=o_, c_=c_, k0_=k0_, k1_=k1_, k2_=k2_,
+                           g_=width * o_, panels=panels, strips=strips)
+    last = Launch(reduce_source(kind, spec.weight.dtype, lanes), reduce, spec.groups * panels * strips,
                   spec.groups * rows * width * (1 + 0.2 * slices) + 50, (sums,), (spec.weight.memory,))
     return [launch for launch in (copy_x, copy_dy, product, last) if launch.tasks]
 

@@ -1,7 +1,7 @@
 """Recurrent networks: sequences come in, the hidden states of every step and of the last one go out.
 
-The computation is `rl.lstm`, `rl.gru`, `rl.rnn_tanh` and `rl.rnn_relu`. Next to read: rnn_cells.py, the same step by step
-(they can be imported from here, as in PyTorch); utils/rnn.py for packed sequences.
+The computation is `rl.lstm`, `rl.gru`, `rl.rnn_tanh` and `rl.rnn_relu`. Next to read: rnn_cells.py, the same step by
+step (they can be imported from here, as in PyTorch); nn/sequences.py for packed sequences.
 """
 import math
 import numbers
@@ -10,7 +10,7 @@ import warnings
 from ... import api as rl
 from .. import init
 from ..parameter import Parameter
-from ..utils.rnn import PackedSequence
+from ..sequences import PackedSequence
 from .module import Module
 from .rnn_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 
@@ -37,12 +37,12 @@ def apply_permutation(tensor, permutation, dim=1):
 class RNNBase(Module):
     """What RNN, LSTM and GRU have in common: arguments, parameters, checks and packed sequences.
 
-    Args: `mode`, the kind; `input_size`, `hidden_size`, features of inputs and hidden states; `num_layers`, one on top of
-    the other; `bias`; `batch_first`, whether batches come first in inputs and outputs; `dropout` between the layers;
-    `bidirectional`, whether a second network reads the sequence from its end; `proj_size`, features to which the hidden
-    state of an LSTM is projected, 0 for none.
-    The parameters of a layer are weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k} and weight_hr_l{k} (of a
-    projection), and the same with _reverse; they start uniform within 1 / sqrt(hidden_size).
+    Args: `mode`, the kind; `input_size`, `hidden_size`, features of inputs and hidden states; `num_layers`, one on
+    top of the other; `bias`; `batch_first`, whether batches come first in inputs and outputs; `dropout` between the
+    layers; `bidirectional`, whether a second network reads the sequence from its end; `proj_size`, features to which
+    the hidden state of an LSTM is projected, 0 for none. The parameters of a layer are weight_ih_l{k},
+    weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k} and weight_hr_l{k} (of a projection), and the same with _reverse; they
+    start uniform within 1 / sqrt(hidden_size).
     """
 
     def __init__(
@@ -257,10 +257,9 @@ class RNNBase(Module):
 class RNN(RNNBase):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh) for every step, or relu instead of tanh (`nonlinearity`).
 
-    Args: as RNNBase without `mode` and `proj_size`; `nonlinearity` comes after `num_layers`.
-    Shape: input (L, N, input_size), with batch_first (N, L, input_size), or (L, input_size); hx
-    (D * num_layers, N, hidden_size) with D the number of directions. Returns the outputs (L, N, D * hidden_size) and the
-    last hidden state.
+    Args: as RNNBase without `mode` and `proj_size`; `nonlinearity` comes after `num_layers`. Shape: input (L, N,
+    input_size), with batch_first (N, L, input_size), or (L, input_size); hx (D * num_layers, N, hidden_size) with D
+    the number of directions. Returns the outputs (L, N, D * hidden_size) and the last hidden state.
     """
 
     def __init__(self, *args, **kwargs):

@@ -1,0 +1,234 @@
+"""Reading and writing at computed positions: what indexing, gather, index_select, take, embedding and all scatters
+share.
+
+A *placement* says where an operator reads or writes: `spec` has for every dimension of the tensor ("i", n), indexed
+by the n-th index tensor, or ("d", d), walked along by dimension d of the result (the domain). Index tensors broadcast
+to the domain. `fetch` reads, one gather kernel; `write` writes, one scatter kernel (Note [Deterministic scatters] in
+codegen/native_scatter.py); `scatter_sum` is the gradient of `fetch` and the reverse. Read `indexing`, `gather` and
+`scatter` next.
+"""
+
+import functools
+import inspect
+
+from ..core import dtype as dt
+from ..core import infer as rules
+from ..core.declare import REGISTRY, bind, one_node, operator, register, with_out
+from ..core.grads import GradRule, check_inplace, rebase, wants_grad
+from ..core.graph import MODE
+from ..core.layout import layout
+from ..core.record import partly_overlaps, record
+from ..core.tensor import Tensor
+from ..core.tensor import view as raw_view
+
+INDEX_DTYPES = (dt.int64, dt.int32)
+
+
+def position(k, index, size, negative, code):
+    """An index as int64 within `size`; outside: reports `code` and gives 0."""
+    index = k.cast(index, dt.int64)
+    if negative:
+        index = k.where(index < 0, index + size, index)
+    bad = k.logical_or(index < 0, index >= size)
+    k.report(bad.vector_value(), code)
+    return k.where(bad, k.const(0, dt.int64), index)
+
+
+def _fetch_body(k, input, *indices, spec, negative, code):
+    places = []
+    for t, (kind, n) in enumerate(spec):
+        places.append(k.index(n) if kind == "d" else position(k, indices[n], input.shape[t], negative, code))
+    return input.load(places)
+
+
+def fetch_operator(name):
+    """An operator that reads at computed positions."""
+    return operator(name, "loop", rules.explicit, _fetch_body, loop="gather", checks=True)
+
+
+def write_operator(name):
+    """An operator that writes at computed positions."""
+    return operator(name, "native", rules.explicit, lower="scatter", checks=True)
+
+
+def fetch_rule(name, node=None):
+    """The gradient rule of an operator that reads."""
+    return GradRule(name, ["input", "tensors", "place", "shape"], {"input": _fetch_back}, node)
+
+
+def _fetch_back(g, tensors, place, shape):
+    return scatter_sum(g, tensors, place, shape)
+
+
+SUM = write_operator("scatter_sum")
+SUM_RULE = GradRule("scatter_sum", ["g", "tensors", "place"], {"g": lambda g, tensors, place: fetch_at(g, tensors, place)},
+                    "IndexPutBackward0")
+SUM_FETCH = fetch_operator("scatter_sum_backward")
+SUM_FETCH_RULE = fetch_rule("index")
+
+
+class Place:
+    """A placement: `spec`, the domain's shape, whether negative indices count from the end, the error code of a bad
+    index, and a number that marks indices without effect on sums (padding of embeddings) or None."""
+
+    __slots__ = ("spec", "domain", "negative", "code", "skip")
+
+    def __init__(self, spec, domain, negative=False, code="index", skip=None):
+        self.spec, self.domain, self.negative, self.code, self.skip = spec, tuple(domain), negative, code, skip
+
+
+def check_sizes(shape, place):
+    """IndexError where a dimension without elements is indexed."""
+    if 0 not in shape or 0 in place.domain:
+        return
+    for t, (kind, _) in enumerate(place.spec):
+        if kind == "i" and shape[t] == 0:
+            raise IndexError(f"index is out of bounds for dimension {t} with size 0")
+
+
+def fetch(op, rule, input, tensors, place):
+    """The elements of `input` at the placement, as a step of the graph by `rule`."""
+    found = input._layout
+    check_sizes(found.shape, place)
+    attrs = (("spec", place.spec), ("negative", place.negative), ("code", place.code), ("aligned", tuple(range(1, 1 + len(tensors)))),
+             ("out", ((place.domain, found.dtype),)))
+    result = record(op, "t" * (1 + len(tensors)), attrs, (input, *tensors))[0]
+    if MODE.grad:
+        rule.attach((input, tensors, place, found.shape), [result])
+    return result
+
+
+def fetch_at(g, tensors, place):
+    """The reverse of `scatter_sum`; skipped elements get 0."""
+    result = fetch(SUM_FETCH, SUM_FETCH_RULE, g, tensors, place)
+    if place.skip is None:
+        return result
+    return REGISTRY["where"](tensors[0] != place.skip, result, 0)
+
+
+def scatter_sum(g, tensors, place, shape):
+    """Zeros of `shape` with the elements of `g` added at their places."""
+    result = REGISTRY["zeros"](tuple(shape), dtype=g.dtype, device=g.device)
+    write(SUM, result, tensors, g, place, "add")
+    if MODE.grad:
+        SUM_RULE.attach((g, tensors, place), [result])
+    return result
+
+
+def write(op, target, tensors, source, place, mode="set"):
+    """Set, add, multiply ("mul") or take extremes ("amax", "amin") at the placement; `source`: a tensor that
+    broadcasts to the domain, or a number. No gradient."""
+    if 0 in place.domain:
+        return
+    check_sizes(target._layout.shape, place)
+    skip = place.skip is not None
+    attrs = (("mode", mode), ("spec", place.spec), ("negative", place.negative), ("code", place.code), ("domain", place.domain),
+             ("skip", skip))
+    pattern, operands, numbers = "t" * len(tensors), list(tensors), []
+    if isinstance(source, Tensor):
+        pattern += "t"
+        operands.append(source)
+    else:
+        pattern += "n"
+        numbers.append(source)
+    if skip:
+        pattern += "n"
+        numbers.append(place.skip)
+    record(op, pattern, attrs, tuple(operands), tuple(numbers), (target,))
+
+
+def spread(tensor, trailing, leading=0):
+    """A view with dimensions of size 1 before and after, outside the graph."""
+    found = tensor._layout
+    if not trailing and not leading:
+        return tensor
+    shape = (1,) * leading + tuple(found.shape) + (1,) * trailing
+    strides = (0,) * leading + found.strides + (0,) * trailing
+    view = raw_view(tensor._storage, layout(shape, strides, found.dtype), tensor._offset)
+    view._versions = tensor._versions
+    return view
+
+
+def along(rank, dim, leading=True):
+    """The spec of an operator whose index replaces dimension `dim` of a domain of the same rank."""
+    return tuple([("i", 0) if d == dim else ("d", d) for d in range(rank)])
+
+
+def check_index_dtype(name, index):
+    """RuntimeError unless the dtype is int64 or int32."""
+    if index._layout.dtype not in INDEX_DTYPES:
+        raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index, but got {dt.scalar_type(index._layout.dtype)}")
+
+
+def check_no_overlap(target, *others):
+    """RuntimeError where another operand shares memory with the one that is written."""
+    for other in others:
+        if not isinstance(other, Tensor) or other._storage is not target._storage:
+            continue
+        same = other._layout is target._layout and other._offset == target._offset
+        if (same and target._layout.numel) or partly_overlaps(other, target):
+            raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+                               "memory location. Please clone() the tensor before performing the operation.")
+
+
+def check_writable(target):
+    """RuntimeError for a tensor some of whose elements share memory."""
+    if target._layout.overlaps_itself:
+        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+                           "Please clone() the tensor before performing the operation.")
+
+
+def written(names, grad, node=None, name=None):
+    """Declare a function that writes into its first parameter `input` as a pair: x_(...) and x(...) on a clone, one
+    node each.
+
+    `names`: public names of both; those that end in "_" get the in-place form.
+    """
+    def declare(write_into):
+        signature = inspect.signature(write_into)
+        params = list(signature.parameters)
+        defaults = [p.default for p in signature.parameters.values()]
+        positions = {p: i for i, p in enumerate(params)}
+        label = name or write_into.__name__
+        rule = GradRule(label, params, grad, node)
+
+        @functools.wraps(write_into)
+        def fresh(*values):
+            result = REGISTRY["clone"](values[0])
+            write_into(result, *values[1:])
+            return result
+        fresh.__name__ = label
+        call = with_out(one_node(fresh, grad, node), fresh)
+
+        @functools.wraps(write_into)
+        def inplace(*args, **kwargs):
+            values = bind(label + "_", args, kwargs, params, defaults, positions, len(params))
+            return in_place(rule, values, write_into)
+        inplace.__name__ = label + "_"
+        register(names, call, inplace)
+        call.inplace = inplace
+        return call
+    return declare
+
+
+def in_place(rule, values, write_into):
+    """Run `write_into(*values)`, which writes into values[0], as one step of the graph."""
+    target = values[0]
+    if not isinstance(target, Tensor):
+        raise TypeError(f"argument 'input' (position 1) must be Tensor, not {type(target).__name__}")
+    if not MODE.grad:
+        write_into(*values)
+        return target
+    check_inplace(target, any([wants_grad(v) for v in values]))
+    plan = rule.plan(values)
+    saving = values
+    if plan is not None and rule.params[0] in plan.names:
+        saving = [REGISTRY["clone"](target), *values[1:]]
+    MODE.grad = False
+    try:
+        write_into(*values)
+    finally:
+        MODE.grad = True
+    if plan is not None:
+        rebase(target, rule.node(plan, values, [target], kept=plan.keep(saving, [target], False)))
+    return target

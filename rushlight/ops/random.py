@@ -1,0 +1,653 @@
+"""Random numbers of the CPU: rand, randn, randint, randperm, and the in-place distributions of Tensor.
+
+Every function here is a stretch of raw 32-bit draws of the generator (`random_draws`, made in order by one native kernel) and an ordinary
+element-wise operator that turns one draw (24 bits) or two (53 bits) into a number: that one fuses with what follows. Draws are taken in
+the order of the memory of the result, as PyTorch takes them. Box-Muller in groups of 16 has a kernel of its own. Read `generator` for the
+state, `dropout` and `sampling` next, `codegen/native_random` for the kernels.
+"""
+
+from ..core import dtype as dt
+from ..core import infer as rules
+from ..core.declare import REGISTRY, elementwise, operator, public
+from ..core.device import resolve
+from ..core.grads import GradRule, check_inplace, rebase, wants_grad
+from ..core.graph import MODE
+from ..core.layout import contiguous_strides, dense_strides_like
+from ..core.record import record
+from ..core.tensor import Tensor
+from ..core.tensor import empty as empty_tensor
+from .copy import COPY, cast
+from .creation import empty_like, sizes_of
+from .generator import draw, generator_of
+
+GROUP = 16  # numbers that Box-Muller makes at a time
+WIDE_SPAN = 1 << 28  # from this span on an integer takes two draws
+DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
+
+DRAWS = operator("random_draws", "native", rules.strided, lower="random_draws")
+BOX_MULLER = operator("box_muller", "native", rules.explicit, lower="box_muller")
+NORMALS = operator("random_normals", "native", rules.strided, lower="random_normals")
+
+
+def _result(layouts, numbers, attrs):
+    return None, dict(attrs)["dtype"]
+
+
+# -- scalar bodies ------------------------------------------------------------------------------------------------------------------
+
+
+def unit24(k, raw):
+    """A draw as a float in [0, 1)."""
+    return k.cast(raw & 0xFFFFFF, dt.float32) * 2.0**-24
+
+
+def unit53(k, raw):
+    """Two draws (the first in the low half of `raw`) as a double in [0, 1)."""
+    high = k.cast(k.cast(raw & 0x1FFFFF, dt.int32), dt.float64)
+    low = k.cast(k.bitwise("lshr", raw, 32), dt.int32) ^ -(1 << 31)
+    return (high * 4294967296.0 + (k.cast(low, dt.float64) + 2147483648.0)) * 2.0**-53
+
+
+def bits53(k, raw):
+    """Two draws as the integer 0 <= n < 2**53 that `unit53` divides."""
+    return ((raw & 0x1FFFFF) << 32) | k.bitwise("lshr", raw, 32)
+
+
+def bits64(k, raw):
+    """Two draws as 64 bits, the first one high."""
+    return (raw << 32) | k.bitwise("lshr", raw, 32)
+
+
+def unit(k, raw):
+    return unit53(k, raw) if raw.dtype is dt.int64 else unit24(k, raw)
+
+
+@elementwise("Tensor._random_uniform", name="random_uniform", promote=_result)
+def uniform_values(k, raw, low: float, high: float, dtype: object):
+    """Draws as numbers in [low, high), rounded once."""
+    wide = dtype.compute
+    low, high = k.cast(low, wide), k.cast(high, wide)
+    return k.cast(k.fma(unit(k, raw), high - low, low), dtype)
+
+
+@elementwise("Tensor._random_integer", name="random_integer", promote=_result)
+def integer_values(k, raw, base: float, span: float, dtype: object):
+    """base + draw % span, for a span below 2**28 in doubles (which are exact), else in 64 bits."""
+    if raw.dtype is dt.int64:
+        value = k.cast(k.mod(k.cast(bits64(k, raw), dt.uint64), k.cast(span, dt.uint64)), dt.int64) + base
+        return k.cast(value, dtype)
+    x = k.cast(raw ^ -(1 << 31), dt.float64) + 2147483648.0
+    size = k.cast(span, dt.float64)
+    rest = x - k.floor(x * (1.0 / size)) * size
+    rest = k.where(rest < 0.0, rest + size, rest)
+    rest = k.where(rest >= size, rest - size, rest)
+    if dtype.category >= dt.FLOATING:
+        return k.cast(rest + k.cast(base, dt.float64), dtype)
+    return k.cast(k.cast(k.cast(rest, dt.int32), dt.int64) + base, dtype)
+
+
+@elementwise("Tensor._random_bits", name="random_bits", promote=_result)
+def all_bits(k, raw, dtype: object):
+    """64 random bits."""
+    return k.cast(bits64(k, raw), dtype)
+
+
+@elementwise("Tensor._random_bernoulli", name="random_bernoulli", promote=_result)
+def bernoulli_values(k, raw, threshold: float, dtype: object):
+    """1 where the 53-bit draw is below the threshold, which is p * 2**53 rounded up."""
+    return k.cast(bits53(k, raw) < threshold, dtype)
+
+
+@elementwise("Tensor._random_bernoulli_each", name="random_bernoulli_each", promote=_result)
+def bernoulli_each(k, raw, p, dtype: object):
+    """1 where the draw is below the probability given for the element."""
+    return k.cast(unit(k, raw) < k.cast(p, dt.float64 if raw.dtype is dt.int64 else dt.float32), dtype)
+
+
+@elementwise("Tensor._random_exponential", name="random_exponential", promote=_result, heavy=True)
+def exponential_values(k, raw, rate: float, dtype: object):
+    """-log(1 - u) / rate."""
+    return k.cast(k.log1p(-unit53(k, raw)) * (-1.0 / rate), dtype)
+
+
+@elementwise("Tensor._random_geometric", name="random_geometric", promote=_result, heavy=True)
+def geometric_values(k, raw, p: float, dtype: object):
+    """ceil(log u / log(1 - p))."""
+    return k.cast(k.ceil(k.log(unit53(k, raw)) / k.log(1.0 - p)), dtype)
+
+
+@elementwise("Tensor._random_cauchy", name="random_cauchy", promote=_result, heavy=True)
+def cauchy_values(k, raw, median: float, sigma: float, dtype: object):
+    """median + sigma * tan(pi * (u - 1/2))."""
+    return k.cast(k.tan((unit53(k, raw) - 0.5) * 3.141592653589793) * sigma + median, dtype)
+
+
+@elementwise("Tensor._random_exp", name="random_exp", promote=_result, heavy=True)
+def exp_values(k, value, dtype: object):
+    """exp of a double, rounded to the dtype."""
+    return k.cast(k.exp(value), dtype)
+
+
+# -- recording --------------------------------------------------------------------------------------------------------------------
+
+
+def raw_draws(found, generator, wide):
+    """Draws for a result of the given Layout: int32, or int64 with two draws each."""
+    strides = found.strides if found.dense else dense_strides_like(found.shape, found.strides)
+    return draw(DRAWS, generator, ((tuple(found.shape), tuple(strides), dt.int64 if wide else dt.int32),))[0]
+
+
+def emit(function, dtype, tensors, numbers=(), out=None):
+    """Record an element-wise operator of this file; into `out` if given."""
+    pattern, attrs = "t" * len(tensors) + "n" * len(numbers), (("dtype", dtype),)
+    if out is None:
+        return record(function.op, pattern, attrs, tensors, numbers)[0]
+    record(function.op, pattern, attrs, tensors, numbers, (out,))
+    return out
+
+
+def fill_in_place(self, rule, write):
+    """Run `write()`, which overwrites a tensor with random numbers, under the rules of in-place operators; returns the tensor."""
+    plan = None
+    if MODE.grad:
+        check_inplace(self, wants_grad(self))
+        plan = rule.plan((self,))
+    if self._layout.numel:
+        write()
+    if plan is not None:
+        rebase(self, rule.node(plan, (self,), [self]))
+    return self
+
+
+def _zeros(g):
+    return REGISTRY["zeros_like"](g)
+
+
+def zero_rule(node):
+    """The rule of an in-place distribution: what was there before gets a gradient of zero."""
+    return GradRule(node, ["input"], {"input": _zeros}, node)
+
+
+def in_place(function, self, node_rule, generator, wide, numbers):
+    """One element-wise distribution written over a tensor."""
+    def write():
+        emit(function, self._layout.dtype, (raw_draws(self._layout, generator, wide),), numbers, self)
+    return fill_in_place(self, node_rule, write)
+
+
+# -- uniform ----------------------------------------------------------------------------------------------------------------------
+
+
+UNIFORM_RULE = zero_rule("UniformBackward0")
+
+
+def check_floating(dtype, what):
+    if dtype.category != dt.FLOATING:
+        raise NotImplementedError(f"\"{what}\" not implemented for '{dt.scalar_type(dtype)}'")
+
+
+def uniform_into(tensor, low, high, generator):
+    found = tensor._layout
+    emit(uniform_values, found.dtype, (raw_draws(found, generator, found.dtype is dt.float64),), (low, high), tensor)
+
+
+@public("Tensor.uniform_", out=False)
+def uniform_(self, from_=0, to=1, *, generator=None, **named):
+    """Numbers evenly spread over [from, to). RuntimeError if from > to."""
+    low, high = float(named.pop("from", from_)), float(to)
+    found = self._layout
+    check_floating(found.dtype, "check_uniform_bounds")
+    info = dt.finfo(found.dtype)
+    for name, bound in (("from", low), ("to", high)):
+        if not info.min <= bound <= info.max:
+            raise RuntimeError(f"{name} is out of bounds for {found.dtype.name.removesuffix('32')}")
+    if low > high:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
+    if high - low > info.max:
+        raise RuntimeError(f"uniform_ expects to-from <= std::numeric_limits<{dt.scalar_type(found.dtype)}>::max(), but found to="
+                           f"{high:g} and from={low:g} which result in to-from to exceed the limit")
+    return fill_in_place(self, UNIFORM_RULE, lambda: uniform_into(self, low, high, generator))
+
+
+def new_random(name, shape, size, out, dtype, device):
+    """The empty result of a function that takes `*size`."""
+    shape = sizes_of(name, (size,) if size is not None else shape)
+    if out is not None:
+        return out if tuple(out.shape) == shape else out.resize_(shape)
+    return empty_tensor(shape, dtype or dt.get_default_dtype(), resolve(device))
+
+
+def fresh(tensor, out, requires_grad, make, write):
+    """Fill the result of a factory: `make()` records a new tensor, `write(out)` one that the caller gave."""
+    if out is not None:
+        if MODE.grad:
+            check_inplace(out, False)
+        if out._layout.numel:
+            write(out)
+        return out
+    result = make() if tensor._layout.numel else tensor
+    if requires_grad:
+        result.requires_grad = True
+    return result
+
+
+@public("torch.rand", out=False)
+def rand(*shape, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+         pin_memory=False):
+    """Numbers evenly spread over [0, 1)."""
+    tensor = new_random("rand", shape, size, out, dtype, device)
+    return _rand(tensor, generator, out, requires_grad)
+
+
+def _rand(tensor, generator, out=None, requires_grad=False):
+    found = tensor._layout
+    check_floating(found.dtype, "check_uniform_bounds")
+
+    def make():
+        return emit(uniform_values, found.dtype, (raw_draws(found, generator, found.dtype is dt.float64),), (0.0, 1.0))
+    return fresh(tensor, out, requires_grad, make, lambda o: uniform_into(o, 0.0, 1.0, generator))
+
+
+@public("torch.rand_like", out=False)
+def rand_like(input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+              memory_format=None):
+    """`rand` of the shape, dtype and strides of a tensor."""
+    tensor = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
+    return _rand(tensor, generator, None, requires_grad)
+
+
+# -- normal -----------------------------------------------------------------------------------------------------------------------
+
+
+NORMAL_RULE = zero_rule("NormalBackward0")
+
+
+def _draw_normals(found, generator, mean, std):
+    """New normal numbers for a Layout that is contiguous and has at least 16 elements: the operands of Box-Muller."""
+    wide = found.dtype is dt.float64
+    count = found.numel
+    if count % GROUP:
+        # the last 16 numbers are made again from new draws; the half precisions do not draw for the first, incomplete, try
+        count = (count // GROUP * GROUP if found.dtype.itemsize == 2 else count) + GROUP
+    raw = draw(DRAWS, generator, (((count,), (1,), dt.int64 if wide else dt.int32),))[0]
+    return raw, (mean, std)
+
+
+def _few_normals(found, generator, mean, std):
+    """Normal numbers one by one, as doubles; the generator keeps the second of a pair."""
+    strides = found.strides if found.dense else dense_strides_like(found.shape, found.strides)
+    return draw(NORMALS, generator, ((tuple(found.shape), tuple(strides), dt.float64),), "tnn", (), (mean, std))[0]
+
+
+def normal_into(tensor, mean, std, generator):
+    """Overwrite a tensor of at least one element."""
+    found = tensor._layout
+    if found.numel >= GROUP and found.contiguous:
+        raw, numbers = _draw_normals(found, generator, mean, std)
+        record(BOX_MULLER, "tnn", (), (raw,), numbers, (tensor,))
+    else:
+        record(COPY, "t", (), (_few_normals(found, generator, mean, std),), (), (tensor,))
+
+
+def new_normal(tensor, mean, std, generator):
+    """As `normal_into`, with a new result like the (empty) tensor."""
+    found = tensor._layout
+    if found.numel >= GROUP and found.contiguous:
+        raw, numbers = _draw_normals(found, generator, mean, std)
+        return record(BOX_MULLER, "tnn", (("out", ((tuple(found.shape), found.dtype),)),), (raw,), numbers)[0]
+    values = _few_normals(found, generator, mean, std)
+    return values if found.dtype is dt.float64 else record(cast.op, "t", (("dtype", found.dtype),), (values,))[0]
+
+
+def check_normal(dtype, std):
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+    check_floating(dtype, "normal_kernel_cpu")
+
+
+@public("Tensor.normal_", out=False)
+def normal_(self, mean=0, std=1, *, generator=None):
+    """Normally distributed numbers. RuntimeError if std < 0."""
+    mean, std = float(mean), float(std)
+    check_normal(self._layout.dtype, std)
+    return fill_in_place(self, NORMAL_RULE, lambda: normal_into(self, mean, std, generator))
+
+
+def _normal(tensor, mean, std, generator, out=None, requires_grad=False):
+    check_normal(tensor._layout.dtype, std)
+    return fresh(tensor, out, requires_grad, lambda: new_normal(tensor, mean, std, generator),
+                 lambda o: normal_into(o, mean, std, generator))
+
+
+@public("torch.randn", out=False)
+def randn(*shape, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+          pin_memory=False):
+    """Normal numbers of mean 0 and variance 1: Box-Muller in groups of 16 from 16 elements on, one by one below."""
+    tensor = new_random("randn", shape, size, out, dtype, device)
+    return _normal(tensor, 0.0, 1.0, generator, out, requires_grad)
+
+
+@public("torch.randn_like", out=False)
+def randn_like(input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+               memory_format=None):
+    """`randn` of the shape, dtype and strides of a tensor."""
+    tensor = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
+    return _normal(tensor, 0.0, 1.0, generator, None, requires_grad)
+
+
+@public("torch.normal", out=False)
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+           pin_memory=False):
+    """Normal numbers with the given mean and standard deviation, each a number or a tensor (broadcast); `size` for two numbers."""
+    tensors = isinstance(mean, Tensor), isinstance(std, Tensor)
+    if not any(tensors):
+        if size is None:
+            raise TypeError("normal() received an invalid combination of arguments - got (float, float), but expected one of: (Tensor "
+                            "mean, Tensor std), (Tensor mean, float std), (float mean, Tensor std), (float mean, float std, tuple of "
+                            "ints size)")
+        tensor = new_random("normal", (), size, out, dtype, device)
+        return _normal(tensor, float(mean), float(std), generator, out, requires_grad)
+    result = _normal_each(mean, std, generator) if all(tensors) \
+        else _normal_around(mean, float(std), generator) if tensors[0] else _normal_spread(float(mean), std, generator)
+    return result if out is None else out.resize_(result.shape).copy_(result)
+
+
+def _like_shape(shape, like):
+    return empty_tensor(tuple(shape), like.dtype, like.device)
+
+
+@public("Tensor._normal_around", grad={"mean": _zeros}, node="NormalBackward1", out=False)
+def _normal_around(mean, std, generator):
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+    check_floating(mean.dtype, "normal_kernel_cpu")
+    if not mean.numel():
+        return empty_like(mean)
+    return new_normal(_like_shape(mean.shape, mean), 0.0, std, generator) + mean
+
+
+@public("Tensor._normal_spread", grad={"std": _zeros}, node="NormalBackward2", out=False)
+def _normal_spread(mean, std, generator):
+    check_spread(std)
+    if not std.numel():
+        return empty_like(std)
+    return new_normal(_like_shape(std.shape, std), 0.0, 1.0, generator) * std + mean
+
+
+@public("Tensor._normal_each", grad={"mean": _zeros, "std": _zeros}, node="NormalBackward3", out=False)
+def _normal_each(mean, std, generator):
+    check_spread(std)
+    shape = rules.broadcast_shapes(mean.shape, std.shape)
+    joined = empty_tensor(shape, dt.promote(mean.dtype, std.dtype), mean.device)
+    if not joined.numel():
+        return joined
+    return new_normal(joined, 0.0, 1.0, generator) * std + mean
+
+
+def check_spread(std):
+    check_floating(std.dtype, "normal_kernel_cpu")
+    if std.numel() and bool((std.detach() < 0).any()):
+        raise RuntimeError("normal expects all elements of std >= 0.0")
+
+
+# -- integers ---------------------------------------------------------------------------------------------------------------------
+
+
+CPP_NAMES = {"uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long int", "bool": "bool",
+             "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "uint16": "unsigned short",
+             "uint32": "unsigned int", "uint64": "unsigned long"}
+RANDOM_RULES = [zero_rule(f"RandomBackward{i}") for i in range(3)]
+
+
+def limits(dtype):
+    """The smallest and largest integer that `random_` accepts for a dtype."""
+    if dtype is dt.bool_:
+        return 0, 1
+    info = dt.finfo(dtype) if dtype.category >= dt.FLOATING else dt.iinfo(dtype)
+    return info.min, info.max
+
+
+def exact_limit(dtype):
+    """The largest integer up to which a dtype holds all of them."""
+    if dtype.category >= dt.FLOATING:
+        return 1 << DIGITS[dtype.name]
+    return limits(dtype)[1]
+
+
+def signed64(number):
+    """The 64 bits of an integer as a signed one."""
+    number &= (1 << 64) - 1
+    return number - (1 << 64) if number >> 63 else number
+
+
+def integers(found, low, high, generator, out=None):
+    """Integers of [low, high) for a Layout; `high` None means 64 random bits."""
+    if high is None:
+        return emit(all_bits, found.dtype, (raw_draws(found, generator, True),), (), out)
+    span = high - low
+    raw = raw_draws(found, generator, span >= WIDE_SPAN)
+    return emit(integer_values, found.dtype, (raw,), (signed64(low), signed64(span)), out)
+
+
+def check_range(dtype, low, high):
+    """RuntimeErrors of `random_` for bounds out of order or out of the dtype's range."""
+    if low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    least, most = limits(dtype)
+    for name, bound in (("from", low), ("to - 1", high - 1)):
+        if not least <= bound <= most:
+            raise RuntimeError(f"{name} is out of bounds for {CPP_NAMES[dtype.name]}")
+
+
+@public("Tensor.random_", out=False)
+def random_(self, from_=0, to=None, *, generator=None, **named):
+    """Integers of [from, to); without bounds all non-negative ones that the dtype holds exactly."""
+    given = "from" in named or to is not None or from_ != 0
+    low, high = named.pop("from", from_), to
+    for bound in (low, high):
+        if bound is not None and not hasattr(bound, "__index__"):
+            raise TypeError(f"random_() received an invalid combination of arguments - got ({type(bound).__name__})")
+    found = self._layout
+    dtype = found.dtype
+    if given and to is None and "from" not in named:
+        low, high = 0, from_
+    rule = RANDOM_RULES[0 if to is not None and given else 1 if given else 2]
+    if not given:
+        low, high = 0, exact_limit(dtype) + (0 if dtype is dt.int64 and False else 1)
+    elif high is None and low == -(1 << 63):
+        high = None
+    elif high is None:
+        high = exact_limit(dtype) + (1 if dtype is not dt.int64 else 0)
+    else:
+        check_range(dtype, low, high)
+    wide = dtype in (dt.int64, dt.uint64, dt.float64)
+    if given:
+        return fill_in_place(self, rule, lambda: integers(found, low, high, generator, self))
+    return fill_in_place(self, rule, lambda: _whole_range(self, high, generator, wide))
+
+
+def _whole_range(tensor, span, generator, wide):
+    """`random_()`: the width of the draw follows the dtype, not the span."""
+    raw = raw_draws(tensor._layout, generator, wide)
+    emit(integer_modulo, tensor._layout.dtype, (raw,), (signed64(span),), tensor)
+
+
+@elementwise("Tensor._random_modulo", name="random_modulo", promote=_result)
+def integer_modulo(k, raw, span: float, dtype: object):
+    """draw % span in unsigned 64 bits."""
+    if raw.dtype is dt.int64:
+        value = k.cast(bits64(k, raw), dt.uint64)
+    else:
+        value = k.cast(k.cast(raw, dt.uint32), dt.uint64)
+    return k.cast(k.cast(k.mod(value, k.cast(span, dt.uint64)), dt.int64), dtype)
+
+
+@public("torch.randint", out=False)
+def randint(*args, low=None, high=None, size=None, generator=None, out=None, dtype=None, layout=None, device=None,
+            requires_grad=False, pin_memory=False):
+    """randint(low=0, high, size): integers of [low, high), int64 unless `dtype` is given."""
+    low, high, size = _bounds("randint", list(args), low, high, size, 3)
+    if dtype is None:
+        dtype = out.dtype if out is not None else dt.int64
+    tensor = new_random("randint", (), size, out, dtype, device)
+    return _randint(tensor, low, high, generator, out, requires_grad)
+
+
+def _bounds(name, args, low, high, size, most):
+    """(low, high, size) from positional arguments (low may be left out) and keywords. TypeError where they do not fit."""
+    given = args + [v for v in (low, high, size if most == 3 else None) if v is not None]
+    if most == 3 and size is None and args:
+        size = args.pop()
+    if len(args) == 2:
+        low, high = args
+    elif len(args) == 1:
+        low, high = (args[0], high) if high is not None else (low, args[0])
+    if high is None or args and len(args) > 2 or (most == 3 and size is None):
+        raise TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(type(v).__name__ for v in given)})")
+    bounds = []
+    for label, bound in (("low", 0 if low is None else low), ("high", high)):
+        if not hasattr(bound, "__index__"):
+            raise TypeError(f"{name}(): argument '{label}' must be int, not {type(bound).__name__}")
+        bounds.append(bound.__index__())
+    return bounds[0], bounds[1], size
+
+
+def _randint(tensor, low, high, generator, out, requires_grad):
+    check_range(tensor.dtype, low, high)
+    found = tensor._layout
+    return fresh(tensor, out, requires_grad, lambda: integers(found, low, high, generator),
+                 lambda o: integers(o._layout, low, high, generator, o))
+
+
+@public("torch.randint_like", out=False)
+def randint_like(input, *args, low=None, high=None, generator=None, dtype=None, layout=None, device=None, requires_grad=False,
+                 pin_memory=False, memory_format=None):
+    """randint_like(input, low=0, high): integers of the shape and dtype of a tensor."""
+    low, high, _ = _bounds("randint_like", list(args), low, high, None, 2)
+    tensor = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
+    return _randint(tensor, low, high, generator, None, requires_grad)
+
+
+SHUFFLE = operator("random_shuffle", "native", rules.explicit, lower="random_shuffle")
+
+
+@public("torch.randperm", out=False)
+def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """The numbers 0 to n - 1 in random order (Fisher-Yates from the front), int64 unless `dtype` is given."""
+    if not hasattr(n, "__index__"):
+        raise TypeError(f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}")
+    n = n.__index__()
+    if n < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
+    dtype = dtype or (out.dtype if out is not None else dt.int64)
+    if dtype.category >= dt.FLOATING and n > (1 << DIGITS[dtype.name]) + 1:
+        raise RuntimeError(f"n cannot be greater than {(1 << DIGITS[dtype.name]) + 1} for {dt.scalar_type(dtype)} type.")
+    if n and n - 1 > limits(dtype)[1]:
+        raise RuntimeError(f"value cannot be converted to type {dtype.name}_t without overflow")
+    if n > 1:
+        raw = draw(DRAWS, generator, (((n - 1,), contiguous_strides((n - 1,)), dt.int32),))[0]
+        result = record(SHUFFLE, "t", (("out", (((n,), dt.int64),)),), (raw,))[0]
+        result = result if dtype is dt.int64 else cast(result, dtype)
+    else:
+        generator_of(generator)
+        result = REGISTRY["zeros"]((n,), dtype=dtype)
+    if out is not None:
+        return out.resize_((n,)).copy_(result)
+    return result.requires_grad_(requires_grad)
+
+
+# -- distributions ------------------------------------------------------------------------------------------------------------------
+
+
+BERNOULLI_RULE, BERNOULLI_EACH_RULE = zero_rule("BernoulliBackward2"), zero_rule("BernoulliBackward1")
+EXPONENTIAL_RULE, GEOMETRIC_RULE = zero_rule("ExponentialBackward0"), zero_rule("GeometricBackward0")
+CAUCHY_RULE, LOG_NORMAL_RULE = zero_rule("CauchyBackward0"), zero_rule("LogNormalBackward0")
+
+
+def threshold(p):
+    """The integer t with n < t exactly where n * 2**-53 < p. RuntimeError unless 0 <= p <= 1."""
+    p = float(p)
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
+    scaled = p * 2.0**53
+    return int(scaled) + (scaled != int(scaled))
+
+
+def _each_into(tensor, p, generator, out):
+    """Bernoulli numbers with a probability per element, for the Layout of `tensor`."""
+    check_floating(p.dtype, "bernoulli_tensor_cpu_p_")
+    raw = raw_draws(tensor._layout, generator, p.dtype is dt.float64)
+    return emit(bernoulli_each, tensor._layout.dtype, (raw, p.detach()), (), out)
+
+
+@public("Tensor.bernoulli_", out=False)
+def bernoulli_(self, p=0.5, *, generator=None):
+    """1 with probability p (a number, or a tensor that broadcasts), else 0."""
+    if isinstance(p, Tensor):
+        wide = p.expand(self.shape)
+        return fill_in_place(self, BERNOULLI_EACH_RULE, lambda: _each_into(self, wide, generator, self))
+    return in_place(bernoulli_values, self, BERNOULLI_RULE, generator, True, (threshold(p),))
+
+
+def _bernoulli_back(g):
+    return REGISTRY["zeros_like"](g)
+
+
+@public("Tensor._bernoulli", grad={"input": _bernoulli_back}, node="BernoulliBackward0", out=False)
+def _bernoulli(input, generator):
+    check_floating(input.dtype, "bernoulli_tensor_cpu_p_")
+    tensor = empty_like(input)
+    return _each_into(tensor, input, generator, None) if input.numel() else tensor
+
+
+@public("bernoulli")
+def bernoulli(input, p=None, *, generator=None):
+    """1 with the probability that `input` gives for each element (or `p` for all), else 0, in the dtype of `input`."""
+    if p is None:
+        return _bernoulli(input, generator)
+    return empty_like(input).bernoulli_(p, generator=generator)
+
+
+def check_continuous(dtype, name):
+    if dtype.category != dt.FLOATING:
+        what = CPP_NAMES.get(dtype.name, dtype.name) if name == "Cauchy" else dt.scalar_type(dtype)
+        raise RuntimeError(f"{name} distribution is a continuous probability distribution. dtype must be a floating point but you "
+                           f"specified {what}")
+
+
+@public("Tensor.exponential_", out=False)
+def exponential_(self, lambd=1, *, generator=None):
+    """Numbers of density lambd * exp(-lambd * x). RuntimeError unless lambd > 0."""
+    check_continuous(self._layout.dtype, "Exponential")
+    if not lambd > 0:
+        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
+    return in_place(exponential_values, self, EXPONENTIAL_RULE, generator, True, (float(lambd),))
+
+
+@public("Tensor.geometric_", out=False)
+def geometric_(self, p, *, generator=None):
+    """How many trials of probability p until the first success. RuntimeError unless 0 < p < 1."""
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
+    return in_place(geometric_values, self, GEOMETRIC_RULE, generator, True, (float(p),))
+
+
+@public("Tensor.cauchy_", out=False)
+def cauchy_(self, median=0, sigma=1, *, generator=None):
+    """Cauchy numbers. RuntimeError unless sigma > 0."""
+    if not sigma > 0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
+    check_continuous(self._layout.dtype, "Cauchy")
+    return in_place(cauchy_values, self, CAUCHY_RULE, generator, True, (float(median), float(sigma)))
+
+
+@public("Tensor.log_normal_", out=False)
+def log_normal_(self, mean=1, std=2, *, generator=None):
+    """exp of normal numbers. RuntimeError unless std > 0."""
+    if not std > 0:
+        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
+    check_continuous(self._layout.dtype, "Log normal")
+
+    def write():
+        emit(exp_values, self._layout.dtype, (_few_normals(self._layout, generator, float(mean), float(std)),), (), self)
+    return fill_in_place(self, LOG_NORMAL_RULE, write)
