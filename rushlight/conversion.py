@@ -12,7 +12,7 @@ from .core.declare import REGISTRY
 from .core.device import CPU, Device, resolve
 from .core.layout import contiguous_strides, layout
 from .core.storage import Storage
-from .core.tensor import Tensor, accumulate_node, view
+from .core.tensor import Tensor, accumulate_node, make, view
 from .runtime.cpu import memory
 from .tensor import from_numpy, materialise
 
@@ -350,6 +350,14 @@ def as_subclass(self, cls):
     return result
 
 
+def make_subclass(cls, data, require_grad=False):
+    """A leaf of class `cls` over the memory of `data`, without its history."""
+    result = make(cls, data._storage, data._layout, data._offset)
+    result._versions = data._versions
+    result._rg = require_grad
+    return result
+
+
 def rebuild(storage_, dtype, offset, size, stride, requires_grad, state):
     """The inverse of Tensor.__reduce_ex__."""
     result = view(storage_._storage, layout(tuple(size), tuple(stride), dtype), offset)
@@ -430,6 +438,7 @@ def bind():
     for name, function in methods.items():
         setattr(Tensor, name, function)
         REGISTRY.setdefault(f"Tensor.{name}", function)
+    Tensor._make_subclass = staticmethod(make_subclass)
     for name, dtype in CASTS.items():
         setattr(Tensor, name, caster(dtype))
     flags = dict(is_cuda=False, is_cpu=True, is_sparse=False, is_quantized=False, is_mps=False, is_meta=False, is_xpu=False, is_mkldnn=False,

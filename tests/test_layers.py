@@ -15,7 +15,7 @@ LAYERS = (
     ("construct", "conversion", "namespace"),
     ("api",),
     ("nn",),  # before optim, whose AveragedModel is a module
-    ("optim", "amp", "utils", "serialization", "compiler", "distributed"),
+    ("optim", "amp", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing", "version"),
     ("vision", "audio", "text"),
     ("alias",),
     ("tools", "__main__"),

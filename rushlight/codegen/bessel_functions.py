@@ -10,7 +10,7 @@ the wave lie between numbers: error bounds count units of 1 there.
 
 from .elementary import exp, log, sin_cos, table
 from .scalar_base import (
-    INF, NAN, absolute, choose, clamp_above, clamp_below, copy_sign, function, polynomial, through_double, unary,
+    INF, NAN, absolute, choose, clamp_above, clamp_below, constant_like, copy_sign, function, polynomial, through_double, unary,
 )
 
 TWO_OVER_PI = 0.6366197723675814
@@ -56,7 +56,7 @@ def first_kind(fn, x, order):
         value = value * near
     far = wave(fn, clamp_below(fn, a, WAVE_START), order, second=False)
     value = choose(fn, a.eq(INF), 0.0, fn.select(a <= WAVE_START, value, far))
-    return fn.select(x < 0.0, -value, value) if order else value
+    return value * copy_sign(fn, constant_like(fn, 1.0, x), x) if order else value
 
 
 def second_kind(fn, x, order):

@@ -170,7 +170,7 @@ def check_grad_assignment(tensor, value):
 
 def make(cls, storage, layout, offset):
     """A tensor of class `cls` over a storage, without history."""
-    tensor = cls.__new__(cls)
+    tensor = object.__new__(cls)
     tensor._storage, tensor._layout, tensor._offset = storage, layout, offset
     tensor._rg, tensor._grad_fn, tensor._nr, tensor._base, tensor._grad = False, None, 0, None, None
     tensor._versions = tensor._hooks = tensor._retain = tensor._accumulate = None

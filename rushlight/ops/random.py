@@ -440,30 +440,32 @@ def check_range(dtype, low, high):
 
 
 @public("Tensor.random_", out=False)
-def random_(self, from_=0, to=None, *, generator=None, **named):
+def random_(self, from_=None, to=None, *, generator=None, **named):
     """Integers of [from, to); without bounds all non-negative ones that the dtype holds exactly."""
-    given = "from" in named or to is not None or from_ != 0
     low, high = named.pop("from", from_), to
     for bound in (low, high):
         if bound is not None and not hasattr(bound, "__index__"):
             raise TypeError(f"random_() received an invalid combination of arguments - got ({type(bound).__name__})")
+    if low is None:
+        return _random_in_place(self, high, high, 2 if high is None else 1, generator)
+    # (to) and (from=) differ: only a named or a second argument makes the first one `from`
+    return _random_in_place(self, low, high, 0 if high is not None or from_ is None else 1, generator)
+
+
+def _random_in_place(self, low, high, kind, generator):
+    """`random_` with its arguments told apart: `kind` 0 for (from, to or None), 1 for (to), 2 for none."""
     found = self._layout
     dtype = found.dtype
-    if given and to is None and "from" not in named:
-        low, high = 0, from_
-    rule = RANDOM_RULES[0 if to is not None and given else 1 if given else 2]
-    if not given:
-        low, high = 0, exact_limit(dtype) + (0 if dtype is dt.int64 and False else 1)
-    elif high is None and low == -(1 << 63):
-        high = None
-    elif high is None:
-        high = exact_limit(dtype) + (1 if dtype is not dt.int64 else 0)
-    else:
+    if kind == 2:
+        wide = dtype in (dt.int64, dt.uint64, dt.float64)
+        return fill_in_place(self, RANDOM_RULES[2], lambda: _whole_range(self, exact_limit(dtype) + 1, generator, wide))
+    if kind == 1:
+        low, high = 0, low
+    if high is None and low != -(1 << 63):
+        high = exact_limit(dtype) + 1
+    elif high is not None:
         check_range(dtype, low, high)
-    wide = dtype in (dt.int64, dt.uint64, dt.float64)
-    if given:
-        return fill_in_place(self, rule, lambda: integers(found, low, high, generator, self))
-    return fill_in_place(self, rule, lambda: _whole_range(self, high, generator, wide))
+    return fill_in_place(self, RANDOM_RULES[kind], lambda: integers(found, low, high, generator, self))
 
 
 def _whole_range(tensor, span, generator, wide):

@@ -21,13 +21,13 @@ from .tiles import PACKED_SHAPES, choose_tile
 from .vectors import BYTES, compute_dtype, compute_kind, load, memory_kind, store
 
 CHUNK = 256
-STRIP = 16
+BUFFER = 144                # elements of a filter collected at once
 WIDE = 4                    # vectors of filters a task of the last launch takes
 GRID = ["g1", "g2", "g3", "x0", "x1", "x2", "x3"]
 PRODUCT = Layout("@x", "@dy", "@sums", "@pack", "pixels", *GRID, "t1", "t2", "q0", "q1", "q2", "run", "xg", "rows", "filters", "dyc",
                  "groups", "slice", "row_block", "row_blocks", "filter_block", "filter_blocks", "width", "pack_size", "slice_size")
 REDUCE = Layout("@sums", "@out", "slices", "slice_size", "rows", "width", "filters", "t0", "t1", "t2", "channels", "o_", "c_", "k0_",
-                "k1_", "k2_", "g_", "panels", "strips")
+                "k1_", "k2_", "g_", "panels", "strips", "strip", "dense")
 
 
 def product_source(micro):
@@ -128,30 +128,54 @@ def _pack_filters(fn, tile, kind, dy, p, count, o0, o1, s, panel):
 
 
 def reduce_source(kind, dtype, lanes):
-    """KernelSource that adds the slices and writes the weight's own layout: a task takes `lanes` filters and a strip
-    of channels with all their taps, which it collects filter by filter before it writes them."""
+    """KernelSource that adds the slices and writes the weight's own layout: a task takes some filters and a strip of channels with
+    all their taps. A weight that is `dense` (taps, then channels contiguous) is put together in a buffer on the stack, because
+    its filters are often a power of two apart."""
 
     def emit(module, name):
         fn = kernel(module, name)
         s = REDUCE.open(fn)
         rest, strip = split(fn, fn.args[2], s.strips)
         group, panel = split(fn, rest, s.panels)
-        c0, first = strip * STRIP, panel * (lanes * WIDE)
-        c1 = fn.minimum(c0 + STRIP, s.channels)
-        out = fn.gep(s.out, group * s.g_, memory_kind(dtype))
+        c0, first = strip * s.strip, panel * (lanes * WIDE)
+        c1 = fn.minimum(c0 + s.strip, s.channels)
         last = fn.minimum(first + lanes * WIDE, s.filters)
+        taps = s.t0 * s.t1 * s.t2
+        out = fn.gep(s.out, group * s.g_ + first * s.o_ + c0 * s.c_, memory_kind(dtype))
+        buffer = fn.alloca(f"[{lanes * WIDE * BUFFER} x {kind}]", 64)
         line = fn.alloca(f"[{lanes} x {kind}]", 64)
-        with fn.loop(0, s.t0) as t0, fn.loop(0, s.t1) as t1, fn.loop(0, s.t2) as t2:
-            shift = t0 * s.k0_ + t1 * s.k1_ + t2 * s.k2_
-            tap = (t0 * s.t1 + t1) * s.t2 + t2
-            with fn.loop(c0, c1) as c, fn.loop(first, last, lanes) as o:
-                source = fn.gep(s.sums, (group * s.rows + tap * s.channels + c) * s.width + o, kind)
-                total = fn.variable(builder.vector(kind, lanes), 0)
-                with fn.loop(0, s.slices) as part:
-                    total.set(total.get() + fn.load_vector(source, part * s.slice_size, kind, lanes))
-                fn.store_vector(total.get(), line, 0)
-                with fn.loop(0, fn.minimum(last - o, lanes)) as lane:
-                    store(fn, fn.load_at(line, lane, kind), out, (o + lane) * s.o_ + c * s.c_ + shift, dtype)
+
+        def collect(put):
+            with fn.loop(0, s.t0) as t0, fn.loop(0, s.t1) as t1, fn.loop(0, s.t2) as t2:
+                tap = (t0 * s.t1 + t1) * s.t2 + t2
+                with fn.loop(c0, c1) as c, fn.loop(first, last, lanes) as o:
+                    source = fn.gep(s.sums, (group * s.rows + tap * s.channels + c) * s.width + o, kind)
+                    total = fn.variable(builder.vector(kind, lanes), 0)
+                    with fn.loop(0, s.slices) as part:
+                        total.set(total.get() + fn.load_vector(source, part * s.slice_size, kind, lanes))
+                    fn.store_vector(total.get(), line, 0)
+                    with fn.loop(0, fn.minimum(last - o, lanes)) as lane:
+                        put(fn.load_at(line, lane, kind), o + lane - first, c - c0, tap, (t0, t1, t2))
+
+        def dense():
+            collect(lambda value, o, c, tap, _: fn.store_at(value, buffer, o * BUFFER + c * taps + tap))
+            length = (c1 - c0) * taps
+            whole = length & -lanes
+            with fn.loop(0, last - first) as o:
+                source, place = fn.gep(buffer, o * BUFFER, kind), fn.gep(out, o * s.o_, memory_kind(dtype))
+                with fn.loop(0, whole, lanes) as i:
+                    store(fn, fn.load_vector(source, i, kind, lanes), place, i, dtype)
+                with fn.loop(whole, length) as i:
+                    store(fn, fn.load_at(source, i, kind), place, i, dtype)
+
+        def scattered():
+            def put(value, o, c, tap, where):
+                shift = where[0] * s.k0_ + where[1] * s.k1_ + where[2] * s.k2_
+                store(fn, value, out, o * s.o_ + c * s.c_ + shift, dtype)
+
+            collect(put)
+
+        fn.if_else(s.dense.ne(0), dense, scattered)
         fn.ret()
 
     return KernelSource(("conv_weight_reduce", kind, dtype, lanes), emit)
@@ -200,10 +224,13 @@ def plan_weight_grad(spec):
     product = Launch(product_source(micro), PRODUCT.values(**values), tasks, pixels * spec.groups * rows * width / 35 + 100,
                      (x, dy), (sums,))
     o_, c_, k0_, k1_, k2_ = spec.weight.strides
-    panels, strips = ceil_div(width, lanes * WIDE), ceil_div(depth, STRIP)
+    count = math.prod(taps)
+    strip = max(1, BUFFER // count)
+    dense = count <= BUFFER and (k2_, k1_, k0_, c_) == (1, taps[2], taps[1] * taps[2], count)
+    panels, strips = ceil_div(width, lanes * WIDE), ceil_div(depth, strip)
     reduce = REDUCE.values(sums=sums, out=spec.weight.memory, slices=slices, slice_size=slice_size, rows=rows, width=columns,
                            filters=width, t0=taps[0], t1=taps[1], t2=taps[2], channels=depth, o_=o_, c_=c_, k0_=k0_, k1_=k1_, k2_=k2_,
-                           g_=width * o_, panels=panels, strips=strips)
+                           g_=width * o_, panels=panels, strips=strips, strip=strip, dense=int(dense))
     last = Launch(reduce_source(kind, spec.weight.dtype, lanes), reduce, spec.groups * panels * strips,
                   spec.groups * rows * width * (1 + 0.2 * slices) + 50, (sums,), (spec.weight.memory,))
     return [launch for launch in (copy_x, copy_dy, product, last) if launch.tasks]
