@@ -3,6 +3,7 @@
 What comes in: the registry, classes and functions of the layers below. What goes out: names. Nothing is defined here but names.
 """
 
+import importlib as _importlib
 from math import e, inf, nan, pi  # noqa: F401
 
 from . import autograd  # noqa: F401
@@ -20,7 +21,6 @@ from .core.tensor import Tensor
 from .namespace import fill as _fill
 from .ops.creation import FORMATS as _FORMATS
 from .ops.creation import MemoryFormat as memory_format
-from .runtime.cpu import pool as _pool
 from .tensor import from_numpy, is_complex, is_floating_point
 
 _fill(globals(), "")
@@ -65,14 +65,18 @@ def typename(obj):
     return f"{kind.__module__}.{kind.__qualname__}" if kind.__module__ not in ("builtins", "") else kind.__qualname__
 
 
+def _pool():
+    return _importlib.import_module(".runtime.cpu.pool", __package__)
+
+
 def get_num_threads():
     """The number of threads that kernels use."""
-    return _pool.get_num_threads()
+    return _pool().get_num_threads()
 
 
 def set_num_threads(count):
     """Set the number of threads that kernels use; results do not depend on it."""
-    _pool.set_num_threads(count)
+    _pool().set_num_threads(count)
 
 
 def get_num_interop_threads():

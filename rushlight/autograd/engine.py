@@ -53,30 +53,24 @@ class Task:
 
     def visit(self, node, grads):
         """Run one node: hooks, formula, hooks, and on to its edges."""
-        if node.out_hooks:
-            for number, hooks in node.out_hooks.items():
-                for hook in list(hooks.values()):
-                    if grads[number] is not None:
-                        grads[number] = hooked(hook, grads[number])
-        if node.pre_hooks:
-            for hook in list(node.pre_hooks.values()):
-                changed = hook(tuple(grads))
-                if changed is not None:
-                    grads = list(changed) if isinstance(changed, (tuple, list)) else [changed]
-        for number, grad in enumerate(grads):
-            at = self.capture.get((id(node), number)) if self.capture else None
-            if at is not None:
-                self.captured[at] = grad
-        if node.retains:
-            for number, reference in node.retains:
+        extras = node.extras
+        if extras is not None:
+            grads = self.before(node, extras, grads)
+        if self.capture:
+            for number, grad in enumerate(grads):
+                at = self.capture.get((id(node), number))
+                if at is not None:
+                    self.captured[at] = grad
+        if extras is not None and extras.retains:
+            for number, reference in extras.retains:
                 tensor = reference()
                 if tensor is not None and grads[number] is not None:
                     tensor._grad = grads[number] if tensor._grad is None else tensor._grad + grads[number]
         if self.needed is not None and not self.needed[id(node)]:
             return
         results = self.compute(node, grads)
-        if node.post_hooks:
-            for hook in list(node.post_hooks.values()):
+        if extras is not None and extras.post_hooks:
+            for hook in list(extras.post_hooks.values()):
                 changed = hook(tuple(results), tuple(grads))
                 if changed is not None:
                     results = list(changed) if isinstance(changed, (tuple, list)) else [changed]
@@ -85,6 +79,19 @@ class Task:
         for edge, grad in zip(node.edges, results):
             if edge is not None and grad is not None:
                 self.send(edge, grad)
+
+    @staticmethod
+    def before(node, extras, grads):
+        """The hooks on a node's outputs and on the node itself."""
+        for number, hooks in (extras.out_hooks or {}).items():
+            for hook in list(hooks.values()):
+                if grads[number] is not None:
+                    grads[number] = hooked(hook, grads[number])
+        for hook in list((extras.pre_hooks or {}).values()):
+            changed = hook(tuple(grads))
+            if changed is not None:
+                grads = list(changed) if isinstance(changed, (tuple, list)) else [changed]
+        return grads
 
     def compute(self, node, grads):
         try:

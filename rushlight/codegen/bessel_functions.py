@@ -1,16 +1,18 @@
 """Bessel functions as IR: ordinary and modified ones of orders 0 and 1.
 
-A builder function and Values in, a Value out. Everything computes in double, also for float operands. Built on `elementary`.
+A builder function and Values in, a Value out. Everything computes in double, also for float operands. Built on
+`elementary`.
 
 Note [Two ranges]
-Near zero a function is a polynomial in x**2 (plus log(x) times its regular companion for the second kind), with its first zeros
-split off so that it keeps its relative precision there. Far out it is a wave or an exponential times a function of 1 / x. Zeros of
-the wave lie between numbers: error bounds count units of 1 there.
+Near zero a function is a polynomial in x**2 (plus log(x) times its regular companion for the second kind), with its
+first zeros split off so that it keeps its relative precision there. Far out it is a wave or an exponential times a
+function of 1 / x. Zeros of the wave lie between numbers: error bounds count units of 1 there.
 """
 
 from .elementary import exp, log, sin_cos, table
 from .scalar_base import (
-    INF, NAN, absolute, choose, clamp_above, clamp_below, constant_like, copy_sign, function, polynomial, through_double, unary,
+    INF, NAN, absolute, choose, clamp_above, clamp_below, constant_like, copy_sign, function, polynomial,
+    through_double, unary,
 )
 
 TWO_OVER_PI = 0.6366197723675814
@@ -32,7 +34,7 @@ def near_zero(fn, z, order):
 
 
 def wave(fn, a, order, second):
-    """J or Y for a >= 5: sqrt(2 / (pi a)) (p cos(chi) - q sin(chi)), chi = a - (2 order + 1) pi / 4, or its quadrature."""
+    """J or Y for a >= 5: sqrt(2 / (pi a)) (p cos(chi) - q sin(chi)), chi = a - (2 order + 1) pi / 4."""
     inverse = WAVE_START / a
     v = inverse * inverse
     p, q = (hankel(fn, v, f"hankel{order}_{part}") for part in "pq")
@@ -110,7 +112,7 @@ def spherical_bessel_j0(fn, x):
 
 
 def bessel_i(fn, a, order):
-    """The scaled exp(-a) I(a) for a >= 0 in two forms: a power series below 8, times exp(-a), and one in 1 / a above."""
+    """For a >= 0: whether a <= 8, a power series for I(a) there, and exp(-a) I(a) as a series in 1 / a above."""
     near = clamp_above(fn, a, 8.0)
     z = near * near * 0.25
     series = polynomial(fn, z, table(f"i{order}_small", z))

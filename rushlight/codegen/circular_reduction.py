@@ -1,10 +1,11 @@
-"""Reduction of large arguments of sin, cos and tan: a double in, its remainder modulo pi / 2 out, exact for every double.
+"""Reduction of large arguments of sin, cos and tan: a double in, its remainder modulo pi / 2 out, exact for every
+double.
 
 Note [Large angles]
-The usual subtraction of multiples of pi runs out of digits beyond 1e5 (float) or 1e9 (double). Lanes beyond go one by one through
-a helper function: the 53-bit mantissa times a window of 192 bits of 2 / pi, taken where the bits above it only add whole turns.
-The top two bits of the product are the quadrant and the rest its fraction, with more than 60 good bits in the worst case.
-A vector takes this branch only if one of its lanes needs it.
+The usual subtraction of multiples of pi runs out of digits beyond 1e5 (float) or 1e9 (double). Lanes beyond go one
+by one through a helper function: the 53-bit mantissa times a window of 192 bits of 2 / pi, taken where the bits
+above it only add whole turns. The top two bits of the product are the quadrant and the rest its fraction, with more
+than 60 good bits in the worst case. A vector takes this branch only if one of its lanes needs it.
 """
 
 from .builder import lanes

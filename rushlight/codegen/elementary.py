@@ -1,10 +1,12 @@
 """Elementary functions as IR: exponentials, logarithms, circular and hyperbolic functions, powers, roundings.
 
-A builder function and Values in, a Value out, for float and double, scalar or vector. `special_functions` builds on these.
+A builder function and Values in, a Value out, for float and double, scalar or vector. `special_functions` builds on
+these.
 
 Note [Scaling by powers of two]
-`reduce_exp` leaves n + 2 * bias in the low bits of an integer. Split into two nearly equal halves it gives two factors whose
-product covers denormal results and overflow; where the result is known to be a normal number one factor is enough.
+`reduce_exp` leaves n + 2 * bias in the low bits of an integer. Split into two nearly equal halves it gives two
+factors whose product covers denormal results and overflow; where the result is known to be a normal number one
+factor is enough.
 """
 
 from .circular_reduction import replace_far_lanes

@@ -1,7 +1,7 @@
 """The gamma function's family as IR: lgamma, digamma, zeta, polygamma and the incomplete gamma functions.
 
-A builder function and Values in, a Value out. Everything computes in double, also for float operands: these functions are rare, and
-a float result is then right to the last place or so. Built on `elementary` and `powers`.
+A builder function and Values in, a Value out. Everything computes in double, also for float operands: these
+functions are rare, and a float result is then right to the last place or so. Built on `elementary` and `powers`.
 
 Note [Error bounds]
 Near a zero that is not a number of the type the bound counts units of 1, not of the result.
@@ -11,7 +11,8 @@ from .circular_reduction import any_lane
 from .elementary import exp, expm1, log, log1p, log_tail, sin, table, tan
 from .powers import pow_
 from .scalar_base import (
-    INF, NAN, absolute, choose, clamp_above, constant_like, copy_sign, function, is_nan, polynomial, through_double, unary,
+    INF, NAN, absolute, choose, clamp_above, constant_like, copy_sign, function, is_nan, polynomial, through_double,
+    unary,
 )
 
 HALF_LOG_2PI = 0.9189385332046728
@@ -233,7 +234,10 @@ def lgamma_of_successor(fn, a):
 
 
 def upper_series(fn, a, x):
-    """Q(a, x) for x <= 1.1 and a <= 5 / 4: -expm1(s) - a exp(s) times the sum of (-x)**n / (n! (a + n)), exp(s) = x**a / gamma(a + 1)."""
+    """Q(a, x) for x <= 1.1 and a <= 5 / 4: -expm1(s) - a exp(s) sum of (-x)**n / (n! (a + n)).
+
+    exp(s) stands for x**a / gamma(a + 1).
+    """
     s = a * log(fn, x) - lgamma_of_successor(fn, a)
     term, total = constant_like(fn, 1.0, a), constant_like(fn, 0.0, a)
     for n in range(1, 20):

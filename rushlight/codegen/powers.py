@@ -3,8 +3,9 @@
 A builder function and Values in, a Value out, for float and double, scalar or vector.
 
 Note [Two-part logarithm]
-A power multiplies the logarithm of its base by up to 1e3 before the exponential sees it, so pow of doubles carries log(x) as a sum
-of two doubles (about 68 bits). pow of floats computes in double with short polynomials instead, which is cheaper and rounds right.
+A power multiplies the logarithm of its base by up to 1e3 before the exponential sees it, so pow of doubles carries
+log(x) as a sum of two doubles (about 68 bits). pow of floats computes in double with short polynomials instead,
+which is cheaper and rounds right.
 """
 
 from .circular_reduction import any_lane
@@ -12,9 +13,9 @@ from .elementary import (
     EXP_HIGH, EXP_LOW, LN2, exp_reduced, normalised, power_of_two, reduce_exp, scale_twice, split_log, table,
 )
 from .scalar_base import (
-    BIAS, FUNCTIONS, HUGE, INF, MAGIC, MANTISSA, NAN, TINY, ULP, absolute, base, bits, choose, clamp_above, clamp_below,
-    constant_like, copy_sign, fast_two_sum, from_bits, function, integer_type, is_nan, like, parts, polynomial, shift_right,
-    two_product, two_sum, unary,
+    BIAS, FUNCTIONS, HUGE, INF, MAGIC, MANTISSA, NAN, TINY, ULP, absolute, base, bits, choose, clamp_above,
+    clamp_below, constant_like, copy_sign, fast_two_sum, from_bits, function, integer_type, is_nan, like, parts,
+    polynomial, shift_right, two_product, two_sum, unary,
 )
 
 
@@ -154,7 +155,7 @@ def copysign(fn, x, sign):
 
 @function("fmod", 0.5, 0.5)
 def fmod(fn, x, y):
-    """The exact remainder with the sign of x: each round subtracts the rounded quotient times y, which fma does exactly."""
+    """The exact remainder with the sign of x: each round subtracts the rounded quotient times y by fma, exactly."""
     kind = base(x)
     step = 2.0**100 if kind == "float" else 2.0**1000
     divisor = absolute(fn, y)

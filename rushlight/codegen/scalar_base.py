@@ -1,11 +1,11 @@
 """Registry and bit-level helpers of the mathematical functions: a builder function and Values in, a Value out.
 
-Every helper works on `float` and `double`, scalars and vectors alike. `elementary` and `special_functions` fill the registry,
-`scalar` is the door for everybody else.
+Every helper works on `float` and `double`, scalars and vectors alike. `elementary` and `special_functions` fill the
+registry, `scalar` is the door for everybody else.
 
 Note [Fast-math flags]
-Argument reductions and two-part sums are exact only as written, so a function clears the flags of the builder function while it
-emits and restores them afterwards.
+Argument reductions and two-part sums are exact only as written, so a function clears the flags of the builder
+function while it emits and restores them afterwards.
 """
 
 import fractions
@@ -31,7 +31,7 @@ NAN = float("nan")
 
 
 def function(name, single, double):
-    """Register the function that emits `name`; `single` and `double` are its error bounds in units in the last place."""
+    """Register the function that emits `name`; `single` and `double` bound its error in units in the last place."""
 
     def register(emit):
         @functools.wraps(emit)
@@ -170,7 +170,7 @@ def scale_by_bits(fn, value, count, bias):
 
 @functools.cache
 def parts(number, kind, count=2):
-    """A positive constant, given as an unevaluated sum of doubles, as `count` positive numbers of type `kind` that sum up to it."""
+    """A positive constant, given as a sum of doubles, as `count` positive numbers of type `kind` that sum up to it."""
     rest, found = sum(fractions.Fraction(part) for part in number), []
     digits = MANTISSA[kind] + 1
     for _ in range(count):

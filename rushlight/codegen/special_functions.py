@@ -3,10 +3,12 @@
 A builder function and Values in, a Value out, for float and double, scalar or vector. Built on `elementary`.
 """
 
-from .elementary import exp, exp2, exp_polynomial, exp_reduced, log, log1p, power_of_two, reduce_exp, scale_twice, sin, table
+from .elementary import (
+    exp, exp2, exp_polynomial, exp_reduced, log, log1p, power_of_two, reduce_exp, scale_twice, sin, table,
+)
 from .scalar_base import (
-    BIAS, INF, NAN, absolute, base, choose, clamp_above, clamp_below, constant_like, copy_sign, function, is_nan, polynomial,
-    through_double, two_product, unary,
+    BIAS, INF, NAN, absolute, base, choose, clamp_above, clamp_below, constant_like, copy_sign, function, is_nan,
+    polynomial, through_double, two_product, unary,
 )
 
 EXP_FLOOR = {"float": -104.0, "double": -746.0}
@@ -153,7 +155,7 @@ def inverse_erf_center(fn, x):
 
 
 def inverse_erfc_tail(fn, t):
-    """y with erfc(y) = t for 0 < t <= 1/2 (floats: t >= 2**-24): an approximation; for doubles a step of Halley's method."""
+    """y with erfc(y) = t for 0 < t <= 1/2 (floats: t >= 2**-24); doubles take a step of Halley's method."""
     s = unary(fn, "sqrt", -log(fn, t))
     middle = ERFINV_MIDDLE[base(s)]
     y = polynomial(fn, (s - middle) / (s + middle), table("erfinv_tail", s)) * s

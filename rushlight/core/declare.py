@@ -318,12 +318,12 @@ def fast_binary(op, rule, spec):
                 out = binary(op, input, other)
                 if (input._rg or other._rg or input._base is not None or other._base is not None) and rule is not None \
                         and MODE.grad:
-                    rule.attach((input, other), (out,))
+                    rule.attach_pair(input, other, out)
                 return out
             if other.__class__ is float or other.__class__ is int:
                 out = binary_number(op, input, other)
                 if (input._rg or input._base is not None) and rule is not None and MODE.grad:
-                    rule.attach((input, other), (out,))
+                    rule.attach_pair(input, other, out)
                 return out
         return spec.apply((input, other))
     return fast

@@ -11,7 +11,7 @@ parameter's dtype are the engine's work. `g`-only parameters cost nothing to kee
 import inspect
 
 from . import tensor as tensors
-from .graph import MODE, Node, Saved, save
+from .graph import MODE, Node, Saved, save, sequence
 from .tensor import MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
 
 
@@ -26,14 +26,18 @@ def wants_grad(value):
     return False
 
 
+_new_node = Node.__new__
+
+
 class Plan:
     """A rule for one choice of parameters that need gradients."""
 
-    __slots__ = ("rule", "node_name", "wanted", "names", "calls")
+    __slots__ = ("rule", "node_name", "wanted", "names", "calls", "counts")
 
     def __init__(self, rule, wanted):
         self.rule, self.node_name, self.wanted = rule, rule.node_name, wanted
         self.names, self.calls = [], []
+        self.counts = (None,) * len(wanted)
         for position in wanted:
             formula = rule.formulas[position]
             takes = []
@@ -124,6 +128,42 @@ class GradRule:
         self.differentiable = tuple(sorted(self.formulas))
         self.saves_input = any("input" in t or self.params[0] in t for t in self.takes.values())
         self.plans = {}
+        self.pairs = [None] * 4  # plans of two operands, by which of them need a gradient
+
+    def attach_pair(self, a, b, out):
+        """`attach` for two operands (the second may be a number), with everything unrolled: the hot path of arithmetic."""
+        if a._base is not None:
+            refresh(a)
+        which = 1 if a._rg else 0
+        if b.__class__ is not float and b.__class__ is not int:
+            if b._base is not None:
+                refresh(b)
+            if b._rg:
+                which += 2
+        if not which or out._layout.dtype.category < 2:
+            return
+        plan = self.pairs[which]
+        if plan is None:
+            wanted = tuple([i for i in self.differentiable if which >> i & 1])
+            if not wanted:
+                return
+            plan = self.pairs[which] = Plan(self, wanted)
+        if MODE.hooks or MODE.anomaly or len(plan.wanted) != (which + 1) // 2:
+            self.attach((a, b), (out,))
+            return
+        fn = a._grad_fn
+        first = (fn, a._nr) if fn is not None else (a, 0)
+        if which == 1:
+            edges = (first,)
+        else:
+            fn = b._grad_fn
+            second = (fn, b._nr) if fn is not None else (b, 0)
+            edges = (second,) if which == 2 else (first, second)
+        saved = plan.keep((a, b), (out,), False) if plan.names else ()
+        node = _new_node(self.node_class)
+        node.op, node.edges, node.saved, node.metas, node.seq = plan, edges, saved, (out._layout,), sequence()
+        node.extras, node.freed, node.metadata = None, False, plan.counts
+        out._grad_fn, out._rg = node, True
 
     def plan(self, values):
         """The Plan for these parameter values, or None where no gradient is wanted."""

@@ -92,15 +92,12 @@ class Node:
     `apply(grads)` maps the gradients of the outputs (None: zero) to those of the inputs.
     """
 
-    __slots__ = ("op", "edges", "saved", "metas", "seq", "pre_hooks", "post_hooks", "out_hooks", "retains", "freed", "metadata",
-                 "trace", "__weakref__")
+    __slots__ = ("op", "edges", "saved", "metas", "seq", "extras", "freed", "metadata", "__weakref__")
 
     def __init__(self, op, edges, saved, metas):
         self.op, self.edges, self.saved, self.metas = op, edges, saved, metas
         self.seq = sequence()
-        self.pre_hooks = self.post_hooks = self.out_hooks = self.retains = self.trace = None
-        self.freed = False
-        self.metadata = None
+        self.extras, self.freed, self.metadata = None, False, None
 
     def name(self):
         """The class name PyTorch gives this node, e.g. "AddBackward0"."""
@@ -117,3 +114,27 @@ class Node:
 
     def __repr__(self):
         return f"<{self.name()} object at {hex(id(self))}>"
+
+
+class Extras:
+    """What few nodes have: hooks, tensors that retain their gradient, the trace of the forward call."""
+
+    __slots__ = ("pre_hooks", "post_hooks", "out_hooks", "retains", "trace")
+
+    def __init__(self):
+        self.pre_hooks = self.post_hooks = self.out_hooks = self.retains = self.trace = None
+
+
+def _extra(name):
+    def get(node):
+        return None if node.extras is None else getattr(node.extras, name)
+
+    def set_(node, value):
+        if node.extras is None:
+            node.extras = Extras()
+        setattr(node.extras, name, value)
+    return property(get, set_)
+
+
+for _name in Extras.__slots__:
+    setattr(Node, _name, _extra(_name))

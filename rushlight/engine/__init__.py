@@ -1,11 +1,36 @@
 """The engine: flushed blocks of the stream come in, memory holds their results after.
 
-`flush` plans a program the first time, compiles its kernels, fills the table and runs it. `statistics()` counts what happened.
+`flush` plans a program the first time, compiles its kernels, fills the table and runs it. `statistics()` counts what happened. The
+planner, the code generators and the runtime are loaded when the first block runs: a program that only imports pays nothing for them.
 """
 
-from .flush import reset_statistics, run, statistics
+import importlib
+
 from ..core.stream import STREAM, flush
 
-STREAM.run = run
+
+def _engine():
+    """The module that runs blocks, loaded on first use."""
+    return importlib.import_module(".flush", __name__)
+
+
+def _first_run(step, slots, scalars):
+    module = _engine()
+    STREAM.run = module.run
+    module.run(step, slots, scalars)
+
+
+def statistics():
+    """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from disk), launches,
+    bytes of results allocated, seconds spent planning."""
+    return _engine().statistics()
+
+
+def reset_statistics():
+    """Set all counters to zero."""
+    _engine().reset_statistics()
+
+
+STREAM.run = _first_run
 
 __all__ = ["flush", "reset_statistics", "statistics"]

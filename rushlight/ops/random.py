@@ -440,16 +440,19 @@ def check_range(dtype, low, high):
 
 
 @public("Tensor.random_", out=False)
-def random_(self, from_=None, to=None, *, generator=None, **named):
-    """Integers of [from, to); without bounds all non-negative ones that the dtype holds exactly."""
-    low, high = named.pop("from", from_), to
-    for bound in (low, high):
-        if bound is not None and not hasattr(bound, "__index__"):
-            raise TypeError(f"random_() received an invalid combination of arguments - got ({type(bound).__name__})")
-    if low is None:
-        return _random_in_place(self, high, high, 2 if high is None else 1, generator)
-    # (to) and (from=) differ: only a named or a second argument makes the first one `from`
-    return _random_in_place(self, low, high, 0 if high is not None or from_ is None else 1, generator)
+def random_(self, *bounds, generator=None, **named):
+    """random_([from,] to) or random_(from, None): integers of [from, to); without bounds all non-negative ones that the dtype holds
+    exactly."""
+    bounds = list(bounds)
+    for name in ("from", "to"):
+        if name in named:
+            bounds.append(named.pop(name))
+            bounds = bounds + [None] if name == "from" and "to" not in named else bounds
+    if named or len(bounds) > 2 or any(b is not None and not hasattr(b, "__index__") for b in bounds):
+        raise TypeError(f"random_() received an invalid combination of arguments - got "
+                        f"({', '.join(type(b).__name__ for b in [*bounds, *named.values()])})")
+    low, high = bounds if len(bounds) == 2 else (0, bounds[0] if bounds else None)
+    return _random_in_place(self, low, high, 2 - len(bounds), generator)
 
 
 def _random_in_place(self, low, high, kind, generator):
@@ -459,8 +462,6 @@ def _random_in_place(self, low, high, kind, generator):
     if kind == 2:
         wide = dtype in (dt.int64, dt.uint64, dt.float64)
         return fill_in_place(self, RANDOM_RULES[2], lambda: _whole_range(self, exact_limit(dtype) + 1, generator, wide))
-    if kind == 1:
-        low, high = 0, low
     if high is None and low != -(1 << 63):
         high = exact_limit(dtype) + 1
     elif high is not None:

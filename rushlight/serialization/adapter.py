@@ -40,14 +40,9 @@ def move_storage(storage, device):
 
 
 def storage_identity(storage):
-    """A key that two handles of the same storage share. The caller keeps the storage alive as long as it uses the
-    key.
-    """
-    handle = getattr(storage, "_cdata", None)
-    if handle is not None:
-        return handle
-    address = storage.data_ptr()
-    return (str(storage.device), address) if address else id(storage)
+    """A key that handles of the same storage share. The caller keeps the storage alive as long as it uses the key."""
+    handle = getattr(storage, "_storage", None)
+    return id(storage) if handle is None else id(handle)
 
 
 def view_storage(storage, dtype, offset, size, stride):

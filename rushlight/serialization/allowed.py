@@ -9,6 +9,7 @@ from collections import Counter, OrderedDict
 from pickle import UnpicklingError
 
 from .. import api as rl
+from ..nn.parameter import Parameter
 from . import rebuild
 from .names import REBUILD_FUNCTIONS, file_name
 from .storages import TYPES, UNTYPED
@@ -154,7 +155,7 @@ def _subclass(function, new_type, arguments, state):
     rebuild_call = find_call(function)
     if rebuild_call is None or function not in REBUILD_FUNCTIONS.values() or not isinstance(arguments, tuple):
         raise UnpicklingError("torch._tensor._rebuild_from_type_v2: expected a function that rebuilds tensors")
-    known = new_type is rl.Tensor or new_type is rebuild._parameter_class() or is_added(new_type)
+    known = new_type is rl.Tensor or new_type is Parameter or is_added(new_type)
     if not known or not isinstance(new_type, type) or not issubclass(new_type, rl.Tensor):
         raise UnpicklingError(f"_rebuild_from_type_v2: {new_type!r:.100} is not allowed as a class of tensors")
     return rebuild._rebuild_from_type_v2(rebuild_call, new_type, arguments, state)
@@ -188,12 +189,10 @@ def _build_table():
         "torch.device": Allowed(rl.device, _device),
         "torch.Tensor": Allowed(rl.Tensor),
         "torch.serialization._get_layout": Allowed(rebuild._get_layout, _layout),
+        "torch.nn.parameter.Parameter": Allowed(Parameter, _parameter),
         "torch._tensor._rebuild_from_type_v2": Allowed(rebuild._rebuild_from_type_v2, _subclass),
         "torch.storage.UntypedStorage": Allowed(UNTYPED),
     }
-    parameter = rebuild._parameter_class()
-    if parameter is not None:
-        table["torch.nn.parameter.Parameter"] = Allowed(parameter, _parameter)
     for name, function in REBUILD_FUNCTIONS.items():
         if name != "_rebuild_device_tensor_from_numpy":
             table[f"torch._utils.{name}"] = Allowed(function, _checked_rebuild(function))

@@ -4,6 +4,7 @@ Next to read: loading.py. A tag is the text of a device, such as `cpu` or `cuda:
 registry below.
 """
 
+import importlib
 import re
 
 from .. import api as rl
@@ -70,13 +71,14 @@ def restorer(map_location):
 def validate_cuda_device(location):
     """The index of the CUDA device that a tag names. RuntimeError when there is no such device."""
     index = rl.device(location).index or 0
-    if not rl.cuda.is_available():
+    cuda = importlib.import_module(f"{__name__.split('.')[0]}.cuda")  # it stands beside this folder
+    if not cuda.is_available():
         raise RuntimeError(
             "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. If you are "
             "running on a CPU-only machine, please use torch.load with map_location=torch.device('cpu') to map your "
             "storages to the CPU."
         )
-    count = rl.cuda.device_count()
+    count = cuda.device_count()
     if index >= count:
         raise RuntimeError(
             f"Attempting to deserialize object on CUDA device {index} but torch.cuda.device_count() is {count}. "

@@ -4,6 +4,7 @@ Files are PyTorch's, so they say `torch.nn.modules.linear Linear` where we say `
 any name and is for trusted files only; what files that are not trusted may name is in allowed.py.
 """
 
+import functools
 import importlib
 import sys
 import types
@@ -80,6 +81,7 @@ def _fixed_names():
 FIXED = _fixed_names()
 FIXED_NAMES = {id(value): name for name, value in reversed(FIXED.items())}
 DTYPE = type(rl.float32)
+CALLABLES = (type, types.FunctionType, types.BuiltinFunctionType)
 
 
 def find(module, name):
@@ -121,6 +123,12 @@ def _attribute(module, name, *default):
     return found
 
 
+@functools.cache
+def _public_names():
+    """id -> name of the classes and functions at the top of the API, whatever they are called where they are made."""
+    return {id(value): name for name, value in vars(rl).items() if isinstance(value, CALLABLES) and name[0] != "_"}
+
+
 def file_name(thing):
     """(module, name) that a file gives to one of our classes, functions or constants; None for what is not ours."""
     if id(thing) in FIXED_NAMES:
@@ -132,12 +140,13 @@ def file_name(thing):
         return None
     if module != ROOT and not module.startswith(f"{ROOT}."):
         return None
-    if getattr(rl, name, None) is thing:
-        return "torch", name
+    public = _public_names().get(id(thing))
+    if public is not None:
+        return "torch", public
     parts = module.split(".")
     if len(parts) > 1 and parts[1] == "nn" and isinstance(thing, type) and name in LAYER_MODULES:
         return LAYER_MODULES[name], name
-    if isinstance(thing, (types.FunctionType, types.BuiltinFunctionType)):
+    if not isinstance(thing, type):
         functional = sys.modules.get(f"{ROOT}.nn.functional")
         if getattr(functional, name, None) is thing:
             return "torch.nn.functional", name

@@ -14,17 +14,16 @@ import io
 import os
 import pickle
 import re
-import types
 
 from .. import api as rl
 from . import adapter, rebuild
 from .location import location_tag
-from .names import file_name
-from .storages import UNTYPED, StorageType, TypedStorage
+from .names import CALLABLES, DTYPE, file_name
+from .storages import TYPE_OF_DTYPE, UNTYPED, StorageType, TypedStorage
 
 TOKEN_BYTES = 32
 # What files refer to by name.
-NAMED = (type, types.FunctionType, types.BuiltinFunctionType, StorageType, type(rl.float32))
+NAMED = (*CALLABLES, StorageType, DTYPE)
 LAYOUT = type(rl.strided)
 
 
@@ -101,7 +100,8 @@ class _Handlers(dict):
         return handler
 
     def _untyped(self, storage):
-        return self._storages.persistent_id(TypedStorage(storage, UNTYPED))
+        kind = TYPE_OF_DTYPE.get(getattr(storage, "dtype", None), UNTYPED)  # the API's TypedStorage has a dtype
+        return self._storages.persistent_id(TypedStorage(storage, kind))
 
 
 def _reduce_override(thing):

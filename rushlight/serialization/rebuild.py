@@ -9,6 +9,7 @@ import warnings
 from collections import OrderedDict
 
 from .. import api as rl
+from ..nn.parameter import Parameter
 from . import adapter
 from .storages import TYPE_OF_DTYPE, UNTYPED, TypedStorage
 
@@ -23,8 +24,7 @@ def reduce_tensor(tensor):
     if hooks:
         warnings.warn(f"backward hooks of tensor {tuple(tensor.shape)} will not be serialized", stacklevel=3)
     kind = type(tensor)
-    parameter = _parameter_class()
-    if kind is parameter:
+    if kind is Parameter:
         return _reduce_parameter(tensor)
     function, arguments = _reduce_plain(tensor)
     state = _own_state(tensor)
@@ -38,8 +38,8 @@ def _reduce_plain(tensor):
     if tensor.device.type == "meta":
         size, stride = tuple(tensor.size()), tuple(tensor.stride())
         return _rebuild_meta_tensor_no_storage, (tensor.dtype, size, stride, requires_grad)
-    if tensor.is_conj() or tensor.is_neg():
-        tensor = tensor.resolve_conj().resolve_neg()  # a storage holds the numbers from before the conjugation
+    if any(getattr(tensor, name, bool)() for name in ("is_conj", "is_neg")):
+        tensor = tensor.resolve_conj().resolve_neg()  # the storage holds the numbers from before the conjugation
     storage = tensor.untyped_storage()
     view = (tensor.storage_offset(), tuple(tensor.size()), tuple(tensor.stride()), requires_grad, OrderedDict())
     kind = TYPE_OF_DTYPE.get(tensor.dtype)
@@ -62,12 +62,7 @@ def _own_state(tensor):
     attributes = getattr(tensor, "__dict__", None)
     if not attributes:
         return None
-    return {name: value for name, value in attributes.items() if name not in ("grad", "_backward_hooks")} or None
-
-
-def _parameter_class():
-    # `nn` stands beside this folder, so it is reached through the public namespace when it is there.
-    return getattr(getattr(rl, "nn", None), "Parameter", None) or getattr(rl, "Parameter", None)
+    return {name: value for name, value in attributes.items() if name not in ("grad", "_backward_hooks", "_is_param")} or None
 
 
 # --- the names in PyTorch's files ------------------------------------------------------------------------------------
@@ -94,7 +89,7 @@ def _rebuild_tensor_v3(storage, storage_offset, size, stride, requires_grad, bac
 
 def _rebuild_parameter(data, requires_grad, backward_hooks):
     """A `nn.Parameter` around a tensor."""
-    parameter = _parameter_class()(data, requires_grad)
+    parameter = Parameter(data, requires_grad)
     _set_hooks(parameter, backward_hooks)
     return parameter
 

@@ -68,7 +68,7 @@ def build(name, dtype, width=8, operands=1, results=1):
 
 
 def ulps(found, expected):
-    """Distance in units in the last place of `found`'s type; `expected` has more precision. Non-finite values must agree."""
+    """Distance in units in the last place of `found`'s type; non-finite values must agree."""
     dtype = found.dtype
     with np.errstate(all="ignore"):
         rounded = expected.astype(dtype)

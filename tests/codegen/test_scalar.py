@@ -10,6 +10,8 @@ from rushlight.codegen.scalar import FUNCTIONS, ULP
 DTYPES = ["float32", "float64"]
 LONG = np.longdouble
 INF, NAN = np.inf, np.nan
+# Registered beside the others, but functions of integers: tested elsewhere.
+INTEGER = {"gcd", "integer_power"}
 needs_long = pytest.mark.skipif(np.finfo(LONG).nmant <= 52, reason="numpy has no longer type than double here")
 # Largest argument with a finite exponential.
 EXP_TOP = {"float32": 88.7, "float64": 709.7}
@@ -33,7 +35,8 @@ def magnitudes(dtype, low, high, count=20000):
 
 def positive(dtype):
     info = np.finfo(dtype)
-    return np.concatenate([abs(magnitudes(dtype, float(info.smallest_subnormal), float(info.max) / 2)), grid(dtype, 0.3, 3.0)])
+    spread = magnitudes(dtype, float(info.smallest_subnormal), float(info.max) / 2)
+    return np.concatenate([abs(spread), grid(dtype, 0.3, 3.0)])
 
 
 def everywhere(dtype, top):
@@ -114,7 +117,8 @@ def power_pairs(dtype):
     x = np.concatenate([abs(magnitudes(dtype, 1e-30, 1e30)), abs(magnitudes(dtype, 0.5, 2.0))])
     y = random.uniform(-top, top, x.size) / np.where(x == 1, 1, np.log(x.astype(np.float64)))
     signed = random.uniform(-20, 20, x.size)
-    return np.concatenate([x, signed]).astype(dtype), np.concatenate([y, random.integers(-20, 20, x.size)]).astype(dtype)
+    whole = random.integers(-20, 20, x.size)
+    return np.concatenate([x, signed]).astype(dtype), np.concatenate([y, whole]).astype(dtype)
 
 
 BINARY = {
@@ -209,7 +213,8 @@ SPECIAL_PAIRS = {
         (0.0, 0.0, 1.0), (NAN, 0.0, 1.0), (1.0, NAN, 1.0), (-1.0, INF, 1.0), (-1.0, -INF, 1.0), (2.0, NAN, NAN),
         (-0.0, -3.0, -INF), (-0.0, -2.0, INF), (-0.0, 3.0, -0.0), (0.0, -0.5, INF), (-2.0, 3.0, -8.0), (-2.0, 0.5, NAN),
         (INF, -1.0, 0.0), (-INF, 3.0, -INF), (-INF, 2.0, INF), (-INF, -3.0, -0.0), (0.5, INF, 0.0), (2.0, INF, INF),
-        (0.5, -INF, INF), (2.0, -INF, 0.0), (10.0, 400.0, INF), (10.0, -400.0, 0.0), (3.0, 4.0, 81.0), (2.0, -149.0, 2.0**-149),
+        (0.5, -INF, INF), (2.0, -INF, 0.0), (10.0, 400.0, INF), (10.0, -400.0, 0.0), (3.0, 4.0, 81.0),
+        (2.0, -149.0, 2.0**-149),
     ],
     "atan2": [
         (0.0, 0.0, 0.0), (0.0, -0.0, np.pi), (-0.0, -0.0, -np.pi), (-0.0, 0.0, -0.0), (INF, INF, np.pi / 4),
@@ -287,7 +292,7 @@ def test_width_does_not_change_results():
         assert all(np.array_equal(results[0], other, equal_nan=True) for other in results[1:])
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - INTEGER))
 def test_no_function_calls_a_library(name):
     operands = 2 if name in BINARY or name in PAIRS or name in SPECIAL_PAIRS else 1
     text = source(name, "float", 8, operands, results=2 if name == "frexp" else 1, store=name != "frexp")
@@ -298,4 +303,4 @@ def test_no_function_calls_a_library(name):
 
 
 def test_bounds_are_stated():
-    assert set(ULP) == set(FUNCTIONS)
+    assert set(FUNCTIONS) - INTEGER <= set(ULP)

@@ -387,7 +387,9 @@ CONTENT = {
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"pickle_protocol": 4}, {"_use_new_zipfile_serialization": False}], ids=["zip", "protocol4", "old"]
+    "arguments",
+    [{}, {"pickle_protocol": 4}, {"_use_new_zipfile_serialization": False}],
+    ids=["zip", "protocol4", "old"],
 )
 def test_mutated_files_end_in_an_error_or_in_data(arguments):
     rng = random.Random(0)

@@ -21,13 +21,13 @@ from .tiles import PACKED_SHAPES, choose_tile
 from .vectors import BYTES, compute_dtype, compute_kind, load, memory_kind, store
 
 CHUNK = 256
-BUFFER = 144                # elements of a filter collected at once
-WIDE = 4                    # vectors of filters a task of the last launch takes
+BUFFER = 144                # rows collected by a task of the last launch
+WIDE, WIDEST = 4, 6         # vectors of filters in a panel of the sums: whole tiles, about WIDE
 GRID = ["g1", "g2", "g3", "x0", "x1", "x2", "x3"]
 PRODUCT = Layout("@x", "@dy", "@sums", "@pack", "pixels", *GRID, "t1", "t2", "q0", "q1", "q2", "run", "xg", "rows", "filters", "dyc",
-                 "groups", "slice", "row_block", "row_blocks", "filter_block", "filter_blocks", "width", "pack_size", "slice_size")
-REDUCE = Layout("@sums", "@out", "slices", "slice_size", "rows", "width", "filters", "t0", "t1", "t2", "channels", "o_", "c_", "k0_",
-                "k1_", "k2_", "g_", "panels", "strips", "strip", "dense")
+                 "groups", "slice", "row_block", "row_blocks", "filter_block", "filter_blocks", "panel", "wide", "pack_size", "slice_size")
+REDUCE = Layout("@sums", "@out", "slices", "slice_size", "rows", "panel", "filters", "t0", "t1", "t2", "channels", "o_", "c_", "k0_",
+                "k1_", "k2_", "g_", "panels", "strips")
 
 
 def product_source(micro):
@@ -89,7 +89,7 @@ def _emit_product(module, name, micro):
     p1 = fn.minimum(part * s.slice + s.slice, s.pixels)
     x = fn.gep(s.x, group * s.xg, kind)
     dy = fn.gep(s.dy, group * s.filters, kind)
-    sums = fn.gep(s.sums, part * s.slice_size + group * s.rows * s.width, kind)
+    sums = fn.gep(s.sums, part * s.slice_size + group * s.rows * s.wide, kind)
     panel = fn.gep(s.pack, fn.args[2] * s.pack_size, kind)
     pack = fn.gep(panel, s.filter_block * CHUNK, kind)
     table = fn.alloca(f"[{CHUNK} x i64]", 64)
@@ -102,9 +102,10 @@ def _emit_product(module, name, micro):
             m = fn.minimum(r1 - r, tile.rows)
             fn.call("void", name + "_rows", x, table, count, r, m, s.t1, s.t2, s.q0, s.q1, s.q2, s.run, pack)
             with fn.loop(o0, o1, tile.columns) as o:
-                c = fn.gep(sums, r * s.width + o, kind)
+                turn, lane = split(fn, o, s.panel)
+                c = fn.gep(sums, (turn * s.rows + r) * s.panel + lane, kind)
                 fn.call("void", name + "_tile", count, pack, fn.constant(0), fn.constant(0), m, fn.constant(tile.columns),
-                        fn.gep(panel, (o - o0) * CHUNK, kind), fn.constant(0), c, s.width, fn.constant(1), first)
+                        fn.gep(panel, (o - o0) * CHUNK, kind), fn.constant(0), c, s.panel, fn.constant(1), first)
     fn.ret()
 
 
@@ -128,54 +129,36 @@ def _pack_filters(fn, tile, kind, dy, p, count, o0, o1, s, panel):
 
 
 def reduce_source(kind, dtype, lanes):
-    """KernelSource that adds the slices and writes the weight's own layout: a task takes some filters and a strip of channels with
-    all their taps. A weight that is `dense` (taps, then channels contiguous) is put together in a buffer on the stack, because
-    its filters are often a power of two apart."""
+    """KernelSource that adds the slices and writes the weight's own layout: a task takes one panel of filters and BUFFER rows in
+    the weight's order (channel, then taps), sums them into a buffer, then writes filter by filter."""
 
     def emit(module, name):
         fn = kernel(module, name)
         s = REDUCE.open(fn)
         rest, strip = split(fn, fn.args[2], s.strips)
         group, panel = split(fn, rest, s.panels)
-        c0, first = strip * s.strip, panel * (lanes * WIDE)
-        c1 = fn.minimum(c0 + s.strip, s.channels)
-        last = fn.minimum(first + lanes * WIDE, s.filters)
-        taps = s.t0 * s.t1 * s.t2
-        out = fn.gep(s.out, group * s.g_ + first * s.o_ + c0 * s.c_, memory_kind(dtype))
-        buffer = fn.alloca(f"[{lanes * WIDE * BUFFER} x {kind}]", 64)
-        line = fn.alloca(f"[{lanes} x {kind}]", 64)
-
-        def collect(put):
-            with fn.loop(0, s.t0) as t0, fn.loop(0, s.t1) as t1, fn.loop(0, s.t2) as t2:
-                tap = (t0 * s.t1 + t1) * s.t2 + t2
-                with fn.loop(c0, c1) as c, fn.loop(first, last, lanes) as o:
-                    source = fn.gep(s.sums, (group * s.rows + tap * s.channels + c) * s.width + o, kind)
-                    total = fn.variable(builder.vector(kind, lanes), 0)
-                    with fn.loop(0, s.slices) as part:
-                        total.set(total.get() + fn.load_vector(source, part * s.slice_size, kind, lanes))
-                    fn.store_vector(total.get(), line, 0)
-                    with fn.loop(0, fn.minimum(last - o, lanes)) as lane:
-                        put(fn.load_at(line, lane, kind), o + lane - first, c - c0, tap, (t0, t1, t2))
-
-        def dense():
-            collect(lambda value, o, c, tap, _: fn.store_at(value, buffer, o * BUFFER + c * taps + tap))
-            length = (c1 - c0) * taps
-            whole = length & -lanes
-            with fn.loop(0, last - first) as o:
-                source, place = fn.gep(buffer, o * BUFFER, kind), fn.gep(out, o * s.o_, memory_kind(dtype))
-                with fn.loop(0, whole, lanes) as i:
-                    store(fn, fn.load_vector(source, i, kind, lanes), place, i, dtype)
-                with fn.loop(whole, length) as i:
-                    store(fn, fn.load_at(source, i, kind), place, i, dtype)
-
-        def scattered():
-            def put(value, o, c, tap, where):
-                shift = where[0] * s.k0_ + where[1] * s.k1_ + where[2] * s.k2_
-                store(fn, value, out, o * s.o_ + c * s.c_ + shift, dtype)
-
-            collect(put)
-
-        fn.if_else(s.dense.ne(0), dense, scattered)
+        r0 = strip * BUFFER
+        count = fn.minimum(s.rows - r0, BUFFER)
+        width = fn.minimum(s.filters - panel * s.panel, s.panel)
+        sums = fn.gep(s.sums, (group * s.panels + panel) * s.rows * s.panel, kind)
+        buffer = fn.alloca(f"[{WIDEST * lanes * BUFFER} x {kind}]", 64)
+        places = fn.alloca(f"[{BUFFER} x i64]", 64)
+        with fn.loop(0, count) as i:
+            c, tap = split(fn, r0 + i, s.t0 * s.t1 * s.t2)
+            line, t2 = split(fn, tap, s.t2)
+            t0, t1 = split(fn, line, s.t1)
+            fn.store_at(c * s.c_ + t0 * s.k0_ + t1 * s.k1_ + t2 * s.k2_, places, i)
+            row = fn.gep(sums, (tap * s.channels + c) * s.panel, kind)
+            with fn.loop(0, s.panel, lanes) as o:
+                total = fn.variable(builder.vector(kind, lanes), 0)
+                with fn.loop(0, s.slices) as part:
+                    total.set(total.get() + fn.load_vector(row, part * s.slice_size + o, kind, lanes))
+                fn.store_vector(total.get(), buffer, i * s.panel + o)
+        out = fn.gep(s.out, group * s.g_ + panel * s.panel * s.o_, memory_kind(dtype))
+        with fn.loop(0, width) as o:
+            column, target_row = fn.gep(buffer, o, kind), fn.gep(out, o * s.o_, memory_kind(dtype))
+            with fn.loop(0, count) as i:
+                store(fn, fn.load_at(column, i * s.panel, kind), target_row, fn.load_at(places, i, "i64"), dtype)
         fn.ret()
 
     return KernelSource(("conv_weight_reduce", kind, dtype, lanes), emit)
@@ -201,10 +184,12 @@ def plan_weight_grad(spec):
     rows = depth * math.prod(taps)
     tile = choose_tile(target.current, kind, rows, width, PACKED_SHAPES)
     columns = ceil_div(width, tile.columns) * tile.columns
+    panel = tile.columns * max(1, WIDE * lanes // tile.columns)
+    wide = ceil_div(columns, panel) * panel
     filter_block = min(columns, max(1, 256 // tile.columns) * tile.columns)
     row_block = min(rows, 16 * tile.rows)
     blocks = spec.groups * ceil_div(rows, row_block) * ceil_div(width, filter_block)
-    slice_size = spec.groups * rows * columns
+    slice_size = spec.groups * rows * wide
     slices = _slices(pixels, blocks, slice_size, rows * width)
     part = ceil_div(ceil_div(pixels, slices), CHUNK) * CHUNK or CHUNK
     slices = ceil_div(pixels, part)
@@ -219,18 +204,15 @@ def plan_weight_grad(spec):
         x0=padded[0] * plane, x1=s[0] * plane, x2=s[1] * row, x3=s[2] * spec.channels, t1=taps[1], t2=t2, q0=d[0] * plane,
         q1=d[1] * row, q2=d[2] * spec.channels, run=run, xg=depth, rows=rows, filters=width, dyc=spec.filters, groups=spec.groups,
         slice=part, row_block=row_block, row_blocks=ceil_div(rows, row_block), filter_block=filter_block,
-        filter_blocks=ceil_div(width, filter_block), width=columns, pack_size=pack_size, slice_size=slice_size)
+        filter_blocks=ceil_div(width, filter_block), panel=panel, wide=wide, pack_size=pack_size, slice_size=slice_size)
     micro = Micro(tile, kind, dtype, dtype, dtype)
     product = Launch(product_source(micro), PRODUCT.values(**values), tasks, pixels * spec.groups * rows * width / 35 + 100,
                      (x, dy), (sums,))
     o_, c_, k0_, k1_, k2_ = spec.weight.strides
-    count = math.prod(taps)
-    strip = max(1, BUFFER // count)
-    dense = count <= BUFFER and (k2_, k1_, k0_, c_) == (1, taps[2], taps[1] * taps[2], count)
-    panels, strips = ceil_div(width, lanes * WIDE), ceil_div(depth, strip)
-    reduce = REDUCE.values(sums=sums, out=spec.weight.memory, slices=slices, slice_size=slice_size, rows=rows, width=columns,
+    panels, strips = wide // panel, ceil_div(rows, BUFFER)
+    reduce = REDUCE.values(sums=sums, out=spec.weight.memory, slices=slices, slice_size=slice_size, rows=rows, panel=panel,
                            filters=width, t0=taps[0], t1=taps[1], t2=taps[2], channels=depth, o_=o_, c_=c_, k0_=k0_, k1_=k1_, k2_=k2_,
-                           g_=width * o_, panels=panels, strips=strips, strip=strip, dense=int(dense))
+                           g_=width * o_, panels=panels, strips=strips)
     last = Launch(reduce_source(kind, spec.weight.dtype, lanes), reduce, spec.groups * panels * strips,
                   spec.groups * rows * width * (1 + 0.2 * slices) + 50, (sums,), (spec.weight.memory,))
     return [launch for launch in (copy_x, copy_dy, product, last) if launch.tasks]

@@ -103,6 +103,17 @@ def _check_name(module, name, kind, registry):
         raise KeyError(f"attribute '{name}' already exists")
 
 
+_WANTED = {
+    "parameter": "torch.nn.Parameter",
+    "child module": "torch.nn.Module",
+    "buffer": "torch.nn.Buffer, torch.Tensor",
+}
+
+
+def _wrong_assignment(value, kind, name):
+    return TypeError(f"cannot assign '{rl.typename(value)}' as {kind} '{name}' ({_WANTED[kind]} or None expected)")
+
+
 class Module(TreeMethods, StateMethods, HookMethods):
     """Base class of all neural network modules.
 
@@ -183,28 +194,33 @@ class Module(TreeMethods, StateMethods, HookMethods):
     def _register_value(self, name, value):
         """Assign a tensor or module: it is registered by its kind, or becomes an ordinary attribute."""
         attributes = self.__dict__
-        if isinstance(value, Parameter):
+        if isinstance(value, Module):
+            if "_modules" not in attributes:
+                raise AttributeError("cannot assign module before Module.__init__() call")
+            if name in self._parameters:
+                raise _wrong_assignment(value, "parameter", name)
+            self._forget(name, "_buffers")
+            self._modules[name] = _run_registration_hooks(_module_registration_hooks, self, name, value)
+            attributes[name] = self._modules[name]
+        elif isinstance(value, Parameter):
             if "_parameters" not in attributes:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")
             self._forget(name, "_buffers", "_modules")
             self.register_parameter(name, value)
-        elif isinstance(value, Module):
-            if "_modules" not in attributes:
-                raise AttributeError("cannot assign module before Module.__init__() call")
-            self._forget(name, "_parameters", "_buffers")
-            self._modules[name] = _run_registration_hooks(_module_registration_hooks, self, name, value)
-            attributes[name] = self._modules[name]
-        elif isinstance(value, Buffer) or name in attributes.get("_buffers", ()):
+        elif name in attributes.get("_buffers", ()):
             self._set_buffer(name, value)
         elif not self._set_registered(name, value):
-            object.__setattr__(self, name, value)
+            if isinstance(value, Buffer):
+                self._set_buffer(name, value)
+            else:
+                object.__setattr__(self, name, value)
 
     def _set_buffer(self, name, value):
         attributes = self.__dict__
         if "_buffers" not in attributes:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
         if name not in self._buffers:
-            self._forget(name, "_parameters", "_modules")
+            self._forget(name)
             self.register_buffer(name, value, getattr(value, "persistent", True))
             return
         value = _run_registration_hooks(_buffer_registration_hooks, self, name, value)
@@ -222,16 +238,10 @@ class Module(TreeMethods, StateMethods, HookMethods):
             attributes[name] = value
             attributes["_has_hooks"] = True  # found out by the next call
             return True
-        for registry, kind, wanted in (
-            ("_parameters", "parameter", "torch.nn.Parameter"),
-            ("_modules", "child module", "torch.nn.Module"),
-            ("_buffers", "buffer", "torch.nn.Buffer, torch.Tensor"),
-        ):
+        for registry, kind in (("_parameters", "parameter"), ("_modules", "child module"), ("_buffers", "buffer")):
             if name in attributes.get(registry, ()):
                 if value is not None:
-                    raise TypeError(
-                        f"cannot assign '{rl.typename(value)}' as {kind} '{name}' ({wanted} or None expected)"
-                    )
+                    raise _wrong_assignment(value, kind, name)
                 if registry == "_parameters":
                     self.register_parameter(name, None)
                 else:

@@ -70,7 +70,8 @@ def test_lengths():
 
 
 def test_batches_and_samples():
-    assert [b[1].tolist() for b in DataLoader(DATA, batch_size=4, drop_last=True)] == [[0, 10, 20, 30], [40, 50, 60, 70]]
+    whole = DataLoader(DATA, batch_size=4, drop_last=True)
+    assert [b[1].tolist() for b in whole] == [[0, 10, 20, 30], [40, 50, 60, 70]]
     samples = list(DataLoader(DATA, batch_size=None))
     assert len(samples) == 10 and samples[3][1].item() == 30 and type(samples[3]) is list
     assert [b.tolist() for b in DataLoader(Stream(7), batch_size=3)] == [[0, 1, 2], [3, 4, 5], [6]]

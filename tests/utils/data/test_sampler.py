@@ -36,7 +36,7 @@ def test_own_generator():
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("size", [1, 3, 5, 10, 11])
 def test_both_ways_to_batches_agree(size, drop_last):
-    """Batches come as index tensors for a TensorDataset, as lists for others: same order, same draws at the same time."""
+    """Batches are index tensors for a TensorDataset, lists for others: same order, same draws at the same time."""
     results = []
     for dataset in (DATA, [(i,) for i in range(10)]):
         generator = rl.Generator().manual_seed(1)

@@ -1,0 +1,195 @@
+"""The native kernels of random numbers: raw draws of MT19937, Box-Muller, normal numbers one by one, shuffles.
+
+What comes in: instructions (state, ...) -> (..., state) of `ops/random`. What goes out: Launches. A kernel that draws copies the state
+into its result and works there, in one task, in the order of the draws; what only transforms draws is shared by tasks. The places in a
+state are those of `ops/generator`.
+
+Note [MT19937]
+Matsumoto and Nishimura's generator: 624 words, renewed all at once (`twist`) and read in order (`temper`). Word i of the new state needs
+words i, i + 1 of the old one and word i + 397 (of the old or, from i = 227 on, of the new one), so that runs of vectors have no
+dependencies; the few words that do not fill a vector and the last one, which needs the new word 0, are done one by one.
+"""
+
+import math
+
+from ..ops.generator import CACHED, LEFT, NEXT, NORMAL, STATE_WORDS, WORDS
+from . import target
+from .builder import vector
+from .cpu.statics import Layout, kernel
+from .cpu.vectors import lshr, memory_kind, narrow
+from .kernel import Argument, KernelSource, Launch
+from .lower import lowering, memory
+from .scalar import FUNCTIONS
+
+MIDDLE = 397
+UPPER, LOWER, MATRIX = -(1 << 31), 0x7FFFFFFF, 0x9908B0DF - (1 << 32)
+MASK_B, MASK_C = 0x9D2C5680 - (1 << 32), 0xEFC60000 - (1 << 32)
+GROUP = 16
+DRAW_COST = 0.6  # nanoseconds a draw
+
+
+def twisted(fn, here, following, middle):
+    """The new word from the old words i and i + 1 and the word i + 397."""
+    mixed = (here & UPPER) | (following & LOWER)
+    odd = fn.convert(0, mixed.type) - (mixed & 1)
+    return middle ^ lshr(fn, mixed, 1) ^ (odd & MATRIX)
+
+
+def tempered(fn, word):
+    """The draw that a word of the state gives."""
+    word = word ^ lshr(fn, word, 11)
+    word = word ^ ((word << 7) & MASK_B)
+    word = word ^ ((word << 15) & MASK_C)
+    return word ^ lshr(fn, word, 18)
+
+
+def emit_twist(module, name):
+    """`void name(ptr state)`: renew the words, set LEFT and NEXT so that 624 draws are there."""
+    fn = module.function(name, [("ptr", "state")], linkage="internal", attributes="nounwind noinline")
+    state = fn.args[0]
+    width = target.current.lanes("i32")
+    for start, stop, shift in ((0, WORDS - MIDDLE, MIDDLE), (WORDS - MIDDLE, WORDS - 1, MIDDLE - WORDS)):
+        whole = start + (stop - start) // width * width
+        for low, high, lanes in ((start, whole, width), (whole, stop, 1)):
+            with fn.loop(low, high, lanes) as i:
+                here, following = (fn.load_vector(state, i + d, "i32", lanes) for d in (0, 1))
+                fn.store_vector(twisted(fn, here, following, fn.load_vector(state, i + shift, "i32", lanes)), state, i)
+    last = twisted(fn, fn.load_at(state, WORDS - 1, "i32"), fn.load_at(state, 0, "i32"), fn.load_at(state, MIDDLE - 1, "i32"))
+    fn.store_at(last, state, WORDS - 1)
+    fn.store_at(fn.constant(WORDS + 1, "i32"), state, LEFT)
+    fn.store_at(fn.constant(0, "i32"), state, NEXT)
+    fn.ret()
+
+
+def copy_state(fn, source, state):
+    """Copy all words of a state."""
+    width = target.current.lanes("i32")
+    with fn.loop(0, STATE_WORDS, width) as i:
+        fn.store_vector(fn.load_vector(source, i, "i32", width), state, i)
+
+
+def emit_draw(module, name, twist):
+    """`i32 name(ptr state)`: the next draw."""
+    fn = module.function(name, [("ptr", "state")], returns="i32", linkage="internal", attributes="nounwind")
+    state = fn.args[0]
+    with fn.if_(fn.load_at(state, LEFT, "i32").eq(1)):
+        fn.call("void", twist, state)
+    place = fn.load_at(state, NEXT, "i32")
+    fn.store_at(fn.load_at(state, LEFT, "i32") - 1, state, LEFT)
+    fn.store_at(place + 1, state, NEXT)
+    fn.ret(tempered(fn, fn.load_at(state, fn.cast("zext", place, "i64"), "i32")))
+
+
+class Drawing:
+    """A kernel that draws one by one: the state is copied into the result, `unit()` and `draw()` go on from there."""
+
+    def __init__(self, module, name, layout):
+        emit_twist(module, name + "_twist")
+        emit_draw(module, name + "_draw", name + "_twist")
+        self.fn = kernel(module, name)
+        self.name = name
+        self.s = layout.open(self.fn)
+        copy_state(self.fn, self.s.source, self.s.state)
+
+    def draw(self):
+        """The next 32 bits."""
+        return self.fn.call("i32", self.name + "_draw", self.s.state)
+
+    def unit(self):
+        """The next two draws as a double in [0, 1)."""
+        fn = self.fn
+        high, low = fn.cast("zext", self.draw(), "i64"), fn.cast("zext", self.draw(), "i64")
+        bits = ((high << 32) | low) & ((1 << 53) - 1)
+        return fn.cast("sitofp", bits, "double") * 2.0**-53
+
+
+# -- draws --------------------------------------------------------------------------------------------------------------------------
+
+
+DRAWS = Layout("@source", "@state", "@raw", "count")
+
+
+def emit_draws(module, name):
+    """Fill `raw` with `count` draws."""
+    emit_twist(module, name + "_twist")
+    fn = kernel(module, name)
+    s = DRAWS.open(fn)
+    copy_state(fn, s.source, s.state)
+    width = 2 * target.current.lanes("i32")
+    done = fn.variable("i64", 0)
+    with fn.while_(lambda: done.get() < s.count):
+        with fn.if_(fn.load_at(s.state, LEFT, "i32").eq(1)):
+            fn.call("void", name + "_twist", s.state)
+        left, place = fn.load_at(s.state, LEFT, "i32"), fn.load_at(s.state, NEXT, "i32")
+        start = done.get()
+        count = fn.minimum(fn.cast("zext", left, "i64") - 1, s.count - start)
+        words, raw = fn.gep(s.state, fn.cast("zext", place, "i64"), "i32"), fn.gep(s.raw, start, "i32")
+        whole = count // width * width
+        for low, high, lanes in ((fn.constant(0), whole, width), (whole, count, 1)):
+            with fn.loop(low, high, lanes) as i:
+                fn.store_vector(tempered(fn, fn.load_vector(words, i, "i32", lanes)), raw, i)
+        taken = fn.cast("trunc", count, "i32")
+        fn.store_at(left - taken, s.state, LEFT)
+        fn.store_at(place + taken, s.state, NEXT)
+        done.set(start + count)
+    fn.ret()
+
+
+@lowering("random_draws")
+def lower_draws(instruction):
+    """(state) -> (draws of any dense layout of 4 or 8 bytes an element, state)."""
+    raw, state = instruction.outs
+    count = raw[1].numel * raw[1].dtype.itemsize // 4
+    source = KernelSource(("random_draws", target.current.vector_bytes), emit_draws)
+    static = DRAWS.values(source=memory(instruction.ins[0]), state=memory(state), raw=memory(raw), count=count)
+    return [Launch(source, static, 1, 300 + DRAW_COST * count)]
+
+
+# -- normal numbers -------------------------------------------------------------------------------------------------------------------
+
+
+BOX_MULLER = Layout("@raw", "@out", "groups", "chunk", "tail", "$mean", "$std")
+GROUPS_A_TASK = 1024
+
+
+def unit_vector(fn, raw, at, kind, width):
+    """Draws from element `at` on as numbers in [0, 1): 24 bits of one as float, 53 bits of two as double."""
+    if kind == "float":
+        bits = fn.load_vector(raw, at, "i32", width) & 0xFFFFFF
+        return fn.cast("sitofp", bits, vector("float", width)) * 2.0**-24
+    pairs = fn.load_vector(raw, at, "i64", width)
+    words = vector("i32", width)
+    high = fn.cast("sitofp", fn.cast("trunc", pairs & 0x1FFFFF, words), vector("double", width))
+    low = fn.cast("sitofp", fn.cast("trunc", lshr(fn, pairs, 32), words) ^ UPPER, vector("double", width)) + 2147483648.0
+    return (high * 4294967296.0 + low) * 2.0**-53
+
+
+def emit_group(fn, raw, source, out, place, dtype, mean, std):
+    """16 numbers from 16 uniform ones: radius from the first 8, angle from the other 8; cosines first, then sines."""
+    kind = "double" if dtype == "float64" else "float"
+    radius_of, angle_of = (unit_vector(fn, raw, source + d, kind, GROUP // 2) for d in (0, GROUP // 2))
+    radius = FUNCTIONS["sqrt"](fn, FUNCTIONS["log"](fn, 1.0 - radius_of) * -2.0)
+    angle = angle_of * (2 * math.pi)
+    for d, name in ((0, "cos"), (GROUP // 2, "sin")):
+        value = fn.fma(radius * FUNCTIONS[name](fn, angle), fn.convert(std, radius.type), fn.convert(mean, radius.type))
+        stored = narrow(fn, value, dtype)
+        fn.store_vector(stored, out, place + d)
+
+
+def box_muller_source(dtype):
+    """The kernel for a result dtype; a task makes `chunk` groups, the last one also the 16 numbers at the end."""
+
+    def emit(module, name):
+        fn = kernel(module, name)
+        s = BOX_MULLER.open(fn)
+        kind = "double" if dtype == "float64" else "float"
+        mean, std = (fn.cast("fptrunc", v, kind) if kind == "float" else v for v in (s.mean, s.std))
+        first = fn.args[2] * s.chunk
+        last = fn.minimum(first + s.chunk, s.groups)
+        with fn.loop(first, last) as group:
+            emit_group(fn, s.raw, group * GROUP, s.out, group * GROUP, dtype, mean, std)
+        with fn.if_(last.eq(s.groups) & (s.tail > 0)):
+            emit_group(fn, s.raw, s.tail, s.out, (s.groups - 1) * GROUP + (s.tail & (GROUP - 1)), dtype, mean, std)
+        fn.ret()
+
+    return KernelSource(("box_muller", dtype, target.current.vector_bytes), emit)
