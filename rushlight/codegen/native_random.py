@@ -1,8 +1,8 @@
-"""The native kernels of random numbers: raw draws of MT19937, Box-Muller, normal numbers one by one, shuffles.
+"""The native kernels of random numbers: raw draws of MT19937, normal numbers one by one, shuffles.
 
 What comes in: instructions (state, ...) -> (..., state) of `ops/random`. What goes out: Launches. A kernel that draws copies the state
 into its result and works there, in one task, in the order of the draws; what only transforms draws is shared by tasks. The places in a
-state are those of `ops/generator`.
+state are those of `ops/generator`. Read `box_muller` next.
 
 Note [MT19937]
 Matsumoto and Nishimura's generator: 624 words, renewed all at once (`twist`) and read in order (`temper`). Word i of the new state needs
@@ -14,17 +14,16 @@ import math
 
 from ..ops.generator import CACHED, LEFT, NEXT, NORMAL, STATE_WORDS, WORDS
 from . import target
-from .builder import vector
 from .cpu.statics import Layout, kernel
-from .cpu.vectors import lshr, memory_kind, narrow
+from .cpu.vectors import lshr
 from .kernel import Argument, KernelSource, Launch
 from .lower import lowering, memory
 from .scalar import FUNCTIONS
+from .scalar_base import unary
 
 MIDDLE = 397
 UPPER, LOWER, MATRIX = -(1 << 31), 0x7FFFFFFF, 0x9908B0DF - (1 << 32)
 MASK_B, MASK_C = 0x9D2C5680 - (1 << 32), 0xEFC60000 - (1 << 32)
-GROUP = 16
 DRAW_COST = 0.6  # nanoseconds a draw
 
 
@@ -145,51 +144,72 @@ def lower_draws(instruction):
     return [Launch(source, static, 1, 300 + DRAW_COST * count)]
 
 
-# -- normal numbers -------------------------------------------------------------------------------------------------------------------
+# -- normal numbers one by one ----------------------------------------------------------------------------------------------------------
 
 
-BOX_MULLER = Layout("@raw", "@out", "groups", "chunk", "tail", "$mean", "$std")
-GROUPS_A_TASK = 1024
+NORMALS = Layout("@source", "@state", "@out", "count", "$mean", "$std")
 
 
-def unit_vector(fn, raw, at, kind, width):
-    """Draws from element `at` on as numbers in [0, 1): 24 bits of one as float, 53 bits of two as double."""
-    if kind == "float":
-        bits = fn.load_vector(raw, at, "i32", width) & 0xFFFFFF
-        return fn.cast("sitofp", bits, vector("float", width)) * 2.0**-24
-    pairs = fn.load_vector(raw, at, "i64", width)
-    words = vector("i32", width)
-    high = fn.cast("sitofp", fn.cast("trunc", pairs & 0x1FFFFF, words), vector("double", width))
-    low = fn.cast("sitofp", fn.cast("trunc", lshr(fn, pairs, 32), words) ^ UPPER, vector("double", width)) + 2147483648.0
-    return (high * 4294967296.0 + low) * 2.0**-53
+def emit_normals(module, name):
+    """Pairs by Box and Muller in double: the cosine goes out, the sine waits in the state for the next number."""
+    drawing = Drawing(module, name, NORMALS)
+    fn, s = drawing.fn, drawing.s
+    cached = fn.gep(s.state, NORMAL, "i32")
+    value = fn.variable("double", 0.0)
+
+    def take():
+        value.set(fn.load(cached, "double", align=4))
+        fn.store_at(fn.constant(0, "i32"), s.state, CACHED)
+        fn.store(fn.constant(0.0, "double"), cached, align=4)
+
+    def make():
+        angle, other = drawing.unit() * (2 * math.pi), drawing.unit()
+        radius = unary(fn, "sqrt", FUNCTIONS["log1p"](fn, -other) * -2.0)
+        fn.store(radius * FUNCTIONS["sin"](fn, angle), cached, align=4)
+        fn.store_at(fn.constant(1, "i32"), s.state, CACHED)
+        value.set(radius * FUNCTIONS["cos"](fn, angle))
+
+    with fn.loop(0, s.count) as i:
+        fn.if_else(fn.load_at(s.state, CACHED, "i32").eq(1), take, make)
+        fn.store_at(value.get() * s.std + s.mean, s.out, i)
+    fn.ret()
 
 
-def emit_group(fn, raw, source, out, place, dtype, mean, std):
-    """16 numbers from 16 uniform ones: radius from the first 8, angle from the other 8; cosines first, then sines."""
-    kind = "double" if dtype == "float64" else "float"
-    radius_of, angle_of = (unit_vector(fn, raw, source + d, kind, GROUP // 2) for d in (0, GROUP // 2))
-    radius = FUNCTIONS["sqrt"](fn, FUNCTIONS["log"](fn, 1.0 - radius_of) * -2.0)
-    angle = angle_of * (2 * math.pi)
-    for d, name in ((0, "cos"), (GROUP // 2, "sin")):
-        value = fn.fma(radius * FUNCTIONS[name](fn, angle), fn.convert(std, radius.type), fn.convert(mean, radius.type))
-        stored = narrow(fn, value, dtype)
-        fn.store_vector(stored, out, place + d)
+@lowering("random_normals")
+def lower_normals(instruction):
+    """(state; mean, std) -> (doubles of any dense layout, state)."""
+    out, state = instruction.outs
+    mean, std = (Argument(position) for _, position, _ in instruction.args[1:])
+    static = NORMALS.values(source=memory(instruction.ins[0]), state=memory(state), out=memory(out), count=out[1].numel, mean=mean,
+                            std=std)
+    return [Launch(KernelSource(("random_normals", target.current.vector_bytes), emit_normals), static, 1, 300 + 30 * out[1].numel)]
 
 
-def box_muller_source(dtype):
-    """The kernel for a result dtype; a task makes `chunk` groups, the last one also the 16 numbers at the end."""
+# -- shuffles -----------------------------------------------------------------------------------------------------------------------
 
-    def emit(module, name):
-        fn = kernel(module, name)
-        s = BOX_MULLER.open(fn)
-        kind = "double" if dtype == "float64" else "float"
-        mean, std = (fn.cast("fptrunc", v, kind) if kind == "float" else v for v in (s.mean, s.std))
-        first = fn.args[2] * s.chunk
-        last = fn.minimum(first + s.chunk, s.groups)
-        with fn.loop(first, last) as group:
-            emit_group(fn, s.raw, group * GROUP, s.out, group * GROUP, dtype, mean, std)
-        with fn.if_(last.eq(s.groups) & (s.tail > 0)):
-            emit_group(fn, s.raw, s.tail, s.out, (s.groups - 1) * GROUP + (s.tail & (GROUP - 1)), dtype, mean, std)
-        fn.ret()
 
-    return KernelSource(("box_muller", dtype, target.current.vector_bytes), emit)
+SHUFFLE = Layout("@raw", "@out", "count")
+
+
+def emit_shuffle(module, name):
+    """0 ... count - 1, then position i changes places with one of those from i on, by draw i."""
+    fn = kernel(module, name)
+    s = SHUFFLE.open(fn)
+    with fn.loop(0, s.count) as i:
+        fn.store_at(i, s.out, i)
+    with fn.loop(0, s.count - 1) as i:
+        # PyTorch's remainder is one of 64 bits, the draw has 32
+        draw = fn.cast("zext", fn.load_at(s.raw, i, "i32"), "i64")
+        other = i + fn.emit("i64", f"urem i64 {draw.name}, {(s.count - i).name}")
+        here, there = fn.load_at(s.out, i, "i64"), fn.load_at(s.out, other, "i64")
+        fn.store_at(there, s.out, i)
+        fn.store_at(here, s.out, other)
+    fn.ret()
+
+
+@lowering("random_shuffle")
+def lower_shuffle(instruction):
+    """(count - 1 draws) -> a permutation as int64."""
+    out = instruction.outs[0]
+    static = SHUFFLE.values(raw=memory(instruction.ins[0]), out=memory(out), count=out[1].numel)
+    return [Launch(KernelSource(("random_shuffle",), emit_shuffle), static, 1, 6.0 * out[1].numel)]

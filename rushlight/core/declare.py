@@ -108,6 +108,7 @@ def one_node(function, grad, node_name):
         rule.attach(values, [result] if isinstance(result, Tensor) else list(result))
         return result
     call.rule = rule
+    call.plain = function
     return call
 
 
@@ -139,7 +140,10 @@ def bind(name, args, kwargs, params, defaults, positions, count):
 def with_out(call, function):
     """Add `out=`: the result is copied into the tensors given (resized where empty), as PyTorch does."""
     @functools.wraps(function)
-    def wrapper(*args, out=None, **kwargs):
+    def wrapper(*args, **kwargs):
+        if not kwargs:
+            return call(*args)
+        out = kwargs.pop("out", None)
         if out is None:
             return call(*args, **kwargs)
         return into_out(function.__name__, call, out, args, kwargs)

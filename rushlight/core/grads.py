@@ -167,6 +167,15 @@ class GradRule:
 
     def plan(self, values):
         """The Plan for these parameter values, or None where no gradient is wanted."""
+        for i in self.differentiable:
+            value = values[i]
+            if isinstance(value, Tensor):
+                if value._rg or value._base is not None:
+                    break
+            elif value.__class__ is list or value.__class__ is tuple:
+                break
+        else:
+            return None
         wanted = tuple([i for i in self.differentiable if wants_grad(values[i])])
         if not wanted:
             return None

@@ -232,6 +232,26 @@ def unary(op, a):
         return result(stream, step, sa.device, epoch, slots)
 
 
+def unary_with(op, attrs, a):
+    """`record` for one tensor with attributes and one result."""
+    stream = STREAM
+    with stream.lock:
+        sa = a._storage
+        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None:
+            return record(op, "t", attrs, (a,))[0]
+        epoch, slots = stream.epoch, stream.slots
+        if sa.epoch != epoch:
+            sa.epoch = epoch
+            sa.index = len(slots)
+            slots.append(sa)
+        key = (op, "t", attrs, sa.index, a._layout, a._offset)
+        step = stream.step.next.get(key)
+        if step is None:
+            step = unknown(stream, key, op, "t", attrs, (a,), (), None)
+        stream.step = step
+        return result(stream, step, sa.device, epoch, slots)
+
+
 def result(stream, step, device, epoch, slots, _new=Storage.__new__, _cls=Storage):
     """The one new tensor of a step."""
     layout = step.layouts[0]

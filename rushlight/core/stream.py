@@ -13,6 +13,8 @@ reordering may never show.
 
 import threading
 
+from .storage import references
+
 MOST_STEPS = 200_000
 SOFT_LENGTH = 512  # from here on a block ends where a known block starts, so that loops cut at the same place
 HARD_LENGTH = 4096
@@ -66,7 +68,7 @@ class Stream:
         self.slots, self.scalars = [], []
         self.epoch, self.held, self.steps = 0, 0, 0
         self.lock = threading.RLock()
-        self.run = None  # set by the engine: run(step, slots, scalars)
+        self.make = None  # set by the engine: make(step, liveness mask, numbers) -> program with run(slots, numbers, lines)
         self.wheres = []  # with RUSHLIGHT_CHECK=trace: the user's line of each instruction
 
     def enter(self, storage):
@@ -92,14 +94,20 @@ class Stream:
                     self.slots = []
                     self.epoch += 1
                 return
-            slots, scalars = self.slots, self.scalars
+            slots, scalars, wheres = self.slots, self.scalars, self.wheres
             if self.steps > MOST_STEPS:
                 self.root = Step(None, None, ())
                 self.steps = 0
             self.step = self.root
             self.slots, self.scalars, self.held = [], [], 0
             self.epoch += 1
-            self.run(step, slots, scalars)
+            if wheres:
+                self.wheres = []
+            mask = references(slots)
+            program = step.programs.get(mask)
+            if program is None:
+                program = self.make(step, mask, scalars)
+            program.run(slots, scalars, wheres)
 
 
 STREAM = Stream()

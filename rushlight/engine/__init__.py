@@ -14,10 +14,10 @@ def _engine():
     return importlib.import_module(".flush", __name__)
 
 
-def _first_run(step, slots, scalars):
+def _first_make(step, mask, scalars):
     module = _engine()
-    STREAM.run = module.run
-    module.run(step, slots, scalars)
+    STREAM.make = module.make
+    return module.make(step, mask, scalars)
 
 
 def statistics():
@@ -31,6 +31,6 @@ def reset_statistics():
     _engine().reset_statistics()
 
 
-STREAM.run = _first_run
+STREAM.make = _first_make
 
 __all__ = ["flush", "reset_statistics", "statistics"]

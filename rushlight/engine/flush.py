@@ -13,34 +13,39 @@ import time
 
 from ..base import switches
 from ..codegen import loops
-from ..core.storage import references
-from ..core.stream import STREAM
 from ..fuse import plan as planning
 from ..runtime.cpu import jit, memory
 from ..runtime.cpu.program import Batch, Program
 from . import host
 
-COUNTERS = dict(instructions=0, flushes=0, programs_planned=0, kernels_compiled=0, kernels_loaded=0, launches=0, bytes_allocated=0,
-                plan_seconds=0.0)
+class Counters:
+    """What has happened so far. Runs are counted in the programs' own tallies, so that a run adds one number."""
+
+    planned, plan_seconds = 0, 0.0
+    tallies = []  # [runs, instructions a run, launches a run, bytes a run] of every program
 
 
 def statistics():
     """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from disk), launches,
     bytes of results allocated, seconds spent planning."""
-    return dict(COUNTERS, kernels_compiled=jit.stats["compiled"], kernels_loaded=jit.stats["loaded"])
+    tallies = Counters.tallies
+    return dict(instructions=sum(t[0] * t[1] for t in tallies), flushes=sum(t[0] for t in tallies), programs_planned=Counters.planned,
+                kernels_compiled=jit.stats["compiled"], kernels_loaded=jit.stats["loaded"], launches=sum(t[0] * t[2] for t in tallies),
+                bytes_allocated=sum(t[0] * t[3] for t in tallies), plan_seconds=Counters.plan_seconds)
 
 
 def reset_statistics():
     """Set all counters to zero."""
-    for name in COUNTERS:
-        COUNTERS[name] = type(COUNTERS[name])(0)
+    Counters.planned, Counters.plan_seconds = 0, 0.0
+    for tally in Counters.tallies:
+        tally[0] = 0
     jit.stats["compiled"] = jit.stats["loaded"] = 0
 
 
 class Executable:
     """A planned and compiled program."""
 
-    __slots__ = ("plan", "slots", "steps", "pack", "table", "address", "errors", "launches", "busy", "formats")
+    __slots__ = ("plan", "slots", "steps", "pack", "table", "address", "errors", "launches", "busy", "formats", "tally")
 
     def __init__(self, instructions, mask, scalars):
         plan = self.plan = planning.build(instructions, mask)
@@ -62,6 +67,8 @@ class Executable:
         self.address = ctypes.addressof(self.table)
         self.errors = [(i.op, depth) for depth, i in enumerate(instructions, 1) if i.op.checks]
         self.busy = False
+        self.tally = [0, len(instructions), self.launches, sum(n for _, n in plan.allocate)]
+        Counters.tallies.append(self.tally)
 
     def record(self, row, addresses):
         """One launch, or a batch of equal kernels, for the native program."""
@@ -98,6 +105,7 @@ class Executable:
                     self.fail(ctypes.c_int64.from_address(address).value, wheres)
         finally:
             self.busy = False
+            self.tally[0] += 1
 
     def fail(self, code, wheres):
         """Raise the exception of the error word, naming the operator and the line that recorded it."""
@@ -121,19 +129,6 @@ FAILURES = {
 }
 
 
-def run(step, slots, scalars):
-    """Run the block that ends in `step`. Called by the stream under its lock."""
-    mask = references(slots)
-    wheres, STREAM.wheres = STREAM.wheres, []
-    executable = step.programs.get(mask)
-    if executable is None:
-        executable = make(step, mask, scalars)
-    executable.run(slots, scalars, wheres)
-    COUNTERS["flushes"] += 1
-    COUNTERS["instructions"] += step.depth
-    COUNTERS["launches"] += executable.launches
-
-
 def make(step, mask, scalars):
     """Plan and compile; the step remembers the program."""
     began = time.perf_counter()
@@ -145,8 +140,8 @@ def make(step, mask, scalars):
     if len(step.programs) >= 64:
         step.programs.clear()
     step.programs[mask] = executable
-    COUNTERS["programs_planned"] += 1
-    COUNTERS["plan_seconds"] += time.perf_counter() - began
+    Counters.planned += 1
+    Counters.plan_seconds += time.perf_counter() - began
     if "fuse" in log:
         describe(executable)
     if "time" in log:

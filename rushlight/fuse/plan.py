@@ -6,7 +6,7 @@ The table of a run: entry 0 the error word, entry 1 + i the address of slot i, t
 
 import dataclasses
 
-from ..codegen import lower, native_scatter  # noqa: F401  (native_scatter enters its lowerings)
+from ..codegen import box_muller, lower, native_random, native_scatter  # noqa: F401  (they enter their lowerings)
 from ..codegen.cpu import contractions  # noqa: F401  (enters its lowerings)
 from ..codegen.kernel import Argument, Memory, Scratch
 from . import loopspec
@@ -130,38 +130,30 @@ def launches_of(group, stored):
 
 
 def place_buffers(listed, made, mask, levels):
-    """Segments in order, and a place in the arena for every temporary slot and scratch."""
-    events, segments, current, level = [], [], [], None
-    lives = {}
+    """Segments in order, and a place in the arena for every temporary slot and scratch that a launch really touches."""
+    segments, current, lives = [], [], {}
+    first_of, last_of = {}, {}
     for position, (group, launches) in enumerate(listed):
-        for slot in (*group.reads, *group.writes, *group.randoms):
-            if slot in made and not mask[slot]:
-                start, _ = lives.get(slot, (position, position))
-                lives[slot] = (start, position)
-        if not isinstance(launches, list):
-            segments.append(Segment(current))
-            segments.append(Segment([], launches))
+        level = levels[group.number]
+        first_of.setdefault(level, position)
+        last_of[level] = position
+        if isinstance(launches, list):
+            touched = [word.slot for launch in launches for word in launch.static if word.__class__ is Memory]
+            current.append((level, launches))
+        else:
+            touched = [slot for slot, _, _ in (*launches.ins, *launches.outs)]
+            segments += [Segment(current), Segment([], launches)]
             current = []
-            continue
-        for launch in launches:
-            for word in launch.static:
-                if isinstance(word, Memory) and isinstance(word.slot, Scratch):
-                    start, _ = lives.get(word.slot, (position, position))
-                    lives[word.slot] = (start, position)
-        current.append((levels[group.number], launches))
+        for slot in touched:
+            if isinstance(slot, Scratch) or (slot in made and not mask[slot]):
+                start, _ = lives.get(slot, (level, level))
+                lives[slot] = (start, level)
     segments.append(Segment(current))
-    # launches of one level may run as one batch, so their buffers live until the level ends
-    last_of = {}
-    for position, (group, _) in enumerate(listed):
-        last_of[levels[group.number]] = position
-    ends = [last_of[levels[group.number]] for group, _ in listed]
-    first_of = {}
-    for position, (group, _) in enumerate(listed):
-        first_of.setdefault(levels[group.number], position)
-    starts = [first_of[levels[group.number]] for group, _ in listed]
+    # launches of one level may run as one batch, so their buffers live from the first to the last of the level
+    events = []
     for slot, (start, end) in lives.items():
         nbytes = slot.nbytes if isinstance(slot, Scratch) else made[slot]
-        events.append((starts[start], ends[end], -(-max(nbytes, 1) // ALIGN) * ALIGN, slot))
+        events.append((first_of[start], last_of[end], -(-max(nbytes, 1) // ALIGN) * ALIGN, slot))
     arena, places = first_fit(events)
     for segment in segments:
         segment.launches = flatten(segment.launches)

@@ -1,6 +1,6 @@
 """Multi-head attention as a function: sequences of vectors and all weights come in, attended sequences go out.
 
-`nn/functional.py` offers `multi_head_attention_forward` under its own name; next to read: modules/attention.py.
+`nn/functional.py` offers `multi_head_attention_forward` under its own name; next to read: modules/activation.py.
 """
 import math
 import warnings

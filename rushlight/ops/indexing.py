@@ -178,6 +178,8 @@ def parse_object(chosen, found, item):
         parse_tensor(chosen, found, item)
     elif isinstance(item, (np.ndarray, list, tuple, range)):
         parse_tensor(chosen, found, sequence_tensor(item))
+    elif isinstance(item, str):
+        raise TypeError("new(): invalid data type 'str'")
     elif hasattr(item, "__index__") and not isinstance(item, np.bool_):
         need_dim(chosen, found)
         chosen.integer(found, item.__index__())

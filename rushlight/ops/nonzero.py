@@ -7,7 +7,6 @@ from ..core import infer as rules
 from ..core.declare import REGISTRY, operator, public
 from ..core.layout import broadcast_shapes
 from ..core.record import record
-from ..core.tensor import Tensor
 
 
 def _nonzero_body(outs, ins, numbers):
@@ -65,7 +64,3 @@ def masked_select(input, mask):
     shape = broadcast_shapes(input._layout.shape, mask._layout.shape) or (1,)
     input, mask = input.expand(shape), mask.expand(shape)
     return select_masked(input, input._layout.shape, mask)
-
-
-def is_tensor(value):
-    return isinstance(value, Tensor)

@@ -7,7 +7,8 @@ from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import operator, public
 from ..core.infer import wrap_dims
-from ..core.record import record
+from ..core.graph import MODE
+from ..core.record import record, unary_with
 from ..core.tensor import Tensor
 
 
@@ -39,8 +40,14 @@ ARGMIN = _one("argmin", "argmin", _accumulate_input, lambda dtype, options: (dty
 
 
 def reduce_(op, input, dims, keepdim, dtype):
-    """Record one reduction over `dims` (a sorted tuple)."""
-    return record(op, "t", (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype)), (input,))
+    """Record one reduction over `dims` (a sorted tuple); the list of its results."""
+    attrs = (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype))
+    if "arg" in op.options["combine"]:
+        return record(op, "t", attrs, (input,))
+    return [unary_with(op, attrs, input)]
+
+
+TOTALS = {}  # layout -> attributes of the sum over everything, kept because making and hashing them is most of a small sum's cost
 
 
 def expand_back(value, shape, dims, keepdim):
@@ -82,8 +89,14 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
     """Sum over `dim` (int, tuple, or None for all). Integers are summed in int64 unless `dtype` is given."""
     if not isinstance(input, Tensor):
         raise TypeError(f"sum(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-    result = _sum_dtype(input, dtype)
     found = input._layout
+    if dim is None and not keepdim and dtype is None and not (MODE.grad and input.requires_grad):
+        attrs = TOTALS.get(found)
+        if attrs is not None:
+            return unary_with(SUM, attrs, input)
+        if found.dtype.category >= dt.FLOATING:
+            TOTALS[found] = (("dims", tuple(range(found.ndim))), ("keepdim", False), ("dtype", found.dtype))
+    result = _sum_dtype(input, dtype)
     if dim is None and not keepdim:
         return sum_all(input, found.shape, result)
     return sum_dims(input, found.shape, wrap_dims(dim, found.ndim), keepdim, result)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pickle import UnpicklingError
 
 from . import options
+from .checksum import crc32
 from .writer import CHUNK, DIRECTORY_ENTRY, END, END64, LIMIT, LOCAL_HEADER, LOCATOR64
 
 STORED, DEFLATED = 0, 8
@@ -148,7 +149,7 @@ class ArchiveReader:
             chunk = view[start:start + CHECK_CHUNK]
             self._source.read_into(record.offset + start, chunk)
             if record.checksum:
-                checksum = zlib.crc32(chunk, checksum)
+                checksum = crc32(chunk, checksum, self._source.size)
         return checksum
 
     def _inflate_into(self, record, view):

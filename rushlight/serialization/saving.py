@@ -58,7 +58,7 @@ def save(
 
 
 def _write_archive(out, folder, data, storages, with_byte_order):
-    archive = ArchiveWriter(out, folder)
+    archive = ArchiveWriter(out, folder, sum(storage.nbytes() for storage in storages.found.values()))
     try:
         archive.add("data.pkl", data)
         archive.add(".format_version", b"1")

@@ -15,6 +15,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 from . import options
+from .checksum import crc32
 
 ALIGNMENT = 64
 LIMIT = 0xFFFFFFFF  # sizes and offsets from here on need 8 bytes
@@ -35,10 +36,11 @@ class ArchiveWriter:
     Args:
         out: a binary file or anything with its `write`.
         folder: what the names of all records begin with.
+        total: about how many bytes will be written.
     """
 
-    def __init__(self, out, folder):
-        self._out, self._folder = out, folder
+    def __init__(self, out, folder, total=0):
+        self._out, self._folder, self._total = out, folder, total
         self._checksums = options.get_crc32_options()
         self._position = 0
         self._small = bytearray()
@@ -70,7 +72,7 @@ class ArchiveWriter:
             return zlib.crc32(contents) if self._checksums else 0
         self._flush()
         # The checksum is computed by another thread while this one writes; neither needs the interpreter.
-        checksum = self._helper.submit(zlib.crc32, contents) if self._checksums else None
+        checksum = self._helper.submit(crc32, contents, 0, self._total) if self._checksums else None
         view = memoryview(contents)
         for start in range(0, size, CHUNK):
             write_all(self._out, view[start:start + CHUNK])

@@ -16,6 +16,7 @@ import math
 
 from .. import target
 from ..kernel import Launch, Memory, Scratch
+from . import conv_pointwise
 from .conv_kernel import ConvMicro, MAX_BLOCK, conv_source, layout
 from .conv_pack import plan_image, plan_weight
 from .conv_weight_grad import plan_weight_grad
@@ -110,6 +111,8 @@ def backward_windows(size, kernel, out_size, stride, padding, dilation):
 def plan_conv(spec):
     """out = conv(input, weight) + bias."""
     spec = spec.in_three()
+    if conv_pointwise.fits(spec):
+        return conv_pointwise.plan_pointwise(spec, "forward")
     dims = [forward_window(*dim) for dim in _dimensions(spec)]
     return _plan_windows(spec, spec.input, spec.size, spec.channels, spec.out, spec.filters, dims, forward=True)
 
@@ -117,6 +120,8 @@ def plan_conv(spec):
 def plan_conv_input_grad(spec):
     """input = gradient of the convolution's input for the gradient `out` of its result, + bias over the channels."""
     spec = spec.in_three()
+    if conv_pointwise.fits(spec):
+        return conv_pointwise.plan_pointwise(spec, "input")
     dims = [backward_windows(*dim) for dim in _dimensions(spec)]
     return _plan_windows(spec, spec.out, spec.out_size, spec.filters, spec.input, spec.channels, dims, forward=False)
 
@@ -124,7 +129,8 @@ def plan_conv_input_grad(spec):
 def plan_conv_weight_grad(spec):
     """weight = gradient of the convolution's weight for the gradient `out` of its result."""
     spec = spec.in_three()
-    return plan_weight_grad(spec)
+    launches = conv_pointwise.plan_pointwise(spec, "weight") if conv_pointwise.fits(spec) and spec.batch else None
+    return plan_weight_grad(spec) if launches is None else launches
 
 
 def _dimensions(spec):

@@ -9,8 +9,7 @@ from ... import api as rl
 from .. import functional as F
 from ..attention_functional import canonical_mask, none_or_dtype
 from ..init import xavier_uniform_
-from .activation import GELU, ReLU
-from .attention import MultiheadAttention
+from .activation import GELU, MultiheadAttention, ReLU
 from .container import ModuleList
 from .dropout import Dropout
 from .linear import Linear

@@ -107,7 +107,7 @@ def _zero_std(dtype):
 
 def _normalize_array(samples, means, stds):
     with np.errstate(all="ignore"):
-        result = np.subtract(samples, means, order="C")
+        result = np.subtract(samples, means)
         np.divide(result, stds, out=result)
     return rl.from_numpy(result)
 

@@ -1,0 +1,397 @@
+"""Normalisation: layer, batch, group, instance, local response and RMS norm, and `normalize`.
+
+One node each. Means and reciprocal deviations are computed by row kernels and kept for the gradient; where the gradient is itself
+differentiated they are computed again as part of the graph.
+
+The gradient of y = (x - mean) * rstd with respect to x, for h = g * weight, is rstd * (h - mean(h) - y * mean(h * y)), the means over
+the normalised dimensions (Ioffe and Szegedy 2015, section 3; Ba, Kiros and Hinton 2016).
+"""
+
+import math
+
+from ..core import dtype as dt
+from ..core.declare import REGISTRY, public
+from ..core.graph import MODE
+from .pointwise import need_tensor, rsqrt
+from .softmax import narrow, total, wide
+
+
+def mean_of(x, dims):
+    """The mean over `dims`, which stay with size 1."""
+    count = math.prod(x.shape[d] for d in dims)
+    return x.sum(dims, keepdim=True) * (1.0 / count) if count else x.sum(dims, keepdim=True) * math.nan
+
+
+def moments(x, dims):
+    """(mean, biased variance) over `dims`, which stay with size 1."""
+    mean = mean_of(x, dims)
+    away = x - mean
+    return mean, mean_of(away * away, dims)
+
+
+def without_grad(function, *args):
+    """Call a function without recording gradients."""
+    before, MODE.grad = MODE.grad, False
+    try:
+        return function(*args)
+    finally:
+        MODE.grad = before
+
+
+def center_and_scale(x, dims, eps):
+    """(mean, 1 / sqrt(variance + eps)) over `dims`."""
+    mean, variance = moments(x, dims)
+    return mean, rsqrt(variance + eps)
+
+
+def normalised_grad(g, x, dims, mean, rstd, eps):
+    """The gradient of (x - mean) * rstd with respect to x."""
+    if MODE.grad:
+        mean, rstd = center_and_scale(x, dims, eps)
+    y = (x - mean) * rstd
+    return rstd * (g - mean_of(g, dims) - y * mean_of(g * y, dims))
+
+
+def normalised(x, dims, mean, rstd, eps):
+    """(x - mean) * rstd as part of the graph where that is recorded."""
+    if MODE.grad:
+        mean, rstd = center_and_scale(x, dims, eps)
+    return (x - mean) * rstd
+
+
+def affine(y, weight, bias):
+    """y * weight + bias, each optional."""
+    if weight is not None:
+        y = y * wide(weight)
+    return y if bias is None else y + wide(bias)
+
+
+# -- layer norm -----------------------------------------------------------------------------------------------------------------------
+
+
+def _layer_norm_input(g, input, weight, mean, rstd, dims, eps):
+    g = wide(g)
+    return normalised_grad(g if weight is None else g * wide(weight), wide(input), dims, mean, rstd, eps)
+
+
+def _layer_norm_weight(g, input, mean, rstd, dims, eps, weight):
+    return (wide(g) * normalised(wide(input), dims, mean, rstd, eps)).sum_to_size(weight.shape)
+
+
+@public("", node="NativeLayerNormBackward0", grad={"input": _layer_norm_input, "weight": _layer_norm_weight,
+                                                   "bias": lambda g, bias: wide(g).sum_to_size(bias.shape)})
+def layer_norm_values(input, weight, bias, dims, eps, mean, rstd):
+    """(x - mean) * rstd * weight + bias."""
+    return narrow(affine((wide(input) - mean) * rstd, weight, bias), input._layout.dtype)
+
+
+def _check_layer_norm(input, normalized_shape, weight, bias):
+    need_tensor("layer_norm", "input", 1, input)
+    if not normalized_shape:
+        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+                           "normalized_shape = []")
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None and tuple(value.shape) != normalized_shape:
+            raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(value.shape)} and "
+                               f"normalized_shape = {list(normalized_shape)}")
+    if tuple(input.shape[-len(normalized_shape):]) != normalized_shape:
+        raise RuntimeError(f"Given normalized_shape={list(normalized_shape)}, expected input with shape [*, "
+                           f"{', '.join(map(str, normalized_shape))}], but got input of size{list(input.shape)}")
+    if input._layout.dtype.category < dt.FLOATING:
+        raise NotImplementedError(f"\"LayerNormKernelImpl\" not implemented for '{dt.scalar_type(input._layout.dtype)}'")
+
+
+def _layer_norm(input, normalized_shape, weight, bias, eps):
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    _check_layer_norm(input, shape, weight, bias)
+    rank = input.dim()
+    dims = tuple(range(rank - len(shape), rank))
+    mean, rstd = without_grad(center_and_scale, wide(input), dims, eps)
+    return layer_norm_values(input, weight, bias, dims, eps, mean, rstd), mean, rstd
+
+
+@public("torch.layer_norm", out=False)
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn_enable=True):
+    """(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions `normalized_shape`."""
+    return _layer_norm(input, normalized_shape, weight, bias, eps)[0]
+
+
+@public("nn.functional.layer_norm", out=False)
+def functional_layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):
+    """(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions `normalized_shape`."""
+    return _layer_norm(input, normalized_shape, weight, bias, eps)[0]
+
+
+@public("torch.native_layer_norm", out=False)
+def native_layer_norm(input, normalized_shape, weight, bias, eps):
+    """(result, mean, reciprocal deviation) of `layer_norm`."""
+    return _layer_norm(input, normalized_shape, weight, bias, eps)
+
+
+# -- RMS norm -------------------------------------------------------------------------------------------------------------------------
+
+
+def _rms_scale(x, dims, eps):
+    return rsqrt(mean_of(x * x, dims) + eps)
+
+
+def _rms_input(g, input, weight, dims, eps, scale):
+    x, g = wide(input), wide(g)
+    if MODE.grad:
+        scale = _rms_scale(x, dims, eps)
+    g = g if weight is None else g * wide(weight)
+    y = x * scale
+    return scale * (g - y * mean_of(g * y, dims))
+
+
+def _rms_weight(g, input, weight, dims, eps, scale):
+    x = wide(input)
+    if MODE.grad:
+        scale = _rms_scale(x, dims, eps)
+    return (wide(g) * (x * scale)).sum_to_size(weight.shape)
+
+
+@public("", node="MulBackward0", grad={"input": _rms_input, "weight": _rms_weight})
+def rms_norm_values(input, weight, dims, eps, scale):
+    """x * scale * weight."""
+    return narrow(affine(wide(input) * scale, weight, None), input._layout.dtype)
+
+
+@public("rms_norm nn.functional.rms_norm", out=False)
+def rms_norm(input, normalized_shape, weight=None, eps=None):
+    """x / sqrt(mean(x**2) + eps) * weight over the last dimensions `normalized_shape`; `eps` defaults to that of the dtype."""
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    _check_layer_norm(input, shape, weight, None)
+    rank = input.dim()
+    dims = tuple(range(rank - len(shape), rank))
+    if eps is None:
+        eps = dt.finfo(input._layout.dtype.compute).eps
+    return rms_norm_values(input, weight, dims, eps, without_grad(_rms_scale, wide(input), dims, eps))
+
+
+# -- batch norm -----------------------------------------------------------------------------------------------------------------------
+
+
+def _channels(value, rank):
+    """A value per channel in the shape that broadcasts over a batch."""
+    return None if value is None else wide(value).reshape(1, -1, *[1] * (rank - 2))
+
+
+def _batch_norm_input(g, input, weight, mean, rstd, dims, eps, training):
+    g, x = wide(g), wide(input)
+    if weight is not None:
+        g = g * _channels(weight, x.dim())
+    return normalised_grad(g, x, dims, mean, rstd, eps) if training else g * rstd
+
+
+def _batch_norm_weight(g, input, mean, rstd, dims, eps, training):
+    x = wide(input)
+    y = normalised(x, dims, mean, rstd, eps) if training else (x - mean) * rstd
+    return (wide(g) * y).sum(dims)
+
+
+@public("", node="NativeBatchNormBackward0", grad={"input": _batch_norm_input, "weight": _batch_norm_weight,
+                                                   "bias": lambda g, dims: wide(g).sum(dims)})
+def batch_norm_values(input, weight, bias, mean, rstd, dims, eps, training):
+    """(x - mean) * rstd * weight + bias, all but the input by channel."""
+    rank = input.dim()
+    y = affine((wide(input) - mean) * rstd, _channels(weight, rank), _channels(bias, rank))
+    return narrow(y, input._layout.dtype)
+
+
+def _batch_moments(input, dims, eps, running_mean, running_var, momentum):
+    """Mean and reciprocal deviation of a batch; moves the running statistics."""
+    x = wide(input)
+    mean, variance = moments(x, dims)
+    count = math.prod(x.shape[d] for d in dims)
+    for running, value in ((running_mean, mean), (running_var, variance * (count / max(count - 1, 1)))):
+        if running is not None:
+            running.mul_(1 - momentum).add_(value.reshape(-1), alpha=momentum)
+    return mean, rsqrt(variance + eps)
+
+
+def _fixed_moments(input, running_mean, running_var, eps):
+    rank = input.dim()
+    return _channels(running_mean, rank), rsqrt(_channels(running_var, rank) + eps)
+
+
+def _check_batch_norm(input, values, training):
+    need_tensor("batch_norm", "input", 1, input)
+    if input.dim() < 2:
+        raise IndexError(f"Dimension out of range (expected to be in range of [-{input.dim()}, {input.dim() - 1}], but got 1)")
+    for name, value in values.items():
+        if value is not None and value.numel() != input.shape[1]:
+            raise RuntimeError(f"{name} should contain {input.shape[1]} elements not {value.numel()}")
+    if not training and (values["running_mean"] is None or values["running_var"] is None):
+        raise RuntimeError("running_mean and running_var must be defined in evaluation mode")
+    if input._layout.dtype.category < dt.FLOATING:
+        raise NotImplementedError(f"\"batch_norm\" not implemented for '{dt.scalar_type(input._layout.dtype)}'")
+
+
+def _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps):
+    _check_batch_norm(input, dict(running_mean=running_mean, running_var=running_var, weight=weight, bias=bias), training)
+    dims = (0, *range(2, input.dim()))
+    if training:
+        mean, rstd = without_grad(_batch_moments, input, dims, eps, running_mean, running_var, momentum)
+    else:
+        mean, rstd = without_grad(_fixed_moments, input, running_mean, running_var, eps)
+    return batch_norm_values(input, weight, bias, mean, rstd, dims, eps, bool(training)), mean, rstd
+
+
+@public("nn.functional.batch_norm", out=False)
+def functional_batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05):
+    """Normalise each channel (dimension 1) by its statistics over the batch, or by the running ones.
+
+    With `training` the running statistics move by `momentum` towards those of the batch (the variance unbiased), in place.
+    ValueError for one value per channel in training."""
+    if training and math.prod((input.shape[0], *input.shape[2:])) == 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+    return _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
+
+
+@public("torch.batch_norm", out=False)
+def batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled):
+    """As `nn.functional.batch_norm`, with the parameters in the order of the kernel."""
+    return _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
+
+
+@public("torch.native_batch_norm", out=False)
+def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
+    """(result, mean, reciprocal deviation) of `batch_norm`; the statistics are empty in evaluation."""
+    found, mean, rstd = _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    if training:
+        return found, mean.reshape(-1), rstd.reshape(-1)
+    return found, input.new_empty(0), input.new_empty(0)
+
+
+# -- group and instance norm ------------------------------------------------------------------------------------------------------------
+
+
+def _grouped(x, groups):
+    """(N, C, ...) as (N, groups, C / groups, rest)."""
+    return x.reshape(x.shape[0], groups, x.shape[1] // groups, math.prod(x.shape[2:]))
+
+
+def _group_channels(value, groups):
+    return None if value is None else wide(value).reshape(1, groups, -1, 1)
+
+
+def _group_norm_input(g, input, weight, groups, eps, mean, rstd):
+    g, x = _grouped(wide(g), groups), _grouped(wide(input), groups)
+    if weight is not None:
+        g = g * _group_channels(weight, groups)
+    return normalised_grad(g, x, (2, 3), mean, rstd, eps).reshape(input.shape)
+
+
+def _group_norm_weight(g, input, groups, eps, mean, rstd):
+    y = normalised(_grouped(wide(input), groups), (2, 3), mean, rstd, eps)
+    return (_grouped(wide(g), groups) * y).sum((0, 3)).reshape(-1)
+
+
+@public("", node="NativeGroupNormBackward0", out=False,
+        grad={"input": _group_norm_input, "weight": _group_norm_weight,
+              "bias": lambda g, groups: _grouped(wide(g), groups).sum((0, 3)).reshape(-1)})
+def group_norm_values(input, weight, bias, groups, eps, mean, rstd):
+    """(x - mean) * rstd * weight + bias, the statistics by sample and group."""
+    y = (_grouped(wide(input), groups) - mean) * rstd
+    y = affine(y, _group_channels(weight, groups), _group_channels(bias, groups))
+    return owner(narrow(y, input._layout.dtype), input.shape)
+
+
+def owner(tensor, shape):
+    """A fresh contiguous result seen with another shape, as a tensor that is nobody's view."""
+    seen = tensor.reshape(shape)
+    seen._base = None
+    return seen
+
+
+def _check_group_norm(input, num_groups, weight, bias):
+    need_tensor("group_norm", "input", 1, input)
+    if input.dim() < 2:
+        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
+    if num_groups <= 0:
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
+    channels = input.shape[1]
+    if channels % num_groups:
+        raise RuntimeError(f"Expected number of channels in input to be divisible by num_groups, but got input of shape "
+                           f"{list(input.shape)} and num_groups={num_groups}")
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None and (value.dim() != 1 or value.numel() != channels):
+            raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
+                               f"{list(value.shape)} and input of shape {list(input.shape)}")
+    if input._layout.dtype.category < dt.FLOATING:
+        raise NotImplementedError(f"\"GroupNormKernelImpl\" not implemented for '{dt.scalar_type(input._layout.dtype)}'")
+
+
+@public("torch.group_norm", out=False)
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabled=True):
+    """Normalise each group of channels of each sample: (x - mean) / sqrt(var + eps) * weight + bias."""
+    _check_group_norm(input, num_groups, weight, bias)
+    mean, rstd = without_grad(center_and_scale, _grouped(wide(input), num_groups), (2, 3), eps)
+    return group_norm_values(input, weight, bias, num_groups, eps, mean, rstd)
+
+
+@public("nn.functional.group_norm", out=False)
+def functional_group_norm(input, num_groups, weight=None, bias=None, eps=1e-05):
+    """Normalise each group of channels of each sample: (x - mean) / sqrt(var + eps) * weight + bias.
+
+    ValueError for one value per group."""
+    if input.dim() >= 2 and num_groups > 0 and math.prod((input.shape[0], *input.shape[1:])) // num_groups == 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size "
+                         f"{[input.shape[0] * input.shape[1] // num_groups, num_groups, *input.shape[2:]]}")
+    return group_norm(input, num_groups, weight, bias, eps)
+
+
+def _instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps):
+    """Batch norm over one sample whose channels are those of all samples."""
+    if not use_input_stats and (running_mean is None or running_var is None):
+        raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats is false")
+    count, channels = input.shape[:2]
+    each = [None if v is None else v.repeat(count) for v in (running_mean, running_var, weight, bias)]
+    flat = input.contiguous().view(1, count * channels, *input.shape[2:])
+    found = _batch_norm(flat, each[0], each[1], each[2], each[3], use_input_stats, momentum, eps)[0]
+    for running, moved in zip((running_mean, running_var), each):
+        if running is not None:
+            running.detach().copy_(moved.view(count, channels).mean(0))
+    return found.view(input.shape)
+
+
+@public("torch.instance_norm", out=False)
+def instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, cudnn_enabled):
+    """As `nn.functional.instance_norm`, with the parameters in the order of the kernel."""
+    return _instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+
+
+@public("nn.functional.instance_norm", out=False)
+def functional_instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1,
+                             eps=1e-05):
+    """Normalise each channel of each sample by its statistics, or by the running ones. ValueError for one value per channel."""
+    if use_input_stats and math.prod(input.shape[2:]) == 1:
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
+    return _instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+
+
+# -- others ---------------------------------------------------------------------------------------------------------------------------
+
+
+@public("nn.functional.local_response_norm", out=False)
+def local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0):
+    """x / (k + alpha * mean of x**2 over `size` neighbouring channels) ** beta (Krizhevsky et al. 2012)."""
+    if input.dim() < 3:
+        raise ValueError(f"Expected 3D or higher dimensionality                          input (got {input.dim()} dimensions)")
+    if input.numel() == 0:
+        return input
+    squares = input * input
+    low, high = size // 2, (size - 1) // 2
+    shape = list(input.shape)
+    padded = REGISTRY["cat"]([squares.new_zeros((shape[0], low, *shape[2:])), squares,
+                              squares.new_zeros((shape[0], high, *shape[2:]))], 1)
+    windows = padded.unfold(1, size, 1).mean(-1)
+    return input / (windows * alpha + k).pow(beta)
+
+
+@public("nn.functional.normalize")
+def normalize(input, p=2.0, dim=1, eps=1e-12):
+    """x / max(norm(x, p), eps) along `dim`."""
+    length = REGISTRY["norm"](input, p, dim, True)
+    return input / length.clamp_min(eps).expand_as(input)

@@ -1,0 +1,143 @@
+"""softmax, log_softmax, softmin, logsumexp: one node each, expressions that the row kernels walk in passes over a row in cache.
+
+Half precisions are computed in float32. Gradients are formulas over the result.
+"""
+
+from ..core import dtype as dt
+from ..core.declare import elementwise, public
+from ..core.infer import wrap_dim, wrap_dims
+from .pointwise import exp, log, need_tensor
+from .reduce import MAX, SUM, reduce_
+
+
+def total(input, dims, keepdim=True):
+    """The sum over `dims` (a sorted tuple) in the input's own dtype."""
+    return reduce_(SUM, input, dims, keepdim, input._layout.dtype)[0]
+
+
+def largest(input, dims, keepdim=True):
+    """The maximum over `dims`."""
+    return reduce_(MAX, input, dims, keepdim, input._layout.dtype)[0]
+
+
+def wide(input):
+    """The tensor in the dtype that kernels compute in."""
+    return input if input._layout.dtype.compute is input._layout.dtype else input._cast(input._layout.dtype.compute)
+
+
+def narrow(value, dtype):
+    return value if value._layout.dtype is dtype else value._cast(dtype)
+
+
+def _softmax_grad(g, out, dim):
+    g, y = wide(g), wide(out)
+    return y * (g - (g * y).sum(dim, keepdim=True))
+
+
+@public("", node="SoftmaxBackward0", grad={"input": _softmax_grad})
+def softmax_values(input, dim):
+    """exp(x) / sum(exp(x)) along one dimension."""
+    x = wide(input)
+    e = exp(x - largest(x, dim))
+    return narrow(e / total(e, dim), input._layout.dtype)
+
+
+def _log_softmax_grad(g, out, dim):
+    g = wide(g)
+    return g - exp(wide(out)) * g.sum(dim, keepdim=True)
+
+
+@public("", node="LogSoftmaxBackward0", grad={"input": _log_softmax_grad})
+def log_softmax_values(input, dim):
+    """x - log(sum(exp(x))) along one dimension."""
+    x = wide(input)
+    shifted = x - largest(x, dim)
+    return narrow(shifted - log(total(exp(shifted), dim)), input._layout.dtype)
+
+
+def _along(name, function, input, dim, dtype):
+    need_tensor(name, "input", 1, input)
+    if dtype is not None:
+        input = input.to(dtype)
+    if input._layout.dtype.category < dt.FLOATING:
+        raise NotImplementedError(f"\"{name}_lastdim_kernel_impl\" not implemented for '{dt.scalar_type(input._layout.dtype)}'")
+    at = wrap_dim(dim, input._layout.ndim)
+    if input._layout.ndim == 0:
+        return function(input.reshape(1), (0,)).reshape(())
+    return function(input, (at,))
+
+
+def _implicit_dim(ndim):
+    """The dimension that nn.functional.softmax takes where none is given."""
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+@public("softmax special.softmax")
+def softmax(input, dim, dtype=None):
+    """exp(x) / sum(exp(x)) along `dim`; the input is cast to `dtype` first if given."""
+    return _along("softmax", softmax_values, input, dim, dtype)
+
+
+@public("log_softmax special.log_softmax")
+def log_softmax(input, dim, dtype=None):
+    """log(softmax(x)) along `dim`, computed without overflow."""
+    return _along("log_softmax", log_softmax_values, input, dim, dtype)
+
+
+@public("nn.functional.softmax", out=False)
+def functional_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """exp(x) / sum(exp(x)) along `dim`."""
+    return softmax(input, _implicit_dim(input.dim()) if dim is None else dim, dtype)
+
+
+@public("nn.functional.log_softmax", out=False)
+def functional_log_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """log(softmax(x)) along `dim`."""
+    return log_softmax(input, _implicit_dim(input.dim()) if dim is None else dim, dtype)
+
+
+@public("nn.functional.softmin", out=False)
+def functional_softmin(input, dim=None, _stacklevel=3, dtype=None):
+    """softmax(-x) along `dim`."""
+    return softmax(-input, _implicit_dim(input.dim()) if dim is None else dim, dtype)
+
+
+@elementwise("")
+def finite_or_zero(k, input):
+    """x, and 0 where it is infinite."""
+    return k.where(k.isinf(input), k.const(0, input.dtype), input)
+
+
+def _logsumexp_grad(g, input, out, dims, keepdim):
+    if not keepdim:
+        for d in dims:
+            g, out = g.unsqueeze(d), out.unsqueeze(d)
+    return g * exp(input - out)
+
+
+def without_dims(value, dims):
+    """A reduced value without its dimensions of size 1."""
+    for d in reversed(dims):
+        value = value.squeeze(d)
+    return value
+
+
+@public("", node="LogsumexpBackward0", grad={"input": _logsumexp_grad})
+def logsumexp_values(input, dims, keepdim):
+    """log(sum(exp(x))) over a tuple of dimensions."""
+    x = wide(input)
+    top = finite_or_zero(largest(x, dims))
+    result = log(total(exp(x - top), dims, keepdim)) + (top if keepdim else without_dims(top, dims))
+    return narrow(result, input._layout.dtype)
+
+
+@public("logsumexp special.logsumexp")
+def logsumexp(input, dim, keepdim=False):
+    """log(sum(exp(x))) over `dim` (int or tuple), without overflow. Integers become the default float."""
+    need_tensor("logsumexp", "input", 1, input)
+    if input._layout.dtype.category < dt.FLOATING:
+        input = input._cast(dt.get_default_dtype())
+    dims = wrap_dims(dim, input._layout.ndim)
+    if input._layout.ndim == 0:
+        return logsumexp_values(input.reshape(1), (0,), False)
+    return logsumexp_values(input, dims, bool(keepdim))
