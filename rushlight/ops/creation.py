@@ -5,8 +5,9 @@ import math
 from ..core import dtype as dt
 from ..core import grads
 from ..core import infer as rules
-from ..core.declare import elementwise, public, operator
+from ..core.declare import as_number, elementwise, operator, public
 from ..core.device import resolve
+from ..core.graph import MODE
 from ..core.layout import channels_last_strides, dense_strides_like
 from ..core.record import record
 from ..core.tensor import Tensor, empty as empty_tensor
@@ -76,6 +77,40 @@ def fill(tensor, value):
     """Write a number everywhere, without gradient rules; returns the tensor."""
     record(FILL, "n", (), (), (value,), (tensor,))
     return tensor
+
+
+FILL_RULE = grads.GradRule("fill", ["input", "value"], {"input": lambda g: zeros_like(g), "value": lambda g: g.sum()})
+
+
+@public("Tensor.fill_ torch.fill_", out=False)
+def fill_(self, value):
+    """Write one number (or the element of a zero-dim tensor) everywhere, in place."""
+    if isinstance(value, Tensor):
+        if value.dim():
+            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} dimensions.")
+    plan = None
+    if MODE.grad:
+        grads.check_inplace(self, grads.wants_grad(value))
+        plan = FILL_RULE.plan((self, value))
+    if isinstance(value, Tensor):
+        record(FILL, "t", (), (value,), (), (self,))
+    else:
+        record(FILL, "n", (), (), (as_number("fill_", "value", value),), (self,))
+    if plan is not None:
+        grads.rebase(self, FILL_RULE.node(plan, (self, value), [self]))
+    return self
+
+
+@public("Tensor.zero_ torch.zero_", out=False)
+def zero_(self):
+    """Write zeros, in place."""
+    return fill_(self, 0)
+
+
+@public("fill", out=False)
+def fill_copy(input, value):
+    """A tensor of the same shape and dtype filled with a value."""
+    return fill_(input.clone(), value)
 
 
 def _grad_zeros(shape, dtype):

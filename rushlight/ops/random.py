@@ -6,6 +6,9 @@ the order of the memory of the result, as PyTorch takes them. Box-Muller in grou
 state, `dropout` and `sampling` next, `codegen/native_random` for the kernels.
 """
 
+import fractions
+import warnings
+
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
@@ -64,10 +67,11 @@ def unit(k, raw):
 
 @elementwise("Tensor._random_uniform", name="random_uniform", promote=_result)
 def uniform_values(k, raw, low: float, high: float, dtype: object):
-    """Draws as numbers in [low, high), rounded once."""
+    """Draws as numbers in [low, high); what rounding would take to `high` becomes `low`."""
     wide = dtype.compute
-    low, high = k.cast(low, wide), k.cast(high, wide)
-    return k.cast(k.fma(unit(k, raw), high - low, low), dtype)
+    start, stop = k.cast(low, wide), k.cast(high, wide)
+    value = k.cast(k.fma(unit(k, raw), stop - start, start), dtype)
+    return k.where(value.eq(k.cast(high, dtype)), k.cast(low, dtype), value)
 
 
 @elementwise("Tensor._random_integer", name="random_integer", promote=_result)
@@ -429,6 +433,31 @@ def integers(found, low, high, generator, out=None):
     return emit(integer_values, found.dtype, (raw,), (signed64(low), signed64(span)), out)
 
 
+def rounded_to(digits, number):
+    """An integer rounded to so many binary digits, ties to even."""
+    shift = max(0, abs(number).bit_length() - digits)
+    unit = 1 << shift
+    return round(fractions.Fraction(number, unit)) * unit
+
+
+def representable(dtype, low, high):
+    """Bounds moved inwards where a floating dtype would round the first or last integer across them."""
+    if dtype.category < dt.FLOATING:
+        return low, high
+    digits = DIGITS[dtype.name]
+    for name, bound in (("from", low), ("to - 1", high - 1)):
+        if abs(bound) > 1 << digits:
+            warnings.warn(f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations "
+                          f"{CPP_NAMES[dtype.name]} can support discrete uniform distribution only within this range. This warning "
+                          "will become an error in version 1.7 release, please fix the code in advance", stacklevel=5)
+    first, last = rounded_to(digits, low + 1), rounded_to(digits, high - 1)
+    if first < low:
+        low = first + (1 << (abs(low + 1).bit_length() - digits))
+    if last >= high:
+        high = last - (1 << (abs(high - 1).bit_length() - digits))
+    return low, high
+
+
 def check_range(dtype, low, high):
     """RuntimeErrors of `random_` for bounds out of order or out of the dtype's range."""
     if low >= high:
@@ -466,6 +495,7 @@ def _random_in_place(self, low, high, kind, generator):
         high = exact_limit(dtype) + 1
     elif high is not None:
         check_range(dtype, low, high)
+        low, high = representable(dtype, low, high)
     return fill_in_place(self, RANDOM_RULES[kind], lambda: integers(found, low, high, generator, self))
 
 
@@ -517,6 +547,7 @@ def _bounds(name, args, low, high, size, most):
 
 def _randint(tensor, low, high, generator, out, requires_grad):
     check_range(tensor.dtype, low, high)
+    low, high = representable(tensor.dtype, low, high)
     found = tensor._layout
     return fresh(tensor, out, requires_grad, lambda: integers(found, low, high, generator),
                  lambda o: integers(o._layout, low, high, generator, o))

@@ -7,6 +7,8 @@ Next to read: storages.py (what stands for a storage inside a pickle).
 import numpy as np
 
 from .. import api as rl
+from ..core.layout import layout
+from ..core.tensor import view
 
 
 def storage_bytes(storage):
@@ -14,8 +16,7 @@ def storage_bytes(storage):
     count = storage.nbytes()
     if count == 0:
         return memoryview(bytearray())
-    flat = rl.empty(0, dtype=rl.uint8).set_(storage, 0, (count,), (1,))
-    return memoryview(flat.numpy())
+    return memoryview(_flat(storage).numpy())
 
 
 def storage_from_buffer(buffer, offset, count):
@@ -35,14 +36,17 @@ def move_storage(storage, device):
     device = rl.device(device)
     if storage.device == device or storage.device.type == device.type == "cpu":
         return storage
-    flat = rl.empty(0, dtype=rl.uint8, device=storage.device).set_(storage, 0, (storage.nbytes(),), (1,))
-    return flat.to(device).untyped_storage()
+    return _flat(storage).to(device).untyped_storage()
+
+
+def _flat(storage):
+    """The bytes of a storage as a tensor."""
+    return view(storage._storage, layout((storage.nbytes(),), (1,), rl.uint8), 0)
 
 
 def storage_identity(storage):
     """A key that handles of the same storage share. The caller keeps the storage alive as long as it uses the key."""
-    handle = getattr(storage, "_storage", None)
-    return id(storage) if handle is None else id(handle)
+    return id(storage._storage)
 
 
 def view_storage(storage, dtype, offset, size, stride):
@@ -50,7 +54,7 @@ def view_storage(storage, dtype, offset, size, stride):
     trusted.
     """
     check_view(storage.nbytes(), dtype.itemsize, offset, size, stride)
-    return rl.empty(0, dtype=dtype, device=storage.device).set_(storage, offset, tuple(size), tuple(stride))
+    return view(storage._storage, layout(size, stride, dtype), offset)
 
 
 def check_view(nbytes, itemsize, offset, size, stride):

@@ -9,14 +9,15 @@ allowed.py, loading.py.
 import pickle
 from collections import Counter, OrderedDict
 from pickle import UnpicklingError
+from struct import Struct, unpack_from
 from struct import error as StructError
-from struct import unpack_from
 
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 
 from . import allowed, rebuild
 from .storages import TypedStorage
 
+NUMBER = Struct("<I").unpack_from
 DICTIONARIES = (dict, OrderedDict, Counter)
 BROKEN = (
     IndexError, KeyError, ValueError, TypeError, OverflowError, StructError, AttributeError, RecursionError, EOFError,
@@ -132,7 +133,8 @@ class Unpickler:
         self.stack.append(self.number("<i", 4))
 
     def op_binint1(self):
-        self.stack.append(self.take(1)[0])
+        self.stack.append(self.data[self.position])
+        self.position += 1
 
     def op_binint2(self):
         self.stack.append(self.number("<H", 2))
@@ -278,20 +280,26 @@ class Unpickler:
 
     # -- memo --------------------------------------------------------------------------------------------------------
 
+    # A byte or number behind the end of the data is an IndexError or struct.error, which `load` reports.
+
     def op_binput(self):
-        self.memo[self.take(1)[0]] = self.stack[-1]
+        self.memo[self.data[self.position]] = self.stack[-1]
+        self.position += 1
 
     def op_long_binput(self):
-        self.memo[self.number("<I", 4)] = self.stack[-1]
+        self.memo[NUMBER(self.data, self.position)[0]] = self.stack[-1]
+        self.position += 4
 
     def op_memoize(self):
         self.memo[len(self.memo)] = self.stack[-1]
 
     def op_binget(self):
-        self.stack.append(self.memo[self.take(1)[0]])
+        self.stack.append(self.memo[self.data[self.position]])
+        self.position += 1
 
     def op_long_binget(self):
-        self.stack.append(self.memo[self.number("<I", 4)])
+        self.stack.append(self.memo[NUMBER(self.data, self.position)[0]])
+        self.position += 4
 
     # -- what may do something ---------------------------------------------------------------------------------------
 

@@ -17,11 +17,12 @@ import math
 from .. import target
 from ..kernel import Launch, Memory, Scratch
 from . import conv_pointwise
+from .conv_direct import choose_direct, plan_direct
 from .conv_kernel import ConvMicro, MAX_BLOCK, conv_source, layout
 from .conv_pack import plan_image, plan_weight
 from .conv_weight_grad import plan_weight_grad
 from .statics import ceil_div
-from .tiles import PACKED_SHAPES, choose_tile
+from .tiles import PACKED_SHAPES, choose_tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
 
 
@@ -146,11 +147,35 @@ def _plan_windows(spec, image, size, channels, result, filters, dims, forward):
     if channels == 0 or 0 in size:
         dims = [([dataclasses.replace(w, taps=0, x0=0) for w in windows], 0, 1) for windows, _, _ in dims]
     low, padded = [d[1] for d in dims], [d[2] for d in dims]
-    memory, launch = plan_image(image, spec.batch, channels, size, low, padded, lanes)
-    launches = [launch]
+    launches, memory = [], None
     for windows in itertools.product(*(d[0] for d in dims)):
+        direct = _direct(spec, kind, windows, channels, filters, result)
+        if direct is not None:
+            launches += plan_direct(spec, image, size, low, result, filters, windows, forward, direct)
+            continue
+        if memory is None:
+            memory, launch = plan_image(image, spec.batch, channels, size, low, padded, lanes)
+            launches.append(launch)
         launches += _plan_one(spec, kind, memory, padded, channels, result, filters, windows, forward)
     return launches
+
+
+def _direct(spec, kind, windows, channels, filters, result):
+    """What `choose_direct` finds, if that is cheaper than the implicit matrix product."""
+    depth, width = channels // spec.groups, filters // spec.groups
+    taps = math.prod(w.taps for w in windows)
+    if depth * taps == 0 or width > 64 and depth > 4:
+        return None
+    found = choose_direct(kind, windows, spec.batch, spec.groups, depth, width, windows[2].y_step * result.strides[4])
+    if found is None:
+        return None
+    pixels = spec.batch * math.prod(w.count for w in windows)
+    tile = choose_tile(target.current, kind, pixels, width, PACKED_SHAPES)
+    run = depth * (windows[2].taps if spec.groups == 1 and windows[2].tap == 1 else 1)
+    step = tile_cost(tile.rows, tile.vectors)
+    tiles = ceil_div(pixels, tile.rows) * ceil_div(width, tile.columns) * spec.groups
+    cost = tiles * (step * taps * depth + taps * depth / run * 12 + tile.columns * 5 + 60) + pixels * channels * 1.2
+    return found if found[0] < cost else None
 
 
 def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, forward):

@@ -137,6 +137,8 @@ def weight_source(dtype, columns):
     it.
     """
 
+    together = 4 if columns % 4 == 0 else 1
+
     def emit(module, name):
         fn = kernel(module, name)
         s = WEIGHT.open(fn)
@@ -157,8 +159,8 @@ def weight_source(dtype, columns):
                 with fn.loop(start, stop) as c:
                     at = shift + c * s.c_
                     line = fn.gep(to, c * columns, compute)
-                    with fn.loop(0, columns, 4) as lane:
-                        for u in range(4):
+                    with fn.loop(0, columns, together) as lane:
+                        for u in range(together):
                             fn.store_at(load(fn, fn.load_at(lines, lane + u, "ptr"), at, dtype), line, lane + u)
         fn.ret()
 

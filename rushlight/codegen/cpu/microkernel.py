@@ -3,7 +3,8 @@
 In: pointers and strides (elements), edges m <= rows and n <= columns. `Micro` says which code is emitted:
 A is "packed" ([k][rows]), "rows" (contiguous down a column) or "along" (contiguous along k) or "strided"; B is "packed"
 ([k][columns]) or "rows" (contiguous columns, any row stride). Where an operand is not packed, nothing beyond its edge is read:
-rows are clamped, columns masked. Read gemm.py next for the loops around it.
+rows are clamped, columns masked. An "indexed" operand has its rows at the offsets a table lists: B (contiguous columns that may
+be read up to a whole tile) in direct convolutions, A (contiguous down a column) in weight gradients. Read gemm.py next for the loops around it.
 """
 
 import dataclasses
@@ -42,6 +43,8 @@ def parameters(micro):
     """(type, name) of the arguments of the emitted function; `first`: this is the first block of K."""
     found = [("i64", "k"), ("ptr", "a"), ("i64", "rsa"), ("i64", "csa"), ("i64", "m"), ("i64", "n"), ("ptr", "b"), ("i64", "ldb"),
              ("ptr", "c"), ("i64", "rsc"), ("i64", "csc"), ("i64", "first")]
+    if "indexed" in (micro.a_mode, micro.b_mode):
+        found.append(("ptr", "table"))
     if micro.prefetch:
         found += [("ptr", "next_a"), ("ptr", "next_b")]
     if micro.bias:
@@ -89,15 +92,18 @@ def _accumulate(state):
     if micro.store == "rows":
         _fetch_result(state)
     a_kind = memory_kind(micro.a)
-    together = micro.a_mode == "packed" or micro.a_mode == "rows" and not state.masked
+    together = micro.a_mode in ("packed", "indexed") or micro.a_mode == "rows" and not state.masked
     if not together:
         starts = [fn.gep(state.a, fn.minimum(fn.constant(i), state.m - 1) * state.rsa, a_kind) for i in range(tile.rows)]
     csa = {"packed": fn.constant(tile.rows), "along": fn.constant(1)}.get(micro.a_mode, state.csa)
     ldb = fn.constant(tile.columns) if micro.b_mode == "packed" else state.ldb
 
     def step(k):
-        row = [load(fn, state.b, k * ldb + j * tile.lanes, micro.b, tile.lanes, state.masks[j]) for j in range(tile.vectors)]
-        at = fn.gep(state.a, k * csa, a_kind) if together else k * csa
+        b_at = fn.load_at(state.table, k, "i64") if micro.b_mode == "indexed" else k * ldb
+        a_at = fn.load_at(state.table, k, "i64") if micro.a_mode == "indexed" else k * csa
+        line = fn.gep(state.b, b_at, memory_kind(micro.b))
+        row = [load(fn, line, j * tile.lanes, micro.b, tile.lanes, state.masks[j]) for j in range(tile.vectors)]
+        at = fn.gep(state.a, a_at, a_kind) if together else a_at
         for i in range(tile.rows):
             item = load(fn, at, i, micro.a) if together else load(fn, starts[i], at, micro.a)
             spread = fn.splat(item, tile.lanes)

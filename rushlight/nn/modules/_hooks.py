@@ -242,18 +242,21 @@ def _call_always_called(module, args, kwargs, called):
 
 
 class BackwardHookFunction(rl.autograd.Function):
-    """The identity on tensors; its backward hands the gradients to `callback`, which returns those that go on."""
+    """The identity on tensors; its backward hands the gradients to `callback`, which returns those that go on.
+
+    `materialize`: gradients that are missing are zeros instead of None.
+    """
 
     @staticmethod
-    def forward(ctx, callback, *tensors):
+    def forward(ctx, callback, materialize, *tensors):
         ctx.callback = callback
-        ctx.set_materialize_grads(False)
+        ctx.set_materialize_grads(materialize)
         ctx.mark_non_differentiable(*[tensor for tensor in tensors if not tensor.requires_grad])
         return tensors
 
     @staticmethod
     def backward(ctx, *grads):
-        return None, *ctx.callback(ctx.needs_input_grad[1:], grads)
+        return None, None, *ctx.callback(grads)
 
 
 class _BackwardHooks:
@@ -277,7 +280,7 @@ class _BackwardHooks:
     def watch_inputs(self, args):
         """The arguments with their tensors passed through the identity."""
         self.input_count = len(args)
-        args, self.input_places = _pass_through(self._on_inputs, args)
+        args, self.input_places = _pass_through(self._on_inputs, True, args)
         return args
 
     def watch_outputs(self, result):
@@ -285,14 +288,13 @@ class _BackwardHooks:
         single = not isinstance(result, tuple)
         outputs = (result,) if single else result
         self.output_count = len(outputs)
-        outputs, self.output_places = _pass_through(self._on_outputs, outputs)
+        outputs, self.output_places = _pass_through(self._on_outputs, False, outputs)
         return outputs[0] if single else outputs
 
-    def _on_inputs(self, needed, grads):
+    def _on_inputs(self, grads):
         if self.grad_outputs is None:  # gradients went around the module's outputs
             return grads
-        known = [grad if need else None for grad, need in zip(grads, needed)]
-        grad_inputs = _spread(known, self.input_places, self.input_count)
+        grad_inputs = _spread(grads, self.input_places, self.input_count)
         for hook in self.hooks:
             changed = hook(self.module, grad_inputs, self.grad_outputs)
             if changed is None:
@@ -307,7 +309,7 @@ class _BackwardHooks:
         self.grad_outputs = None
         return tuple(grad_inputs[place] for place in self.input_places)
 
-    def _on_outputs(self, needed, grads):
+    def _on_outputs(self, grads):
         grad_outputs = _spread(grads, self.output_places, self.output_count)
         for hook in self.pre_hooks:
             changed = hook(self.module, grad_outputs)
@@ -343,13 +345,13 @@ class _BackwardHooks:
         self.grad_outputs = None
 
 
-def _pass_through(callback, values):
+def _pass_through(callback, materialize, values):
     """The tuple with its tensors passed through the identity, and their places; (values, None) if none requires a gradient."""
     places = [place for place, value in enumerate(values) if isinstance(value, rl.Tensor)]
     tensors = [values[place] for place in places]
     if not (rl.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
         return values, None
-    passed = BackwardHookFunction.apply(callback, *tensors)
+    passed = BackwardHookFunction.apply(callback, materialize, *tensors)
     replaced = list(values)
     for place, tensor in zip(places, passed if isinstance(passed, tuple) else (passed,)):
         replaced[place] = tensor

@@ -28,7 +28,7 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(Module):
-    """x / (k + alpha / size * sum of x^2 over `size` neighbouring channels)^beta. Shape: (N, C, H, W), kept."""
+    """x / (k + alpha / size * sum of x^2 over neighbouring channels)^beta, about `size` of them. Shape: (N, C, H, W), kept."""
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1):
         super().__init__()
@@ -40,11 +40,14 @@ class CrossMapLRN2d(Module):
     def forward(self, input):
         if input.dim() != 4:
             raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
-        # An even window has its extra channel before the centre here, behind it in LocalResponseNorm.
         reach = int((self.size - 1) / 2 + 1)
         squares = F.pad(input.square(), (0, 0, 0, 0, reach - 1, reach - 1))
         channels = input.size(1)
         total = sum(squares[:, shift : shift + channels] for shift in range(2 * reach - 1))
+        if channels > reach:
+            # PyTorch's running sum never takes the first channel out of the window again, and so its results are.
+            first = input[:, :1].square().expand(-1, channels - reach, -1, -1)
+            total = total + F.pad(first, (0, 0, 0, 0, reach, 0))
         return input * (total * (self.alpha / self.size) + self.k).pow(-self.beta)
 
     def extra_repr(self):

@@ -103,7 +103,7 @@ class _Orthogonal(Module):
             # Householder reflections hold Q in their lower triangle, and its signs on the diagonal.
             A, tau = rl.geqrf(Q)
             A = A.clone()
-            signs = rl.where(tau == 0, 1.0, -1.0).to(A.dtype) * A.diagonal(dim1=-2, dim2=-1).sign()
+            signs = rl.where(tau == 0, -1.0, 1.0).to(A.dtype) * A.diagonal(dim1=-2, dim2=-1).sign()
             A.diagonal(dim1=-2, dim2=-1).copy_(signs)
             return A.mT if wide else A
         # Complete Q to a square orthogonal matrix and take the map around that; the free matrix becomes minus identity.

@@ -245,7 +245,7 @@ def register_parametrization(module, tensor_name, parametrization, *, unsafe=Fal
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
         if not unsafe:
-            _check_further(getattr(module, tensor_name), parametrization)
+            _check_further(tensor_name, getattr(module, tensor_name), parametrization)
         module.parametrizations[tensor_name].append(parametrization)
         module.parametrizations[tensor_name].unsafe |= unsafe
     elif tensor_name in module._buffers or tensor_name in module._parameters:
@@ -264,7 +264,7 @@ def register_parametrization(module, tensor_name, parametrization, *, unsafe=Fal
     return module
 
 
-def _check_further(before, parametrization):
+def _check_further(name, before, parametrization):
     """Raise ValueError if a further parametrization changes dtype or shape, or its inverse those of its result."""
     after = parametrization(before)
     if not isinstance(after, rl.Tensor):
@@ -273,7 +273,7 @@ def _check_further(before, parametrization):
         if old != new:
             raise ValueError(
                 f"Registering a parametrization may not change the {what} of the tensor, unless the `unsafe` flag is "
-                f"enabled.\nmodule.{what}: {old}\nparametrization(module).{what}: {new}"
+                f"enabled.\nmodule.{name}.{what}: {old}\nparametrization(module.{name}).{what}: {new}"
             )
     back = _inverse(parametrization, after)
     if not isinstance(back, rl.Tensor):
@@ -282,7 +282,7 @@ def _check_further(before, parametrization):
         if old != new:
             raise ValueError(
                 f"The tensor returned by parametrization.right_inverse must have the same {what} as the tensor before, "
-                f"unless the `unsafe` flag is enabled.\nmodule.{what}: {old}\nreturned {what}: {new}"
+                f"unless the `unsafe` flag is enabled.\nmodule.{name}.{what}: {old}\nreturned {what}: {new}"
             )
 
 

@@ -32,7 +32,7 @@ def _functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, 
         for tensors in parameters_and_buffers:
             repeated = merged.keys() & tensors.keys()
             if repeated:
-                raise ValueError(f"{repeated} appeared in multiple dictionaries; behavior of functional call is ambiguous")
+                raise ValueError(f"{sorted(repeated)} appeared in multiple dictionaries; behavior of functional call is ambiguous")
             merged.update(tensors)
         parameters_and_buffers = merged
     if args is None:
