@@ -7,32 +7,40 @@ end, so that a training loop always cuts its blocks at the same place.
 """
 
 import heapq
-import traceback
+import warnings
 
 from ..core import grads as rules
 from ..core.declare import REGISTRY
 from ..core.graph import MODE
 from ..core.stream import STREAM
 from ..core.tensor import Tensor
+from .anomaly import blame
+from .leaf import GradientEdge, edge_of
 
 
 class Task:
     """One backward pass."""
 
-    def __init__(self, keep_graph, create_graph, capture, needed):
-        self.keep_graph, self.create_graph = keep_graph, create_graph
+    def __init__(self, roots, keep_graph, create_graph, capture, needed):
+        self.roots, self.keep_graph, self.create_graph = roots, keep_graph, create_graph
         self.capture, self.needed = capture, needed  # capture: {(id of node, output) or id of leaf: position}
         self.captured = {}
         self.buffers, self.heap, self.nodes = {}, [], {}
         self.leaves, self.owned = {}, {}
+        self.reached = None
+        self.waiting = None  # (-number of the last node that uses it, id) of leaves with hooks
 
-    def send(self, edge, grad):
-        """A gradient arrives at an edge."""
+    def send(self, edge, grad, source=None, index=0):
+        """A gradient arrives at an edge; input `index` of node `source` sent it."""
         target, number = edge
         if isinstance(target, Tensor):
+            if self.needed is not None and id(target) not in self.capture:
+                return
             known = self.leaves.get(id(target))
-            grad = fitted(grad, target._layout, None)
+            grad = fitted(grad, target._layout, source, index)
             self.leaves[id(target)] = (target, grad if known is None else known[1] + grad)
+            if self.waiting is None and is_watched(target):
+                self.waiting = last_uses(self.roots)
             return
         if self.needed is not None and id(target) not in self.needed:
             return
@@ -41,92 +49,125 @@ class Task:
             buffer = self.buffers[id(target)] = [None] * len(target.metas)
             self.nodes[id(target)] = target
             heapq.heappush(self.heap, (-target.seq, id(target)))
-        grad = fitted(grad, target.metas[number], target)
+        grad = fitted(grad, target.metas[number], source, index)
         buffer[number] = grad if buffer[number] is None else buffer[number] + grad
 
     def run(self):
         while self.heap:
-            _, key = heapq.heappop(self.heap)
+            seq, key = heapq.heappop(self.heap)
             self.visit(self.nodes.pop(key), self.buffers.pop(key))
-        for key, (leaf, grad) in list(self.leaves.items()):
-            self.finish_leaf(key, leaf, grad)
+            while self.waiting and self.waiting[0][0] <= seq:
+                _, leaf = heapq.heappop(self.waiting)
+                if leaf in self.leaves:
+                    self.finish_leaf(leaf, *self.leaves.pop(leaf))
+        while self.leaves:
+            leaf = next(iter(self.leaves))
+            self.finish_leaf(leaf, *self.leaves.pop(leaf))
 
     def visit(self, node, grads):
         """Run one node: hooks, formula, hooks, and on to its edges."""
         extras = node.extras
         if extras is not None:
-            grads = self.before(node, extras, grads)
+            self.tensor_hooks(extras, grads)
         if self.capture:
             for number, grad in enumerate(grads):
                 at = self.capture.get((id(node), number))
                 if at is not None:
-                    self.captured[at] = grad
-        if extras is not None and extras.retains:
-            for number, reference in extras.retains:
-                tensor = reference()
-                if tensor is not None and grads[number] is not None:
-                    tensor._grad = grads[number] if tensor._grad is None else tensor._grad + grads[number]
+                    self.captured[at] = self.shared(grad)
         if self.needed is not None and not self.needed[id(node)]:
             return
+        if extras is not None and extras.pre_hooks:
+            grads = self.node_hooks(extras.pre_hooks, grads, tuple(grads))
         results = self.compute(node, grads)
+        if node.op is None:  # a custom function may have kept what it returns
+            for grad in results:
+                self.shared(grad)
         if extras is not None and extras.post_hooks:
-            for hook in list(extras.post_hooks.values()):
-                changed = hook(tuple(results), tuple(grads))
-                if changed is not None:
-                    results = list(changed) if isinstance(changed, (tuple, list)) else [changed]
+            results = self.node_hooks(extras.post_hooks, results, tuple(results), tuple(grads))
         if not self.keep_graph:
             node.release()
+        index = 0
         for edge, grad in zip(node.edges, results):
             if edge is not None and grad is not None:
-                self.send(edge, grad)
+                self.send(edge, grad, node, index)
+            index += 1
 
-    @staticmethod
-    def before(node, extras, grads):
-        """The hooks on a node's outputs and on the node itself."""
+    def meets(self, target):
+        """Whether the pass reaches a node or leaf."""
+        if self.reached is None:
+            self.reached = reachable_ids(self.roots)
+        return id(target) in self.reached and (self.needed is None or id(target) in self.needed or id(target) in self.capture)
+
+    def shared(self, grad):
+        """Note that others may hold this gradient, so that no leaf takes its memory."""
+        if grad is not None:
+            self.owned[id(grad._storage)] = grad._storage
+        return grad
+
+    def tensor_hooks(self, extras, grads):
+        """The hooks on a node's outputs, then those of `retain_grad`."""
         for number, hooks in (extras.out_hooks or {}).items():
             for hook in list(hooks.values()):
-                if grads[number] is not None:
-                    grads[number] = hooked(hook, grads[number])
-        for hook in list((extras.pre_hooks or {}).values()):
-            changed = hook(tuple(grads))
+                self.shared(grads[number])
+                grads[number] = self.shared(hooked(hook, grads[number]))
+        for number, reference in extras.retains or ():
+            tensor, grad = reference(), grads[number]
+            if tensor is not None and grad is not None:
+                self.shared(grad)
+                tensor._grad = grad if tensor._grad is None else tensor._grad + grad
+
+    def node_hooks(self, hooks, values, *given):
+        """Hooks on a node: what one returns replaces `values`."""
+        for hook in list(hooks.values()):
+            for grads in given:
+                for grad in grads:
+                    self.shared(grad)
+            changed = hook(*given)
             if changed is not None:
-                grads = list(changed) if isinstance(changed, (tuple, list)) else [changed]
-        return grads
+                values = list(changed) if isinstance(changed, (tuple, list)) else [changed]
+                given = (tuple(values), *given[1:])
+                for grad in values:
+                    self.shared(grad)
+        return values
 
     def compute(self, node, grads):
+        if not MODE.anomaly:
+            return node.apply(grads)
+        before, MODE.node = MODE.node, node
         try:
             results = node.apply(grads)
         except Exception:
-            if MODE.anomaly and node.trace:
-                print(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{node.trace}")
+            blame(node)
             raise
-        if MODE.anomaly and MODE.check_nan:
-            for number, grad in enumerate(results):
-                if grad is not None and bool(grad.isnan().any()):
-                    trace = node.trace or "(forward pass was not recorded with anomaly detection)"
-                    print(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{trace}")
-                    raise RuntimeError(f"Function '{node.name()}' returned nan values in its {number}th output.")
+        finally:
+            MODE.node = before
+        for number, grad in enumerate(results if MODE.check_nan else ()):
+            if grad is not None and bool(REGISTRY["isnan"](grad).any()):
+                blame(node)
+                raise RuntimeError(f"Function '{node.name()}' returned nan values in its {number}th output.")
         return results
 
     def finish_leaf(self, key, leaf, grad):
         """A leaf's whole gradient: hooks, capture or accumulation."""
-        if leaf._hooks:
-            for hook in list(leaf._hooks.values()):
-                grad = hooked(hook, grad)
-        node = leaf._accumulate() if leaf._accumulate is not None else None
-        if node is not None and node.pre_hooks:
-            for hook in list(node.pre_hooks.values()):
-                changed = hook((grad,))
-                grad = grad if changed is None else changed[0]
+        for hook in list(leaf._hooks.values()) if leaf._hooks else ():
+            self.shared(grad)
+            grad = self.shared(hooked(hook, grad))
+        if leaf._retain and grad is not None and leaf.grad_fn is not None:
+            self.shared(grad)
         at = self.capture.get(key) if self.capture else None
         if at is not None:
-            self.captured[at] = grad
-        if self.capture is None or self.capture.get("accumulate") and at is not None:
+            self.captured[at] = self.shared(grad)
+        if self.capture is not None and not (self.capture.get("accumulate") and at is not None):
+            return
+        node = leaf._accumulate() if leaf._accumulate is not None else None
+        if node is not None and node.pre_hooks:
+            grad = self.node_hooks(node.pre_hooks, [grad], (grad,))[0]
+        if grad is not None:
             self.accumulate(leaf, grad)
-            if node is not None and node.post_hooks:
-                for hook in list(node.post_hooks.values()):
-                    hook((), (grad,))
-            for hook in list(getattr(leaf, "_post_accumulate_hooks", {}).values()):
+        if node is not None and node.post_hooks:
+            self.node_hooks(node.post_hooks, [], (), (grad,))
+        if "_post_accumulate_hooks" in leaf.__dict__:
+            for hook in list(leaf._post_accumulate_hooks.values()):
                 hook(leaf)
 
     def accumulate(self, leaf, grad):
@@ -140,28 +181,69 @@ class Task:
 
     def own(self, leaf, grad):
         """The gradient as memory of its own, with the strides of the leaf."""
+        if self.create_graph:
+            return REGISTRY["clone"](grad)
         wanted, found = leaf._layout, grad._layout
         shared = id(grad._storage) in self.owned or grad._storage.nbytes != found.nbytes
-        if self.create_graph:
-            return REGISTRY["clone"](grad) if shared else grad
         if shared or (wanted.dense and found.strides != wanted.strides and found.numel > 1) or not found.dense:
             grad = REGISTRY["Tensor._to_strides"](grad, wanted.strides if wanted.dense else grad.contiguous().stride())
-        self.owned[id(grad._storage)] = grad._storage
+        self.shared(grad)
         return REGISTRY["detach"](grad)
 
 
+def is_watched(leaf):
+    """Whether hooks look at the gradient of a leaf, so that it has to be complete as early as possible."""
+    return bool(leaf._hooks) or leaf._accumulate is not None or "_post_accumulate_hooks" in leaf.__dict__
+
+
+def reachable_ids(roots):
+    """The ids of all nodes and leaves below the roots."""
+    seen, todo = set(), [fn for fn, _ in roots]
+    while todo:
+        target = todo.pop()
+        if id(target) not in seen:
+            seen.add(id(target))
+            if not isinstance(target, Tensor):
+                todo += [edge[0] for edge in target.edges if edge is not None]
+    return seen
+
+
+def last_uses(roots):
+    """For each leaf with hooks the node of the lowest number that uses it: a heap of (-number, id of leaf).
+
+    When the walk has passed that number, the gradient of the leaf is complete."""
+    found, seen, todo = {}, set(), [fn for fn, _ in roots if not isinstance(fn, Tensor)]
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        for edge in node.edges:
+            if edge is None:
+                continue
+            if not isinstance(edge[0], Tensor):
+                todo.append(edge[0])
+            elif is_watched(edge[0]):
+                key = id(edge[0])
+                found[key] = min(node.seq, found.get(key, node.seq))
+    waiting = [(-seq, key) for key, seq in found.items()]
+    heapq.heapify(waiting)
+    return waiting
+
+
 def hooked(hook, grad):
+    """What a tensor hook makes of a gradient (None: nobody used the tensor)."""
     changed = hook(grad)
     if changed is None:
         return grad
     if not isinstance(changed, Tensor):
-        raise TypeError(f"hook '{getattr(hook, '__name__', hook)}' has returned an incorrect type (should be Tensor or None)")
-    if changed._layout.shape != grad._layout.shape:
+        raise TypeError(f"expected Variable, but hook returned '{type(changed).__name__}'")
+    if grad is not None and changed._layout.shape != grad._layout.shape:
         raise RuntimeError(f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value")
     return changed
 
 
-def fitted(grad, layout, node):
+def fitted(grad, layout, node, index=0):
     """The gradient in the shape and dtype of the value it belongs to: summed over what was broadcast."""
     found = grad._layout
     if found is layout:
@@ -170,7 +252,7 @@ def fitted(grad, layout, node):
         lead = found.ndim - layout.ndim
         if lead < 0 or any(n not in (1, m) for n, m in zip(layout.shape, found.shape[lead:])):
             name = node.name() if node is not None else "Function"
-            raise RuntimeError(f"Function {name} returned an invalid gradient at index 0 - got {list(found.shape)} but expected shape "
+            raise RuntimeError(f"Function {name} returned an invalid gradient at index {index} - got {list(found.shape)} but expected shape "
                                f"compatible with {list(layout.shape)}")
         grad = REGISTRY["Tensor.sum_to_size"](grad, *layout.shape) if layout.shape else grad.sum()
     if grad._layout.dtype is not layout.dtype:
@@ -181,20 +263,26 @@ def fitted(grad, layout, node):
 def first_grads(tensors, grad_tensors, create_graph):
     """The gradients to start from; ones for scalars. RuntimeErrors as PyTorch raises them."""
     found = []
-    for tensor, grad in zip(tensors, grad_tensors):
-        if not tensor.requires_grad:
-            raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
+    for i, (tensor, grad) in enumerate(zip(tensors, grad_tensors)):
+        if isinstance(tensor, GradientEdge):
+            target, number = edge_of(tensor)
+            layout = target._layout if isinstance(target, Tensor) else target.metas[number]
+        else:
+            if not tensor.requires_grad:
+                raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+            layout = tensor._layout
         if grad is None:
-            if tensor.numel() != 1:
+            if layout.numel != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
-            if not tensor.is_floating_point():
-                raise RuntimeError("grad can be implicitly created only for real scalar outputs but got " + str(tensor.dtype))
-            found.append(REGISTRY["ones_like"](tensor))
+            if layout.dtype.category != 2:
+                raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {layout.dtype}")
+            found.append(REGISTRY["ones"](layout.shape, dtype=layout.dtype))
             continue
         if not isinstance(grad, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
-        if grad._layout.shape != tensor._layout.shape:
-            raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {grad.shape} and output[0] has a shape of {tensor.shape}.")
+        if grad._layout.shape != layout.shape:
+            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has a shape of "
+                               f"{layout.shape}.")
         found.append(grad if create_graph else REGISTRY["detach"](grad))
     return found
 
@@ -220,27 +308,26 @@ def reachable(roots, inputs):
 
 
 def execute(tensors, grad_tensors, keep_graph, create_graph, inputs=None, accumulate=True):
-    """Run a backward pass. With `inputs`: returns their gradients (or accumulates only into them)."""
+    """Run a backward pass. With `inputs`: returns their gradients (or accumulates only into them, if `accumulate` is None)."""
     grads = first_grads(tensors, grad_tensors, create_graph)
-    roots = [rules.edge(t) for t in tensors]
+    roots = [edge_of(t) for t in tensors]
     capture, needed = None, None
     if inputs is not None:
-        edges = [rules.edge(t) for t in inputs]
+        edges = [edge_of(t) for t in inputs]
         capture = {(id(fn) if isinstance(fn, Tensor) else (id(fn), nr)): i for i, (fn, nr) in enumerate(edges)}
         capture["accumulate"] = accumulate is None
         needed = reachable(roots, edges)
-    task = Task(keep_graph, create_graph, capture, needed)
-    for tensor, grad in zip(tensors, grad_tensors):
-        if grad is not None:
-            task.owned[id(grad._storage)] = grad._storage
-    before = MODE.grad
-    MODE.grad = create_graph
+    task = Task(roots, keep_graph, create_graph, capture, needed)
+    for grad in grad_tensors:
+        task.shared(grad)
+    before = MODE.grad, MODE.task
+    MODE.grad, MODE.task = create_graph, task
     try:
         for edge, grad in zip(roots, grads):
             task.send(edge, grad)
         task.run()
     finally:
-        MODE.grad = before
+        MODE.grad, MODE.task = before
     STREAM.flush()
     if inputs is None:
         return None
@@ -248,65 +335,101 @@ def execute(tensors, grad_tensors, keep_graph, create_graph, inputs=None, accumu
     return [task.captured.get(capture[key]) for key in keys]
 
 
-def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
+def as_list(values):
+    """One tensor or edge, a sequence or a dictionary of them, as a list."""
+    if isinstance(values, (Tensor, GradientEdge)):
+        return [values]
+    return list(values.values()) if isinstance(values, dict) else list(values)
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None):
     """Sum the gradients of `tensors` into the leaves of their graph (or into `inputs` only).
 
-    tensors: a tensor or sequence of tensors; grad_tensors: the vectors of the vector-Jacobian product (None: 1 for scalars).
+    tensors: a tensor or gradient edge, or a sequence; grad_tensors: the vectors of the vector-Jacobian product (None: 1 for scalars).
     RuntimeError for non-scalar tensors without a gradient, for tensors without a graph, and for a graph that was freed.
     """
-    tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    if grad_tensors is None:
-        grad_tensors = [None] * len(tensors)
-    elif isinstance(grad_tensors, Tensor):
-        grad_tensors = [grad_tensors]
-    if inputs is not None:
-        inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-        if not inputs:
-            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    if grad_variables is not None:
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        if grad_tensors is not None:
+            raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use "
+                               "`grad_tensors`.")
+        grad_tensors = grad_variables
+    tensors = as_list(tensors)
+    grad_tensors = start_list(grad_tensors, tensors)
     keep = create_graph if retain_graph is None else retain_graph
     if inputs is None:
-        execute(tensors, list(grad_tensors), keep, create_graph)
+        execute(tensors, grad_tensors, keep, create_graph)
         return
-    found = execute(tensors, list(grad_tensors), keep, create_graph, inputs, None)
+    inputs = as_list(inputs)
+    if not inputs:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    for i, tensor in enumerate(inputs):
+        if not isinstance(tensor, GradientEdge) and not tensor.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    found = execute(tensors, grad_tensors, keep, create_graph, inputs, None)
     for tensor, grad in zip(inputs, found):
-        if grad is not None and tensor.grad_fn is not None:
+        if grad is not None and not isinstance(tensor, GradientEdge) and tensor.grad_fn is not None and not tensor._retain:
             tensor._grad = grad if tensor._grad is None else tensor._grad + grad
 
 
-def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=None, is_grads_batched=False,
-         materialize_grads=False):
-    """Gradients of `outputs` with respect to `inputs`, as a tuple; nothing is accumulated.
+def start_list(grads, tensors):
+    """The gradients to start from, as a list as long as `tensors`."""
+    if grads is None:
+        return [None] * len(tensors)
+    if isinstance(grads, Tensor):
+        return [grads]
+    if not isinstance(grads, (list, tuple)):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(grads).__name__}")
+    return list(grads)
 
-    allow_unused: None for inputs that the outputs do not depend on, instead of RuntimeError.
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True, allow_unused=None,
+         is_grads_batched=False, materialize_grads=False):
+    """Gradients of `outputs` with respect to `inputs`, as a tuple (a dictionary for a dictionary); nothing is accumulated.
+
+    allow_unused: None for inputs that the outputs do not depend on, instead of RuntimeError. is_grads_batched: the first dimension of
+    each of `grad_outputs` counts vectors, for each of which the product is computed; gradients get it as first dimension.
     """
-    if is_grads_batched:
-        raise NotImplementedError("autograd.grad: is_grads_batched is not implemented in rushlight")
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
-    if grad_outputs is None:
-        grad_outputs = [None] * len(outputs)
-    elif isinstance(grad_outputs, Tensor):
-        grad_outputs = [grad_outputs]
+    if not only_inputs:
+        warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts of "
+                      "the graph, please use torch.autograd.backward.", FutureWarning, stacklevel=2)
+    if isinstance(inputs, dict):
+        found = grad(outputs, list(inputs.values()), grad_outputs, retain_graph, create_graph, True, allow_unused, is_grads_batched,
+                     materialize_grads)
+        return dict(zip(inputs, found))
+    outputs, inputs = as_list(outputs), as_list(inputs)
+    grad_outputs = start_list(grad_outputs, outputs)
+    if not inputs:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     for tensor in inputs:
-        if not tensor.requires_grad:
+        if not isinstance(tensor, GradientEdge) and not tensor.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     keep = create_graph if retain_graph is None else retain_graph
-    found = execute(outputs, list(grad_outputs), keep, create_graph, inputs, False)
+    if is_grads_batched:
+        found = batched(outputs, inputs, grad_outputs, keep, create_graph)
+    else:
+        found = execute(outputs, grad_outputs, keep, create_graph, inputs, False)
     for i, (tensor, value) in enumerate(zip(inputs, found)):
         if value is None:
             if materialize_grads:
-                found[i] = REGISTRY["zeros_like"](tensor)
+                if isinstance(tensor, GradientEdge):
+                    raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
+                shape = (grad_outputs[0].shape[0], *tensor.shape) if is_grads_batched else tensor.shape
+                found[i] = REGISTRY["zeros"](shape, dtype=tensor.dtype)
             elif not allow_unused:
-                raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "
-                                   "if this is the desired behavior.")
+                raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
+                                   "allow_unused=True if this is the desired behavior.")
     return tuple(found)
 
 
-def forward_trace():
-    """The user's stack, for anomaly detection."""
-    return "".join(traceback.format_stack()[:-3])
-
-
-rules.anomaly_trace = forward_trace
+def batched(outputs, inputs, grad_outputs, keep, create_graph):
+    """The gradients for each vector of a batch, stacked: one pass a vector."""
+    if any(g is None for g in grad_outputs):
+        raise RuntimeError("is_grads_batched: every element of grad_outputs must be a tensor with a leading batch dimension")
+    count = grad_outputs[0].shape[0]
+    rows = []
+    for i in range(count):
+        rows.append(execute(outputs, [g[i] for g in grad_outputs], keep or i < count - 1, create_graph, inputs, False))
+    return [None if column[0] is None else REGISTRY["stack"](list(column)) for column in zip(*rows)]

@@ -1,21 +1,18 @@
 """Custom functions: `Function` with user-written forward and backward.
 
-The context `ctx` that forward and backward get is the graph node itself, as in PyTorch: its class is named after the
-function ("CubeBackward"), and `grad_fn` of the results is this object.
+The context `ctx` that forward and backward get is the graph node itself, as in PyTorch: its class is named after the function
+("CubeBackward"), and `grad_fn` of the results is this object. Read `engine` next.
 """
 
 import functools
 import inspect
+import warnings
 
 from ..core import grads as rules
 from ..core.declare import REGISTRY
-from ..core.graph import MODE, Node, save
-from ..core.tensor import Tensor
+from ..core.graph import MODE, Node, save, sequence
+from ..core.tensor import CUSTOM, Tensor
 from .modes import no_grad
-
-FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved "
-         "intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need "
-         "to backward through the graph a second time or if you need to access saved tensors after calling backward.")
 
 
 class FunctionCtx:
@@ -23,69 +20,103 @@ class FunctionCtx:
 
     def save_for_backward(self, *tensors):
         """Keep tensors for backward, read there as `ctx.saved_tensors` (None allowed). Call at most once, in forward."""
-        for t in tensors:
-            if t is not None and not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(t).__name__}")
         self.to_save = tensors
 
     def save_for_forward(self, *tensors):
         """Keep tensors for `jvp`."""
+        for t in tensors:
+            if t is not None and not isinstance(t, Tensor):
+                raise AssertionError("save_for_forward expects all arguments to be tensors; you should save non-tensors as attributes "
+                                     f"on ctx. Got {type(t)}")
         self.saved_for_forward = tensors
 
-    def mark_dirty(self, *tensors):
-        """Say which inputs forward has written in place."""
-        self.dirty_tensors = tensors
+    def mark_dirty(self, *args):
+        """Say which inputs forward has written in place; they must be outputs too."""
+        self.dirty_tensors = args
 
-    def mark_non_differentiable(self, *tensors):
+    def mark_shared_storage(self, *pairs):
+        """Deprecated; nothing to do."""
+        warnings.warn("mark_shared_storage is deprecated. Tensors with shared storages are automatically tracked. Note that calls to "
+                      "`set_()` are not tracked", FutureWarning, stacklevel=2)
+
+    def mark_non_differentiable(self, *args):
         """Say which outputs have no gradient."""
-        self.non_differentiable = tensors
+        self.non_differentiable = args
 
     def set_materialize_grads(self, value):
         """Whether gradients of unused outputs are zeros (the default) or None."""
         self.materialize_grads = value
-
-    @property
-    def saved_tensors(self):
-        """The tensors given to `save_for_backward`. RuntimeError after the graph was freed or a tensor was modified in place."""
-        if self.freed:
-            raise RuntimeError(FREED)
-        return tuple(None if s is None else s.unpack(self) for s in self.saved)
-
-    saved_variables = saved_tensors
 
 
 class FunctionNode(Node, FunctionCtx):
     """A node of a custom function; subclasses carry the function's name."""
 
     function = None
-    to_save, dirty_tensors, non_differentiable, materialize_grads = (), (), (), True
+    to_save, dirty_tensors, non_differentiable, materialize_grads, saved_for_forward = (), (), (), True, ()
+    needs_input_grad = ()
 
-    def __init__(self):
-        super().__init__(None, (), (), ())
+    def __init__(self, edges):
+        super().__init__(None, edges, (), ())
+
+    def __getattr__(self, name):
+        raise AttributeError(f"'{self.name()}' object has no attribute '{name}'")
 
     def name(self):
+        """The function's name with "Backward"."""
         return type(self).__name__
 
-    def apply(self, grads):
+    def __repr__(self):
+        return f"<torch.autograd.function.{self.name()} object at {hex(id(self))}>"
+
+    @property
+    def saved_tensors(self):
+        """The tensors given to `save_for_backward`. RuntimeError after the graph was freed or a tensor was modified in place."""
         if self.freed:
-            raise RuntimeError(FREED)
+            raise RuntimeError(rules.FREED)
+        return tuple([None if s is None else s.unpack(self) for s in self.saved])
+
+    saved_variables = saved_tensors
+
+    def apply(self, grads):
+        """The user's backward with its results checked."""
+        if self.freed and self.to_save:
+            raise RuntimeError(rules.FREED)
         if self.materialize_grads:
-            grads = [rules.make_zeros(m) if g is None else g for g, m in zip(grads, self.metas)]
-        results = self.function.backward(self, *grads)
+            grads = [rules.make_zeros(m) if g is None and m is not None else g for g, m in zip(grads, self.metas)]
+        results = user_backward(self.function)(self, *grads)
         results = list(results) if isinstance(results, (tuple, list)) else [results]
-        while len(results) > len(self.edges) and results[-1] is None:
+        count = len(self.edges)
+        while len(results) > count and results[-1] is None:
             results.pop()
-        if len(results) != len(self.edges):
-            raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected {len(self.edges)}, got "
-                               f"{len(results)})")
-        for edge, result in zip(self.edges, results):
-            if result is not None and not isinstance(result, Tensor):
-                raise RuntimeError(f"function {self.name()} returned a gradient of type {type(result).__name__}, expected a Tensor or None")
+        if len(results) != count:
+            raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected {count}, got {len(results)})")
+        for i, (edge, result) in enumerate(zip(self.edges, results)):
+            if result is None:
+                continue
+            if not isinstance(result, Tensor):
+                raise RuntimeError(f"expected Variable or None (got {type(result).__name__})")
+            if edge is None and not self.needs_input_grad[i] and i in self.plain_inputs:
+                raise RuntimeError(f"function {self.name()} returned a gradient different than None at position {i + 1}, but the "
+                                   "corresponding forward input was not a Variable")
         return results
 
     def release(self):
+        """Free the saved tensors."""
         if self.saved:
             self.saved, self.freed = (), True
+
+
+def user_backward(function):
+    """The `backward` or `vjp` that a Function defines. RuntimeError for both."""
+    if function.vjp is Function.vjp:
+        return function.backward
+    if function.backward is not Function.backward:
+        raise RuntimeError("Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should only implement one of "
+                           "them.")
+    return function.vjp
+
+
+BackwardCFunction = FunctionNode
 
 
 class FunctionMeta(type):
@@ -93,10 +124,10 @@ class FunctionMeta(type):
 
     def __init__(cls, name, bases, attributes):
         super().__init__(name, bases, attributes)
-        cls._backward_cls = type(f"{name}Backward", (FunctionNode,), {"function": cls})
+        cls._backward_cls = type(f"{name}Backward", (FunctionNode,), {"function": cls, "__module__": "torch.autograd.function"})
 
 
-class Function(metaclass=FunctionMeta):
+class Function(FunctionCtx, metaclass=FunctionMeta):
     """Base class of custom differentiable functions.
 
     Subclasses define static methods `forward(ctx, *args)` and `backward(ctx, *grad_outputs)`, or `forward(*args)` with
@@ -106,33 +137,64 @@ class Function(metaclass=FunctionMeta):
     generate_vmap_rule = False
 
     def __init__(self, *args, **kwargs):
-        raise RuntimeError(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke "
-                           "them on the class itself. Instantiating an autograd function will raise an error in a future version.")
+        warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them "
+                      "on the class itself. Instantiating an autograd function will raise an error in a future version of PyTorch.",
+                      DeprecationWarning, stacklevel=2)
+
+    def __call__(self, *args, **kwargs):
+        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function "
+                           "with static forward method. (Example: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
 
     @staticmethod
     def forward(*args, **kwargs):
+        """Compute the results: `forward(ctx, *args)`, or `forward(*args)` beside `setup_context`."""
         raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
 
     @staticmethod
     def setup_context(ctx, inputs, output):
+        """Fill `ctx` after a forward that does not take it."""
         raise NotImplementedError("setup_context is not implemented.")
 
     @staticmethod
     def backward(ctx, *grad_outputs):
+        """The gradients of the arguments of forward, None for those without."""
         raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with "
                                   "backward mode AD.")
+
+    @staticmethod
+    def vjp(ctx, *grad_outputs):
+        """Another name of `backward`."""
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+                                  "backward mode AD.")
+
+    @staticmethod
+    def jvp(ctx, *grad_inputs):
+        """Forward mode, which Rushlight does not have."""
+        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
+
+    @staticmethod
+    def vmap(info, in_dims, *args):
+        """The rule for batches, which Rushlight does not use."""
+        raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap staticmethod or set "
+                                  "generate_vmap_rule=True.")
 
     @classmethod
     def apply(cls, *args, **kwargs):
         """Run forward and, where an input requires grad, put a node into the graph."""
+        own_context = cls.setup_context is Function.setup_context
         if kwargs:
-            args = inspect.signature(cls.forward).bind(None, *args, **kwargs).args[1:]
-        node = cls._backward_cls()
-        wanted = MODE.grad and any([isinstance(a, Tensor) and a.requires_grad for a in args])
-        node.needs_input_grad = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
-        node.edges = tuple([rules.edge(a) if wanted and isinstance(a, Tensor) else None for a in args])
+            args = filled(cls.forward, (None, *args) if own_context else args, kwargs, own_context)
+        elif not own_context:
+            args = filled(cls.forward, args, {}, False)
+        needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
+        wanted = MODE.grad and any(needs)
+        node = cls._backward_cls(tuple([rules.edge(a) if wanted and need else None for a, need in zip(args, needs)]))
+        node.needs_input_grad = needs
+        node.plain_inputs = frozenset([i for i, a in enumerate(args) if not isinstance(a, Tensor)])
+        if MODE.anomaly:
+            rules.anomaly_trace(node)
         with no_grad():
-            if cls.setup_context is Function.setup_context:
+            if own_context:
                 output = cls.forward(node, *args)
             else:
                 output = cls.forward(*args)
@@ -140,50 +202,87 @@ class Function(metaclass=FunctionMeta):
         return finish(node, args, output, wanted)
 
 
+def filled(forward, args, kwargs, skip_first):
+    """The arguments of forward by position, defaults included."""
+    bound = inspect.signature(forward).bind(*args, **kwargs)
+    bound.apply_defaults()
+    if bound.kwargs:
+        raise TypeError(f"apply(): keyword-only arguments of forward are not supported: {', '.join(bound.kwargs)}")
+    return bound.args[1:] if skip_first else bound.args
+
+
 def finish(node, args, output, wanted):
     """Connect the outputs of a forward with the node."""
-    single = not isinstance(output, (tuple, list))
+    single = not isinstance(output, tuple)
     outputs = [output] if single else list(output)
-    inputs = {id(a) for a in args if isinstance(a, Tensor)}
+    positions = {id(a): i for i, a in enumerate(args) if isinstance(a, Tensor)}
     dirty = {id(t) for t in node.dirty_tensors}
-    plain = {id(t) for t in node.non_differentiable}
+    if dirty - {id(o) for o in outputs}:
+        raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output. The inputs that are "
+                           "modified inplace must all be outputs of the Function.")
     replaced = {}
     for i, out in enumerate(outputs):
-        if isinstance(out, Tensor) and id(out) in inputs and id(out) not in dirty:
-            outputs[i] = replaced[id(out)] = REGISTRY["detach"](out)
-        elif isinstance(out, Tensor) and out._base is not None and id(out) not in dirty:
-            outputs[i] = replaced[id(out)] = REGISTRY["detach"](out)
+        if isinstance(out, Tensor) and id(out) in positions and id(out) not in dirty:
+            with no_grad():
+                outputs[i] = replaced[id(out)] = REGISTRY["Tensor.alias"](out)
     node.metas = tuple([o._layout if isinstance(o, Tensor) else None for o in outputs])
     if wanted:
-        for number, out in enumerate(outputs):
-            if not isinstance(out, Tensor) or id(out) in plain or out.dtype.category < 2:
-                continue
-            if id(out) in dirty:
-                rules.check_inplace(out, True)
-                rules.rebase(out, node)
-            else:
-                out._grad_fn, out._nr, out._rg = node, number, True
-    made = {id(o): n for n, o in enumerate(outputs) if isinstance(o, Tensor)}
-    saved = []
-    for t in node.to_save:
-        t = replaced.get(id(t), t)
-        if t is None:
-            saved.append(None)
-        elif id(t) in made and wanted and id(t) not in plain:
-            saved.append(rules.save_output(t, made[id(t)]))
-        else:
-            saved.append(save(t))
-    node.saved = tuple(saved)
-    node.to_save = ()
+        plain = {id(replaced.get(id(t), t)) for t in node.non_differentiable}
+        connect(node, outputs, dirty, plain, positions, single)
+    keep(node, outputs, replaced, wanted)
     return outputs[0] if single else tuple(outputs)
 
 
-def once_differentiable(function):
+def connect(node, outputs, dirty, plain, positions, single):
+    """Give the outputs that have gradients the node as history."""
+    node.seq = max(node.seq, sequence())
+    for number, out in enumerate(outputs):
+        if not isinstance(out, Tensor) or id(out) in plain or out.dtype.category < 2:
+            continue
+        if id(out) not in dirty:
+            out._grad_fn, out._nr, out._rg = node, number, True
+            if out._base is not None:
+                out._creation = CUSTOM
+                out._view_version = out._version
+            continue
+        if out._base is not None and sum(isinstance(o, Tensor) for o in outputs) > 1:
+            raise RuntimeError("If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return "
+                               "more than one Tensor. This is not supported by the current autograd engine. You should either make sure "
+                               "the input is not a view (using .clone() for example) or make your Function only return one Tensor.")
+        if out._base is None and out._rg and out._grad_fn is None:
+            raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
+        own = positions.get(id(out))
+        if out._base is not None:
+            out._view_version = out._version
+            rules.check_inplace(out, True)
+        rules.rebase(out, node, own if own is not None and node.edges[own] is not None else None)
+        if out._base is None:
+            out._nr = number
+
+
+def keep(node, outputs, replaced, wanted):
+    """Turn what `save_for_backward` got into saved values."""
+    made = {id(o): n for n, o in enumerate(outputs) if isinstance(o, Tensor) and o._grad_fn is node}
+    saved = []
+    for i, t in enumerate(node.to_save):
+        if t is not None and not isinstance(t, Tensor):
+            raise TypeError(f"save_for_backward can only save variables, but argument {i} is of type {type(t).__name__}")
+        t = replaced.get(id(t), t)
+        if t is None or not wanted:
+            saved.append(None)
+        else:
+            saved.append(rules.save_output(t, made[id(t)]) if id(t) in made else save(t))
+    node.saved = tuple(saved)
+    node.to_save = bool(saved)
+    node.dirty_tensors = node.non_differentiable = ()
+
+
+def once_differentiable(fn):
     """Decorator of a `backward` whose own gradient is not defined: a second differentiation raises."""
-    @functools.wraps(function)
+    @functools.wraps(fn)
     def wrapper(ctx, *grads):
         with no_grad():
-            outputs = function(ctx, *grads)
+            outputs = fn(ctx, *grads)
         if not MODE.grad or not any(isinstance(g, Tensor) and g.requires_grad for g in grads):
             return outputs
         return Refuse.apply_to(outputs, grads)
@@ -203,6 +302,22 @@ class Refuse(Function):
 
     @classmethod
     def apply_to(cls, outputs, grads):
+        """The outputs of a backward, connected with its gradients by a node that raises."""
         found = outputs if isinstance(outputs, tuple) else (outputs,)
         result = tuple(cls.apply(o, *grads) if isinstance(o, Tensor) else o for o in found)
         return result if isinstance(outputs, tuple) else result[0]
+
+
+class InplaceFunction(Function):
+    """A Function whose instances know whether they work in place (kept for old programs)."""
+
+    def __init__(self, inplace=False):
+        super().__init__()
+        self.inplace = inplace
+
+
+class NestedIOFunction(Function):
+    """The old interface for nested arguments, which Rushlight does not have."""
+
+    def __init__(self, *args, **kwargs):
+        raise NotImplementedError("NestedIOFunction is not implemented in rushlight; use autograd.Function")

@@ -20,8 +20,7 @@ class CopySlices:
     @staticmethod
     def backward(node, grads):
         if node.freed:
-            raise RuntimeError("Trying to backward through the graph a second time (or directly access saved tensors after they have "
-                               "already been freed). Specify retain_graph=True if you need to backward through the graph a second time.")
+            raise RuntimeError(rules.FREED)
         base_layout, base_offset, view_layout, view_offset, inner = node.saved
         if grads[0] is None:
             return [None] * len(node.edges)
@@ -34,7 +33,7 @@ class CopySlices:
         part = REGISTRY["as_strided"](whole, view_layout.shape, strides, view_offset - base_offset)
         results = inner.apply([part.clone()])
         found = list(results)
-        first = node.metadata
+        first = node.counts
         if first is not None:
             if found[first] is None:
                 part.zero_()
@@ -47,9 +46,9 @@ class CopySlices:
         return found
 
 
-def copy_slices(base, view, inner):
-    """The node for `base` after the operator of node `inner` wrote to `view`."""
-    own = rules.edge_before_write(view, inner)
+def copy_slices(base, view, inner, own=None):
+    """The node for `base` after the operator of node `inner` wrote to `view`; its edge `own` leads to what the view was before."""
+    own = rules.edge_before_write(view, inner) if own is None else own
     edges = list(inner.edges)
     base_edge = rules.edge(base) if base._rg else None
     if own is not None:
@@ -57,7 +56,7 @@ def copy_slices(base, view, inner):
     else:
         edges.append(base_edge)
     node = rules.node_class("CopySlices")(CopySlices, tuple(edges), (base._layout, base._offset, view._layout, view._offset, inner), (base._layout,))
-    node.metadata = own
+    node.counts = own
     return node
 
 

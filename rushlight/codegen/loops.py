@@ -222,7 +222,7 @@ class LoopEmitter:
     def handler(self, width, mask):
         handler = Handler(self.fn, width)
         handler.mask = mask
-        handler.report = lambda condition, code: self.report(condition, code, mask)
+        handler.report = lambda condition, code, value=None: self.report(condition, code, mask, value)
         return handler
 
     def row_stage(self, stage):
@@ -466,18 +466,26 @@ class LoopEmitter:
             return Typed(handler, dt.int64, self.lane_index)
         return Typed(handler, dt.int64, None, (self.lane_index, 1))
 
-    def report(self, condition, code, mask):
-        """Set the error word where a lane of `condition` holds."""
+    def report(self, condition, code, mask, value=None):
+        """Set the error word where a lane of `condition` holds: the code and, above its 8 bits, an offending value."""
         fn = self.fn
         width = lanes(condition.type)
+        if value is not None and width > 1:
+            value = fn.splat(value, width)
+        chosen = condition
         if width > 1:
             if mask is not None:
                 condition = condition & mask
             whole = f"i{width}"
-            condition = fn.cast("bitcast", condition, whole).ne(0)
-        with fn.if_(condition):
-            number = fn.constant(ERROR_CODES.get(code, 1))
-            fn.line(f"store i64 {number.name}, ptr {fn.args[0].name}")
+            chosen = fn.cast("bitcast", condition, whole).ne(0)
+        with fn.if_(chosen):
+            word = fn.constant(ERROR_CODES.get(code, 1))
+            if value is not None:
+                if width > 1:
+                    lowest_value = fn.convert(-(1 << 63), value.type)
+                    value = fn.intrinsic(f"llvm.vector.reduce.smax.{suffix(value.type)}", "i64", fn.select(condition, value, lowest_value))
+                word = word | (value << 8)
+            fn.line(f"store i64 {word.name}, ptr {fn.args[0].name}")
 
 
 ERROR_CODES = {"index": 1, "division": 2, "target": 3, "value": 4, "bounds": 5, "classes": 6, "take": 7, "source": 8}

@@ -1,13 +1,13 @@
 """The native kernels of random numbers: raw draws of MT19937, normal numbers one by one, shuffles.
 
-What comes in: instructions (state, ...) -> (..., state) of `ops/random`. What goes out: Launches. A kernel that draws copies the state
-into its result and works there, in one task, in the order of the draws; what only transforms draws is shared by tasks. The places in a
-state are those of `ops/generator`. Read `box_muller` next.
+What comes in: instructions (state, ...) -> (..., state) of `ops/random`. What goes out: Launches. A kernel that draws
+copies the state into its result and works there, in one task, in the order of the draws; what only transforms draws
+is shared by tasks. The places in a state are those of `ops/generator`. Read `box_muller` next.
 
-Note [MT19937]
-Matsumoto and Nishimura's generator: 624 words, renewed all at once (`twist`) and read in order (`temper`). Word i of the new state needs
-words i, i + 1 of the old one and word i + 397 (of the old or, from i = 227 on, of the new one), so that runs of vectors have no
-dependencies; the few words that do not fill a vector and the last one, which needs the new word 0, are done one by one.
+Note [MT19937] Matsumoto and Nishimura's generator: 624 words, renewed all at once (`twist`) and read in order
+(`temper`). Word i of the new state needs words i, i + 1 of the old one and word i + 397 (of the old or, from i = 227
+on, of the new one), so that runs of vectors have no dependencies; the few words that do not fill a vector and the
+last one, which needs the new word 0, are done one by one.
 """
 
 import math
@@ -102,7 +102,7 @@ class Drawing:
         return fn.cast("sitofp", bits, "double") * 2.0**-53
 
 
-# -- draws --------------------------------------------------------------------------------------------------------------------------
+# -- draws ---------------------------------------------------------------------------------------------------
 
 
 DRAWS = Layout("@source", "@state", "@raw", "count")
@@ -144,7 +144,7 @@ def lower_draws(instruction):
     return [Launch(source, static, 1, 300 + DRAW_COST * count)]
 
 
-# -- normal numbers one by one ----------------------------------------------------------------------------------------------------------
+# -- normal numbers one by one -------------------------------------------------------------------------------
 
 
 NORMALS = Layout("@source", "@state", "@out", "count", "$mean", "$std")
@@ -185,7 +185,7 @@ def lower_normals(instruction):
     return [Launch(KernelSource(("random_normals", target.current.vector_bytes), emit_normals), static, 1, 300 + 30 * out[1].numel)]
 
 
-# -- shuffles -----------------------------------------------------------------------------------------------------------------------
+# -- shuffles ------------------------------------------------------------------------------------------------
 
 
 SHUFFLE = Layout("@raw", "@out", "count")

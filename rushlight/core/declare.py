@@ -181,7 +181,8 @@ def elementwise(names, promote="default", dtypes="all", grad=None, node=None, he
     `promote`: "default" (operands join), "float" (integers become the default float), "compare" (operands join,
     result bool), "bool" (no join, result bool), "keep" (no join, result like the first), or a function (dtypes,
     number classes, attrs) -> (joined or None, result). `dtypes`: "all", "numeric" (no bool), "integral" (with bool),
-    "integers", "floating". `heavy`: too expensive to compute twice.
+    "integers", "floating". `heavy`: too expensive to compute twice. `tensors`: how many of the first parameters must be
+    tensors (TypeError for numbers there).
     """
     def declare(body):
         name = options.pop("name", body.__name__)
@@ -212,12 +213,17 @@ class Elementwise:
         self.positions = {p: i for i, p in enumerate(self.params)}
         self.count = len(self.params)
         op.params = self.params
+        self.tensors = op.options.get("tensors", 0)
         self.rule = op.rule = GradRule(op.name, self.params, grad, node) if grad else None
         self.plain = "a" not in self.kinds and "n" not in self.kinds
 
     def split(self, values):
         """Operands for `record`: (pattern, attrs, tensors, numbers)."""
         pattern, attrs, tensors, numbers = "", [], [], []
+        for position, name in enumerate(self.params[:self.tensors]):
+            if not isinstance(values[position], Tensor):
+                raise TypeError(f"{self.op.name}(): argument '{name}' (position {position + 1}) must be Tensor, not "
+                                f"{type(values[position]).__name__}")
         for kind, name, value in zip(self.kinds, self.params, values):
             if kind == "a":
                 attrs.append((name, value))
@@ -316,6 +322,8 @@ def public_signature(body):
 
 def fast_binary(op, rule, spec):
     """The two-operand path without attributes: operators of the Tensor class call it directly."""
+    number_allowed = spec.tensors < 2
+
     def fast(input, other):
         if isinstance(input, Tensor):
             if isinstance(other, Tensor):
@@ -324,7 +332,7 @@ def fast_binary(op, rule, spec):
                         and MODE.grad:
                     rule.attach_pair(input, other, out)
                 return out
-            if other.__class__ is float or other.__class__ is int:
+            if number_allowed and (other.__class__ is float or other.__class__ is int):
                 out = binary_number(op, input, other)
                 if (input._rg or input._base is not None) and rule is not None and MODE.grad:
                     rule.attach_pair(input, other, out)

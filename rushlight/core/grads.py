@@ -12,7 +12,7 @@ import inspect
 
 from . import tensor as tensors
 from .graph import MODE, Node, Saved, save, sequence
-from .tensor import MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
+from .tensor import CUSTOM, MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
 
 
 def wants_grad(value):
@@ -27,6 +27,9 @@ def wants_grad(value):
 
 
 _new_node = Node.__new__
+FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved "
+         "intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need "
+         "to backward through the graph a second time or if you need to access saved tensors after calling backward.")
 
 
 class Plan:
@@ -73,14 +76,11 @@ class Plan:
     def backward(self, node, grads):
         """Gradients for each edge of the node."""
         if node.freed:
-            raise RuntimeError("Trying to backward through the graph a second time (or directly access saved tensors after they have "
-                               "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-                               "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
-                               "if you need to access saved tensors after calling backward.")
+            raise RuntimeError(FREED)
         values = [unpack(v, node) for v in node.saved]
         g = grads[0] if len(grads) == 1 else [make_zeros(m) if x is None else x for x, m in zip(grads, node.metas)]
         results = []
-        for (formula, takes), count in zip(self.calls, node.metadata):
+        for (formula, takes), count in zip(self.calls, node.counts):
             got = formula(*[g if t == "g" else values[t] for t in takes])
             if count is None:
                 results.append(got)
@@ -162,7 +162,7 @@ class GradRule:
         saved = plan.keep((a, b), (out,), False) if plan.names else ()
         node = _new_node(self.node_class)
         node.op, node.edges, node.saved, node.metas, node.seq = plan, edges, saved, (out._layout,), sequence()
-        node.extras, node.freed, node.metadata = None, False, plan.counts
+        node.extras, node.freed, node.counts = None, False, plan.counts
         out._grad_fn, out._rg = node, True
 
     def plan(self, values):
@@ -209,9 +209,9 @@ class GradRule:
                 counts.append(len(value))
         saved = plan.keep(values, outs, inplace) if kept is None else kept
         node = self.node_class(plan, tuple(edges), saved, tuple([o._layout for o in outs]))
-        node.metadata = counts
+        node.counts = counts
         if MODE.anomaly:
-            node.trace = anomaly_trace()
+            anomaly_trace(node)
         return node
 
     def undefined(self, values):
@@ -233,7 +233,7 @@ def node_class(name):
     return found
 
 
-anomaly_trace = None  # set by autograd: () -> str
+anomaly_trace = None  # set by autograd: note on a node where in the forward pass it was made
 
 
 def edge(tensor):
@@ -276,24 +276,38 @@ def check_inplace(tensor, grads_wanted):
     if tensor._rg or grads_wanted:
         if base._rg and base._grad_fn is None and tensor._rg:
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-        if tensor._creation in (MULTI_OUTPUT, NO_GRAD_MODE):
+        if tensor._creation in (MULTI_OUTPUT, NO_GRAD_MODE, CUSTOM):
             raise_stale_view(tensor, indirect=False)
 
 
 make_copy_slices = None  # set by autograd: (base, view, node) -> node for the base
 
 
-def rebase(tensor, node):
-    """The tensor has been written by the operator of `node`: give it, its base and so its other views their new history."""
-    base = tensor._base
+def rebase(tensor, node, own=None):
+    """The tensor has been written by the operator of `node`: give it, its base and so its other views their new history.
+
+    own: the number of the edge that leads to what the tensor was before, where the caller knows it."""
+    base, before = tensor._base, tensor._grad_fn
     if base is None:
         tensor._grad_fn, tensor._nr, tensor._rg = node, 0, True
+    else:
+        slices = make_copy_slices(base, tensor, node, own)
+        move_retained(base, base._grad_fn, slices)
+        base._grad_fn, base._nr, base._rg = slices, 0, True
+        tensor._rg = True
+        tensor._view_version = -1
+        refresh(tensor)
+    move_retained(tensor, before, tensor._grad_fn)
+
+
+def move_retained(tensor, old, new):
+    """`retain_grad` follows a tensor that is written in place to its new node."""
+    if not tensor._retain or old is None or old is new:
         return
-    slices = make_copy_slices(base, tensor, node)
-    base._grad_fn, base._nr, base._rg = slices, 0, True
-    tensor._rg = True
-    tensor._view_version = -1
-    refresh(tensor)
+    mine = [r for r in old.retains or () if r[1]() is tensor]
+    if mine:
+        old.retains = [r for r in old.retains if r[1]() is not tensor]
+        new.retains = [*(new.retains or ()), (tensor._nr, mine[0][1])]
 
 
 def mark_view(tensor, source, multi=False):

@@ -18,6 +18,9 @@ class _Mode(threading.local):
     inference = False
     anomaly = False
     check_nan = True
+    node = None  # the node whose formula runs, in anomaly mode
+    task = None  # the backward pass that runs
+    disabled = None  # the error of disable_saved_tensors_hooks
     hooks = ()
 
 
@@ -32,15 +35,10 @@ class Saved:
     def unpack(self, node):
         """The tensor, connected to the graph again. RuntimeError if it was modified in place since."""
         if self.hooks is not None:
-            return self.hooks[1](self.packed)
+            return self.unpack_hooked(node)
         version = self.versions.version if self.versions.__class__ is not list else self.versions[0]
         if version != self.version:
-            raise RuntimeError(
-                "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"[torch.{_type_name(self.layout.dtype)} {list(self.layout.shape)}]"
-                + (f", which is output {self.output} of {node.name()}," if self.is_out else "")
-                + f" is at version {version}; expected version {self.version} instead. Hint: enable anomaly detection to find "
-                "the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True).")
+            self.raise_modified(version, node)
         if self.leaf is not None:
             return self.leaf
         tensor = make_view(self.storage, self.layout, self.offset)
@@ -51,6 +49,40 @@ class Saved:
         if self.versions.__class__ is list:
             tensor._versions = self.versions
         return tensor
+
+    def unpack_hooked(self, node):
+        """What the unpack hook gives, with the history of the tensor that was packed."""
+        found = self.hooks[1](self.packed)
+        if not hasattr(found, "_storage"):
+            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(found).__name__}")
+        if self.leaf is found:
+            return found
+        tensor = make_view(found._storage, found._layout, found._offset)
+        tensor._versions = found._versions
+        if self.is_out:
+            tensor._grad_fn, tensor._nr, tensor._rg = node, self.output, True
+        elif self.fn is not None:
+            tensor._grad_fn, tensor._nr, tensor._rg = self.fn, self.output, True
+        elif self.leaf is not None:
+            tensor._grad_fn, tensor._nr, tensor._rg = pass_on((self.leaf, 0), self.leaf._layout), 0, True
+        return tensor
+
+    def raise_modified(self, version, node):
+        fn = node if self.is_out else self.fn
+        made = "" if fn is None else f", which is output {self.output} of {short_name(fn)},"
+        hint = ("with torch.autograd.set_detect_anomaly(True, check_nan=False)." if not MODE.anomaly else
+                "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was "
+                "changed in there or anywhere later. Good luck!")
+        hint = f"enable anomaly detection to find the operation that failed to compute its gradient, {hint}" if not MODE.anomaly else hint
+        raise RuntimeError("one of the variables needed for gradient computation has been modified by an inplace operation: "
+                           f"[torch.{_type_name(self.layout.dtype)} {list(self.layout.shape)}]{made} is at version {version}; expected "
+                           f"version {self.version} instead. Hint: {hint}")
+
+
+def short_name(node):
+    """The name of a node's operator: "Exp" for ExpBackward0."""
+    name = node.name()
+    return name[:name.rfind("Backward")] if "Backward" in name else name
 
 
 def _type_name(dtype):
@@ -77,12 +109,22 @@ def save(tensor, is_out=False):
         if saved.fn is None and tensor._rg:
             saved.leaf = tensor
     if MODE.hooks:
-        pack, unpack = MODE.hooks[-1]
-        saved.hooks = (pack, unpack)
-        view = tensor if not is_out else make_view(tensor._storage, tensor._layout, tensor._offset)
-        saved.packed = pack(view)
-        saved.storage = saved.leaf = saved.fn = None
+        pack_saved(saved, tensor, MODE.hooks[-1])
     return saved
+
+
+def pack_saved(saved, tensor, hooks):
+    """Hand a saved tensor to the pack hook (which records no gradients) and keep what it returns."""
+    view = tensor if saved.leaf is tensor else make_view(tensor._storage, tensor._layout, tensor._offset)
+    if saved.fn is not None:
+        view._grad_fn, view._nr, view._rg = saved.fn, saved.output, True
+    before, MODE.grad, inside, MODE.hooks = MODE.grad, False, MODE.hooks, ()
+    try:
+        saved.packed = hooks[0](view)
+    finally:
+        MODE.grad, MODE.hooks = before, inside
+    saved.hooks = hooks
+    saved.storage = saved.versions = None
 
 
 class Node:
@@ -92,12 +134,12 @@ class Node:
     `apply(grads)` maps the gradients of the outputs (None: zero) to those of the inputs.
     """
 
-    __slots__ = ("op", "edges", "saved", "metas", "seq", "extras", "freed", "metadata", "__weakref__")
+    __slots__ = ("op", "edges", "saved", "metas", "seq", "extras", "freed", "counts", "__weakref__")
 
     def __init__(self, op, edges, saved, metas):
         self.op, self.edges, self.saved, self.metas = op, edges, saved, metas
         self.seq = sequence()
-        self.extras, self.freed, self.metadata = None, False, None
+        self.extras, self.freed, self.counts = None, False, None
 
     def name(self):
         """The class name PyTorch gives this node, e.g. "AddBackward0"."""
@@ -116,13 +158,28 @@ class Node:
         return f"<{self.name()} object at {hex(id(self))}>"
 
 
-class Extras:
-    """What few nodes have: hooks, tensors that retain their gradient, the trace of the forward call."""
+class PassOn:
+    """The operator of a node that hands its gradient on as it is."""
 
-    __slots__ = ("pre_hooks", "post_hooks", "out_hooks", "retains", "trace")
+    node_name = "AliasBackward0"
+
+    @staticmethod
+    def backward(node, grads):
+        return [grads[0]]
+
+
+def pass_on(edge, layout):
+    """A node in front of an edge: gives a new tensor the history of another."""
+    return Node(PassOn, (edge,), (), (layout,))
+
+
+class Extras:
+    """What few nodes have: hooks, tensors that retain their gradient, the trace of the forward call, the user's notes."""
+
+    __slots__ = ("pre_hooks", "post_hooks", "out_hooks", "retains", "trace", "parent", "notes")
 
     def __init__(self):
-        self.pre_hooks = self.post_hooks = self.out_hooks = self.retains = self.trace = None
+        self.pre_hooks = self.post_hooks = self.out_hooks = self.retains = self.trace = self.parent = self.notes = None
 
 
 def _extra(name):

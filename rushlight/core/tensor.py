@@ -9,6 +9,7 @@ An in-place write to a view rewrites the history of the base (`CopySlices`); eve
 and takes a new `AsStridedBackward0` over the base. `refresh` does that before anybody looks at a view's gradient state.
 """
 
+import warnings
 import weakref
 
 from . import dtype as dt
@@ -18,7 +19,7 @@ from .layout import contiguous_layout
 from .layout import layout as make_layout
 from .storage import Storage
 
-PLAIN, MULTI_OUTPUT, NO_GRAD_MODE, INFERENCE = range(4)  # how a view came to be
+PLAIN, MULTI_OUTPUT, NO_GRAD_MODE, INFERENCE, CUSTOM = range(5)  # how a view came to be
 
 
 class TensorMeta(type):
@@ -123,6 +124,12 @@ class Tensor(metaclass=TensorMeta):
     @property
     def grad(self):
         """The accumulated gradient of a leaf (or of a tensor with `retain_grad`)."""
+        if self._grad is None and self._grad_fn is not None and not self._retain:
+            warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+                          "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf "
+                          "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure "
+                          "you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information.",
+                          stacklevel=2)
         return self._grad
 
     @grad.setter
@@ -223,7 +230,12 @@ def raise_stale_view(tensor, indirect):
     """The RuntimeError for a write that the history of a view cannot express."""
     what = ("is a view and its base or another view of its base has been modified inplace" if indirect
             else "is a view and is being modified inplace")
-    made = f"Output {tensor._nr} of {tensor._grad_fn.name()}" if tensor._grad_fn is not None else "A view"
+    made = f"Output {tensor._nr} of {graph.short_name(tensor._grad_fn)}" if tensor._grad_fn is not None else "A view"
+    if tensor._creation == CUSTOM:
+        raise RuntimeError(f"{made} {what}. This view was created inside a custom Function (or because an input was returned as-is) and "
+                           "the autograd logic to handle view+inplace would override the custom backward associated with the custom "
+                           "Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the "
+                           "output of the custom Function.")
     if tensor._creation == MULTI_OUTPUT:
         raise RuntimeError(f"{made} {what}. This view is the output of a function that returns multiple views. Such functions do not "
                            "allow the output views to be modified inplace. You should replace the inplace operation by an "

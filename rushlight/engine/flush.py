@@ -12,11 +12,20 @@ import sys
 import time
 
 from ..base import switches
-from ..codegen import loops
+from ..codegen import loops, target
 from ..fuse import plan as planning
-from ..runtime.cpu import jit, memory
+from ..runtime.cpu import cpuinfo, jit, memory
 from ..runtime.cpu.program import Batch, Program
 from . import host
+
+def _describe_machine():
+    """Tell the code generators what the processor has."""
+    caches = cpuinfo.cache_sizes()
+    target.set_current(target.Target(cpuinfo.vector_bytes(), cpuinfo.vector_registers(), *caches))
+
+
+_describe_machine()
+
 
 class Counters:
     """What has happened so far. Runs are counted in the programs' own tallies, so that a run adds one number."""
@@ -109,19 +118,20 @@ class Executable:
 
     def fail(self, code, wheres):
         """Raise the exception of the error word, naming the operator and the line that recorded it."""
+        code, value = code & 255, code >> 8
         name = {v: k for k, v in loops.ERROR_CODES.items()}.get(code, "value")
         ops = {depth: op for op, depth in self.errors}
         depth, (file, line) = next(((d, w) for d, w in wheres if d in ops), (0, ("<unknown>", 0)))
         named = ops[depth].name if depth in ops else "operator"
         where = f" [in {named}, recorded at {file}:{line}]"
         kind, text = FAILURES.get(name, (RuntimeError, "invalid value in operand"))
-        raise kind(text + where)
+        raise kind(text.replace("{value}", str(value)) + where)
 
 
 FAILURES = {
     "division": (RuntimeError, "ZeroDivisionError"),
     "index": (IndexError, "index out of range in self"),
-    "target": (IndexError, "Target is out of bounds."),
+    "target": (IndexError, "Target {value} is out of bounds."),
     "bounds": (RuntimeError, "index is out of bounds for the dimension it indexes"),
     "classes": (RuntimeError, "Class values must be non-negative and smaller than num_classes."),
     "take": (IndexError, "out of range: tried to access an index outside the tensor"),
@@ -154,7 +164,7 @@ def describe(executable):
     print(f"[fuse] {executable.plan.instructions} live instructions, arena {executable.plan.arena} bytes", file=sys.stderr)
     for segment in executable.plan.segments:
         for row in segment.launches:
-            what = [n[1] for n in row[0].source.key[6] if n[0] in ("apply", "reduce", "gather")] if row[0].source.key[0] == "loop" \
+            what = [n[1] for n in row[0].source.key[7] if n[0] in ("apply", "reduce", "gather")] if row[0].source.key[0] == "loop" \
                 else row[0].source.key[:2]
             print(f"  {len(row)} x {row[0].tasks} tasks, {sum(x.cost for x in row) / 1e3:.1f} us: {what}", file=sys.stderr)
         if segment.host is not None:

@@ -1,4 +1,6 @@
-"""Neural networks: layers, containers, losses and initial values, with PyTorch's names. Next to read: modules/module.py."""
+"""Neural networks: layers, containers, losses and initial values, with PyTorch's names. Next to read:
+modules/module.py.
+"""
 from . import functional
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from .modules import *
@@ -7,7 +9,8 @@ from .parallel import DataParallel
 
 
 def factory_kwargs(kwargs):
-    """The keyword arguments that make tensors (device, dtype, memory_format) out of `kwargs` and kwargs["factory_kwargs"].
+    """The keyword arguments that make tensors (device, dtype, memory_format) out of `kwargs` and
+    kwargs["factory_kwargs"].
 
     Raises TypeError for other names, or names given twice.
     """

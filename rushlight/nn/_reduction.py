@@ -23,7 +23,8 @@ def legacy_get_string(size_average, reduce, emit_warning=True):
         reduction = "sum"
     if emit_warning:
         warnings.warn(
-            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.", stacklevel=2
+            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+            stacklevel=2,
         )
     return reduction
 

@@ -57,13 +57,21 @@ def _check_dims(query, key, value, key_padding_mask, attn_mask, num_heads):
         return batched
     if attn_mask.dim() not in (2, 3):
         raise AssertionError(
-            f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.dim()}-D tensor instead"
+            f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.dim()}-D tensor "
+            f"instead"
         )
     if not batched and attn_mask.dim() == 3:
         expected = (num_heads, query.shape[0], key.shape[0])
         if tuple(attn_mask.shape) != expected:
             raise AssertionError(f"Expected `attn_mask` shape to be {expected} but got {attn_mask.shape}")
     return batched
+
+
+def _with_batch(query, key, value):
+    """The three with a batch dimension; equal ones stay the same object, which the projection looks at."""
+    batched_query = query.unsqueeze(1)
+    batched_key = batched_query if key is query else key.unsqueeze(1)
+    return batched_query, batched_key, batched_key if value is key else value.unsqueeze(1)
 
 
 def _check_sizes(query, key, value, embed_dim, num_heads, separate):
@@ -82,6 +90,8 @@ def _check_sizes(query, key, value, embed_dim, num_heads, separate):
 
 def _project_packed(query, key, value, weight, bias):
     """q, k, v from one weight of three stacked ones; equal inputs are multiplied together."""
+    if weight is None:
+        raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
     if key is value:
         if query is key:
             return F.linear(query, weight, bias).chunk(3, dim=-1)
@@ -178,11 +188,8 @@ def multi_head_attention_forward(
     Raises AssertionError and RuntimeError for shapes that do not fit.
     """
     batched = _check_dims(query, key, value, key_padding_mask, attn_mask, num_heads)
-    if not batched:  # equal inputs stay the same object, which the projection looks at
-        query_, key_, value_ = query, key, value
-        query = query_.unsqueeze(1)
-        key = query if key_ is query_ else key_.unsqueeze(1)
-        value = key if value_ is key_ else value_.unsqueeze(1)
+    if not batched:
+        query, key, value = _with_batch(query, key, value)
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
     tgt_len, bsz, embed_dim = query.shape
     padding_dtype = none_or_dtype(attn_mask)
@@ -202,8 +209,6 @@ def multi_head_attention_forward(
         weights = (q_proj_weight, k_proj_weight, v_proj_weight)
         q, k, v = _project_separately(query, key, value, weights, in_proj_bias)
     else:
-        if in_proj_weight is None:
-            raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
         q, k, v = _project_packed(query, key, value, in_proj_weight, in_proj_bias)
     if attn_mask is not None:
         attn_mask = _check_attn_mask(attn_mask, tgt_len, key.shape[0], bsz, num_heads)

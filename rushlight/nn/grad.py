@@ -1,4 +1,6 @@
-"""Gradients of convolutions as functions: the gradient of the output comes in, that of the input or of the weight goes out."""
+"""Gradients of convolutions as functions: the gradient of the output comes in, that of the input or of the weight goes
+out.
+"""
 from .. import api as rl
 from . import functional as F
 

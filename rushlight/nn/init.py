@@ -1,7 +1,7 @@
 """Initial values: a tensor comes in, filled in place without recording gradients it goes out.
 
-The random ones draw from the generator exactly as PyTorch's do on the CPU. `fan_in` and `fan_out` are how many values make
-one result of a layer, and how many results one value takes part in.
+The random ones draw from the generator exactly as PyTorch's do on the CPU. `fan_in` and `fan_out` are how many values
+make one result of a layer, and how many results one value takes part in.
 """
 import functools
 import math
@@ -81,7 +81,8 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     """
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
-            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect.",
+            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be "
+            "incorrect.",
             stacklevel=2,
         )
     share = _normal_cdf((b - mean) / std) - _normal_cdf((a - mean) / std)
@@ -150,7 +151,9 @@ def eye_(tensor):
 
 
 def dirac_(tensor, groups=1):
-    """Make the weight of a convolution over 1 to 3 dimensions pass its input on, as many channels as there are (per group)."""
+    """Make the weight of a convolution over 1 to 3 dimensions pass its input on, as many channels as there are (per
+    group).
+    """
     if tensor.dim() not in (3, 4, 5):
         raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
     if tensor.size(0) % groups != 0:
@@ -228,9 +231,11 @@ def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gener
 
 
 def orthogonal_(tensor, gain=1, generator=None):
-    """A (semi-)orthogonal matrix times gain; dimensions after the first are joined. Source: Saxe and others, arXiv 1312.6120.
+    """A (semi-)orthogonal matrix times gain; dimensions after the first are joined. Source: Saxe and others, arXiv
+    1312.6120.
 
-    It is the Q of the QR decomposition of a normal random matrix, with signs that make it uniform over all such matrices.
+    It is the Q of the QR decomposition of a normal random matrix, with signs that make it uniform over all such
+    matrices.
     """
     if tensor.dim() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")

@@ -11,8 +11,8 @@ def linear_cross_entropy(
     """`cross_entropy(linear(input, linear_weight, linear_bias), target, ...)`.
 
     Shape: input (N, in_features) or (in_features); linear_weight (C, *, in_features), linear_bias (C, *); target of
-    classes (N, *) or (), or of probabilities (N, C, *) or (C). `ignore_index` None means -100 for classes, and is refused
-    for probabilities otherwise. `options` says how PyTorch splits the work and does not change the result.
+    classes (N, *) or (), or of probabilities (N, C, *) or (C). `ignore_index` None means -100 for classes, and is
+    refused for probabilities otherwise. `options` says how PyTorch splits the work and does not change the result.
     """
     features = linear_weight.shape[-1]
     outer = linear_weight.shape[:-1]

@@ -1,11 +1,21 @@
 """Parameters and buffers: a tensor comes in, the same values as a tensor that modules register by themselves go out.
 
-`Parameter` is what optimizers train, `Buffer` is state that is saved but not trained. The uninitialized kinds have no shape
-until `materialize` gives them one; lazy modules use them. Next to read: modules/module.py (registration), modules/lazy.py.
+`Parameter` is what optimizers train, `Buffer` is state that is saved but not trained. The uninitialized kinds have no
+shape until `materialize` gives them one; lazy modules use them. Next to read: modules/module.py (registration),
+modules/lazy.py.
 """
+import operator
+
 from .. import api as rl
 
-__all__ = ["Parameter", "UninitializedParameter", "is_lazy", "Buffer", "UninitializedBuffer", "UninitializedTensorMixin"]
+__all__ = [
+    "Parameter",
+    "UninitializedParameter",
+    "is_lazy",
+    "Buffer",
+    "UninitializedBuffer",
+    "UninitializedTensorMixin",
+]
 
 Tensor = rl.Tensor
 
@@ -22,8 +32,8 @@ class _ParameterMeta(type(Tensor)):
 class Parameter(Tensor, metaclass=_ParameterMeta):
     """A tensor that a Module lists in `parameters()` as soon as it is assigned to one of its attributes.
 
-    Args: `data`, the values (shared, not copied; an empty tensor if None); `requires_grad`, True unless the parameter is frozen.
-    A leaf of the graph of gradients always. Raises RuntimeError if integers shall require gradients.
+    Args: `data`, the values (shared, not copied; an empty tensor if None); `requires_grad`, True unless the parameter
+    is frozen. A leaf of the graph of gradients always. Raises RuntimeError if integers shall require gradients.
     """
 
     def __new__(cls, data=None, requires_grad=True):
@@ -34,9 +44,10 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         detached = data.detach().requires_grad_(requires_grad)
         if type(detached) is not type(data):
             raise RuntimeError(
-                f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns an "
-                f"instance of the same type, but return type {type(detached).__name__} was found instead. To use the type "
-                f"as a Parameter, please correct the detach() semantics defined by its __torch_dispatch__() implementation."
+                f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns "
+                f"an instance of the same type, but return type {type(detached).__name__} was found instead. To use "
+                "the type as a Parameter, please correct the detach() semantics defined by its __torch_dispatch__() "
+                "implementation."
             )
         detached._is_param = True
         return detached
@@ -79,24 +90,28 @@ class Buffer(Tensor, metaclass=_BufferMeta):
 
 
 _NO_SHAPE = (
-    "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in `load_state_dict` when "
-    "trying to load an uninitialized parameter into an initialized one. Call `forward` to initialize the parameters before "
-    "accessing their attributes."
+    "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in `load_state_dict` "
+    "when trying to load an uninitialized parameter into an initialized one. Call `forward` to initialize the "
+    "parameters before accessing their attributes."
 )
 
 
 class UninitializedTensorMixin:
-    """What parameters and buffers without a shape have in common; `materialize` turns them into ordinary ones, in place."""
+    """What parameters and buffers without a shape have in common; `materialize` turns them into ordinary ones, in
+    place.
+    """
 
     # Operators that make sense before the shape is known: moving, casting and copying.
     _allowed_names = frozenset((
-        "__hash__", "size", "copy_", "is_complex", "is_floating_point", "half", "float", "double", "char", "short", "int",
-        "long", "cuda", "cpu", "to", "type", "get_device", "_has_compatible_shallow_copy_type", "__get__", "__set__", "detach",
-    ))
+        "size", "copy_", "is_complex", "is_floating_point", "half", "bfloat16", "float", "double", "char", "short",
+        "int", "long", "cuda", "cpu", "to", "type", "get_device", "detach", "requires_grad_", "__torch_function__",
+    ))  # fmt: skip
     cls_to_become = Tensor
 
     def materialize(self, shape, device=None, dtype=None):
-        """Give the tensor memory of this shape (values undefined) and its final class; device and dtype as before by default."""
+        """Give the tensor memory of this shape (values undefined) and its final class; device and dtype as before by
+        default.
+        """
         device = self.data.device if device is None else device
         dtype = self.data.dtype if dtype is None else dtype
         self.data = rl.empty(shape, device=device, dtype=dtype)
@@ -108,8 +123,8 @@ class UninitializedTensorMixin:
 
     def share_memory_(self):
         raise RuntimeError(
-            "Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize the parameters before "
-            "calling `module.share_memory()`."
+            "Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize the parameters "
+            "before calling `module.share_memory()`."
         )
 
     def __repr__(self):
@@ -125,15 +140,38 @@ class UninitializedTensorMixin:
     def __reduce_ex__(self, proto):
         return type(self), (self.requires_grad, self.data.device, self.data.dtype)
 
-    @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None):
-        if getattr(func, "__name__", "") not in cls._allowed_names:
-            raise ValueError(
-                f"Attempted to use an uninitialized parameter in {func}. This error happens when you are using a "
-                f"`LazyModule` or explicitly manipulating `torch.nn.parameter.{cls.__name__}` objects. When using "
-                f"LazyModules Call `forward` with a dummy batch to initialize the parameters before calling torch functions"
-            )
-        return super().__torch_function__(func, types, args, kwargs or {})
+
+def _refuse(name):
+    """A method that stands for one of Tensor's, and says that there are no values yet."""
+
+    def method(self, *args, **kwargs):
+        raise ValueError(
+            f"Attempted to use an uninitialized parameter in {name}. This error happens when you are using a "
+            f"`LazyModule` or explicitly manipulating `torch.nn.parameter.{type(self).__name__}` objects. When using "
+            "LazyModules Call `forward` with a dummy batch to initialize the parameters before calling torch functions"
+        )
+
+    method.__name__ = name
+    return method
+
+
+def _is_operator(name):
+    """True for the methods of Python's operators: __add__, __radd__, __iadd__, ..."""
+    plain = name.strip("_")
+    return hasattr(operator, f"__{plain}__") or (plain[:1] in ("r", "i") and hasattr(operator, f"__{plain[1:]}__"))
+
+
+def _refuse_operators():
+    """Replace Tensor's methods that compute; those of other objects and those that the class has itself stay."""
+    for name in dir(Tensor):
+        hidden = name.startswith("_") and not _is_operator(name)
+        if hidden or name in UninitializedTensorMixin._allowed_names or name in vars(UninitializedTensorMixin):
+            continue
+        if callable(getattr(Tensor, name)) and not hasattr(object, name):
+            setattr(UninitializedTensorMixin, name, _refuse(name))
+
+
+_refuse_operators()
 
 
 def is_lazy(param):

@@ -39,8 +39,8 @@ class PackedSequence(_PackedFields):
             data, batch_sizes = data
         elif batch_sizes.device.type != "cpu":
             raise ValueError(
-                "batch_sizes should always be on CPU. Instances of PackedSequence should never be created manually. They "
-                "should be instantiated by functions like pack_sequence and pack_padded_sequences in nn.utils.rnn."
+                "batch_sizes should always be on CPU. Instances of PackedSequence should never be created manually. "
+                "They should be instantiated by functions like pack_sequence and pack_padded_sequences in nn.utils.rnn."
             )
         if unsorted_indices is None:
             unsorted_indices = invert_permutation(sorted_indices)
@@ -122,7 +122,8 @@ def invert_permutation(permutation):
     """The permutation that undoes this one; None for None."""
     if permutation is None:
         return None
-    return rl.empty_like(permutation).scatter_(0, permutation, rl.arange(0, permutation.numel(), device=permutation.device))
+    places = rl.arange(0, permutation.numel(), device=permutation.device)
+    return rl.empty_like(permutation).scatter_(0, permutation, places)
 
 
 def _batch_sizes(lengths):
@@ -148,12 +149,14 @@ def _check_lengths(lengths, batch_size, enforce_sorted):
             f"Expected `len(lengths)` to be equal to batch_size, but got {len(lengths)} (batch_size={batch_size})"
         )
     if any(length <= 0 for length in lengths):
-        raise RuntimeError("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0")
+        raise RuntimeError(
+            "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0"
+        )
     if enforce_sorted and any(first < second for first, second in zip(lengths, lengths[1:])):
         raise RuntimeError(
             "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
-            "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this requirement if you do not "
-            "need ONNX exportability."
+            "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this requirement if you "
+            "do not need ONNX exportability."
         )
 
 
@@ -165,7 +168,8 @@ def _pack(input, lengths, batch_first, enforce_sorted=True):
     steps, batch = (input.size(1), input.size(0)) if batch_first else (input.size(0), input.size(1))
     if lengths[0] > steps:
         raise RuntimeError(
-            f"pack_padded_sequence: expected lengths of at most {steps}, the length of the padded sequences, got {lengths[0]}"
+            f"pack_padded_sequence: expected lengths of at most {steps}, the length of the padded sequences, got "
+            f"{lengths[0]}"
         )
     sizes = _batch_sizes(lengths)
     places = _places(sizes, 1, steps) if batch_first else _places(sizes, batch, 1)

@@ -211,7 +211,7 @@ def rmod(k, input, other):
     return k.mod(k.like(other, input), input)
 
 
-@elementwise("fmod fmod_", dtypes="numeric",
+@elementwise("fmod fmod_", dtypes="numeric", tensors=1,
              grad={"input": lambda g: g, "other": lambda g, input, other: -g * trunc_div(input, other)})
 def fmod(k, input, other):
     """C's fmod: the result has the sign of the dividend."""
@@ -229,37 +229,37 @@ def neg(k, input):
 # -- comparisons ----------------------------------------------------------------------------------------------------------------
 
 
-@elementwise("eq eq_ Tensor.__eq__", promote="compare", name="eq")
+@elementwise("eq eq_ Tensor.__eq__", promote="compare", tensors=1, name="eq")
 def eq(k, input, other):
     """input == other."""
     return k.compare("eq", k.like(input, other), other)
 
 
-@elementwise("ne ne_ not_equal not_equal_ Tensor.__ne__", promote="compare")
+@elementwise("ne ne_ not_equal not_equal_ Tensor.__ne__", promote="compare", tensors=1)
 def ne(k, input, other):
     """input != other."""
     return k.compare("ne", k.like(input, other), other)
 
 
-@elementwise("lt lt_ less less_ Tensor.__lt__", promote="compare")
+@elementwise("lt lt_ less less_ Tensor.__lt__", promote="compare", tensors=1)
 def lt(k, input, other):
     """input < other."""
     return k.compare("lt", k.like(input, other), other)
 
 
-@elementwise("le le_ less_equal less_equal_ Tensor.__le__", promote="compare")
+@elementwise("le le_ less_equal less_equal_ Tensor.__le__", promote="compare", tensors=1)
 def le(k, input, other):
     """input <= other."""
     return k.compare("le", k.like(input, other), other)
 
 
-@elementwise("gt gt_ greater greater_ Tensor.__gt__", promote="compare")
+@elementwise("gt gt_ greater greater_ Tensor.__gt__", promote="compare", tensors=1)
 def gt(k, input, other):
     """input > other."""
     return k.compare("gt", k.like(input, other), other)
 
 
-@elementwise("ge ge_ greater_equal greater_equal_ Tensor.__ge__", promote="compare")
+@elementwise("ge ge_ greater_equal greater_equal_ Tensor.__ge__", promote="compare", tensors=1)
 def ge(k, input, other):
     """input >= other."""
     return k.compare("ge", k.like(input, other), other)

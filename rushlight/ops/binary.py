@@ -192,14 +192,14 @@ def share(k, input_g, winner, loser):
     return k.where(winner.eq(loser), half, k.where(winner < loser, k.const(0, input_g.dtype), input_g))
 
 
-@elementwise("maximum maximum_", grad={"input": lambda g, input, other: share(g, input, other),
+@elementwise("maximum maximum_", tensors=2, grad={"input": lambda g, input, other: share(g, input, other),
                                        "other": lambda g, input, other: share(g, other, input)})
 def maximum(k, input, other):
     """The larger of two; NaN if one is NaN."""
     return k.logical_or(input, other) if input.dtype is dt.bool_ else k.maximum(input, other)
 
 
-@elementwise("minimum minimum_", grad={"input": lambda g, input, other: share(g, other, input),
+@elementwise("minimum minimum_", tensors=2, grad={"input": lambda g, input, other: share(g, other, input),
                                        "other": lambda g, input, other: share(g, input, other)})
 def minimum(k, input, other):
     """The smaller of two; NaN if one is NaN."""
@@ -224,14 +224,14 @@ def _fmin_takes_first(input, other):
     return (input <= other) | other.isnan()
 
 
-@elementwise("fmax", grad={"input": lambda g, input, other: where(_fmax_takes_first(input, other), g, 0),
+@elementwise("fmax", tensors=2, grad={"input": lambda g, input, other: where(_fmax_takes_first(input, other), g, 0),
                            "other": lambda g, input, other: where(_fmax_takes_first(input, other), 0, g)})
 def fmax(k, input, other):
     """The larger of two, the number where the other is NaN."""
     return _number_extreme(k, input, other, "maximum")
 
 
-@elementwise("fmin", grad={"input": lambda g, input, other: where(_fmin_takes_first(input, other), g, 0),
+@elementwise("fmin", tensors=2, grad={"input": lambda g, input, other: where(_fmin_takes_first(input, other), g, 0),
                            "other": lambda g, input, other: where(_fmin_takes_first(input, other), 0, g)})
 def fmin(k, input, other):
     """The smaller of two, the number where the other is NaN."""
@@ -366,7 +366,7 @@ def clamp_max_(self, max):
 # -- angles, magnitudes, signs ------------------------------------------------------------------------------------------------------
 
 
-@elementwise("atan2 atan2_ arctan2 arctan2_", promote="float", heavy=True,
+@elementwise("atan2 atan2_ arctan2 arctan2_", tensors=2, promote="float", heavy=True,
              grad={"input": lambda g, input, other: g * (other / (input * input + other * other)),
                    "other": lambda g, input, other: g * (-input / (input * input + other * other))})
 def atan2(k, input, other):
@@ -374,7 +374,7 @@ def atan2(k, input, other):
     return k.atan2(input, other)
 
 
-@elementwise("hypot hypot_", dtypes="floating", grad={"input": lambda g, input, out: g * (input / out),
+@elementwise("hypot hypot_", tensors=2, dtypes="floating", grad={"input": lambda g, input, out: g * (input / out),
                                                       "other": lambda g, other, out: g * (other / out)})
 def hypot(k, input, other):
     """sqrt(input**2 + other**2) without overflow."""
@@ -435,7 +435,7 @@ def heaviside_(self, values):
     return step_values.inplace(self, values)
 
 
-@elementwise("nextafter nextafter_", dtypes="floating", grad={"input": zero, "other": zero})
+@elementwise("nextafter nextafter_", tensors=2, dtypes="floating", grad={"input": zero, "other": zero})
 def nextafter(k, input, other):
     """The next representable number after `input` towards `other`."""
     return k.nextafter(input, other)
@@ -444,7 +444,7 @@ def nextafter(k, input, other):
 # -- sums of exponentials, products with logarithms -----------------------------------------------------------------------------------
 
 
-@elementwise("logaddexp special.logaddexp", promote="float", heavy=True,
+@elementwise("logaddexp special.logaddexp", tensors=2, promote="float", heavy=True,
              grad={"input": lambda g, input, other: g * (input - other).sigmoid(),
                    "other": lambda g, input, other: g * (other - input).sigmoid()})
 def logaddexp(k, input, other):
@@ -452,7 +452,7 @@ def logaddexp(k, input, other):
     return k.logaddexp(input, other)
 
 
-@elementwise("logaddexp2", promote="float", heavy=True,
+@elementwise("logaddexp2", tensors=2, promote="float", heavy=True,
              grad={"input": lambda g, input, other: g / (1 + exp2(other - input)),
                    "other": lambda g, input, other: g / (1 + exp2(input - other))})
 def logaddexp2(k, input, other):
@@ -460,7 +460,7 @@ def logaddexp2(k, input, other):
     return k.logaddexp2(input, other)
 
 
-@elementwise("ldexp ldexp_", promote="float", heavy=True,
+@elementwise("ldexp ldexp_", tensors=2, promote="float", heavy=True,
              grad={"input": lambda g, other: g * exp2(other), "other": lambda g, out: g * (out * math.log(2))})
 def ldexp(k, input, other):
     """input * 2**other."""
@@ -571,13 +571,13 @@ def addcdiv_(self, tensor1, tensor2, *, value=1):
 # -- integers -----------------------------------------------------------------------------------------------------------------------
 
 
-@elementwise("gcd gcd_", dtypes="integers")
+@elementwise("gcd gcd_", tensors=2, dtypes="integers")
 def gcd(k, input, other):
     """The greatest common divisor, never negative."""
     return k.gcd(input, other)
 
 
-@elementwise("lcm lcm_", dtypes="integers")
+@elementwise("lcm lcm_", tensors=2, dtypes="integers")
 def lcm(k, input, other):
     """The least common multiple, never negative."""
     divisor = k.gcd(input, other)

@@ -121,8 +121,9 @@ def write(op, target, tensors, source, place, mode="set"):
     if 0 in place.domain:
         return
     check_sizes(target._layout.shape, place)
+    domain = place.domain or (1,)
     skip = place.skip is not None
-    attrs = (("mode", mode), ("spec", place.spec), ("negative", place.negative), ("code", place.code), ("domain", place.domain),
+    attrs = (("mode", mode), ("spec", place.spec), ("negative", place.negative), ("code", place.code), ("domain", domain),
              ("skip", skip))
     pattern, operands, numbers = "t" * len(tensors), list(tensors), []
     if isinstance(source, Tensor):
@@ -192,10 +193,16 @@ def written(names, grad, node=None, name=None):
         label = name or write_into.__name__
         rule = GradRule(label, params, grad, node)
 
+        keywords = [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+        count = len(params) - len(keywords)
+
+        def run(*values):
+            write_into(*values[:count], **dict(zip(keywords, values[count:])))
+
         @functools.wraps(write_into)
         def fresh(*values):
             result = REGISTRY["clone"](values[0])
-            write_into(result, *values[1:])
+            run(result, *values[1:])
             return result
         fresh.__name__ = label
         call = with_out(one_node(fresh, grad, node), fresh)
@@ -203,7 +210,7 @@ def written(names, grad, node=None, name=None):
         @functools.wraps(write_into)
         def inplace(*args, **kwargs):
             values = bind(label + "_", args, kwargs, params, defaults, positions, len(params))
-            return in_place(rule, values, write_into)
+            return in_place(rule, values, run)
         inplace.__name__ = label + "_"
         register(names, call, inplace)
         call.inplace = inplace

@@ -23,10 +23,10 @@ def check_gather(name, input, dim, index, against="self"):
     """The dimension, checked with the shape and dtype of the index as gather and scatter want them."""
     rank, found = input._layout.ndim, index._layout
     dim = wrap_dim(dim, rank)
-    if found.dtype not in (dt.int64, dt.int32):
-        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     if found.numel == 0:
         return dim
+    if found.dtype not in (dt.int64, dt.int32):
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     if max(found.ndim, 1) != max(rank, 1):
         raise RuntimeError(f"Index tensor must have the same number of dimensions as {'input' if against == 'self' else against} tensor")
     return dim
@@ -44,8 +44,9 @@ def gather(input, dim, index, *, sparse_grad=False):
                            f"index {list(shape)} to be no larger than self {list(sizes)} apart from dimension {dim}")
     if not sizes:
         return gather(input.unsqueeze(0), 0, index.reshape(-1)).reshape(shape)
-    if len(shape) != len(sizes):
-        return REGISTRY["empty"](tuple(shape), dtype=input.dtype)
+    if not index._layout.numel:
+        return REGISTRY["empty"](tuple(shape), dtype=input.dtype) + input.sum() * 0 if input.requires_grad \
+            else REGISTRY["empty"](tuple(shape), dtype=input.dtype)
     return fetch(GATHER, GATHER_RULE, input, [index], Place(along(len(sizes), dim), shape, False, "bounds"))
 
 

@@ -1,10 +1,10 @@
 """Generators: the state of the MT19937 engine that every random operator of the CPU draws from.
 
-Note [The state is a value]
-A generator holds a tensor of `STATE_WORDS` 32-bit words: the 624 words of the engine, how many draws are left before the next twist, the
-place of the next draw, whether a normal number is cached, and that number. An operator that draws reads this tensor and returns a new one
-next to its result, and the generator keeps the new one. So the order of draws is an ordinary data dependency of the stream: nothing has to
-wait, a dead result costs nothing but its draws, and seeding is making another tensor. Read `random` next.
+Note [The state is a value] A generator holds a tensor of `STATE_WORDS` 32-bit words: the 624 words of the engine, how
+many draws are left before the next twist, the place of the next draw, whether a normal number is cached, and that
+number. An operator that draws reads this tensor and returns a new one next to its result, and the generator keeps the
+new one. So the order of draws is an ordinary data dependency of the stream: nothing has to wait, a dead result costs
+nothing but its draws, and seeding is making another tensor. Read `random` next.
 """
 
 import contextlib
@@ -28,7 +28,8 @@ STATE_WORDS = 640
 STATE_LAYOUT = contiguous_layout((STATE_WORDS,), dt.int32)
 STATE_OUT = ((STATE_WORDS,), (1,), dt.int32)
 DEFAULT_SEED = 67280421310721
-# PyTorch's bytes: seed, left, seeded, next, 624 words of 8 bytes, x, y, rho, valid, padding, the cached float and whether it is valid
+# PyTorch's bytes: seed, left, seeded, next, 624 words of 8 bytes, x, y, rho, valid, padding, the cached float and
+# whether it is valid
 FORM = struct.Struct(f"<QiiQ{8 * WORDS}sdddiifi")
 
 
@@ -68,7 +69,8 @@ class Generator:
     def __init__(self, device="cpu"):
         self._device = Device(device)
         if self._device.type != "cpu":
-            raise RuntimeError(f"Cannot get {self._device.type.upper()} generator: rushlight has none for device {self._device}")
+            raise RuntimeError(f"Cannot get {self._device.type.upper()} generator: rushlight has none for device "
+                               f"{self._device}")
         self._seed = DEFAULT_SEED
         self._state = None
 
@@ -117,13 +119,15 @@ class Generator:
         return found
 
     def set_state(self, new_state):
-        """Continue from a state that `get_state` gave. TypeError unless a uint8 tensor, RuntimeError for a wrong size."""
+        """Continue from a state that `get_state` gave. TypeError unless a uint8 tensor, RuntimeError for a wrong "
+          "size."""
         if not isinstance(new_state, Tensor):
             raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
         if new_state.dtype is not dt.uint8:
             raise TypeError("RNG state must be a torch.ByteTensor")
         if new_state.numel() != FORM.size:
-            raise RuntimeError(f"Expected a CPUGeneratorImplState of size {FORM.size} but found the input RNG state size to be "
+            raise RuntimeError(f"Expected a CPUGeneratorImplState of size {FORM.size} but found the input RNG state "
+                               f"size to be "
                                f"{new_state.numel()}")
         data = np.ascontiguousarray(new_state._array()).tobytes()
         seed, left, seeded, place, words, _, normal, _, cached, _, _, _ = FORM.unpack(data)

@@ -18,19 +18,19 @@ def logical_not(k, input):
     return k.logical_not(input)
 
 
-@elementwise("logical_and logical_and_", promote="bool")
+@elementwise("logical_and logical_and_", tensors=2, promote="bool")
 def logical_and(k, input, other):
     """Whether both are different from zero."""
     return k.logical_and(input, other)
 
 
-@elementwise("logical_or logical_or_", promote="bool")
+@elementwise("logical_or logical_or_", tensors=2, promote="bool")
 def logical_or(k, input, other):
     """Whether one of the two is different from zero."""
     return k.logical_or(input, other)
 
 
-@elementwise("logical_xor logical_xor_", promote="bool")
+@elementwise("logical_xor logical_xor_", tensors=2, promote="bool")
 def logical_xor(k, input, other):
     """Whether exactly one of the two is different from zero."""
     return k.logical_xor(input, other)

@@ -1,9 +1,10 @@
 """Random numbers of the CPU: rand, randn, randint, randperm, and the in-place distributions of Tensor.
 
-Every function here is a stretch of raw 32-bit draws of the generator (`random_draws`, made in order by one native kernel) and an ordinary
-element-wise operator that turns one draw (24 bits) or two (53 bits) into a number: that one fuses with what follows. Draws are taken in
-the order of the memory of the result, as PyTorch takes them. Box-Muller in groups of 16 has a kernel of its own. Read `generator` for the
-state, `dropout` and `sampling` next, `codegen/native_random` for the kernels.
+Every function here is a stretch of raw 32-bit draws of the generator (`random_draws`, made in order by one native
+kernel) and an ordinary element-wise operator that turns one draw (24 bits) or two (53 bits) into a number: that one
+fuses with what follows. Draws are taken in the order of the memory of the result, as PyTorch takes them. Box-Muller
+in groups of 16 has a kernel of its own. Read `generator` for the state, `dropout` and `sampling` next,
+`codegen/native_random` for the kernels.
 """
 
 import fractions
@@ -36,7 +37,7 @@ def _result(layouts, numbers, attrs):
     return None, dict(attrs)["dtype"]
 
 
-# -- scalar bodies ------------------------------------------------------------------------------------------------------------------
+# -- scalar bodies -------------------------------------------------------------------------------------------
 
 
 def unit24(k, raw):
@@ -132,7 +133,7 @@ def exp_values(k, value, dtype: object):
     return k.cast(k.exp(value), dtype)
 
 
-# -- recording --------------------------------------------------------------------------------------------------------------------
+# -- recording -----------------------------------------------------------------------------------------------
 
 
 def raw_draws(found, generator, wide):
@@ -151,7 +152,8 @@ def emit(function, dtype, tensors, numbers=(), out=None):
 
 
 def fill_in_place(self, rule, write):
-    """Run `write()`, which overwrites a tensor with random numbers, under the rules of in-place operators; returns the tensor."""
+    """Run `write()`, which overwrites a tensor with random numbers, under the rules of in-place operators; returns "
+      "the tensor."""
     plan = None
     if MODE.grad:
         check_inplace(self, wants_grad(self))
@@ -179,7 +181,7 @@ def in_place(function, self, node_rule, generator, wide, numbers):
     return fill_in_place(self, node_rule, write)
 
 
-# -- uniform ----------------------------------------------------------------------------------------------------------------------
+# -- uniform -------------------------------------------------------------------------------------------------
 
 
 UNIFORM_RULE = zero_rule("UniformBackward0")
@@ -208,7 +210,8 @@ def uniform_(self, from_=0, to=1, *, generator=None, **named):
     if low > high:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
     if high - low > info.max:
-        raise RuntimeError(f"uniform_ expects to-from <= std::numeric_limits<{dt.scalar_type(found.dtype)}>::max(), but found to="
+        raise RuntimeError(f"uniform_ expects to-from <= std::numeric_limits<{dt.scalar_type(found.dtype)}>::max(), "
+                           f"but found to="
                            f"{high:g} and from={low:g} which result in to-from to exceed the limit")
     return fill_in_place(self, UNIFORM_RULE, lambda: uniform_into(self, low, high, generator))
 
@@ -260,7 +263,7 @@ def rand_like(input, *, generator=None, dtype=None, layout=None, device=None, re
     return _rand(tensor, generator, None, requires_grad)
 
 
-# -- normal -----------------------------------------------------------------------------------------------------------------------
+# -- normal --------------------------------------------------------------------------------------------------
 
 
 NORMAL_RULE = zero_rule("NormalBackward0")
@@ -271,7 +274,8 @@ def _draw_normals(found, generator, mean, std):
     wide = found.dtype is dt.float64
     count = found.numel
     if count % GROUP:
-        # the last 16 numbers are made again from new draws; the half precisions do not draw for the first, incomplete, try
+        # the last 16 numbers are made again from new draws; the half precisions do not draw for the first,
+        # incomplete, try
         count = (count // GROUP * GROUP if found.dtype.itemsize == 2 else count) + GROUP
     raw = draw(DRAWS, generator, (((count,), (1,), dt.int64 if wide else dt.int32),))[0]
     return raw, (mean, std)
@@ -342,12 +346,15 @@ def randn_like(input, *, generator=None, dtype=None, layout=None, device=None, r
 @public("torch.normal", out=False)
 def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
            pin_memory=False):
-    """Normal numbers with the given mean and standard deviation, each a number or a tensor (broadcast); `size` for two numbers."""
+    """Normal numbers with the given mean and standard deviation, each a number or a tensor (broadcast); `size` for "
+      "two numbers."""
     tensors = isinstance(mean, Tensor), isinstance(std, Tensor)
     if not any(tensors):
         if size is None:
-            raise TypeError("normal() received an invalid combination of arguments - got (float, float), but expected one of: (Tensor "
-                            "mean, Tensor std), (Tensor mean, float std), (float mean, Tensor std), (float mean, float std, tuple of "
+            raise TypeError("normal() received an invalid combination of arguments - got (float, float), but "
+                            "expected one of: (Tensor "
+                            "mean, Tensor std), (Tensor mean, float std), (float mean, Tensor std), (float mean, "
+                            "float std, tuple of "
                             "ints size)")
         tensor = new_random("normal", (), size, out, dtype, device)
         return _normal(tensor, float(mean), float(std), generator, out, requires_grad)
@@ -394,10 +401,11 @@ def check_spread(std):
         raise RuntimeError("normal expects all elements of std >= 0.0")
 
 
-# -- integers ---------------------------------------------------------------------------------------------------------------------
+# -- integers ------------------------------------------------------------------------------------------------
 
 
-CPP_NAMES = {"uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long int", "bool": "bool",
+CPP_NAMES = {"uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long "
+                                                                                                         "int", "bool": "bool",
              "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "uint16": "unsigned short",
              "uint32": "unsigned int", "uint64": "unsigned long"}
 RANDOM_RULES = [zero_rule(f"RandomBackward{i}") for i in range(3)]
@@ -448,7 +456,8 @@ def representable(dtype, low, high):
     for name, bound in (("from", low), ("to - 1", high - 1)):
         if abs(bound) > 1 << digits:
             warnings.warn(f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations "
-                          f"{CPP_NAMES[dtype.name]} can support discrete uniform distribution only within this range. This warning "
+                          f"{CPP_NAMES[dtype.name]} can support discrete uniform distribution only within this "
+                          f"range. This warning "
                           "will become an error in version 1.7 release, please fix the code in advance", stacklevel=5)
     first, last = rounded_to(digits, low + 1), rounded_to(digits, high - 1)
     if first < low:
@@ -470,8 +479,8 @@ def check_range(dtype, low, high):
 
 @public("Tensor.random_", out=False)
 def random_(self, *bounds, generator=None, **named):
-    """random_([from,] to) or random_(from, None): integers of [from, to); without bounds all non-negative ones that the dtype holds
-    exactly."""
+    """random_([from,] to) or random_(from, None): integers of [from, to); without bounds all non-negative ones that
+    the dtype holds exactly."""
     bounds = list(bounds)
     for name in ("from", "to"):
         if name in named:
@@ -527,7 +536,8 @@ def randint(*args, low=None, high=None, size=None, generator=None, out=None, dty
 
 
 def _bounds(name, args, low, high, size, most):
-    """(low, high, size) from positional arguments (low may be left out) and keywords. TypeError where they do not fit."""
+    """(low, high, size) from positional arguments (low may be left out) and keywords. TypeError where they do not "
+      "fit."""
     given = args + [v for v in (low, high, size if most == 3 else None) if v is not None]
     if most == 3 and size is None and args:
         size = args.pop()
@@ -536,7 +546,8 @@ def _bounds(name, args, low, high, size, most):
     elif len(args) == 1:
         low, high = (args[0], high) if high is not None else (low, args[0])
     if high is None or args and len(args) > 2 or (most == 3 and size is None):
-        raise TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(type(v).__name__ for v in given)})")
+        raise TypeError(f"{name}() received an invalid combination of arguments - got "
+                        f"({', '.join(type(v).__name__ for v in given)})")
     bounds = []
     for label, bound in (("low", 0 if low is None else low), ("high", high)):
         if not hasattr(bound, "__index__"):
@@ -575,7 +586,8 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
     dtype = dtype or (out.dtype if out is not None else dt.int64)
     if dtype.category >= dt.FLOATING and n > (1 << DIGITS[dtype.name]) + 1:
-        raise RuntimeError(f"n cannot be greater than {(1 << DIGITS[dtype.name]) + 1} for {dt.scalar_type(dtype)} type.")
+        raise RuntimeError(f"n cannot be greater than {(1 << DIGITS[dtype.name]) + 1} for {dt.scalar_type(dtype)} "
+                           f"type.")
     if n and n - 1 > limits(dtype)[1]:
         raise RuntimeError(f"value cannot be converted to type {dtype.name}_t without overflow")
     if n > 1:
@@ -590,7 +602,7 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
     return result.requires_grad_(requires_grad)
 
 
-# -- distributions ------------------------------------------------------------------------------------------------------------------
+# -- distributions -------------------------------------------------------------------------------------------
 
 
 BERNOULLI_RULE, BERNOULLI_EACH_RULE = zero_rule("BernoulliBackward2"), zero_rule("BernoulliBackward1")
@@ -645,7 +657,8 @@ def bernoulli(input, p=None, *, generator=None):
 def check_continuous(dtype, name):
     if dtype.category != dt.FLOATING:
         what = CPP_NAMES.get(dtype.name, dtype.name) if name == "Cauchy" else dt.scalar_type(dtype)
-        raise RuntimeError(f"{name} distribution is a continuous probability distribution. dtype must be a floating point but you "
+        raise RuntimeError(f"{name} distribution is a continuous probability distribution. dtype must be a floating "
+                           f"point but you "
                            f"specified {what}")
 
 

@@ -5,8 +5,8 @@
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import operator, public
-from ..core.infer import wrap_dims
+from ..core.declare import REGISTRY, elementwise, operator, public
+from ..core.infer import wrap_dim, wrap_dims
 from ..core.graph import MODE
 from ..core.record import record, unary_with
 from ..core.tensor import Tensor
@@ -137,3 +137,96 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     for d in dims:
         count *= found.shape[d]
     return mean_dims(input, found.shape, dims, keepdim, result, count)
+
+
+# -- products, counts, truth ------------------------------------------------------------------------------------------------------------
+
+
+def _prod_grad(g, input, out, dims, keepdim):
+    """g times the product of all other elements, without dividing by zero."""
+    g = expand_back(g, input.shape, dims, keepdim)
+    zero = input == 0
+    zeros = expand_back(reduce_(SUM, zero._cast(dt.int64), dims, keepdim, dt.int64)[0], input.shape, dims, keepdim)
+    safe = REGISTRY["where"](zero, 1, input)
+    rest = expand_back(prod_node(safe, dims, keepdim, input._layout.dtype), input.shape, dims, keepdim)
+    others = REGISTRY["where"](zeros == 0, rest / safe, REGISTRY["where"](zero & (zeros == 1), rest, 0))
+    return g * others
+
+
+def _prod(input, dims, keepdim, dtype):
+    """The product over dimensions."""
+    if input._layout.dtype is not dtype:
+        input = input._cast(dtype)
+    return reduce_(PROD, input, dims, keepdim, dtype)[0]
+
+
+PROD_NODES = [public("", node=f"ProdBackward{i}", grad={"input": _prod_grad}, out=False)(_prod) for i in (0, 1)]
+prod_node = PROD_NODES[1]
+
+
+@public("prod")
+def prod(input, dim=None, keepdim=False, *, dtype=None):
+    """The product over `dim` (an int), or of all elements. Integers are multiplied in int64 unless `dtype` is given."""
+    found = input._layout
+    result = _sum_dtype(input, dtype)
+    if dim is None:
+        return PROD_NODES[0](input, tuple(range(found.ndim)), False, result)
+    return prod_node(input, wrap_dims(wrap_dim(dim, found.ndim), found.ndim), bool(keepdim), result)
+
+
+def _truth(op, input, dim, keepdim):
+    dims = wrap_dims(None if dim == () else dim, input._layout.ndim)
+    result = dt.uint8 if input._layout.dtype is dt.uint8 else dt.bool_
+    found = reduce_(op, input, dims, keepdim, dt.bool_)[0]
+    return found if result is dt.bool_ else found._cast(result)
+
+
+@public("any")
+def any(input, dim=None, keepdim=False):
+    """Whether some element over `dim` (int, tuple, None for all) is different from zero."""
+    return _truth(ANY, input, dim, keepdim)
+
+
+@public("all")
+def all(input, dim=None, keepdim=False):
+    """Whether all elements over `dim` (int, tuple, None for all) are different from zero."""
+    return _truth(ALL, input, dim, keepdim)
+
+
+@elementwise("")
+def zero_for_nan(k, input):
+    """x, and 0 where it is NaN."""
+    return k.where(k.isnan(input), k.const(0, input.dtype), input) if input.dtype.is_floating_point else input
+
+
+def _nansum_grad(g, input, dims, keepdim):
+    return REGISTRY["where"](input.isnan(), 0, expand_back(g, input.shape, dims, keepdim))
+
+
+@public("", node="NansumBackward0", grad={"input": _nansum_grad}, out=False)
+def _nansum(input, dims, keepdim, dtype):
+    """The sum over dimensions, NaN counting as 0."""
+    return sum_dims(zero_for_nan(input), input.shape, dims, keepdim, dtype)
+
+
+@public("nansum")
+def nansum(input, dim=None, keepdim=False, *, dtype=None):
+    """The sum over `dim`, NaN counting as 0."""
+    return _nansum(input, wrap_dims(dim, input._layout.ndim), bool(keepdim), _sum_dtype(input, dtype))
+
+
+@public("nanmean")
+def nanmean(input, dim=None, keepdim=False, *, dtype=None):
+    """The mean over `dim` of the elements that are not NaN."""
+    if input._layout.dtype.category < dt.FLOATING:
+        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got "
+                           f"{dt.scalar_type(input._layout.dtype)}")
+    count = input.detach().isnan().logical_not().sum(dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / count
+
+
+@public("count_nonzero", out=False)
+def count_nonzero(input, dim=None):
+    """How many elements over `dim` are different from zero, int64."""
+    dims = wrap_dims(dim, input._layout.ndim)
+    return reduce_(SUM, (input != 0)._cast(dt.int64), dims, False, dt.int64)[0]

@@ -8,6 +8,7 @@ which writes nothing outside, and raised at the flush. Read `fetch` for the mach
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, elementwise, public
 from ..core.infer import wrap_dim
+from ..core.layout import broadcast_shapes as common_shape
 from ..core.tensor import Tensor
 from .fetch import Place, along, check_no_overlap, check_writable, spread, write, write_operator, written
 from .gather import check_gather
@@ -382,6 +383,10 @@ def _filled(g, dim, index):
     return g.index_fill(dim, index, 0)
 
 
+def _filled_value(g, dim, index):
+    return (g * REGISTRY["zeros_like"](g).index_fill(dim, index, 1)).sum()
+
+
 def _copied(g, dim, index, source):
     found = g.index_select(dim, index)
     return found.sum() if not source.dim() and found.dim() else found
@@ -401,8 +406,8 @@ def index_fill_number(input, dim, index, value):
     write(INDEX_FILL, target, tensors, value, place)
 
 
-@written("Tensor._fill_tensor Tensor._fill_tensor_", {"input": _filled, "value": lambda g, dim, index: g.index_select(dim, index).sum()},
-         "IndexFillBackward1", "index_fill")
+@written("Tensor._fill_tensor Tensor._fill_tensor_", {"input": _filled, "value": _filled_value}, "IndexFillBackward1",
+         "index_fill")
 def index_fill_tensor(input, dim, index, value):
     """Write the value of a 0-dim tensor."""
     target, tensors, _, place = index_operands("index_fill", input, dim, index, None)
@@ -484,8 +489,9 @@ def _masked_source(g, mask, source):
     return whole.slice_scatter(taken, 0, 0, taken.numel()).view(source.shape)
 
 
-@written("masked_scatter Tensor.masked_scatter_", {"input": lambda g, mask: g.masked_fill(mask, 0), "source": _masked_source})
-def masked_scatter(input, mask, source):
+@written("Tensor._scatter_masked Tensor.masked_scatter_", {"input": lambda g, mask: g.masked_fill(mask, 0), "source": _masked_source},
+         None, "masked_scatter")
+def scatter_masked(input, mask, source):
     """Copy the first elements of `source` to where `mask` (broadcast) holds. Sync point."""
     if mask._layout.dtype is not dt.bool_:
         raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
@@ -499,6 +505,13 @@ def masked_scatter(input, mask, source):
         raise RuntimeError(f"masked_scatter: expected the source to have at least {count} elements, got {source.numel()}")
     target = input if input.dim() else input.view(1)
     target.index_put_(places, source.reshape(-1)[:count])
+
+
+@public("masked_scatter", out=False)
+def masked_scatter(input, mask, source):
+    """A copy of `input` with the first elements of `source` where `mask` holds (both broadcast). Sync point."""
+    shape = common_shape(input._layout.shape, mask._layout.shape)
+    return scatter_masked(input.expand(shape), mask.expand(shape), source)
 
 
 # -- a copy with one view replaced --------------------------------------------------------------------------------------------------

@@ -16,14 +16,17 @@ import math
 
 from .. import target
 from ..kernel import Launch, Memory, Scratch
-from . import conv_pointwise
+from . import conv_direct_weight, conv_pointwise
 from .conv_direct import choose_direct, plan_direct
+from .conv_direct_weight import plan_direct_weight
 from .conv_kernel import ConvMicro, MAX_BLOCK, conv_source, layout
 from .conv_pack import plan_image, plan_weight
-from .conv_weight_grad import plan_weight_grad
+from .conv_weight_grad import plan_weight_grad, weight_grad_cost
 from .statics import ceil_div
 from .tiles import PACKED_SHAPES, choose_tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
+
+PIXELS = 96                 # of a task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +134,13 @@ def plan_conv_weight_grad(spec):
     """weight = gradient of the convolution's weight for the gradient `out` of its result."""
     spec = spec.in_three()
     launches = conv_pointwise.plan_pointwise(spec, "weight") if conv_pointwise.fits(spec) and spec.batch else None
-    return plan_weight_grad(spec) if launches is None else launches
+    if launches is not None:
+        return launches
+    dims = [forward_window(*dim) for dim in _dimensions(spec)]
+    direct = _direct_weight(spec, [d[0][0] for d in dims])
+    if direct is not None:
+        return plan_direct_weight(spec, [d[0][0] for d in dims], [d[1] for d in dims], direct)
+    return plan_weight_grad(spec)
 
 
 def _dimensions(spec):
@@ -158,6 +167,16 @@ def _plan_windows(spec, image, size, channels, result, filters, dims, forward):
             launches.append(launch)
         launches += _plan_one(spec, kind, memory, padded, channels, result, filters, windows, forward)
     return launches
+
+
+def _direct_weight(spec, windows):
+    """What conv_direct_weight.choose finds, if that is cheaper than the product over packed pixels."""
+    depth, width = spec.channels // spec.groups, spec.filters // spec.groups
+    if 0 in (spec.batch, *spec.size, *spec.out_size, depth, width):
+        return None
+    kind = compute_kind(spec.input.dtype)
+    found = conv_direct_weight.choose(kind, windows, spec.batch, spec.groups, depth, width)
+    return found if found is not None and found[0] < weight_grad_cost(spec) else None
 
 
 def _direct(spec, kind, windows, channels, filters, result):
@@ -202,7 +221,7 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
     x0 = windows[0].x0 * plane + windows[1].x0 * row + windows[2].x0 * channels
     counts = [w.count for w in windows]
     y_steps = [n_, *(w.y_step * step for w, step in zip(windows, y_))]
-    block = min(MAX_BLOCK // tile.rows, max(1, 96 // tile.rows)) * tile.rows
+    block = min(MAX_BLOCK // tile.rows, max(1, PIXELS // tile.rows)) * tile.rows
     filter_block = min(ceil_div(width, tile.columns) * tile.columns, 512 // tile.columns * tile.columns)
     kind_size = BYTES[compute_dtype(result.dtype)]
     micro = ConvMicro(tile, kind, result.dtype, spec.bias.dtype if spec.bias else None)

@@ -21,6 +21,7 @@ from .tiles import SHAPES, Tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind, load, memory_kind, store
 
 BUFFER = 24576              # elements of the copied piece
+SLACK = 64                  # and what the last vectors may write behind it
 DEPTH = 2048                # taps x channels summed at once: the table of their places
 FETCH = ["n_", "c_", "d_", "h_", "w_", "D", "H", "W", "s0", "s1", "s2", "p0", "p1", "p2", "t0", "t1", "t2", "q0", "q1", "q2"]
 GRID = ["g0", "g1", "g2", "wq", "slots", "block", "blocks", "units", "unit_block", "groups", "depth"]
@@ -53,29 +54,34 @@ def emit_copy(module, name, dtype, step, contiguous, lanes):
     def single(q, phase):
         column = s2 + q * p2 + phase
         inside = (column >= 0) & (column < width)
-        value = load(fn, source, fn.minimum(fn.maximum(column, 0), width - 1) * w_, dtype)
-        store(fn, fn.select(inside, value, fn.constant(0, value.type)), to, phase * wq + q, compute)
+        place = fn.gep(to, phase * wq + q, compute_kind(dtype))
+        fn.store(fn.constant(0, compute_kind(dtype)), place)
+        with fn.if_(inside):
+            store(fn, load(fn, source, column * w_, dtype), place, 0, compute)
 
     if not contiguous or step == 0:
         with fn.loop(0, p2) as phase, fn.loop(0, wq) as q:
             single(q, phase)
         fn.ret()
         return
-    first = fn.minimum(fn.maximum(fn.emit("i64", f"sdiv i64 {(step - 1 - s2).name}, {step}"), 0), wq)   # all phases from here on
-    inside = fn.maximum(fn.emit("i64", f"sdiv i64 {(width - s2).name}, {step}"), first)                 # ... to here are inside
-    whole = first + ((fn.minimum(inside, wq) - first) & -lanes)
-    for phase in range(step):
-        with fn.loop(0, first) as q:
-            single(q, fn.constant(phase))
-        with fn.loop(whole, wq) as q:
-            single(q, fn.constant(phase))
-    with fn.loop(first, whole, lanes) as q:
-        at = s2 + q * step
+    words = builder.vector("i32", lanes)
+    small = [fn.cast("trunc", value, "i32") for value in (s2, width)]
+
+    def part(q, half):
+        """`lanes` columns from s2 + q * step + half * lanes on; the lanes outside the row are zero and not read."""
+        column = fn.splat(small[0] + fn.cast("trunc", q * step + half * lanes, "i32"), lanes) + fn.iota(words)
+        inside = column.compare("lt", fn.splat(small[1], lanes), unsigned=True)
+        return load(fn, source, s2 + q * step + half * lanes, dtype, lanes, inside)
+
+    with fn.loop(0, wq, lanes) as q:            # whole vectors: what they write behind a line is overwritten by the next
         if step == 1:
-            store(fn, load(fn, source, at, dtype, lanes), to, q, compute)
+            store(fn, part(q, 0), to, q, compute)
         else:
-            low, high = load(fn, source, at, dtype, lanes), load(fn, source, at + lanes, dtype, lanes)
+            low, high = part(q, 0), part(q, 1)
             store(fn, fn.shuffle(low, high, range(0, 2 * lanes, 2)), to, q, compute)
+    if step == 2:
+        with fn.loop(0, wq, lanes) as q:
+            low, high = part(q, 0), part(q, 1)
             store(fn, fn.shuffle(low, high, range(1, 2 * lanes, 2)), to, wq + q, compute)
     fn.ret()
 
@@ -90,15 +96,7 @@ def fetch(fn, s, name, image, kind, compute, d, r0, rows, depth, buffer):
         inside = (depth_at >= 0) & (depth_at < s.D) & (row_at >= 0) & (row_at < s.H)
         source = fn.gep(image, c * s.c_ + depth_at * s.d_ + row_at * s.h_, kind)
         width = fn.select(inside, s.W, fn.constant(0))
-
-        def copy():
-            fn.call("void", name + "_copy", source, s.w_, width, s.s2, s.p2, s.wq, to)
-
-        def clear():
-            with fn.loop(0, line) as i:
-                fn.store_at(fn.constant(0, compute), to, i)
-
-        fn.if_else(inside, copy, clear)
+        fn.call("void", name + "_copy", source, s.w_, width, s.s2, s.p2, s.wq, to)
 
 
 def fill_table(fn, s, depth, table):
@@ -127,7 +125,7 @@ def _emit_task(module, name, micro, dtype):
     s = layout(micro.bias).open(fn)
     tile, kind, out = micro.tile, micro.kind, memory_kind(micro.out)
     part, fb = split(fn, fn.args[2], s.filter_blocks)
-    buffer = fn.alloca(f"[{BUFFER} x {kind}]", 64)
+    buffer = fn.alloca(f"[{BUFFER + SLACK} x {kind}]", 64)
     table = fn.alloca(f"[{DEPTH} x i64]", 64)
     fill_table(fn, s, s.depth, table)
     total = s.t0 * s.t1 * s.t2 * s.depth

@@ -11,6 +11,7 @@ from .vectors import (BYTES, compute_dtype, compute_kind, load, mask_below, memo
 
 IMAGE = Layout("@source", "@padded", "channels", "d", "h", "w", "n_", "c_", "d_", "h_", "w_", "lo0", "lo1", "lo2", "p0", "p1", "p2")
 STRIP = 16
+SLACK = 64                  # elements that a whole tile may read behind an image
 WEIGHT = Layout("@source", "@panels", "filters", "channels", "t0", "t1", "t2", "o_", "c_", "k0_", "k1_", "k2_", "g_", "per_group")
 
 
@@ -118,7 +119,7 @@ def plan_image(tensor, batch, channels, size, low, padded, lanes):
     negative, cropped elements) before each dimension."""
     dtype = tensor.dtype
     elements = batch * channels * padded[0] * padded[1] * padded[2]
-    memory = Memory(Scratch(max(64, elements * BYTES[compute_dtype(dtype)])))
+    memory = Memory(Scratch((elements + SLACK) * BYTES[compute_dtype(dtype)]))
     n_, c_, d_, h_, w_ = tensor.strides
     mode = "c" if c_ == 1 and channels > 1 else "w" if w_ == 1 or size[2] == 1 and channels == 1 else "any"
     static = IMAGE.values(source=tensor.memory, padded=memory, channels=channels, d=size[0], h=size[1], w=size[2], n_=n_, c_=c_,

@@ -9,6 +9,7 @@ buffer, in chunks whose operands are packed next to it; a last launch adds the s
 layout. The slices depend on shapes only.
 """
 
+import dataclasses
 import math
 
 from .. import builder, target
@@ -17,10 +18,12 @@ from .conv_kernel import emit_offsets
 from .conv_pack import plan_image
 from .microkernel import Micro, emit_micro
 from .statics import Layout, ceil_div, kernel, split
-from .tiles import PACKED_SHAPES, choose_tile
+from .tiles import Tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind, load, memory_kind, store
 
 CHUNK = 256
+SHAPES = {32: [(14, 2), (13, 2), (12, 2), (11, 2), (10, 2), (9, 2), (8, 2), (6, 2), (16, 1), (12, 1), (8, 1)],
+          16: [(6, 2), (5, 2), (4, 2), (3, 2), (8, 1)]}
 BUFFER = 144                # rows collected by a task of the last launch
 WIDE, WIDEST = 4, 6         # vectors of filters in a panel of the sums: whole tiles, about WIDE
 GRID = ["g1", "g2", "g3", "x0", "x1", "x2", "x3"]
@@ -35,6 +38,7 @@ def product_source(micro):
 
     def emit(module, name):
         emit_micro(module, name + "_tile", micro)
+        emit_micro(module, name + "_indexed", dataclasses.replace(micro, a_mode="indexed"))
         emit_offsets(module, name + "_offsets")
         _emit_pack_rows(module, name + "_rows", micro)
         _emit_product(module, name, micro)
@@ -43,37 +47,30 @@ def product_source(micro):
 
 
 def _emit_pack_rows(module, name, micro):
-    """pack[pixel][rows]: rows r0.. of every pixel; vectors where the rows lie in one run, else element by element."""
+    """pack[pixel][rows]: rows r0.. of every pixel, for the tiles that reach over several runs."""
     names = [("ptr", "x"), ("ptr", "table"), ("i64", "count"), ("i64", "r0"), ("i64", "m")]
     names += [("i64", label) for label in ("t1", "t2", "q0", "q1", "q2", "run")] + [("ptr", "pack")]
     fn = module.function(name, names, linkage="internal", attributes="nounwind noinline")
     x, table, count, r0, m, t1, t2, q0, q1, q2, run, pack = fn.args
-    kind, rows, lanes = micro.kind, micro.tile.rows, micro.tile.lanes
+    kind, rows = micro.kind, micro.tile.rows
 
     def place(r):
-        tap, c = split(fn, r, run)
-        line, c2 = split(fn, tap, t2)
-        c0, c1 = split(fn, line, t1)
-        return c0 * q0 + c1 * q1 + c2 * q2 + c
+        return _place(fn, r, run, t1, t2, q0, q1, q2)
 
-    def together():
-        start = fn.gep(x, place(r0), kind)
+    with fn.loop(0, rows) as i:
+        start = fn.gep(x, place(r0 + fn.minimum(i, m - 1)), kind)
         with fn.loop(0, count) as p:
-            source = fn.gep(start, fn.load_at(table, p, "i64"), kind)
-            for j in range(0, rows, lanes):
-                width = min(lanes, rows - j)
-                fn.store_vector(fn.load_vector(source, j, kind, width), pack, p * rows + j)
-
-    def apart():
-        with fn.loop(0, rows) as i:
-            start = fn.gep(x, place(r0 + fn.minimum(i, m - 1)), kind)
-            with fn.loop(0, count) as p:
-                value = fn.load_at(start, fn.load_at(table, p, "i64"), kind)
-                fn.store_at(value, pack, p * rows + i)
-
-    _, in_run = split(fn, r0, run)
-    fn.if_else((in_run + rows <= run) & m.eq(rows), together, apart)
+            value = fn.load_at(start, fn.load_at(table, p, "i64"), kind)
+            fn.store_at(value, pack, p * rows + i)
     fn.ret()
+
+
+def _place(fn, r, run, t1, t2, q0, q1, q2):
+    """Where row r (taps x channels) lies relative to a pixel."""
+    tap, c = split(fn, r, run)
+    line, c2 = split(fn, tap, t2)
+    c0, c1 = split(fn, line, t1)
+    return c0 * q0 + c1 * q1 + c2 * q2 + c
 
 
 def _emit_product(module, name, micro):
@@ -93,6 +90,7 @@ def _emit_product(module, name, micro):
     panel = fn.gep(s.pack, fn.args[2] * s.pack_size, kind)
     pack = fn.gep(panel, s.filter_block * CHUNK, kind)
     table = fn.alloca(f"[{CHUNK} x i64]", 64)
+    zero = fn.constant(0)
     with fn.loop(part * s.slice, p1, CHUNK) as p:
         count = fn.minimum(p1 - p, CHUNK)
         fn.call("void", name + "_offsets", table, p, count, s.g1, s.g2, s.g3, s.x0, s.x1, s.x2, s.x3)
@@ -100,12 +98,21 @@ def _emit_product(module, name, micro):
         first = fn.cast("zext", p.eq(part * s.slice), "i64")
         with fn.loop(r0, r1, tile.rows) as r:
             m = fn.minimum(r1 - r, tile.rows)
-            fn.call("void", name + "_rows", x, table, count, r, m, s.t1, s.t2, s.q0, s.q1, s.q2, s.run, pack)
-            with fn.loop(o0, o1, tile.columns) as o:
-                turn, lane = split(fn, o, s.panel)
-                c = fn.gep(sums, (turn * s.rows + r) * s.panel + lane, kind)
-                fn.call("void", name + "_tile", count, pack, fn.constant(0), fn.constant(0), m, fn.constant(tile.columns),
-                        fn.gep(panel, (o - o0) * CHUNK, kind), fn.constant(0), c, s.panel, fn.constant(1), first)
+            _, in_run = split(fn, r, s.run)
+            start = fn.gep(x, _place(fn, r, s.run, s.t1, s.t2, s.q0, s.q1, s.q2), kind)
+
+            def filters(suffix, a, *more):
+                with fn.loop(o0, o1, tile.columns) as o:
+                    turn, lane = split(fn, o, s.panel)
+                    c = fn.gep(sums, (turn * s.rows + r) * s.panel + lane, kind)
+                    fn.call("void", name + suffix, count, a, zero, zero, m, fn.constant(tile.columns),
+                            fn.gep(panel, (o - o0) * CHUNK, kind), zero, c, s.panel, fn.constant(1), first, *more)
+
+            def packed():
+                fn.call("void", name + "_rows", x, table, count, r, m, s.t1, s.t2, s.q0, s.q1, s.q2, s.run, pack)
+                filters("_tile", pack)
+
+            fn.if_else(in_run + m <= s.run, lambda: filters("_indexed", start, table), packed)
     fn.ret()
 
 
@@ -179,10 +186,9 @@ def plan_weight_grad(spec):
         padded, pixels = [1, 1, 1], 0
     x, copy_x = plan_image(spec.input, spec.batch, spec.channels, spec.size, spec.padding, padded, lanes)
     dy, copy_dy = plan_image(spec.out, spec.batch, spec.filters, spec.out_size, (0, 0, 0), spec.out_size, lanes)
-    merged = spec.groups == 1 and spec.dilation[2] == 1
-    run = depth * taps[2] if merged else depth
+    run = _run(spec)
     rows = depth * math.prod(taps)
-    tile = choose_tile(target.current, kind, rows, width, PACKED_SHAPES)
+    _, tile = _choose_tile(kind, rows, width, run)
     columns = ceil_div(width, tile.columns) * tile.columns
     panel = tile.columns * max(1, WIDE * lanes // tile.columns)
     wide = ceil_div(columns, panel) * panel
@@ -198,7 +204,7 @@ def plan_weight_grad(spec):
     size = BYTES[dtype]
     sums, pack = Memory(Scratch(max(64, slices * slice_size * size))), Memory(Scratch(max(64, tasks * pack_size * size)))
     row, plane = padded[2] * spec.channels, padded[1] * padded[2] * spec.channels
-    d, s, t2 = spec.dilation, spec.stride, 1 if merged else taps[2]
+    d, s, t2 = spec.dilation, spec.stride, taps[2] * depth // run
     values = dict(
         x=x, dy=dy, sums=sums, pack=pack, pixels=pixels, g1=spec.out_size[0], g2=spec.out_size[1], g3=spec.out_size[2],
         x0=padded[0] * plane, x1=s[0] * plane, x2=s[1] * row, x3=s[2] * spec.channels, t1=taps[1], t2=t2, q0=d[0] * plane,
@@ -216,6 +222,31 @@ def plan_weight_grad(spec):
     last = Launch(reduce_source(kind, spec.weight.dtype, lanes), reduce, spec.groups * panels * strips,
                   spec.groups * rows * width * (1 + 0.2 * slices) + 50, (sums,), (spec.weight.memory,))
     return [launch for launch in (copy_x, copy_dy, product, last) if launch.tasks]
+
+
+def weight_grad_cost(spec):
+    """Estimated cycles of `plan_weight_grad` on one thread."""
+    width = spec.filters // spec.groups
+    pixels, rows = spec.batch * math.prod(spec.out_size), spec.channels // spec.groups * math.prod(spec.kernel)
+    cost, tile = _choose_tile(compute_kind(spec.input.dtype), rows, width, _run(spec))
+    copies = 1.2 * (spec.filters + spec.channels * math.prod(spec.stride))
+    return pixels * (spec.groups * cost + copies + ceil_div(width, tile.columns) * 4 * spec.groups)
+
+
+def _run(spec):
+    """How many rows (taps x channels) lie next to each other in a pixel's neighbourhood."""
+    return spec.channels // spec.groups * (spec.kernel[2] if spec.groups == 1 and spec.dilation[2] == 1 else 1)
+
+
+def _choose_tile(kind, rows, width, run):
+    """(cycles a pixel, Tile): tiles that reach over several runs are gathered element by element."""
+    lanes, best = target.current.lanes(kind), None
+    for high, vectors in SHAPES[32 if target.current.registers >= 32 else 16]:
+        crossing = ceil_div(rows, run) * (1 - math.gcd(high, run) / high) if run >= high else ceil_div(rows, high)
+        cost = ceil_div(rows, high) * ceil_div(width, vectors * lanes) * (tile_cost(high, vectors) + 1) + crossing * high * 1.5
+        if best is None or cost < best[0]:
+            best = (cost, Tile(high, vectors, lanes))
+    return best
 
 
 def _slices(pixels, blocks, slice_size, work):

@@ -1,8 +1,8 @@
 """Hooks of modules: functions come in, a module's call with all hooks around its `forward` goes out.
 
 A mixin of `Module` (module.py), the hooks for all modules (`register_module_*`), and `call_with_hooks`, the slow way of
-`Module.__call__`. That looks at one flag, `_has_hooks`: an attribute of the module once it has a hook, of the class once there
-is a global one. Gradients are seen by identity functions around `forward`: see `_BackwardHooks`.
+`Module.__call__`. That looks at one flag, `_has_hooks`: an attribute of the module once it has a hook, of the class
+once there is a global one. Gradients are seen by identity functions around `forward`: see `_BackwardHooks`.
 """
 import warnings
 from collections import OrderedDict
@@ -61,7 +61,8 @@ class HookMethods:
     def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False, always_call=False):
         """Call hook(module, args, output) after forward; what it returns, unless None, becomes the output.
 
-        with_kwargs: call hook(module, args, kwargs, output). always_call: call it even if forward raises, with output None.
+        with_kwargs: call hook(module, args, kwargs, output). always_call: call it even if forward raises, with output
+        None.
         """
         also = [self._forward_hooks_with_kwargs] if with_kwargs else []
         if always_call:
@@ -69,11 +70,14 @@ class HookMethods:
         return self._register_hook(self._forward_hooks, hook, prepend, also)
 
     def register_full_backward_pre_hook(self, hook, prepend=False):
-        """Call hook(module, grad_output) before the module's gradients are computed; it may return a new grad_output."""
+        """Call hook(module, grad_output) before the module's gradients are computed; it may return a new
+        grad_output.
+        """
         return self._register_hook(self._backward_pre_hooks, hook, prepend)
 
     def register_full_backward_hook(self, hook, prepend=False):
-        """Call hook(module, grad_input, grad_output) once the gradients of the inputs are known; it may return new ones.
+        """Call hook(module, grad_input, grad_output) once the gradients of the inputs are known; it may return new
+        ones.
 
         grad_input and grad_output are tuples as long as the positional arguments and the outputs; an entry that is no
         tensor, or has no gradient, is None. Raises RuntimeError if the module has hooks of `register_backward_hook`.
@@ -232,8 +236,8 @@ def _call_always_called(module, args, kwargs, called):
             except Exception as error:
                 where = "global module " if hooks is _forward_hooks else "module "
                 warnings.warn(
-                    f"{where}forward hook with ``always_call=True`` raised an exception that was silenced as another error "
-                    f"was raised in forward: {error!s}",
+                    f"{where}forward hook with ``always_call=True`` raised an exception that was silenced as another "
+                    f"error was raised in forward: {error!s}",
                     stacklevel=4,
                 )
 
@@ -262,9 +266,10 @@ class BackwardHookFunction(rl.autograd.Function):
 class _BackwardHooks:
     """The full backward hooks around one call of a module.
 
-    The tensors that go into `forward` and those that come out of it pass through `BackwardHookFunction`. In backward, the
-    outer function is reached first: it remembers grad_output, which the hooks get together with grad_input once the inner
-    one is reached. If no input requires a gradient, the inner one does not exist, and the hooks run at the outer one.
+    The tensors that go into `forward` and those that come out of it pass through `BackwardHookFunction`. In backward,
+    the outer function is reached first: it remembers grad_output, which the hooks get together with grad_input once the
+    inner one is reached. If no input requires a gradient, the inner one does not exist, and the hooks run at the outer
+    one.
     """
 
     def __init__(self, module, hooks, pre_hooks):
@@ -330,23 +335,26 @@ class _BackwardHooks:
     def _call_without_inputs(self, grad_outputs):
         if self.hooks:
             warnings.warn(
-                "Full backward hook is firing when gradients are computed with respect to module outputs since no inputs "
-                "require gradients. See https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html"
-                "#torch.nn.Module.register_full_backward_hook for more details.",
+                "Full backward hook is firing when gradients are computed with respect to module outputs since no "
+                "inputs require gradients. See "
+                "https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module.register_full_backward_hook "
+                "for more details.",
                 stacklevel=5,
             )
         for hook in self.hooks:
             changed = hook(self.module, (None,) * self.input_count, grad_outputs)
             if changed is not None and not (isinstance(changed, tuple) and all(grad is None for grad in changed)):
                 raise RuntimeError(
-                    "Backward hook for Modules where no input requires gradient should always return None or None for all "
-                    "gradients."
+                    "Backward hook for Modules where no input requires gradient should always return None or None for "
+                    "all gradients."
                 )
         self.grad_outputs = None
 
 
 def _pass_through(callback, materialize, values):
-    """The tuple with its tensors passed through the identity, and their places; (values, None) if none requires a gradient."""
+    """The tuple with its tensors passed through the identity, and their places; (values, None) if none requires a
+    gradient.
+    """
     places = [place for place, value in enumerate(values) if isinstance(value, rl.Tensor)]
     tensors = [values[place] for place in places]
     if not (rl.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
@@ -415,7 +423,8 @@ def _partial_hook_problem(args, result, node):
         )
     if not _is_tensors(inputs):
         return (
-            "Using non-full backward hooks on a Module that does not take as input a single Tensor or a tuple of Tensors "
+            "Using non-full backward hooks on a Module that does not take as input a single Tensor or a tuple of "
+            "Tensors "
             + _DEPRECATED.format("some of the", "grad_input")
         )
     if len({tensor.grad_fn for tensor in results if tensor.grad_fn is not None}) > 1:

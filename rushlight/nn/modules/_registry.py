@@ -1,17 +1,19 @@
 """The dictionaries of a module's parameters, buffers and submodules: writes come in, attributes of the module go out.
 
 Note [Mirrored registries]
-PyTorch keeps parameters in `module._parameters` only, and `module.weight` is found by `Module.__getattr__`: a failed ordinary
-look-up followed by a Python call, twice for every linear layer of every step. Here the registries stay the truth about what is
-registered and in which order, and every entry is also an ordinary attribute in the module's `__dict__`, which the interpreter
-finds without any Python code. `Registry` keeps the two in step when programs write to `_parameters` and friends directly.
-It refers to its module weakly, so that modules are freed by reference counts; copies and pickles of it are plain
-dictionaries, and `Module.__setstate__` builds the mirror anew.
+PyTorch keeps parameters in `module._parameters` only, and `module.weight` is found by `Module.__getattr__`: a failed
+ordinary look-up followed by a Python call, twice for every linear layer of every step. Here the registries stay the
+truth about what is registered and in which order, and every entry is also an ordinary attribute in the module's
+`__dict__`, which the interpreter finds without any Python code. `Registry` keeps the two in step when programs write to
+`_parameters` and friends directly. It refers to its module weakly, so that modules are freed by reference counts;
+copies and pickles of it are plain dictionaries, and `Module.__setstate__` builds the mirror anew.
 """
 
 
 class Registry(dict):
-    """A dictionary whose entries are also attributes of the module that `owner()` returns; it is None once that is gone."""
+    """A dictionary whose entries are also attributes of the module that `owner()` returns; it is None once that is
+    gone.
+    """
 
     __slots__ = ("owner",)
 

@@ -1,7 +1,7 @@
 """The state of modules: a module comes in, a dictionary of its tensors goes out (`state_dict`), and the way back.
 
-A mixin of `Module` (module.py). Keys are dotted names; `state_dict()._metadata` holds every module's format version, so that
-`_load_from_state_dict` of a class can read what an older version of it has written.
+A mixin of `Module` (module.py). Keys are dotted names; `state_dict()._metadata` holds every module's format version, so
+that `_load_from_state_dict` of a class can read what an older version of it has written.
 """
 import functools
 import warnings
@@ -88,8 +88,8 @@ class _Loading:
         for hook in module._load_state_dict_post_hooks.values():
             if hook(module, incompatible) is not None:
                 raise AssertionError(
-                    "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, if "
-                    "incompatible_keys need to be modified, it should be done inplace."
+                    "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new "
+                    "values, if incompatible_keys need to be modified, it should be done inplace."
                 )
 
     def finish(self, name):
@@ -198,8 +198,9 @@ class StateMethods:
         """
         for hook in self._load_state_dict_pre_hooks.values():
             hook(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
-        persistent = {name: value for name, value in self._buffers.items() if name not in self._non_persistent_buffers_set}
-        own = {name: value for name, value in {**self._parameters, **persistent}.items() if value is not None}
+        skipped = self._non_persistent_buffers_set
+        own = {name: value for name, value in self._parameters.items() if value is not None}
+        own |= {name: value for name, value in self._buffers.items() if value is not None and name not in skipped}
         assign = local_metadata.get("assign_to_params_buffers", False)
         for name, parameter in own.items():
             key = prefix + name
@@ -217,22 +218,22 @@ class StateMethods:
         """Load one tensor; returns an error message or None."""
         if not isinstance(value, rl.Tensor):
             return (
-                f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint but '
-                f"received {type(value)}"
+                f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from '
+                f"checkpoint but received {type(value)}"
             )
         lazy = is_lazy(parameter)
         if not lazy and parameter.dim() == 0 and value.dim() == 1:
             value = value[0]  # version 0.3 and older wrote scalars as vectors of one element
         if not lazy and value.shape != parameter.shape:
             return (
-                f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, the shape in current "
-                f"model is {parameter.shape}."
+                f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, the shape in "
+                f"current model is {parameter.shape}."
             )
         if parameter.is_meta and not value.is_meta and not assign:
             warnings.warn(
-                f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current model, "
-                f"which is a no-op. (Did you mean to pass `assign=True` to assign items in the state dictionary to their "
-                f"corresponding key in the module instead of copying them in place?)",
+                f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current "
+                "model, which is a no-op. (Did you mean to pass `assign=True` to assign items in the state "
+                "dictionary to their corresponding key in the module instead of copying them in place?)",
                 stacklevel=2,
             )
         try:
@@ -241,10 +242,10 @@ class StateMethods:
                     self._assign_tensor(name, parameter, value)
                 else:
                     parameter.copy_(value)
-        except Exception as error:  # whatever a copy can raise is reported with all other problems, under the key's name
+        except Exception as error:  # whatever a copy can raise is reported with all other problems
             return (
-                f'While copying the parameter named "{key}", whose dimensions in the model are {parameter.size()} and whose '
-                f"dimensions in the checkpoint are {value.size()}, an exception occurred : {error.args}."
+                f'While copying the parameter named "{key}", whose dimensions in the model are {parameter.size()} and '
+                f"whose dimensions in the checkpoint are {value.size()}, an exception occurred : {error.args}."
             )
         return None
 
@@ -277,7 +278,9 @@ class StateMethods:
     # -- hooks ---------------------------------------------------------------
 
     def _register_state_dict_hook(self, hook):
-        """Call hook(module, state_dict, prefix, local_metadata) after saving; what it returns replaces the dictionary."""
+        """Call hook(module, state_dict, prefix, local_metadata) after saving; what it returns replaces the
+        dictionary.
+        """
         if getattr(hook, "_from_public_api", False):
             raise RuntimeError(
                 "Cannot register the same function as the state dict post hook that was previously registered via "
@@ -295,15 +298,21 @@ class StateMethods:
         return _add_hook(self._state_dict_pre_hooks, hook)
 
     def _register_load_state_dict_pre_hook(self, hook, with_module=False):
-        """Call hook([module,] state_dict, prefix, ...) before loading, with the arguments of `_load_from_state_dict`."""
+        """Call hook([module,] state_dict, prefix, ...) before loading, with the arguments of
+        `_load_from_state_dict`.
+        """
         return _add_hook(self._load_state_dict_pre_hooks, _WrappedHook(hook, self if with_module else None))
 
     def register_load_state_dict_pre_hook(self, hook):
-        """Call hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs) first."""
+        """Call hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+        first.
+        """
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
     def register_load_state_dict_post_hook(self, hook):
-        """Call hook(module, incompatible_keys) after loading; it may change the two lists in place and must return None."""
+        """Call hook(module, incompatible_keys) after loading; it may change the two lists in place and must return
+        None.
+        """
         return _add_hook(self._load_state_dict_post_hooks, hook)
 
 

@@ -9,7 +9,9 @@ class TreeMethods:
     """The methods of `Module` that look at it and its descendants without changing values."""
 
     def _named_members(self, get_members_fn, prefix="", recurse=True, remove_duplicate=True):
-        """Pairs (name, member) of what `get_members_fn(module)` lists for this module and, if recurse, its descendants."""
+        """Pairs (name, member) of what `get_members_fn(module)` lists for this module and, if recurse, its
+        descendants.
+        """
         seen = set()
         modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
         for module_prefix, module in modules:

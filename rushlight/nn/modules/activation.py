@@ -1,14 +1,14 @@
 """Activation functions as layers: tensors of any shape come in, a function of every value goes out.
 
-`inplace` overwrites the input. Softmax and its relatives normalize along a dimension. MultiheadAttention is here because
-PyTorch has it here; its computation is `multi_head_attention_forward` in nn/attention_functional.py.
+`inplace` overwrites the input. Softmax and its relatives normalize along a dimension. MultiheadAttention is here
+because PyTorch has it here; its computation is `multi_head_attention_forward` in nn/attention_functional.py.
 """
 import warnings
 
 from ... import api as rl
 from .. import functional as F
 from .. import init
-from ..attention_functional import canonical_mask, none_or_dtype
+from ..attention_functional import canonical_mask, multi_head_attention_forward, none_or_dtype
 from ..parameter import Parameter
 from .linear import NonDynamicallyQuantizableLinear
 from .module import Module
@@ -424,9 +424,9 @@ class LogSoftmax(_AlongDim):
 class MultiheadAttention(Module):
     """concat(head_1, ..., head_h) W^O with head_i = softmax(Q_i K_i^T / sqrt(d)) V_i, and Q_i = Q W_i^Q, ...
 
-    Args: `embed_dim` E, which `num_heads` must divide; `dropout` of the weights; `bias` in the projections; `add_bias_kv`,
-    learned entries at the end of keys and values; `add_zero_attn`, zeros there; `kdim`, `vdim`, features of keys and
-    values, E by default; `batch_first`, whether the batch comes first in all shapes.
+    Args: `embed_dim` E, which `num_heads` must divide; `dropout` of the weights; `bias` in the projections;
+    `add_bias_kv`, learned entries at the end of keys and values; `add_zero_attn`, zeros there; `kdim`, `vdim`, features
+    of keys and values, E by default; `batch_first`, whether the batch comes first in all shapes.
     Source: Vaswani and others, "Attention Is All You Need", arXiv 1706.03762.
 
     Example:
@@ -503,8 +503,8 @@ class MultiheadAttention(Module):
         """Returns (result, weights): what the queries attend to, and how much.
 
         Args: `key_padding_mask`, True (or minus infinity) for keys to ignore; `need_weights`, False is faster and gives
-        None; `attn_mask`, True (or minus infinity) for pairs to ignore; `average_attn_weights`, over the heads; `is_causal`,
-        a hint that attn_mask lets no query see later keys.
+        None; `attn_mask`, True (or minus infinity) for pairs to ignore; `average_attn_weights`, over the heads;
+        `is_causal`, a hint that attn_mask lets no query see later keys.
         Shape: query (L, N, E), key (S, N, kdim), value (S, N, vdim), with batch_first (N, L, E) ..., or without N;
         key_padding_mask (N, S); attn_mask (L, S) or (N * num_heads, L, S); weights (N, L, S) or (N, num_heads, L, S).
         """
@@ -516,7 +516,7 @@ class MultiheadAttention(Module):
         if self.batch_first and batched:
             query, key, value = _transposed(query, key, value)
         separate = not self._qkv_same_embed_dim
-        result, weights = F.multi_head_attention_forward(
+        result, weights = multi_head_attention_forward(
             query,
             key,
             value,
@@ -546,7 +546,9 @@ class MultiheadAttention(Module):
         return result, weights
 
     def merge_masks(self, attn_mask, key_padding_mask, query):
-        """(one mask of both, its kind): 1 for a padding mask alone, 2 for one of shape (N, num_heads, L, L), None for none."""
+        """(one mask of both, its kind): 1 for a padding mask alone, 2 for one of shape (N, num_heads, L, L), None for
+        none.
+        """
         if attn_mask is None:
             return key_padding_mask, None if key_padding_mask is None else 1
         batch, length, _ = query.shape

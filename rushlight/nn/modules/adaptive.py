@@ -13,12 +13,13 @@ _ASMoutput = namedtuple("_ASMoutput", ("output", "loss"))
 
 
 class AdaptiveLogSoftmaxWithLoss(Module):
-    """A softmax that is cheap for frequent classes, which come first, and computes rare ones in clusters only if needed.
+    """A softmax that is cheap for frequent classes, which come first, and computes rare ones in clusters only if
+    needed.
 
-    Args: `in_features`; `n_classes`; `cutoffs`, increasing class numbers where the clusters begin; `div_value`, by which
-    the features of every further cluster are fewer; `head_bias`, whether the head has a bias.
-    Shape: (N, in_features) or (in_features) and classes (N) or (); returns a named tuple: `output`, the log probabilities
-    of the targets, and `loss`, the mean of their negatives.
+    Args: `in_features`; `n_classes`; `cutoffs`, increasing class numbers where the clusters begin; `div_value`, by
+    which the features of every further cluster are fewer; `head_bias`, whether the head has a bias.
+    Shape: (N, in_features) or (in_features) and classes (N) or (); returns a named tuple: `output`, the log
+    probabilities of the targets, and `loss`, the mean of their negatives.
     Source: Grave and others, "Efficient softmax approximation for GPUs", arXiv 1609.04309.
     """
 
@@ -33,8 +34,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         increasing = cutoffs == sorted(set(cutoffs)) and all(int(cutoff) == cutoff for cutoff in cutoffs)
         if not increasing or cutoffs[0] <= 0 or cutoffs[-1] > n_classes - 1:
             raise ValueError(
-                "cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each value "
-                "is between 1 and n_classes-1"
+                "cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each "
+                "value is between 1 and n_classes-1"
             )
         self.in_features = in_features
         self.n_classes = n_classes
@@ -95,10 +96,10 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             if input_.shape[0] != target_.shape[0]:
                 raise RuntimeError("Input and target should have the same size in the batch dimension.")
             if input_.dim() != 2:
-                raise RuntimeError(f"1D target tensor expects 2D input tensors, but found inputs with size {input_.size()}")
+                raise RuntimeError(_wrong_input(1, 2, input_))
         elif target_.dim() == 0:
             if input_.dim() != 1:
-                raise RuntimeError(f"0D target tensor expects 1D input tensors, but found inputs with size {input_.size()}")
+                raise RuntimeError(_wrong_input(0, 1, input_))
         else:
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
 
@@ -127,3 +128,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         full = self._get_full_log_prob(input[rare], head_output[rare])
         best[rare] = rl.argmax(full, dim=1)
         return best
+
+
+def _wrong_input(target_dim, dim, input):
+    return f"{target_dim}D target tensor expects {dim}D input tensors, but found inputs with size {input.size()}"

@@ -166,7 +166,9 @@ def _check_dims(input, first, second=None):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Batch normalization of every channel. Shape: (N, C) or (N, C, L), kept. Arguments and formula: see `_BatchNorm`."""
+    """Batch normalization of every channel. Shape: (N, C) or (N, C, L), kept. Arguments and formula: see
+    `_BatchNorm`.
+    """
 
     def _check_input_dim(self, input):
         _check_dims(input, 2, 3)
@@ -214,7 +216,8 @@ class LazyBatchNorm3d(_LazyNormBase, _BatchNorm):
 
 
 class SyncBatchNorm(_BatchNorm):
-    """Batch normalization over the batches of all processes of `process_group`, of any number of dimensions from two on.
+    """Batch normalization over the batches of all processes of `process_group`, of any number of dimensions from two
+    on.
 
     Without a group of processes it is the same as BatchNorm.
     """
@@ -242,7 +245,9 @@ class SyncBatchNorm(_BatchNorm):
 
     @classmethod
     def convert_sync_batchnorm(cls, module, process_group=None):
-        """The module with every BatchNorm in it replaced by a SyncBatchNorm that has the same parameters and buffers."""
+        """The module with every BatchNorm in it replaced by a SyncBatchNorm that has the same parameters and
+        buffers.
+        """
         converted = module
         if isinstance(module, _BatchNorm):
             converted = cls(

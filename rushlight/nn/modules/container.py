@@ -42,7 +42,8 @@ class Container(Module):
 
     def __init__(self, **kwargs):
         warnings.warn(
-            "nn.Container is deprecated. All of it's functionality is now implemented in nn.Module. Subclass that instead.",
+            "nn.Container is deprecated. All of it's functionality is now implemented in nn.Module. Subclass that "
+            "instead.",
             FutureWarning,
             stacklevel=2,
         )
@@ -280,7 +281,8 @@ class ModuleDict(Module):
         """Add modules from a mapping or from an iterable of pairs; existing keys are replaced."""
         if not isinstance(modules, abc.Iterable):
             raise TypeError(
-                f"ModuleDict.update should be called with an iterable of key/value pairs, but got {type(modules).__name__}"
+                f"ModuleDict.update should be called with an iterable of key/value pairs, but got "
+                f"{type(modules).__name__}"
             )
         for key, module in _pairs("ModuleDict", modules):
             self[key] = module
@@ -361,7 +363,9 @@ def _dtype_name(tensor):
 
 
 class ParameterDict(Module):
-    """A dictionary of parameters in the order of insertion; tensors become parameters. Args: `parameters`, mapping or pairs."""
+    """A dictionary of parameters in the order of insertion; tensors become parameters. Args: `parameters`, mapping or
+    pairs.
+    """
 
     def __init__(self, parameters=None):
         super().__init__()

@@ -1,4 +1,6 @@
-"""Convolutions and transposed convolutions over one, two or three dimensions: images with channels come in and go out."""
+"""Convolutions and transposed convolutions over one, two or three dimensions: images with channels come in and go
+out.
+"""
 import math
 
 from ... import api as rl
@@ -31,12 +33,13 @@ _PADDING_WORDS = {"same", "valid"}
 class _ConvNd(Module):
     """What all convolutions have in common: their sizes, checked, and their parameters.
 
-    `weight` is (out_channels, in_channels / groups, *kernel_size), transposed (in_channels, out_channels / groups, ...).
+    `weight` is (out_channels, in_channels / groups, *kernel_size), transposed (in_channels, out_channels / groups,
+    ...).
     """
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride, padding, dilation, transposed, output_padding, groups, bias,
-        padding_mode, device=None, dtype=None,
+        self, in_channels, out_channels, kernel_size, stride, padding, dilation, transposed, output_padding, groups,
+        bias, padding_mode, device=None, dtype=None,
     ):  # fmt: skip
         super().__init__()
         if groups <= 0:
@@ -201,8 +204,8 @@ class _ConvTransposeNd(_ConvNd):
     """What transposed convolutions have in common: only zeros as padding, and a choice of output sizes."""
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride, padding, dilation, transposed, output_padding, groups, bias,
-        padding_mode, device=None, dtype=None,
+        self, in_channels, out_channels, kernel_size, stride, padding, dilation, transposed, output_padding, groups,
+        bias, padding_mode, device=None, dtype=None,
     ):  # fmt: skip
         if padding_mode != "zeros":
             raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
@@ -221,8 +224,8 @@ class _ConvTransposeNd(_ConvNd):
             output_size = output_size[leading:]
         if len(output_size) != num_spatial_dims:
             raise ValueError(
-                f"ConvTranspose{num_spatial_dims}D: for {input.dim()}D input, output_size must have {num_spatial_dims} or "
-                f"{leading + num_spatial_dims} elements (got {len(output_size)})"
+                f"ConvTranspose{num_spatial_dims}D: for {input.dim()}D input, output_size must have "
+                f"{num_spatial_dims} or {leading + num_spatial_dims} elements (got {len(output_size)})"
             )
         smallest = [
             (input.size(d + leading) - 1) * stride[d]
@@ -270,7 +273,9 @@ class ConvTranspose1d(_ConvTransposeNd):
 
 
 class ConvTranspose2d(_ConvTransposeNd):
-    """The gradient of Conv2d with respect to its input, as a layer; arguments as for ConvTranspose1d, sizes may be pairs."""
+    """The gradient of Conv2d with respect to its input, as a layer; arguments as for ConvTranspose1d, sizes may be
+    pairs.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, output_padding=0, groups: int = 1,
@@ -286,7 +291,9 @@ class ConvTranspose2d(_ConvTransposeNd):
 
 
 class ConvTranspose3d(_ConvTransposeNd):
-    """The gradient of Conv3d with respect to its input, as a layer; arguments as for ConvTranspose1d, sizes may be triples."""
+    """The gradient of Conv3d with respect to its input, as a layer; arguments as for ConvTranspose1d, sizes may be
+    triples.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, output_padding=0, groups: int = 1,
@@ -336,8 +343,8 @@ class _LazyConvXdMixin(LazyModuleMixin):
         unbatched, batched = spatial + 1, spatial + 2
         if input.dim() not in (unbatched, batched):
             raise RuntimeError(
-                f"Expected {unbatched}D (unbatched) or {batched}D (batched) input to {type(self).__name__}, but got input "
-                f"of size: {input.shape}"
+                f"Expected {unbatched}D (unbatched) or {batched}D (batched) input to {type(self).__name__}, but got "
+                f"input of size: {input.shape}"
             )
         return input.shape[1] if input.dim() == batched else input.shape[0]
 

@@ -48,7 +48,9 @@ class Dropout3d(_DropoutNd):
 
 
 class AlphaDropout(_DropoutNd):
-    """Dropout that keeps mean 0 and variance 1, for networks with SELU: dropped values become the negative saturation."""
+    """Dropout that keeps mean 0 and variance 1, for networks with SELU: dropped values become the negative
+    saturation.
+    """
 
     def forward(self, input):
         return F.alpha_dropout(input, self.p, self.training)

@@ -22,8 +22,8 @@ class Flatten(Module):
 class Unflatten(Module):
     """Splits one dimension into several.
 
-    Args: `dim`, a number, or a name of a named tensor; `unflattened_size`, a tuple or list of sizes, or for a name a tuple
-    of tuples (name, size).
+    Args: `dim`, a number, or a name of a named tensor; `unflattened_size`, a tuple or list of sizes, or for a name a
+    tuple of tuples (name, size).
     """
 
     def __init__(self, dim, unflattened_size):
@@ -43,8 +43,8 @@ class Unflatten(Module):
         for place, element in enumerate(input):
             if not isinstance(element, tuple):
                 raise TypeError(
-                    f"unflattened_size must be tuple of tuples, but found element of type {type(element).__name__} at pos "
-                    f"{place}"
+                    f"unflattened_size must be tuple of tuples, but found element of type {type(element).__name__} at "
+                    f"pos {place}"
                 )
 
     def _require_tuple_int(self, input):
@@ -53,8 +53,8 @@ class Unflatten(Module):
         for place, element in enumerate(input):
             if not isinstance(element, int):
                 raise TypeError(
-                    f"unflattened_size must be tuple of ints, but found element of type {type(element).__name__} at pos "
-                    f"{place}"
+                    f"unflattened_size must be tuple of ints, but found element of type {type(element).__name__} at "
+                    f"pos {place}"
                 )
 
     def forward(self, input):

@@ -56,10 +56,11 @@ class _InstanceNorm(_NormBase):
             if found:
                 names = " and ".join(f'"{key}"' for key in found)
                 error_msgs.append(
-                    "Unexpected running stats buffer(s) {names} for {klass} with track_running_stats=False. If state_dict is "
-                    "a checkpoint saved before 0.4.0, this may be expected because {klass} does not track running stats by "
-                    "default since 0.4.0. Please remove these keys from state_dict. If the running stats are actually "
-                    "needed, instead set track_running_stats=True in {klass} to enable them. See the documentation of "
+                    "Unexpected running stats buffer(s) {names} for {klass} with track_running_stats=False. If "
+                    "state_dict is a checkpoint saved before 0.4.0, this may be expected because {klass} does not "
+                    "track running stats by default since 0.4.0. Please remove these keys from state_dict. If the "
+                    "running stats are actually needed, instead set track_running_stats=True in {klass} to enable "
+                    "them. See the documentation of "
                     "{klass} for details.".format(names=names, klass=type(self).__name__)
                 )
                 for key in found:
@@ -78,8 +79,8 @@ class _InstanceNorm(_NormBase):
                     f"{input.size(feature_dim)}."
                 )
             warnings.warn(
-                f"input's size at dim={feature_dim} does not match num_features. You can silence this warning by not passing "
-                f"in num_features, which is not used because affine=False",
+                f"input's size at dim={feature_dim} does not match num_features. You can silence this warning by not "
+                "passing in num_features, which is not used because affine=False",
                 stacklevel=2,
             )
         if input.dim() == self._get_no_batch_dim():

@@ -10,9 +10,9 @@ __all__ = ["LazyModuleMixin"]
 class LazyModuleMixin:
     """Put before the ordinary class in the bases of a lazy one, which defines `initialize_parameters(*args, **kwargs)`.
 
-    The first call runs that with the call's arguments, checks that every parameter and buffer has its shape then, and turns
-    the object into one of class `cls_to_become` (if not None). Until then its state can be saved and loaded, and it can be
-    moved and cast.
+    The first call runs that with the call's arguments, checks that every parameter and buffer has its shape then, and
+    turns the object into one of class `cls_to_become` (if not None). Until then its state can be saved and loaded, and
+    it can be moved and cast.
     """
 
     cls_to_become = None
@@ -58,6 +58,6 @@ class LazyModuleMixin:
 
     def _replicate_for_data_parallel(self):
         raise RuntimeError(
-            "Modules with uninitialized parameters can't be used with `DataParallel`. Run a dummy forward pass to correctly "
-            "initialize the modules"
+            "Modules with uninitialized parameters can't be used with `DataParallel`. Run a dummy forward pass to "
+            "correctly initialize the modules"
         )

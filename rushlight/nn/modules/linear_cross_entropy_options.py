@@ -12,7 +12,8 @@ _METHODS = re.compile(r"auto|aspect_ratio(:[1-9]\d*)?")
 
 @dataclass(frozen=True)
 class LinearCrossEntropyOptions:
-    """How PyTorch splits the logits of a linear cross entropy into pieces. Here it is recorded; results do not depend on it.
+    """How PyTorch splits the logits of a linear cross entropy into pieces. Here it is recorded; results do not depend
+    on it.
 
     Raises ValueError for values that PyTorch refuses.
     """

@@ -1,13 +1,14 @@
 """Losses: predictions and targets come in, a number that says how far they are apart goes out.
 
-`reduction` is "mean", "sum" or "none", which gives the single losses; `size_average` and `reduce` are its deprecated form.
-Next to read: adaptive.py, a loss with layers of its own.
+`reduction` is "mean", "sum" or "none", which gives the single losses; `size_average` and `reduce` are its deprecated
+form. Next to read: adaptive.py, a loss with layers of its own.
 """
 import math
 import warnings
 
 from .. import _reduction as _Reduction
 from .. import functional as F
+from ..loss_functional import linear_cross_entropy
 from .distance import PairwiseDistance
 from .linear import Linear
 from .module import Module
@@ -172,8 +173,8 @@ class NLLLoss2d(NLLLoss):
 class CrossEntropyLoss(_WeightedLoss):
     """-weight[y] log_softmax(x)[y] for classes y, or -sum_c weight[c] y[c] log_softmax(x)[c] for probabilities y.
 
-    Args: `weight`, a factor for every class; `ignore_index`, a class that does not count; `label_smoothing`, the share of
-    a uniform distribution that is mixed into the target.
+    Args: `weight`, a factor for every class; `ignore_index`, a class that does not count; `label_smoothing`, the share
+    of a uniform distribution that is mixed into the target.
     Shape: (N, C, *) or (C) and classes (N, *) or (), or probabilities of the shape of the input.
 
     Example:
@@ -203,15 +204,16 @@ class CrossEntropyLoss(_WeightedLoss):
 class LinearCrossEntropyLoss(_WeightedLoss):
     """The cross entropy of logits that a linear layer inside the loss computes from features.
 
-    Args: `in_features`; `num_classes`; `out_features`, the sizes of further dimensions of the loss; `bias` of the layer;
-    `ignore_index`, -100 by default if targets are classes; else as CrossEntropyLoss. `options`, how to split the work,
-    is accepted: results do not depend on it.
+    Args: `in_features`; `num_classes`; `out_features`, the sizes of further dimensions of the loss; `bias` of the
+    layer; `ignore_index`, -100 by default if targets are classes; else as CrossEntropyLoss. `options`, how to split the
+    work, is accepted: results do not depend on it.
     Shape: (N, in_features) or (in_features) and classes (N, *out_features) or probabilities (N, C, *out_features).
     """
 
     def __init__(
-        self, in_features: int, num_classes: int, *, out_features: tuple = (), bias: bool = False, device=None, dtype=None,
-        reduction: str = "mean", weight=None, ignore_index: int | None = None, label_smoothing: float = 0.0, options=None,
+        self, in_features: int, num_classes: int, *, out_features: tuple = (), bias: bool = False, device=None,
+        dtype=None, reduction: str = "mean", weight=None, ignore_index: int | None = None,
+        label_smoothing: float = 0.0, options=None,
     ):  # fmt: skip
         if weight is not None and tuple(weight.shape) != (num_classes,):
             raise RuntimeError(f"expected weight shape to be {(num_classes,)}, got {tuple(weight.shape)}")
@@ -229,7 +231,7 @@ class LinearCrossEntropyLoss(_WeightedLoss):
     def forward(self, input, target):
         shape = (self.num_classes, *self.out_features)
         bias = self.linear.bias
-        return F.linear_cross_entropy(
+        return linear_cross_entropy(
             input,
             self.linear.weight.reshape(*shape, self.linear.in_features),
             target,
@@ -264,7 +266,9 @@ class KLDivLoss(_Loss):
 
 
 class BCELoss(_WeightedLoss):
-    """-weight (y log(x) + (1 - y) log(1 - x)) for probabilities x; logarithms are cut off at -100. Shape: (*), twice."""
+    """-weight (y log(x) + (1 - y) log(1 - x)) for probabilities x; logarithms are cut off at -100. Shape: (*),
+    twice.
+    """
 
     def forward(self, input, target):
         return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
@@ -342,7 +346,9 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    """1 - cos(x1, x2) where y is 1, max(0, cos(x1, x2) - margin) where y is -1. Shape: (N, D), (N, D) and (N), or without N."""
+    """1 - cos(x1, x2) where y is 1, max(0, cos(x1, x2) - margin) where y is -1. Shape: (N, D), (N, D) and (N), or
+    without N.
+    """
 
     def __init__(self, margin: float = 0.0, size_average=None, reduce=None, reduction: str = "mean"):
         super().__init__(size_average, reduce, reduction)
@@ -392,14 +398,15 @@ def _check_margin(loss, margin):
 
 
 class TripletMarginLoss(_Loss):
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin), with the p-norm of the difference (+ eps) as distance d.
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), with the p-norm of the difference (+ eps) as distance
+    d.
 
     `swap`: use the distance from positive to negative if that is smaller. Shape: (N, D) or (D), three times.
     """
 
     def __init__(
-        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, size_average=None, reduce=None,
-        reduction: str = "mean",
+        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, size_average=None,
+        reduce=None, reduction: str = "mean",
     ):  # fmt: skip
         super().__init__(size_average, reduce, reduction)
         _check_margin(self, margin)

@@ -1,8 +1,8 @@
 """Module, the base class of all layers and models: tensors and modules assigned to attributes come in, a tree goes out.
 
-Here are construction, attributes, calling, and what changes all tensors of a tree (`to`, `float`, `zero_grad` ...). The rest
-of the class is in mixins: _tree.py (names, walking, repr), _state.py (state_dict), _hooks.py. How attributes are found is
-told in _registry.py, Note [Mirrored registries].
+Here are construction, attributes, calling, and what changes all tensors of a tree (`to`, `float`, `zero_grad` ...). The
+rest of the class is in mixins: _tree.py (names, walking, repr), _state.py (state_dict), _hooks.py. How attributes are
+found is told in _registry.py, Note [Mirrored registries].
 """
 import warnings
 import weakref
@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from ... import api as rl
 from ...base import errors
-from ..parameter import Buffer, Parameter
+from ..parameter import Buffer, Parameter, is_lazy
 from ...base.hooks import RemovableHandle
 from ._hooks import (
     HookMethods,
@@ -103,6 +103,11 @@ def _check_name(module, name, kind, registry):
         raise KeyError(f"attribute '{name}' already exists")
 
 
+_PLAIN_TYPES = frozenset((bool, int, float, str, type(None), tuple, list, dict))
+
+_set_attribute = object.__setattr__
+
+
 _WANTED = {
     "parameter": "torch.nn.Parameter",
     "child module": "torch.nn.Module",
@@ -184,12 +189,25 @@ class Module(TreeMethods, StateMethods, HookMethods):
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name, value):
-        if isinstance(value, (rl.Tensor, Module)):
+        # Most values are of a few built-in types, for which a look-up of the type is cheaper than isinstance.
+        if value.__class__ not in _PLAIN_TYPES and isinstance(value, (rl.Tensor, Module)):
             self._register_value(name, value)
-        elif name in self.__dict__ and self._set_registered(name, value):
             return
-        else:
-            object.__setattr__(self, name, value)
+        attributes = self.__dict__
+        if name in attributes:
+            try:
+                if (
+                    name in attributes["_parameters"]
+                    or name in attributes["_modules"]
+                    or name in attributes["_buffers"]
+                    or name in _SPECIAL
+                ):
+                    self._set_registered(name, value)
+                    return
+            except KeyError:  # before Module.__init__ nothing is registered
+                attributes[name] = value
+                return
+        _set_attribute(self, name, value)
 
     def _register_value(self, name, value):
         """Assign a tensor or module: it is registered by its kind, or becomes an ordinary attribute."""
@@ -202,7 +220,7 @@ class Module(TreeMethods, StateMethods, HookMethods):
             self._forget(name, "_buffers")
             self._modules[name] = _run_registration_hooks(_module_registration_hooks, self, name, value)
             attributes[name] = self._modules[name]
-        elif isinstance(value, Parameter):
+        elif value.__class__ is not rl.Tensor and isinstance(value, Parameter):
             if "_parameters" not in attributes:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")
             self._forget(name, "_buffers", "_modules")
@@ -213,7 +231,7 @@ class Module(TreeMethods, StateMethods, HookMethods):
             if isinstance(value, Buffer):
                 self._set_buffer(name, value)
             else:
-                object.__setattr__(self, name, value)
+                _set_attribute(self, name, value)
 
     def _set_buffer(self, name, value):
         attributes = self.__dict__
@@ -269,7 +287,9 @@ class Module(TreeMethods, StateMethods, HookMethods):
         object.__delattr__(self, name)
 
     def register_buffer(self, name, tensor, persistent=True):
-        """Make a tensor (or None) part of the module's state: moved and saved with it (unless not persistent), not trained."""
+        """Make a tensor (or None) part of the module's state: moved and saved with it (unless not persistent), not
+        trained.
+        """
         if "_buffers" not in self.__dict__:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
         _check_name(self, name, "buffer", self._buffers)
@@ -293,13 +313,14 @@ class Module(TreeMethods, StateMethods, HookMethods):
         if param is not None:
             if not isinstance(param, Parameter):
                 raise TypeError(
-                    f"cannot assign '{rl.typename(param)}' object to parameter '{name}' "
-                    f"(torch.nn.Parameter or None required)"
+                    f"cannot assign '{rl.typename(param)}' object to parameter '{name}' (torch.nn.Parameter or None "
+                    "required)"
                 )
             if param.grad_fn is not None:
                 raise ValueError(
-                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. "
-                    f"To express '{name}' as a function of another Tensor, compute the value in the forward() method."
+                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
+                    f"explicitly. To express '{name}' as a function of another Tensor, compute the value in the "
+                    "forward() method."
                 )
             param = _run_registration_hooks(_parameter_registration_hooks, self, name, param)
         self._parameters[name] = param
@@ -363,7 +384,9 @@ class Module(TreeMethods, StateMethods, HookMethods):
                         # Through the gradient itself, which would be refused while its parameter has another dtype.
                         grad.data = changed
         for name, buffer in self._buffers.items():
-            if buffer is not None:
+            if is_lazy(buffer):
+                buffer.data = fn(buffer)
+            elif buffer is not None:
                 self._buffers[name] = self.__dict__[name] = fn(buffer)
         return self
 
@@ -394,8 +417,8 @@ class Module(TreeMethods, StateMethods, HookMethods):
             except NotImplementedError as error:
                 if str(error) == "Cannot copy out of meta tensor; no data!":
                     raise NotImplementedError(
-                        f"{error} Please use torch.nn.Module.to_empty() instead of torch.nn.Module.to() when moving module "
-                        f"from meta to a different device."
+                        f"{error} Please use torch.nn.Module.to_empty() instead of torch.nn.Module.to() when moving "
+                        "module from meta to a different device."
                     ) from None
                 raise
 
@@ -452,7 +475,9 @@ class Module(TreeMethods, StateMethods, HookMethods):
     # -- modes and gradients -------------------------------------------------
 
     def train(self, mode=True):
-        """Set training mode (or evaluation mode) here and in all descendants; matters to dropout, batch norm and the like."""
+        """Set training mode (or evaluation mode) here and in all descendants; matters to dropout, batch norm and the
+        like.
+        """
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
         self.training = mode
@@ -474,10 +499,10 @@ class Module(TreeMethods, StateMethods, HookMethods):
         """Drop the gradients of all parameters, or fill them with zeros if not set_to_none."""
         if getattr(self, "_is_replica", False):
             warnings.warn(
-                "Calling .zero_grad() from a module created with nn.DataParallel() has no effect. The parameters are copied "
-                "(in a differentiable manner) from the original module. This means they are not leaf nodes in autograd and "
-                "so don't accumulate gradients. If you need gradients in your forward method, consider using autograd.grad "
-                "instead.",
+                "Calling .zero_grad() from a module created with nn.DataParallel() has no effect. The parameters are "
+                "copied (in a differentiable manner) from the original module. This means they are not leaf nodes in "
+                "autograd and so don't accumulate gradients. If you need gradients in your forward method, consider "
+                "using autograd.grad instead.",
                 stacklevel=2,
             )
         for parameter in self.parameters():
@@ -530,9 +555,9 @@ def _check_dtype(dtype):
         raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
     if dtype.is_complex:
         warnings.warn(
-            "Complex modules are a new feature under active development whose design may change, and some modules might not "
-            "work as expected when using complex tensors as parameters or buffers. Please file an issue at "
-            "https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml if a complex module does not work as "
-            "expected.",
+            "Complex modules are a new feature under active development whose design may change, and some modules "
+            "might not work as expected when using complex tensors as parameters or buffers. Please file an issue at "
+            "https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml if a complex module does not work "
+            "as expected.",
             stacklevel=3,
         )

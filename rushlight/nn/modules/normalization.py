@@ -1,4 +1,6 @@
-"""Normalization within one example: activations come in, with mean 0 and variance 1 over some dimensions they go out."""
+"""Normalization within one example: activations come in, with mean 0 and variance 1 over some dimensions they go
+out.
+"""
 import numbers
 
 from ... import api as rl
@@ -28,7 +30,9 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(Module):
-    """x / (k + alpha / size * sum of x^2 over neighbouring channels)^beta, about `size` of them. Shape: (N, C, H, W), kept."""
+    """x / (k + alpha / size * sum of x^2 over neighbouring channels)^beta, about `size` of them. Shape: (N, C, H, W),
+    kept.
+    """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1):
         super().__init__()
@@ -63,8 +67,8 @@ def _shape_tuple(normalized_shape):
 class LayerNorm(Module):
     """y = (x - mean) / sqrt(var + eps) * weight + bias, over the last dimensions, those of `normalized_shape`.
 
-    Args: `normalized_shape`, a number or several; `eps`; `elementwise_affine`, whether there are weights; `bias`, whether
-    there is a bias then. Shape: (*, *normalized_shape), kept.
+    Args: `normalized_shape`, a number or several; `eps`; `elementwise_affine`, whether there are weights; `bias`,
+    whether there is a bias then. Shape: (*, *normalized_shape), kept.
     """
 
     def __init__(
@@ -100,8 +104,8 @@ class LayerNorm(Module):
 class GroupNorm(Module):
     """y = (x - mean) / sqrt(var + eps) * weight + bias, over groups of channels of every example.
 
-    Args: `num_groups`, which must divide `num_channels`; `eps`; `affine`, whether there are weights, one for every channel;
-    `bias`, whether there is a bias then. Shape: (N, num_channels, *), kept.
+    Args: `num_groups`, which must divide `num_channels`; `eps`; `affine`, whether there are weights, one for every
+    channel; `bias`, whether there is a bias then. Shape: (N, num_channels, *), kept.
     """
 
     def __init__(
@@ -132,7 +136,8 @@ class GroupNorm(Module):
 
     def extra_repr(self):
         return (
-            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
         )
 
 

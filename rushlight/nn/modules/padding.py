@@ -1,6 +1,7 @@
 """Padding: images come in, with a border around them they go out.
 
-`padding` is one number for all sides, or (left, right), (left, right, top, bottom) or (left, right, top, bottom, front, back).
+`padding` is one number for all sides, or (left, right), (left, right, top, bottom) or (left, right, top, bottom, front,
+back).
 """
 from .. import functional as F
 from .module import Module

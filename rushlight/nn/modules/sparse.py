@@ -29,8 +29,8 @@ def _table_size(embeddings):
 class Embedding(Module):
     """The rows of a table at the places given by the input.
 
-    Args: `num_embeddings`, `embedding_dim`, the shape of the table `weight`; `padding_idx`, a row that is zero at first and
-    gets no gradient; `max_norm`, to which longer rows are scaled when they are looked up, in the norm `norm_type`;
+    Args: `num_embeddings`, `embedding_dim`, the shape of the table `weight`; `padding_idx`, a row that is zero at first
+    and gets no gradient; `max_norm`, to which longer rows are scaled when they are looked up, in the norm `norm_type`;
     `scale_grad_by_freq`, divide gradients by how often a row occurs in the batch; `sparse`, make sparse gradients.
     Shape: (*) of integers to (*, embedding_dim). `weight` starts normal with variance 1.
 
@@ -114,10 +114,10 @@ class Embedding(Module):
 class EmbeddingBag(Module):
     """Sums, means or maxima of bags of rows of a table, without the rows being stored.
 
-    Args: as for Embedding; `mode`, "sum", "mean" or "max"; `include_last_offset`, whether the offsets end with the number of
-    indices. Rows `padding_idx` are left out of their bag.
-    Shape: indices (B, N), or (M) with offsets (B), where each bag starts; to (B, embedding_dim). `per_sample_weights`, of
-    the shape of the indices, multiply the rows (mode "sum" only).
+    Args: as for Embedding; `mode`, "sum", "mean" or "max"; `include_last_offset`, whether the offsets end with the
+    number of indices. Rows `padding_idx` are left out of their bag.
+    Shape: indices (B, N), or (M) with offsets (B), where each bag starts; to (B, embedding_dim). `per_sample_weights`,
+    of the shape of the indices, multiply the rows (mode "sum" only).
     """
 
     def __init__(

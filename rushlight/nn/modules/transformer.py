@@ -69,16 +69,17 @@ def _activation_kind(activation):
 class Transformer(Module):
     """Encoder and decoder of "Attention Is All You Need", arXiv 1706.03762.
 
-    Args: `d_model`, features; `nhead`; `num_encoder_layers`, `num_decoder_layers`; `dim_feedforward`, features inside the
-    layers; `dropout`; `activation`, "relu", "gelu" or a function; `custom_encoder`, `custom_decoder`, modules to use instead;
-    `layer_norm_eps`; `batch_first`; `norm_first`, normalize before instead of after; `bias` of linear layers and norms.
+    Args: `d_model`, features; `nhead`; `num_encoder_layers`, `num_decoder_layers`; `dim_feedforward`, features inside
+    the layers; `dropout`; `activation`, "relu", "gelu" or a function; `custom_encoder`, `custom_decoder`, modules to
+    use instead; `layer_norm_eps`; `batch_first`; `norm_first`, normalize before instead of after; `bias` of linear
+    layers and norms.
     """
 
     def __init__(
         self, d_model: int = 512, nhead: int = 8, num_encoder_layers: int = 6, num_decoder_layers: int = 6,
         dim_feedforward: int = 2048, dropout: float = 0.1, activation=F.relu, custom_encoder=None, custom_decoder=None,
-        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True, device=None,
-        dtype=None,
+        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True,
+        device=None, dtype=None,
     ):  # fmt: skip
         super().__init__()
         options = {"bias": bias, "device": device, "dtype": dtype}
@@ -162,8 +163,8 @@ def _why_not_nested(layer):
 class TransformerEncoder(Module):
     """`num_layers` copies of an encoder layer, one after the other, and a normalization `norm` at the end, if given.
 
-    `enable_nested_tensor` and `mask_check` are PyTorch's. Note [Padding in inference]: where PyTorch computes with nested
-    tensors, positions masked by src_key_padding_mask come out of the last layer as zeros, and so they do here.
+    `enable_nested_tensor` and `mask_check` are PyTorch's. Note [Padding in inference]: where PyTorch computes with
+    nested tensors, positions masked by src_key_padding_mask come out of the last layer as zeros, and so they do here.
     """
 
     def __init__(
@@ -202,7 +203,9 @@ class TransformerEncoder(Module):
 
     def _zeroes_padding(self, first, src, mask, padding):
         """Whether PyTorch would use nested tensors for this call; see Note [Padding in inference]."""
-        if padding is None or mask is not None or first.training or src.dim() != 3 or rl.is_autocast_enabled(src.device.type):
+        if padding is None or mask is not None or first.training or src.dim() != 3:
+            return False
+        if rl.is_autocast_enabled(src.device.type):
             return False
         if rl.is_grad_enabled() and (src.requires_grad or any(p.requires_grad for p in first.parameters())):
             return False
@@ -250,8 +253,8 @@ class TransformerEncoderLayer(Module):
 
     def __init__(
         self, d_model: int, nhead: int, dim_feedforward: int = 2048, dropout: float = 0.1, activation=F.relu,
-        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True, device=None,
-        dtype=None,
+        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True,
+        device=None, dtype=None,
     ):  # fmt: skip
         super().__init__()
         options = {"bias": bias, "device": device, "dtype": dtype}
@@ -297,12 +300,14 @@ class TransformerEncoderLayer(Module):
 
 
 class TransformerDecoderLayer(Module):
-    """Self-attention, attention to the encoder's result, and a network of two linear layers; arguments as in the encoder."""
+    """Self-attention, attention to the encoder's result, and a network of two linear layers; arguments as in the
+    encoder.
+    """
 
     def __init__(
         self, d_model: int, nhead: int, dim_feedforward: int = 2048, dropout: float = 0.1, activation=F.relu,
-        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True, device=None,
-        dtype=None,
+        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True,
+        device=None, dtype=None,
     ):  # fmt: skip
         super().__init__()
         options = {"bias": bias, "device": device, "dtype": dtype}

@@ -9,8 +9,8 @@ class Upsample(Module):
     """Resizes the dimensions after the second, as `F.interpolate`.
 
     Args: `size`, the new size, or `scale_factor`, by how much to multiply it (one number or one for every dimension);
-    `mode`, "nearest", "linear", "bilinear", "bicubic" or "trilinear"; `align_corners`, whether the corner pixels' centres
-    stay where they are; `recompute_scale_factor`, whether the factor is computed from the rounded sizes.
+    `mode`, "nearest", "linear", "bilinear", "bicubic" or "trilinear"; `align_corners`, whether the corner pixels'
+    centres stay where they are; `recompute_scale_factor`, whether the factor is computed from the rounded sizes.
     Shape: (N, C, *) with one to three further dimensions.
     """
 

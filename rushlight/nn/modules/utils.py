@@ -24,7 +24,9 @@ _quadruple = _ntuple(4, "_quadruple")
 
 
 def _reverse_repeat_tuple(t, n):
-    """The entries from last to first, each n times: (1, 2) and 2 give (2, 2, 1, 1), the order in which `F.pad` takes them."""
+    """The entries from last to first, each n times: (1, 2) and 2 give (2, 2, 1, 1), the order in which `F.pad` takes
+    them.
+    """
     return tuple(x for x in reversed(t) for _ in range(n))
 
 

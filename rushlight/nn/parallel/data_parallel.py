@@ -27,8 +27,8 @@ def _check_single(device_ids):
 class DataParallel(Module):
     """A module whose batches are split over several GPUs along dimension `dim`.
 
-    Args: `module`; `device_ids`, all GPUs by default; `output_device`, the first of them by default. The module itself is
-    the attribute `module`. With several GPUs NotImplementedError is raised; without one it is called as it is.
+    Args: `module`; `device_ids`, all GPUs by default; `output_device`, the first of them by default. The module itself
+    is the attribute `module`. With several GPUs NotImplementedError is raised; without one it is called as it is.
     """
 
     def __init__(self, module, device_ids=None, output_device=None, dim: int = 0):

@@ -18,8 +18,8 @@ def _gradients(parameters):
 def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=None):
     """The norm of all values of some tensors together, a tensor of one value.
 
-    Args: `norm_type`, the p of the p-norm, `inf` for the largest; `error_if_nonfinite`, raise RuntimeError for a norm that is
-    infinite or not a number; `foreach` is accepted, one way is as fast as the other.
+    Args: `norm_type`, the p of the p-norm, `inf` for the largest; `error_if_nonfinite`, raise RuntimeError for a norm
+    that is infinite or not a number; `foreach` is accepted, one way is as fast as the other.
     """
     tensors = _as_list(tensors)
     norm_type = float(norm_type)
@@ -31,8 +31,9 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
         total = rl.linalg.vector_norm(rl.stack([norm.to(device) for norm in norms]), norm_type)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(
-            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be clipped. To "
-            "disable this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
+            "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+            "`error_if_nonfinite=False`"
         )
     return total
 

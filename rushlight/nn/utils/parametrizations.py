@@ -37,8 +37,8 @@ class _OrthMaps(Enum):
 class _Orthogonal(Module):
     """A matrix with orthonormal columns (or rows, if it is wide) from an unconstrained one.
 
-    `use_trivialization`: the map is taken around the present matrix, the buffer `base`, which makes every matrix reachable
-    and assignment possible. Source: Lezcano Casado, arXiv 1909.09501.
+    `use_trivialization`: the map is taken around the present matrix, the buffer `base`, which makes every matrix
+    reachable and assignment possible. Source: Lezcano Casado, arXiv 1909.09501.
     """
 
     def __init__(self, weight, orthogonal_map, *, use_trivialization=True):
@@ -83,7 +83,9 @@ class _Orthogonal(Module):
         return Q if rows == columns else Q[..., :columns]
 
     def right_inverse(self, Q):
-        """The matrix that is mapped to Q; raises ValueError for another shape, NotImplementedError where there is none."""
+        """The matrix that is mapped to Q; raises ValueError for another shape, NotImplementedError where there is
+        none.
+        """
         if Q.shape != self.shape:
             raise ValueError(
                 f"Expected a matrix or batch of matrices of shape {self.shape}. Got a tensor of shape {Q.shape}."
@@ -120,8 +122,9 @@ class _Orthogonal(Module):
 def orthogonal(module, name="weight", orthogonal_map=None, *, use_trivialization=True):
     """Make a weight a matrix with orthonormal columns (or rows, if it is wide); returns the module.
 
-    Args: `name`; `orthogonal_map`, "matrix_exp", "cayley" or "householder" (for wide and tall matrices, as it is cheaper
-    there; else "matrix_exp"); `use_trivialization`, whether assignment to the weight is possible. Raises ValueError.
+    Args: `name`; `orthogonal_map`, "matrix_exp", "cayley" or "householder" (for wide and tall matrices, as it is
+    cheaper there; else "matrix_exp"); `use_trivialization`, whether assignment to the weight is possible. Raises
+    ValueError.
     """
     weight = getattr(module, name, None)
     if not isinstance(weight, rl.Tensor):
@@ -133,7 +136,9 @@ def orthogonal(module, name="weight", orthogonal_map=None, *, use_trivialization
         orthogonal_map = "matrix_exp" if square or weight.is_complex() else "householder"
     chosen = getattr(_OrthMaps, orthogonal_map, None)
     if chosen is None:
-        raise ValueError(f'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: {orthogonal_map}')
+        raise ValueError(
+            f'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: {orthogonal_map}'
+        )
     constraint = _Orthogonal(weight, chosen, use_trivialization=use_trivialization)
     parametrize.register_parametrization(module, name, constraint, unsafe=True)
     return module
@@ -228,8 +233,8 @@ class _SpectralNorm(Module):
 def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=None):
     """Divide a weight by its largest singular value; returns the module.
 
-    Args: `n_power_iterations` for the estimate, at every use in training mode; `eps`, added to norms; `dim` of the outputs,
-    0, but 1 for transposed convolutions. Source: Miyato and others, arXiv 1802.05957. Raises ValueError.
+    Args: `n_power_iterations` for the estimate, at every use in training mode; `eps`, added to norms; `dim` of the
+    outputs, 0, but 1 for transposed convolutions. Source: Miyato and others, arXiv 1802.05957. Raises ValueError.
     """
     weight = getattr(module, name, None)
     if not isinstance(weight, rl.Tensor):

@@ -1,8 +1,9 @@
-"""Parametrizations: a module and a function of one of its tensors come in, the tensor is the function's result from then on.
+"""Parametrizations: a module and a function of one of its tensors come in, the tensor is the function's result from
+then on.
 
-Note [Parametrized modules]: the tensor that is trained moves to `module.parametrizations.<name>.original` (or original0,
-original1, ... if the inverse gives several), and the module gets a class of its own, derived from the one it had, with a
-property <name> that computes the value. Next to read: parametrizations.py, the parametrizations that exist.
+Note [Parametrized modules]: the tensor that is trained moves to `module.parametrizations.<name>.original` (or
+original0, original1, ... if the inverse gives several), and the module gets a class of its own, derived from the one it
+had, with a property <name> that computes the value. Next to read: parametrizations.py, the parametrizations that exist.
 """
 import contextlib
 import copy
@@ -55,8 +56,8 @@ def _kind(tensor):
 class ParametrizationList(ModuleList):
     """The parametrizations of one tensor, applied in order, and what they start from: `original`, or original0, ...
 
-    Args: `modules`; `original`, the tensor before; `unsafe`, whether dtype and shape may change. Raises ValueError if they
-    do otherwise, or for an inverse that returns no tensor.
+    Args: `modules`; `original`, the tensor before; `unsafe`, whether dtype and shape may change. Raises ValueError if
+    they do otherwise, or for an inverse that returns no tensor.
     """
 
     def __init__(self, modules, original, unsafe=False):
@@ -139,8 +140,8 @@ class ParametrizationList(ModuleList):
                 raise ValueError(f"'right_inverse' must return a sequence of tensors. Got {type(value).__name__}.")
             if len(value) != self.ntensors:
                 raise ValueError(
-                    "'right_inverse' must return a sequence of tensors of length "
-                    f"{self.ntensors}. Got a sequence of length {len(value)}."
+                    f"'right_inverse' must return a sequence of tensors of length {self.ntensors}. Got a sequence of "
+                    f"length {len(value)}."
                 )
             for place, tensor in enumerate(value):
                 self._set_several(place, tensor)
@@ -160,12 +161,13 @@ class ParametrizationList(ModuleList):
         original = getattr(self, f"original{place}")
         if not isinstance(tensor, rl.Tensor):
             raise ValueError(
-                f"`right_inverse` must return a sequence of tensors. Got element {place} of type {type(tensor).__name__}"
+                f"`right_inverse` must return a sequence of tensors. Got element {place} of type "
+                f"{type(tensor).__name__}"
             )
         if original.dtype != tensor.dtype:
             raise ValueError(
-                f"Tensor {place} returned by `right_inverse` has dtype {tensor.dtype} while `original{place}` has dtype "
-                f"{original.dtype}"
+                f"Tensor {place} returned by `right_inverse` has dtype {tensor.dtype} while `original{place}` has "
+                f"dtype {original.dtype}"
             )
         original.data = tensor.detach()
 
@@ -192,9 +194,8 @@ def _inverse(module, value):
 
 def _getstate(self):
     raise RuntimeError(
-        "Serialization of parametrized modules is only supported through state_dict(). See:\n"
-        "https://pytorch.org/tutorials/beginner/saving_loading_models.html"
-        "#saving-loading-a-general-checkpoint-for-inference-and-or-resuming-training"
+        "Serialization of parametrized modules is only supported through state_dict(). "
+        "See:\nhttps://pytorch.org/tutorials/beginner/saving_loading_models.html#saving-loading-a-general-checkpoint-for-inference-and-or-resuming-training"
     )
 
 
@@ -238,9 +239,9 @@ def _inject_property(module, tensor_name):
 def register_parametrization(module, tensor_name, parametrization, *, unsafe=False):
     """Make a tensor of a module the result of a parametrization, a module that maps tensors to tensors.
 
-    Its optional method `right_inverse` says where to start from, and is used when the tensor is assigned to. A second one
-    is applied to the result of the first. `unsafe`: dtype and shape may change. Returns the module. Raises ValueError for a
-    name the module does not have, or a result of another dtype or shape.
+    Its optional method `right_inverse` says where to start from, and is used when the tensor is assigned to. A second
+    one is applied to the result of the first. `unsafe`: dtype and shape may change. Returns the module. Raises
+    ValueError for a name the module does not have, or a result of another dtype or shape.
     """
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
@@ -259,7 +260,8 @@ def register_parametrization(module, tensor_name, parametrization, *, unsafe=Fal
         module.parametrizations[tensor_name] = parametrizations
     else:
         raise ValueError(
-            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name '{tensor_name}'"
+            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name "
+            f"'{tensor_name}'"
         )
     return module
 
@@ -312,8 +314,8 @@ def remove_parametrizations(module, tensor_name, leave_parametrized=True):
         original = Parameter(value.detach()) if value.requires_grad else value
     else:
         raise ValueError(
-            "Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in terms of a sequence "
-            "of tensors."
+            "Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in terms of a "
+            "sequence of tensors."
         )
     delattr(type(module), tensor_name)
     del module.parametrizations[tensor_name]

@@ -41,7 +41,8 @@ class BasePruningMethod(ABC):
         ]
         if len(found) > 1:
             raise AssertionError(
-                f"Avoid adding multiple pruning hooks to the\nsame tensor {name} of module {module}. Use a PruningContainer."
+                f"Avoid adding multiple pruning hooks to the\nsame tensor {name} of module {module}. Use a "
+                f"PruningContainer."
             )
         old = None
         for key, old in found:
@@ -128,8 +129,8 @@ class PruningContainer(BasePruningMethod):
             raise TypeError(f"{type(method)} is not a BasePruningMethod subclass")
         if method is not None and self._tensor_name != method._tensor_name:
             raise ValueError(
-                "Can only add pruning methods acting on the parameter named "
-                f"'{self._tensor_name}' to PruningContainer {self}. Found '{method._tensor_name}'"
+                f"Can only add pruning methods acting on the parameter named '{self._tensor_name}' to PruningContainer "
+                f"{self}. Found '{method._tensor_name}'"
             )
         self._pruning_methods += (method,)
 

@@ -1,7 +1,7 @@
 """Spectral normalization by a hook, the older way: a module comes in, its weight divided by its largest singular value.
 
-The new way is parametrizations.py. Source: Miyato and others, "Spectral Normalization for Generative Adversarial Networks",
-arXiv 1802.05957.
+The new way is parametrizations.py. Source: Miyato and others, "Spectral Normalization for Generative Adversarial
+Networks", arXiv 1802.05957.
 """
 from ... import api as rl
 from .. import functional as F
@@ -18,7 +18,8 @@ __all__ = [
 
 
 class SpectralNorm:
-    """The hook: before every call it computes the weight `name` from `name`_orig and the estimates `name`_u and `name`_v.
+    """The hook: before every call it computes the weight `name` from `name`_orig and the estimates `name`_u and
+    `name`_v.
 
     u and v are singular vectors, made better by `n_power_iterations` steps at every call in training mode.
     """
@@ -77,7 +78,9 @@ class SpectralNorm:
 
     @staticmethod
     def apply(module, name, n_power_iterations, dim, eps):
-        """Put a hook on a module; returns it. Raises RuntimeError if the weight has one already, ValueError if it is lazy."""
+        """Put a hook on a module; returns it. Raises RuntimeError if the weight has one already, ValueError if it is
+        lazy.
+        """
         for hook in module._forward_pre_hooks.values():
             if isinstance(hook, SpectralNorm) and hook.name == name:
                 raise RuntimeError(f"Cannot register two spectral_norm hooks on the same parameter {name}")
@@ -87,8 +90,8 @@ class SpectralNorm:
             raise ValueError(f"`SpectralNorm` cannot be applied as parameter `{name}` is None")
         if isinstance(weight, UninitializedParameter):
             raise ValueError(
-                "The module passed to `SpectralNorm` can't have uninitialized parameters. Make sure to run the dummy forward "
-                "before applying spectral normalization"
+                "The module passed to `SpectralNorm` can't have uninitialized parameters. Make sure to run the dummy "
+                "forward before applying spectral normalization"
             )
         with rl.no_grad():
             height, width = hook.reshape_weight_to_matrix(weight).size()
@@ -118,7 +121,8 @@ class SpectralNormLoadStateDictPreHook:
         if version is not None and version >= 1:
             return
         key = prefix + fn.name
-        if version is None and all(key + suffix in state_dict for suffix in ("_orig", "_u", "_v")) and key not in state_dict:
+        has_all = all(key + suffix in state_dict for suffix in ("_orig", "_u", "_v"))
+        if version is None and has_all and key not in state_dict:
             return  # saved by version 1 and stripped of its metadata
         complete = True
         for suffix in ("_orig", "", "_u"):

@@ -1,4 +1,6 @@
-"""Calls with other parameters: a module and a dictionary of tensors come in, what the module computes with them goes out."""
+"""Calls with other parameters: a module and a dictionary of tensors come in, what the module computes with them goes
+out.
+"""
 import contextlib
 import warnings
 
@@ -32,7 +34,9 @@ def _functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, 
         for tensors in parameters_and_buffers:
             repeated = merged.keys() & tensors.keys()
             if repeated:
-                raise ValueError(f"{sorted(repeated)} appeared in multiple dictionaries; behavior of functional call is ambiguous")
+                raise ValueError(
+                    f"{sorted(repeated)} appeared in multiple dictionaries; behavior of functional call is ambiguous"
+                )
             merged.update(tensors)
         parameters_and_buffers = merged
     if args is None:
@@ -86,7 +90,9 @@ def _check_names(module, tensors):
 
 @contextlib.contextmanager
 def _replaced(module, tensors, tie_weights, strict):
-    """Replace parameters and buffers for the length of a `with` block; buffers that change in it change in the dictionary."""
+    """Replace parameters and buffers for the length of a `with` block; buffers that change in it change in the
+    dictionary.
+    """
     if tie_weights:
         given = tensors
         tensors = _tied_names(module, tensors)

@@ -1,4 +1,5 @@
-"""Weight normalization by a hook, the deprecated way: a module comes in, length and direction of its weight are parameters.
+"""Weight normalization by a hook, the deprecated way: a module comes in, length and direction of its weight are
+parameters.
 
 The new way is parametrizations.py. Source: Salimans and Kingma, "Weight Normalization", arXiv 1602.07868.
 """
@@ -36,7 +37,9 @@ class WeightNorm:
 
     @staticmethod
     def apply(module, name, dim):
-        """Put a hook on a module; returns it. Raises RuntimeError if the weight has one already, ValueError if it is lazy."""
+        """Put a hook on a module; returns it. Raises RuntimeError if the weight has one already, ValueError if it is
+        lazy.
+        """
         warnings.warn(
             "`torch.nn.utils.weight_norm` is deprecated in favor of `torch.nn.utils.parametrizations.weight_norm`.",
             FutureWarning,
@@ -49,8 +52,8 @@ class WeightNorm:
         weight = getattr(module, name)
         if isinstance(weight, UninitializedParameter):
             raise ValueError(
-                "The module passed to `WeightNorm` can't have uninitialized parameters. Make sure to run the dummy forward "
-                "before applying weight normalization"
+                "The module passed to `WeightNorm` can't have uninitialized parameters. Make sure to run the dummy "
+                "forward before applying weight normalization"
             )
         delattr(module, name)
         module.register_parameter(name + "_g", Parameter(norm_except_dim(weight, hook.dim).data))

@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 
 from ._utils.collate import default_collate, default_convert
 from ._utils.worker import ITERABLE, MAP, create_fetcher, get_worker_info
+from .datapipes.datapipe import IterDataPipe
+from .datapipes.graph import apply_shuffle_settings
 from .dataset import IterableDataset
 from .multiprocess import _MultiProcessingDataLoaderIter
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
@@ -97,6 +99,8 @@ class DataLoader(Generic[T_co]):
         self.multiprocessing_context = multiprocessing_context
         self.in_order = in_order
         self._dataset_kind = ITERABLE if isinstance(dataset, IterableDataset) else MAP
+        if isinstance(dataset, IterDataPipe):
+            self.dataset, shuffle = apply_shuffle_settings(dataset, shuffle), None
         if self._dataset_kind == ITERABLE:
             _check_stream(shuffle, sampler, batch_sampler)
         _check_batches(batch_size, shuffle, sampler, batch_sampler, drop_last)

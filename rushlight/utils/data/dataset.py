@@ -71,6 +71,9 @@ class TensorDataset(Dataset[tuple]):
         """`tensor[indices]` for each tensor; None where single samples have to be asked for."""
         if type(self).__getitem__ is not TensorDataset.__getitem__:
             return None
+        if isinstance(indices, slice):
+            # A copy: programs change batches in place.
+            return [tensor[indices].clone(memory_format=rl.contiguous_format) for tensor in self.tensors]
         if not isinstance(indices, rl.Tensor):
             if not _are_plain(indices, len(self)):
                 return None

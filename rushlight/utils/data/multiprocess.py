@@ -96,7 +96,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     def _setup(self, loader, number):
         return worker.Setup(
             self._dataset_kind, self._dataset, self._auto_collation, self._collate_fn, self._drop_last, self._base_seed,
-            loader.worker_init_fn, number, self._num_workers,
+            loader.worker_init_fn, number, self._num_workers, self._shared_seed,
         )  # fmt: skip
 
     def _reset(self, loader, first_iter=False):
@@ -110,7 +110,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         for member in self._workers:
             member.status, member.tasks = True, 0
             if not first_iter:
-                member.channel.send(worker.Resume())
+                member.channel.send(worker.Resume(self._shared_seed))
         for _ in range(self._prefetch_factor * self._num_workers):
             self._try_put_index()
 

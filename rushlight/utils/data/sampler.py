@@ -38,6 +38,12 @@ class SequentialSampler(Sampler[int]):
     def __iter__(self):
         return iter(range(len(self.data_source)))
 
+    def index_batches(self, batch_size, drop_last):
+        """The batches of one pass as slices."""
+        n = len(self.data_source)
+        for start in range(0, n - n % batch_size if drop_last else n, batch_size):
+            yield slice(start, min(start + batch_size, n))
+
     def __len__(self):
         return len(self.data_source)
 
@@ -81,13 +87,13 @@ class RandomSampler(Sampler[int]):
             # PyTorch draws this permutation even if nothing of it is used, which others who share the generator notice.
             yield from rl.randperm(n, generator=generator).tolist()[:rest]
 
-    def index_tensors(self, batch_size, drop_last):
-        """The batches of one pass as slices of a permutation; None when the order is not a single permutation."""
+    def index_batches(self, batch_size, drop_last):
+        """The batches of one pass as parts of a tensor; None when the order is not a single permutation."""
         if self.replacement or self._num_samples is not None:
             return None
-        return self._slices(batch_size, drop_last)
+        return self._parts(batch_size, drop_last)
 
-    def _slices(self, batch_size, drop_last):
+    def _parts(self, batch_size, drop_last):
         n, generator = len(self.data_source), self._generator()
         order = rl.randperm(n, generator=generator)
         full = n - n % batch_size
@@ -191,9 +197,8 @@ class BatchSampler(Sampler[list]):
         count = len(self.sampler)
         return count // self.batch_size if self.drop_last else (count + self.batch_size - 1) // self.batch_size
 
-    def index_tensors(self):
-        """The same batches as tensors of indices, where the sampler can give them so; else None."""
-        slices = getattr(self.sampler, "index_tensors", None)
-        if type(self) is not BatchSampler or type(self.sampler) is not RandomSampler:
+    def index_batches(self):
+        """The same batches as tensors of indices or slices, where the sampler can give them so; else None."""
+        if type(self) is not BatchSampler or type(self.sampler) not in (SequentialSampler, RandomSampler):
             return None
-        return slices(self.batch_size, self.drop_last)
+        return self.sampler.index_batches(self.batch_size, self.drop_last)

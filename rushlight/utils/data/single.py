@@ -6,9 +6,12 @@ next: _utils/fetch.py; multiprocess.py for the iterator with workers.
 
 import warnings
 
+from ... import api as rl
 from ._utils import pin_memory
 from ._utils.collate import default_collate, is_unchanged
 from ._utils.worker import ITERABLE, MAP, create_fetcher
+from .datapipes.datapipe import IterDataPipe
+from .datapipes.graph import apply_random_seed
 from .dataset import TensorDataset
 from .sampler import BatchSampler, draw_seed
 
@@ -18,6 +21,7 @@ class _BaseDataLoaderIter:
 
     def __init__(self, loader):
         self._dataset = loader.dataset
+        self._shared_seed = self._seed_pipes(loader.generator)
         self._dataset_kind = loader._dataset_kind
         self._IterableDataset_len_called = loader._IterableDataset_len_called
         self._auto_collation = loader._auto_collation
@@ -36,8 +40,17 @@ class _BaseDataLoaderIter:
     def __iter__(self):
         return self
 
+    def _seed_pipes(self, generator):
+        """Seeds a chain of data pipes for one pass; the number that its workers do the same with, or None."""
+        if not isinstance(self._dataset, IterDataPipe):
+            return None
+        seed = draw_seed(generator)
+        apply_random_seed(self._dataset, rl.Generator().manual_seed(seed))
+        return seed
+
     def _reset(self, loader, first_iter=False):
         self._sampler_iter = iter(self._index_sampler)
+        self._shared_seed = self._seed_pipes(loader.generator)
         self._num_yielded = 0
         self._IterableDataset_len_called = loader._IterableDataset_len_called
 
@@ -106,16 +119,14 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
         self._dataset_fetcher = create_fetcher(
             self._dataset_kind, self._dataset, self._auto_collation, self._collate_fn, self._drop_last
         )
-        self._sampler_iter = self._index_tensors() or self._sampler_iter
+        self._sampler_iter = self._index_batches() or self._sampler_iter
 
-    def _index_tensors(self):
-        """Batches as tensors of indices, where data set and sampler agree on that: then no index passes through
-        Python.
-        """
+    def _index_batches(self):
+        """Batches as tensors or slices, where data set and sampler agree on that: no index passes through Python."""
         plain = type(self._dataset) is TensorDataset and self._collate_fn is default_collate and is_unchanged()
         if not plain or type(self._index_sampler) is not BatchSampler or self._dataset_kind != MAP:
             return None
-        return self._index_sampler.index_tensors()
+        return self._index_sampler.index_batches()
 
     def _next_data(self):
         data = self._dataset_fetcher.fetch(next(self._sampler_iter))

@@ -14,6 +14,8 @@ import numpy as np
 from multiprocessing.connection import wait
 
 from .... import api as rl
+from ..datapipes.datapipe import IterDataPipe, MapDataPipe
+from ..datapipes.graph import apply_random_seed, apply_sharding
 from . import fetch, transport
 from .errors import ExceptionWrapper
 
@@ -61,11 +63,14 @@ class Setup:
     init_fn: object
     worker_id: int
     num_workers: int
+    shared_seed: int | None = None  # of a chain of data pipes
 
 
 @dataclass(frozen=True)
 class Resume:
     """Sent to a worker: a new pass begins."""
+
+    shared_seed: int | None
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def _serve(setup, end):
     while _wait_for_message(end):
         message = end.receive()
         if isinstance(message, Resume):
-            fetcher, failure = maker.make()
+            fetcher, failure = maker.make(message.shared_seed)
             ended = False
             continue
         number, index = message
@@ -132,15 +137,19 @@ class _FetcherMaker:
 
     def first(self):
         """(fetcher, None) or (None, ExceptionWrapper), after the program's own `worker_init_fn`."""
-        return self._guarded(self._setup.init_fn)
+        return self._guarded(self._setup.init_fn, self._setup.shared_seed)
 
-    def make(self):
+    def make(self, shared_seed):
         """The same for the passes after the first."""
-        return self._guarded(None)
+        return self._guarded(None, shared_seed)
 
-    def _guarded(self, init_fn):
+    def _guarded(self, init_fn, shared_seed):
         setup = self._setup
         try:
+            if isinstance(setup.dataset, (IterDataPipe, MapDataPipe)):
+                apply_sharding(setup.dataset, setup.num_workers, setup.worker_id)
+            if shared_seed is not None:
+                apply_random_seed(setup.dataset, rl.Generator().manual_seed(shared_seed))
             if init_fn is not None:
                 init_fn(setup.worker_id)
             arguments = (setup.dataset, setup.auto_collation, setup.collate_fn, setup.drop_last)

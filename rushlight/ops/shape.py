@@ -1,0 +1,794 @@
+"""Joining, repeating and rearranging: cat, stack, split variants, repeat, flip, roll, tril, diag, meshgrid, unfold, and so on.
+
+`cat` and its family make one uninitialised result and copy every input into its part of it, so that what computes an input can write
+it there directly. Read `view` for what only changes strides, `pad` for padding and shuffles, `inplace` for the in-place forms.
+"""
+
+import itertools
+
+import numpy as np
+
+from ..core import dtype as dt
+from ..core import infer as rules
+from ..core.declare import REGISTRY, apply, operator, public, register
+from ..core.grads import GradRule
+from ..core.infer import wrap_dim
+from ..core.layout import broadcast_shapes as common_shape
+from ..core.layout import channels_last_strides, contiguous_strides
+from ..core.layout import layout as make_layout
+from ..core.record import record
+from ..core.tensor import Tensor, empty
+from ..core.tensor import view as raw_view
+from ..core.views import view_of
+from .copy import COPY
+from .fetch import Place, scatter_sum
+from .indexing import array_tensor
+from .view import int_list
+
+
+def tensor_list(name, tensors):
+    """A list of tensors. TypeError for anything else in it."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
+    tensors = list(tensors)
+    for i, t in enumerate(tensors):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
+    return tensors
+
+
+def joined_dtype(tensors):
+    return rules.joined_dtype([t._layout for t in tensors], ())
+
+
+# -- cat, stack ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _cat_back(g, sizes, dim):
+    parts, start = [], 0
+    for n in sizes:
+        parts.append(REGISTRY["Tensor._slice"](g, dim, start, start + n, 1) if n is not None else None)
+        start += n or 0
+    return parts
+
+
+@public("Tensor._cat", grad={"tensors": _cat_back}, node="CatBackward0", out=False)
+def join(tensors, dim, sizes, shape, strides, dtype):
+    """Copy tensors into their parts of a new one; size None: a tensor that takes no part."""
+    first = tensors[0]
+    out = empty(shape, dtype, first._storage.device, strides)
+    strides, at = out._layout.strides, 0
+    for t, n in zip(tensors, sizes):
+        if n:
+            part = raw_view(out._storage, make_layout((*shape[:dim], n, *shape[dim + 1:]), strides, dtype), at * strides[dim])
+            record(COPY, "t", (), (t,), (), (part,))
+            at += n
+    return out
+
+
+@public("cat concat concatenate")
+def cat(tensors, dim=0):
+    """Tensors one after the other along `dim`; their other sizes must agree, dtypes are promoted. Empty 1-d tensors are skipped."""
+    tensors = tensor_list("cat", tensors)
+    if not tensors:
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    for i, t in enumerate(tensors):
+        if not t._layout.ndim:
+            raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")
+    used = [t for t in tensors if t._layout.ndim != 1 or t._layout.numel] or tensors[:1]
+    shape = list(used[0]._layout.shape)
+    dim = wrap_dim(dim, len(shape))
+    sizes, total = [], 0
+    for i, t in enumerate(tensors):
+        found = t._layout.shape
+        if len(found) == 1 and not found[0] and len(shape) > 1:
+            sizes.append(None)
+            continue
+        check_cat(shape, found, dim, i)
+        sizes.append(found[dim])
+        total += found[dim]
+    shape[dim] = total
+    return join(tensors, dim, tuple(sizes), tuple(shape), cat_strides(used, shape), joined_dtype(tensors))
+
+
+def check_cat(shape, found, dim, number):
+    if len(found) != len(shape):
+        raise RuntimeError(f"Tensors must have same number of dimensions: got {len(shape)} and {len(found)}")
+    for d, (n, m) in enumerate(zip(shape, found)):
+        if n != m and d != dim:
+            raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got size {m} for tensor number "
+                               f"{number} in the list.")
+
+
+def cat_strides(used, shape):
+    """channels_last where all inputs have it, else None (contiguous)."""
+    if len(shape) not in (4, 5):
+        return None
+    for t in used:
+        found = t._layout
+        if found.contiguous or found.strides != channels_last_strides(found.shape):
+            return None
+    return channels_last_strides(shape)
+
+
+def _stack_back(g, dim):
+    return list(REGISTRY["unbind"](g, dim))
+
+
+@public("Tensor._stack", grad={"tensors": _stack_back}, node="StackBackward0", out=False)
+def join_new(tensors, dim, shape, dtype):
+    """Copy tensors to the positions of a new dimension."""
+    out = empty(shape, dtype, tensors[0]._storage.device)
+    strides = out._layout.strides
+    found = make_layout(shape[:dim] + shape[dim + 1:], strides[:dim] + strides[dim + 1:], dtype)
+    for i, t in enumerate(tensors):
+        if found.numel:
+            record(COPY, "t", (), (t,), (), (raw_view(out._storage, found, i * strides[dim]),))
+    return out
+
+
+@public("stack")
+def stack(tensors, dim=0):
+    """Tensors of one shape along a new dimension. RuntimeError where the shapes differ."""
+    tensors = tensor_list("stack", tensors)
+    if not tensors:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    shape = tensors[0]._layout.shape
+    dim = wrap_dim(dim, len(shape) + 1)
+    for i, t in enumerate(tensors):
+        if t._layout.shape != shape:
+            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(t._layout.shape)} at "
+                               f"entry {i}")
+    return join_new(tensors, dim, (*shape[:dim], len(tensors), *shape[dim:]), joined_dtype(tensors))
+
+
+def at_least(rank, tensors):
+    convert = (atleast_1d, atleast_2d, atleast_3d)[rank - 1]
+    return [convert(t) for t in tensors]
+
+
+@public("hstack")
+def hstack(tensors):
+    """Tensors side by side: along dimension 1, 1-d ones along dimension 0."""
+    tensors = tensor_list("hstack", tensors)
+    if not tensors:
+        raise RuntimeError("hstack expects a non-empty TensorList")
+    tensors = at_least(1, tensors)
+    return cat(tensors, 0 if tensors[0].dim() == 1 else 1)
+
+
+@public("vstack row_stack")
+def vstack(tensors):
+    """Tensors below each other: along dimension 0, 1-d ones as rows."""
+    tensors = tensor_list("vstack", tensors)
+    if not tensors:
+        raise RuntimeError("vstack expects a non-empty TensorList")
+    return cat(at_least(2, tensors), 0)
+
+
+@public("dstack")
+def dstack(tensors):
+    """Tensors along a third dimension."""
+    tensors = tensor_list("dstack", tensors)
+    if not tensors:
+        raise RuntimeError("dstack expects a non-empty TensorList")
+    return cat(at_least(3, tensors), 2)
+
+
+@public("column_stack")
+def column_stack(tensors):
+    """Tensors side by side, those of fewer than two dimensions as columns."""
+    tensors = tensor_list("column_stack", tensors)
+    if not tensors:
+        raise RuntimeError("column_stack expects a non-empty TensorList")
+    return hstack([t.reshape(t.numel(), 1) if t.dim() <= 1 else t for t in tensors])
+
+
+@public("torch.block_diag", out=False)
+def block_diag(*tensors):
+    """A matrix with the tensors (at most 2-d) along its diagonal, zero elsewhere."""
+    parts = []
+    for i, t in enumerate(tensors):
+        if t.dim() > 2:
+            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.dim()} dimensions")
+        parts.append(t.reshape(1, -1) if t.dim() < 2 else t)
+    if not parts:
+        return REGISTRY["empty"](1, 0)
+    dtype = joined_dtype(tensors)
+    columns = sum(p.shape[1] for p in parts)
+    rows, at = [], 0
+    for p in parts:
+        rows.append(REGISTRY["nn.functional.pad"](p.to(dtype), (at, columns - at - p.shape[1])))
+        at += p.shape[1]
+    return cat(rows, 0)
+
+
+# -- splits -------------------------------------------------------------------------------------------------------------------------------
+
+
+@public("split_with_sizes unsafe_split_with_sizes", out=False)
+def split_with_sizes(input, split_sizes, dim=0):
+    """Pieces of the sizes given along `dim`."""
+    return REGISTRY["split"](input, list(split_sizes), dim)
+
+
+register("unsafe_split", REGISTRY["split"])
+register("unsafe_chunk", REGISTRY["chunk"])
+
+
+@public("tensor_split", out=False)
+def tensor_split(input, indices_or_sections, dim=0):
+    """Pieces along `dim`: a number of nearly equal ones, or cut before the positions given."""
+    if not input.dim():
+        raise RuntimeError(f"tensor_split expected at least a 1-dimensional tensor, but got a tensor with {input.dim()} dims")
+    dim = wrap_dim(dim, input.dim())
+    size, cuts = input._layout.shape[dim], indices_or_sections
+    if isinstance(cuts, Tensor):
+        if cuts.dim() > 1 or cuts.dtype is not dt.int64:
+            raise RuntimeError("tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor of "
+                               f"dtype long, but got a tensor with {cuts.dim()} dims of {cuts.dtype}")
+        cuts = cuts.tolist()
+    if hasattr(cuts, "__index__"):
+        count = cuts.__index__()
+        if count <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {count}")
+        least, more = divmod(size, count)
+        sizes = [least + (1 if i < more else 0) for i in range(count)]
+        starts = [0, *itertools.accumulate(sizes)]
+        return tuple([REGISTRY["Tensor._slice"](input, dim, a, b, 1) for a, b in zip(starts, starts[1:])])
+    found, start = [], 0
+    for stop in [*cuts, size]:
+        low, high, _ = slice(start, stop).indices(size)
+        found.append(REGISTRY["Tensor._slice"](input, dim, low, max(low, high), 1))
+        start = stop
+    return tuple(found)
+
+
+def split_along(name, input, sections, dim, least):
+    if input.dim() < least:
+        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got a tensor with "
+                           f"{input.dim()} dimensions!")
+    if hasattr(sections, "__index__") and not isinstance(sections, Tensor):
+        size = input._layout.shape[dim]
+        if sections == 0 or size % sections:
+            raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {size} is not divisible "
+                               f"by the split_size {sections}!")
+    return tensor_split(input, sections, dim)
+
+
+@public("hsplit", out=False)
+def hsplit(input, indices_or_sections):
+    """`tensor_split` along dimension 1 (0 for 1-d tensors), into equal pieces."""
+    return split_along("hsplit", input, indices_or_sections, 0 if input.dim() == 1 else 1, 1)
+
+
+@public("vsplit", out=False)
+def vsplit(input, indices_or_sections):
+    """`tensor_split` along dimension 0, into equal pieces."""
+    return split_along("vsplit", input, indices_or_sections, 0, 2)
+
+
+@public("dsplit", out=False)
+def dsplit(input, indices_or_sections):
+    """`tensor_split` along dimension 2, into equal pieces."""
+    return split_along("dsplit", input, indices_or_sections, 2, 3)
+
+
+# -- repetition ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _repeat_back(g, shape, repeats):
+    lead = len(repeats) - len(shape)
+    sizes = [1] * lead + list(shape)
+    pairs = [n for pair in zip(repeats, sizes) for n in pair]
+    total = g.reshape(pairs).sum([2 * d for d in range(len(repeats))]) if repeats else g
+    return total.reshape(shape)
+
+
+@public("Tensor._repeat", grad={"input": _repeat_back}, node="RepeatBackward0", out=False)
+def repeated(input, shape, repeats):
+    """The tensor repeated along each dimension: one copy from a broadcast view."""
+    found = input._layout
+    lead = len(repeats) - found.ndim
+    sizes = [1] * lead + list(shape)
+    out = empty(tuple([n * r for n, r in zip(sizes, repeats)]), found.dtype, input._storage.device)
+    if not out._layout.numel:
+        return out
+    pairs = tuple([n for pair in zip(repeats, sizes) for n in pair])
+    steps = (0,) * lead + found.strides
+    source = raw_view(input._storage, make_layout(pairs, tuple([s for n in steps for s in (0, n)]), found.dtype), input._offset)
+    target = raw_view(out._storage, make_layout(pairs, contiguous_strides(pairs), found.dtype), 0)
+    record(COPY, "t", (), (source,), (), (target,))
+    return out
+
+
+@public("Tensor.repeat", out=False)
+def repeat(self, *repeats):
+    """The tensor repeated the given number of times along each dimension (leading ones may be new)."""
+    repeats = int_list(repeats)
+    shape = self._layout.shape
+    if len(repeats) < len(shape):
+        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+    if any(n < 0 for n in repeats):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(repeats)}: {repeats}")
+    return repeated(self, shape, tuple(repeats))
+
+
+@public("tile", out=False)
+def tile(input, *dims):
+    """`repeat`, with missing leading numbers taken as 1."""
+    dims = int_list(dims)
+    return repeat(input, *[1] * max(0, input.dim() - len(dims)), *dims) if dims or input.dim() else repeat(input, ())
+
+
+@public("repeat_interleave", out=False)
+def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
+    """Each position of `dim` (or each element) repeated `repeats` times (number or tensor) in place; one argument: the positions."""
+    if repeats is None:
+        return repeat_positions(input, output_size)
+    if dim is None:
+        input, dim = input.reshape(-1), 0
+    if not input.dim():
+        input, dim = input.reshape(1), 0
+    dim = wrap_dim(dim, input.dim())
+    size = input._layout.shape[dim]
+    if not isinstance(repeats, Tensor):
+        if repeats < 0:
+            raise RuntimeError("Repeats must be non-negative")
+        shape = input._layout.shape
+        wide = input.unsqueeze(dim + 1).expand(*shape[:dim + 1], repeats, *shape[dim + 1:])
+        return wide.reshape(*shape[:dim], size * repeats, *shape[dim + 1:]).clone()
+    if repeats.dim() == 0 or (repeats.dim() == 1 and repeats.numel() == 1):
+        repeats = repeats.reshape(1).expand(size)
+    elif repeats.dim() != 1 or repeats.numel() != size:
+        raise RuntimeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.numel()} and "
+                           f"input.size({dim}) = {size}")
+    return input.index_select(dim, repeat_positions(repeats, output_size))
+
+
+def _repeat_positions_body(outs, ins, numbers):
+    outs[0][...] = np.repeat(np.arange(len(ins[0])), ins[0])
+
+
+POSITIONS = operator("repeat_interleave", "host", rules.explicit, _repeat_positions_body)
+
+
+def repeat_positions(repeats, output_size):
+    """Position i `repeats[i]` times. Sync point without `output_size`."""
+    if repeats.dim() != 1:
+        raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
+    if repeats.dtype not in (dt.int64, dt.int32):
+        raise RuntimeError("repeats has to be Long or Int tensor")
+    if repeats.numel():
+        low, total = int(repeats.min().item()), int(repeats.sum().item())
+        if low < 0:
+            raise RuntimeError("repeats can not be negative")
+    else:
+        total = 0
+    if output_size is not None and output_size != total:
+        raise RuntimeError("allocated size does not match required size")
+    return record(POSITIONS, "t", (("out", (((total,), dt.int64),)),), (repeats,))[0]
+
+
+# -- reversal and rotation --------------------------------------------------------------------------------------------------------------
+
+
+def _flip_body(k, input, rank: int, dims: object):
+    return input.load([input.shape[d] - 1 - k.index(d) if d in dims else k.index(d) for d in range(rank)])
+
+
+FLIP = operator("flip", "loop", rules.strided, _flip_body, loop="gather", params=("input", "dims"),
+                grad={"input": lambda g, dims: flip(g, dims)})
+
+
+@public("flip", out=False)
+def flip(input, *dims):
+    """A copy with the order of positions reversed along `dims`."""
+    found = input._layout
+    dims = sorted(wrap_dim(d, found.ndim) for d in int_list(dims))
+    if len(set(dims)) != len(dims):
+        raise RuntimeError(f"dim {dims[0]} appears multiple times in the list of dims")
+    if not dims or not found.ndim:
+        return input.clone()
+    strides = found.strides if found.dense else contiguous_strides(found.shape)
+    attrs = (("rank", found.ndim), ("dims", tuple(dims)), ("out", ((found.shape, strides, found.dtype),)))
+    return apply(FLIP, (input, tuple(dims)), (input,), (), attrs)[0]
+
+
+@public("fliplr", out=False)
+def fliplr(input):
+    """Columns in reverse order."""
+    if input.dim() < 2:
+        raise RuntimeError("Input must be >= 2-d.")
+    return flip(input, (1,))
+
+
+@public("flipud", out=False)
+def flipud(input):
+    """Rows in reverse order."""
+    if input.dim() < 1:
+        raise RuntimeError("Input must be >= 1-d.")
+    return flip(input, (0,))
+
+
+@public("Tensor._roll", grad={"input": lambda g, shifts, dims: rolled(g, tuple([-s for s in shifts]), dims)}, node="RollBackward0",
+        out=False)
+def rolled(input, shifts, dims):
+    """Positions moved around; every block of the result is one copy."""
+    found = input._layout
+    out = empty(tuple(found.shape), found.dtype, input._storage.device)
+    if not found.numel:
+        return out
+    moves = {}
+    for shift, d in zip(shifts, dims):
+        moves[d] = (moves.get(d, 0) + shift) % found.shape[d]
+    blocks = [[(0, found.shape[d] - s, s), (found.shape[d] - s, s, 0)] if s else [(0, found.shape[d], 0)] for d, s in moves.items()]
+    for choice in itertools.product(*blocks):
+        source, target = input.detach(), out
+        for d, (start, count, to) in zip(moves, choice):
+            source = REGISTRY["Tensor._slice"](source, d, start, start + count, 1)
+            target = REGISTRY["Tensor._slice"](target, d, to, to + count, 1)
+        record(COPY, "t", (), (source,), (), (target,))
+    return out
+
+
+@public("roll", out=False)
+def roll(input, shifts, dims=None):
+    """Positions moved by `shifts` along `dims`; what leaves at the end comes in at the start. Without dims over the flattened tensor."""
+    shifts = int_list((shifts,))
+    dims = [] if dims is None else int_list((dims,))
+    if not shifts:
+        raise RuntimeError("`shifts` required")
+    if not dims and len(shifts) == 1:
+        return roll(input.reshape(-1), shifts, 0).view(input._layout.shape)
+    if len(shifts) != len(dims):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
+    return rolled(input, tuple(shifts), tuple([wrap_dim(d, input.dim(), False) for d in dims]))
+
+
+@public("rot90", out=False)
+def rot90(input, k=1, dims=(0, 1)):
+    """The plane of two dimensions turned by k * 90 degrees, from the first towards the second."""
+    if len(dims) != 2:
+        raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+    if input.dim() < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {input.dim()}")
+    a, b = (wrap_dim(d, input.dim()) for d in dims)
+    if a == b:
+        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+    k %= 4
+    if k == 0:
+        return input.clone()
+    if k == 2:
+        return flip(input, (a, b))
+    return flip(input, (b,)).transpose(a, b) if k == 1 else flip(input, (a,)).transpose(a, b)
+
+
+# -- triangles and diagonals --------------------------------------------------------------------------------------------------------------
+
+
+def _tril_body(k, input, diagonal, last: int):
+    return k.where(k.index(last) - k.index(last - 1) <= diagonal, input, k.const(0, input.dtype))
+
+
+def _triu_body(k, input, diagonal, last: int):
+    return k.where(k.index(last) - k.index(last - 1) >= diagonal, input, k.const(0, input.dtype))
+
+
+TRIL = operator("tril", "loop", rules.explicit, _tril_body, loop="gather", aligned=(0,), params=("input", "diagonal"),
+                grad={"input": lambda g, diagonal: tril(g, diagonal)})
+TRIU = operator("triu", "loop", rules.explicit, _triu_body, loop="gather", aligned=(0,), params=("input", "diagonal"),
+                grad={"input": lambda g, diagonal: triu(g, diagonal)})
+
+
+def triangle(op, input, diagonal, outs=None):
+    found = input._layout
+    if found.ndim < 2:
+        raise RuntimeError(f"{op.name}: input tensor must have at least 2 dimensions")
+    attrs = (("last", found.ndim - 1), ("out", ((found.shape, found.dtype),)))
+    return apply(op, (input, diagonal), (input,), (diagonal.__index__(),), attrs, outs=outs)[0]
+
+
+@public("tril")
+def tril(input, diagonal=0):
+    """The matrices' elements on and below a diagonal, 0 elsewhere."""
+    return triangle(TRIL, input, diagonal)
+
+
+@public("triu")
+def triu(input, diagonal=0):
+    """The matrices' elements on and above a diagonal, 0 elsewhere."""
+    return triangle(TRIU, input, diagonal)
+
+
+@public("Tensor.tril_", out=False)
+def tril_(self, diagonal=0):
+    """`tril` in place."""
+    return triangle(TRIL, self, diagonal, [self])
+
+
+@public("Tensor.triu_", out=False)
+def triu_(self, diagonal=0):
+    """`triu` in place."""
+    return triangle(TRIU, self, diagonal, [self])
+
+
+def _triangle_indices(outs, ins, numbers, name, row, col, offset):
+    find = np.tril_indices if name == "tril" else np.triu_indices
+    outs[0][...] = np.stack(find(row, offset, col))
+
+
+TRIANGLE_INDICES = operator("tril_indices", "host", rules.explicit, _triangle_indices)
+
+
+def triangle_indices(name, row, col, offset, dtype, device):
+    if row < 0 or col < 0:
+        raise RuntimeError("row must be non-negative, got" + str(row) if row < 0 else "col must be non-negative, got" + str(col))
+    if dtype not in (dt.int64, dt.int32):
+        raise RuntimeError(f"\"{name}_indices\" not implemented for '{dt.scalar_type(dtype)}'")
+    below = sum([min(max(r + offset + 1, 0), col) for r in range(row)])
+    above = sum([min(max(col - r - offset, 0), col) for r in range(row)])
+    attrs = (("name", name), ("row", row), ("col", col), ("offset", offset),
+             ("out", (((2, below if name == "tril" else above), dtype),)))
+    return record(TRIANGLE_INDICES, "", attrs, ())[0]
+
+
+@public("torch.tril_indices", out=False)
+def tril_indices(row, col, offset=0, *, dtype=dt.int64, device=None, layout=None):
+    """The row and column numbers (2, count) on and below a diagonal."""
+    return triangle_indices("tril", row, col, offset, dtype, device)
+
+
+@public("torch.triu_indices", out=False)
+def triu_indices(row, col, offset=0, *, dtype=dt.int64, device=None, layout=None):
+    """The row and column numbers (2, count) on and above a diagonal."""
+    return triangle_indices("triu", row, col, offset, dtype, device)
+
+
+def _diag_embed_back(g, offset, dim1, dim2):
+    return g.diagonal(offset, dim1, dim2)
+
+
+@public("Tensor._diag_embed", grad={"input": _diag_embed_back}, node="DiagEmbedBackward0", out=False)
+def embed_diagonal(input, offset, dim1, dim2):
+    """Zeros with the last dimension on a diagonal."""
+    shape = list(input._layout.shape)
+    size = shape.pop() + abs(offset)
+    for d in sorted((dim1, dim2)):
+        shape.insert(d, size)
+    out = REGISTRY["zeros"](tuple(shape), dtype=input.dtype, device=input.device)
+    out.diagonal(offset, dim1, dim2).copy_(input)
+    return out
+
+
+@public("diag_embed", out=False)
+def diag_embed(input, offset=0, dim1=-2, dim2=-1):
+    """Matrices (in dimensions dim1, dim2 of the result) whose diagonals are the last dimension of `input`."""
+    rank = input.dim() + 1
+    a, b = wrap_dim(dim1, rank), wrap_dim(dim2, rank)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return embed_diagonal(input, offset, a, b)
+
+
+@public("diag")
+def diag(input, diagonal=0):
+    """A matrix with the vector on its diagonal, or the diagonal of a matrix."""
+    if input.dim() == 1:
+        return diag_embed(input, diagonal)
+    if input.dim() != 2:
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.dim()}D")
+    return input.diagonal(diagonal).clone()
+
+
+@public("diagflat", out=False)
+def diagflat(input, offset=0):
+    """A matrix with all elements on its diagonal."""
+    return diag_embed(input.reshape(-1), offset)
+
+
+# -- grids and shapes ---------------------------------------------------------------------------------------------------------------------
+
+
+@public("torch.meshgrid", out=False)
+def meshgrid(*tensors, indexing=None):
+    """Views of vectors that together give the coordinates of a grid; indexing "ij" (default) or "xy"."""
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tensors[0]
+    tensors = tensor_list("meshgrid", tensors)
+    if not tensors:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    if indexing not in (None, "ij", "xy"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    for t in tensors:
+        if t.dim() > 1:
+            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t.dim()}D tensor")
+        if t.dtype is not tensors[0].dtype:
+            raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
+    swap = indexing == "xy" and len(tensors) >= 2
+    if swap:
+        tensors[0], tensors[1] = tensors[1], tensors[0]
+    shape = [t.numel() for t in tensors]
+    grids = [t.reshape([n if d == i else 1 for d in range(len(shape))]).expand(shape) for i, (t, n) in enumerate(zip(tensors, shape))]
+    if swap:
+        grids = [g.swapaxes(0, 1) for g in grids]
+        grids[0], grids[1] = grids[1], grids[0]
+    return tuple(grids)
+
+
+@public("torch.cartesian_prod", out=False)
+def cartesian_prod(*tensors):
+    """All combinations of elements of vectors as rows."""
+    for t in tensors:
+        if t.dim() != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(t.shape)}")
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([g.reshape(-1) for g in meshgrid(*tensors, indexing="ij")], 1)
+
+
+@public("torch.combinations", out=False)
+def combinations(input, r=2, with_replacement=False):
+    """All subsets of `r` elements of a vector as rows, in lexicographic order of their positions."""
+    if input.dim() != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    if r == 0:
+        return REGISTRY["empty"](0, dtype=input.dtype)
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = np.array(list(choose(range(input.numel()), r)), np.int64).reshape(-1, r)
+    index = array_tensor(rows)
+    return input.index_select(0, index.reshape(-1)).reshape(-1, r)
+
+
+def for_all(convert, tensors):
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tensors[0]
+        return tuple([convert(t) for t in tensors])
+    if len(tensors) == 1:
+        return convert(tensors[0])
+    return tuple([convert(t) for t in tensors])
+
+
+@public("torch.atleast_1d", out=False)
+def atleast_1d(*tensors):
+    """Views with at least one dimension."""
+    return for_all(lambda t: t.reshape(1) if t.dim() == 0 else t, tensors)
+
+
+@public("torch.atleast_2d", out=False)
+def atleast_2d(*tensors):
+    """Views with at least two dimensions; vectors become rows."""
+    return for_all(lambda t: t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t, tensors)
+
+
+def _three(t):
+    if t.dim() == 0:
+        return t.reshape(1, 1, 1)
+    if t.dim() == 1:
+        return t.unsqueeze(0).unsqueeze(-1)
+    return t.unsqueeze(-1) if t.dim() == 2 else t
+
+
+@public("torch.atleast_3d", out=False)
+def atleast_3d(*tensors):
+    """Views with at least three dimensions."""
+    return for_all(_three, tensors)
+
+
+@public("torch.broadcast_tensors", out=False)
+def broadcast_tensors(*tensors):
+    """Views of all tensors in their common shape."""
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tensors[0]
+    shape = common_shape(*[t._layout.shape for t in tensors])
+    return tuple([t.expand(shape) for t in tensors])
+
+
+@public("torch.broadcast_shapes", out=False)
+def broadcast_shapes(*shapes):
+    """The common shape of shapes (or ints). RuntimeError where there is none."""
+    shapes = [(s,) if hasattr(s, "__index__") else tuple(s) for s in shapes]
+    if any(n < 0 for s in shapes for n in s):
+        raise RuntimeError("Trying to create tensor with negative dimension")
+    try:
+        return make_layout(common_shape(*shapes), (0,) * max(map(len, shapes), default=0), dt.bool_).shape
+    except RuntimeError:
+        raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape") from None
+
+
+# -- windows --------------------------------------------------------------------------------------------------------------------------------
+
+
+def _unfold_back(g, shape, dim, size, step):
+    return unfold_sum(g, shape, dim, size, step)
+
+
+def window_place(shape, dim, size, step):
+    """(index tensors, Place) of the windows: position of element j of window i is i * step + j."""
+    count = (shape[dim] - size) // step + 1
+    starts = REGISTRY["arange"](count) * step
+    index = starts.reshape([count] + [1] * (len(shape) - dim)) + REGISTRY["arange"](size)
+    spec = tuple([("i", 0) if d == dim else ("d", d) for d in range(len(shape))])
+    domain = (*shape[:dim], count, *shape[dim + 1:], size)
+    return [index], Place(spec, domain)
+
+
+def unfold_sum(g, shape, dim, size, step):
+    """The gradient of windows: summed where they overlap."""
+    tensors, place = window_place(shape, dim, size, step)
+    return scatter_sum(g, tensors, place, shape)
+
+
+UNFOLD = GradRule("unfold", ["input", "shape", "dim", "size", "step"], {"input": _unfold_back})
+
+
+@public("Tensor.unfold", out=False)
+def unfold(self, dimension, size, step):
+    """A view of all windows of `size` positions along a dimension, `step` apart; the window is a new last dimension."""
+    found = self._layout
+    dim = wrap_dim(dimension, found.ndim)
+    limit = found.shape[dim] if found.ndim else 1
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
+    if size > limit:
+        raise RuntimeError(f"maximum size for tensor at dimension {dim} is {limit} but size is {size}")
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    if not found.ndim:
+        return view_of(self, (size,), (1,), self._offset, UNFOLD_SCALAR, (self, size))
+    shape, strides = list(found.shape), list(found.strides)
+    shape[dim] = (limit - size) // step + 1
+    stride = strides[dim]
+    strides[dim] *= step
+    return view_of(self, [*shape, size], [*strides, stride], self._offset, UNFOLD, (self, found.shape, dim, size, step))
+
+
+UNFOLD_SCALAR = GradRule("unfold", ["input", "size"], {"input": lambda g, size: g.sum()})
+
+
+# -- products of matrices of numbers ----------------------------------------------------------------------------------------------------
+
+
+@public("kron")
+def kron(input, other):
+    """The Kronecker product: every element of `input` times the whole of `other`."""
+    rank = max(input.dim(), other.dim())
+    a = (1,) * (rank - input.dim()) + tuple(input._layout.shape)
+    b = (1,) * (rank - other.dim()) + tuple(other._layout.shape)
+    left = input.reshape([n for size in a for n in (size, 1)])
+    right = other.reshape([n for size in b for n in (1, size)])
+    return (left * right).reshape([n * m for n, m in zip(a, b)])
+
+
+@public("torch.vander", out=False)
+def vander(x, N=None, increasing=False):
+    """The matrix of powers of a vector: columns x^(N-1) ... x^0, or the other way round if `increasing`."""
+    if x.dim() != 1:
+        raise RuntimeError("x must be a one-dimensional tensor.")
+    columns = x.numel() if N is None else N
+    if columns < 0:
+        raise RuntimeError("N must be non-negative.")
+    return vander_columns(x, columns, increasing)
+
+
+@public("linalg.vander", out=False)
+def linalg_vander(x, *, N=None):
+    """The matrices of powers x^0 ... x^(N-1) of the vectors in the last dimension."""
+    if x.dim() < 1:
+        raise RuntimeError("linalg.vander: input should have at least one dimension")
+    columns = x.shape[-1] if N is None else N
+    if columns <= 1:
+        raise RuntimeError(f"N must be greater than 1, got {columns}")
+    return vander_columns(x, columns, True)
+
+
+def vander_columns(x, columns, increasing):
+    wide = x if x.dtype is not dt.bool_ and x.dtype.category != dt.INTEGRAL else x.long()
+    ones = REGISTRY["ones"]((*x.shape, min(columns, 1)), dtype=wide.dtype)
+    if columns <= 1:
+        return ones
+    powers = REGISTRY["cumprod"](wide.unsqueeze(-1).expand(*x.shape, columns - 1), -1)
+    result = cat([ones, powers], -1)
+    return result if increasing else flip(result, (-1,))

@@ -1,0 +1,26 @@
+"""The examples run, learn, and write what they promise."""
+import re
+
+import pytest
+import source
+from programs import run
+
+
+def test_digits(tmp_path):
+    pytest.importorskip("tqdm")
+    pytest.importorskip("matplotlib")
+    out, _ = run("-m", "rushlight", source.ROOT / "examples" / "digits.py", "--epochs", 4, "--out", tmp_path / "out")
+    trained, reloaded = (float(value) for value in re.findall(r"test accuracy ([\d.]+)%", out))
+    assert trained == reloaded > 90
+    for name in ("checkpoint.pt", "curves.png", "predictions.png"):
+        assert (tmp_path / "out" / name).stat().st_size > 1000
+
+
+def test_steady_loop():
+    out, _ = run("-m", "rushlight", source.ROOT / "examples" / "steady_loop.py")
+    title, *rows = [line.split() for line in out.splitlines()]
+    table = [dict(zip(title, row)) for row in rows]
+    assert len(table) == 10
+    # The first two steps learn the loop, the sixth and the tenth meet batches of new sizes.
+    assert [row["programs_planned"] for row in table[2:5] + table[6:9]] == ["0"] * 6
+    assert [row["kernels_compiled"] for row in table[2:]] == ["0"] * 8
