@@ -21,6 +21,7 @@ from .core.tensor import Tensor
 from .namespace import fill as _fill
 from .ops.creation import FORMATS as _FORMATS
 from .ops.creation import MemoryFormat as memory_format
+from .printing import set_printoptions
 from .tensor import from_numpy, is_complex, is_floating_point
 
 _fill(globals(), "")

@@ -239,9 +239,8 @@ def bind():
             setattr(Tensor, name.removeprefix("Tensor."), function)
     for name, function in METHODS.items():
         setattr(Tensor, name, function)
-    fast = {"__add__": "__add__", "__radd__": "__add__", "__mul__": "__mul__", "__rmul__": "__mul__"}
-    for name, of in fast.items():
-        setattr(Tensor, name, REGISTRY[f"Tensor.{of}"].fast)
+    for name in ("__add__", "__mul__"):
+        setattr(Tensor, name, REGISTRY[f"Tensor.{name}"].fast)
 
 
 bind()

@@ -1,9 +1,27 @@
-"""Automatic differentiation: `backward`, `grad`, modes, custom functions."""
+"""Automatic differentiation: `backward`, `grad`, modes, custom functions, and what helps to check them.
 
-from . import inplace  # noqa: F401  (enters the rules of in-place writes)
+Read `engine` first, then `function`.
+"""
+
+from . import anomaly as anomaly_mode
+from . import forward_ad, function, functional, graph, inplace, profiler, variable  # noqa: F401  (inplace enters the rules of writes)
+from . import modes as grad_mode
+from .anomaly import detect_anomaly, set_detect_anomaly
 from .engine import backward, grad
-from .function import Function, FunctionCtx, once_differentiable
-from .modes import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
+from .function import Function, FunctionCtx, NestedIOFunction, once_differentiable
+from .gradcheck import GradcheckError, gradcheck, gradgradcheck
+from .modes import (enable_grad, enforce_grad_layout_policy, inference_mode, is_grad_enabled, is_inference_mode_enabled,
+                    is_multithreading_enabled, is_view_replay_enabled, no_grad, set_grad_enabled, set_multithreading_enabled)
+from .variable import Variable
 
-__all__ = ["Function", "FunctionCtx", "backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "once_differentiable",
-           "set_grad_enabled"]
+
+def kineto_available():
+    """False: PyTorch's profiling library is not there."""
+    return False
+
+
+__all__ = ["Function", "FunctionCtx", "GradcheckError", "NestedIOFunction", "Variable", "anomaly_mode", "backward", "detect_anomaly",
+           "enable_grad", "enforce_grad_layout_policy", "forward_ad", "function", "functional", "grad", "grad_mode", "gradcheck",
+           "gradgradcheck", "graph", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "is_multithreading_enabled",
+           "is_view_replay_enabled", "kineto_available", "no_grad", "once_differentiable", "profiler", "set_detect_anomaly",
+           "set_grad_enabled", "set_multithreading_enabled", "variable"]

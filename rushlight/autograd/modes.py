@@ -52,10 +52,10 @@ class _GradMode:
 class no_grad(_GradMode):
     """Do not record gradients. `@torch.no_grad` without parentheses works too."""
 
-    def __new__(cls, function=None):
-        if function is None:
+    def __new__(cls, orig_func=None):
+        if orig_func is None:
             return super().__new__(cls)
-        return cls()(function)
+        return cls()(orig_func)
 
 
 class enable_grad(_GradMode):
@@ -63,10 +63,10 @@ class enable_grad(_GradMode):
 
     enabled = True
 
-    def __new__(cls, function=None):
-        if function is None:
+    def __new__(cls, orig_func=None):
+        if orig_func is None:
             return super().__new__(cls)
-        return cls()(function)
+        return cls()(orig_func)
 
 
 class set_grad_enabled(_GradMode):
@@ -121,3 +121,41 @@ def is_grad_enabled():
 def is_inference_mode_enabled():
     """Whether `inference_mode` is on in this thread."""
     return MODE.inference
+
+
+class _Accepted:
+    """A mode that means nothing here: keeps what it was set to."""
+
+    def __init__(self, mode):
+        self.before, type(self).state = type(self).state, bool(mode)
+
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *error):
+        type(self).state = self.before
+
+
+class set_multithreading_enabled(_Accepted):
+    """Accepted: backward records its operators in the calling thread."""
+
+    state = True
+
+
+class enforce_grad_layout_policy(_Accepted):
+    """Accepted: gradients always get the strides of their leaf."""
+
+    state = True
+
+    def __init__(self, enable=True):
+        super().__init__(enable)
+
+
+def is_multithreading_enabled():
+    """What `set_multithreading_enabled` was set to."""
+    return set_multithreading_enabled.state
+
+
+def is_view_replay_enabled():
+    """False: stale views take an as_strided node."""
+    return False

@@ -26,8 +26,8 @@ GROUPS_A_TASK = 1024
 COST = {"float": 1.6, "double": 5.0}  # nanoseconds a number
 BOX_MULLER = Layout("@raw", "@out", "groups", "chunk", "tail", "end", "$mean", "$std")
 
-LOG = (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1,
-       -2.4999993993e-1, 3.3333331174e-1)
+LOG = (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+       2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)
 SINE = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 COSINE = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 LN2 = (0.693359375, -2.12194440e-4)
@@ -138,7 +138,7 @@ def lower_box_muller(instruction):
     groups = count // GROUP
     tail = raw[1].numel - GROUP if count % GROUP else 0
     mean, std = (Argument(position) for _, position, _ in instruction.args[1:])
-    static = BOX_MULLER.values(raw=memory(raw), out=memory(out), groups=groups, chunk=GROUPS_A_TASK, tail=tail, end=count - GROUP,
-                               mean=mean, std=std)
+    static = BOX_MULLER.values(raw=memory(raw), out=memory(out), groups=groups, chunk=GROUPS_A_TASK, tail=tail,
+                               end=count - GROUP, mean=mean, std=std)
     cost = 50 + count * COST["double" if dtype == "float64" else "float"]
     return [Launch(source_of(dtype), static, ceil_div(groups, GROUPS_A_TASK), cost)]

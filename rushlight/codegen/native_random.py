@@ -53,8 +53,8 @@ def emit_twist(module, name):
             with fn.loop(low, high, lanes) as i:
                 here, following = (fn.load_vector(state, i + d, "i32", lanes) for d in (0, 1))
                 fn.store_vector(twisted(fn, here, following, fn.load_vector(state, i + shift, "i32", lanes)), state, i)
-    last = twisted(fn, fn.load_at(state, WORDS - 1, "i32"), fn.load_at(state, 0, "i32"), fn.load_at(state, MIDDLE - 1, "i32"))
-    fn.store_at(last, state, WORDS - 1)
+    here, following, middle = (fn.load_at(state, i, "i32") for i in (WORDS - 1, 0, MIDDLE - 1))
+    fn.store_at(twisted(fn, here, following, middle), state, WORDS - 1)
     fn.store_at(fn.constant(WORDS + 1, "i32"), state, LEFT)
     fn.store_at(fn.constant(0, "i32"), state, NEXT)
     fn.ret()
@@ -180,9 +180,10 @@ def lower_normals(instruction):
     """(state; mean, std) -> (doubles of any dense layout, state)."""
     out, state = instruction.outs
     mean, std = (Argument(position) for _, position, _ in instruction.args[1:])
-    static = NORMALS.values(source=memory(instruction.ins[0]), state=memory(state), out=memory(out), count=out[1].numel, mean=mean,
-                            std=std)
-    return [Launch(KernelSource(("random_normals", target.current.vector_bytes), emit_normals), static, 1, 300 + 30 * out[1].numel)]
+    static = NORMALS.values(source=memory(instruction.ins[0]), state=memory(state), out=memory(out), count=out[1].numel,
+                            mean=mean, std=std)
+    source = KernelSource(("random_normals", target.current.vector_bytes), emit_normals)
+    return [Launch(source, static, 1, 300 + 30 * out[1].numel)]
 
 
 # -- shuffles ------------------------------------------------------------------------------------------------

@@ -89,8 +89,8 @@ def poisson_source(dtype):
 def lower_poisson(instruction):
     """(state, rates) -> (samples, state)."""
     out, state = instruction.outs
-    static = OPERAND.values(source=memory(instruction.ins[0]), state=memory(state), operand=memory(instruction.ins[1]), out=memory(out),
-                            count=out[1].numel)
+    static = OPERAND.values(source=memory(instruction.ins[0]), state=memory(state),
+                            operand=memory(instruction.ins[1]), out=memory(out), count=out[1].numel)
     return [Launch(poisson_source(out[1].dtype.name), static, 1, 300 + 60 * out[1].numel)]
 
 
@@ -117,6 +117,7 @@ def lower_slopes(instruction):
     """(state, input; lower, upper) -> (factors, state)."""
     out, state = instruction.outs
     low, high = (Argument(position) for _, position, _ in instruction.args[2:])
-    static = SLOPES.values(source=memory(instruction.ins[0]), state=memory(state), operand=memory(instruction.ins[1]), out=memory(out),
-                           count=out[1].numel, low=low, high=high)
-    return [Launch(slopes_source(instruction.ins[1][1].dtype.name, out[1].dtype.name), static, 1, 300 + 8 * out[1].numel)]
+    static = SLOPES.values(source=memory(instruction.ins[0]), state=memory(state), operand=memory(instruction.ins[1]),
+                           out=memory(out), count=out[1].numel, low=low, high=high)
+    source = slopes_source(instruction.ins[1][1].dtype.name, out[1].dtype.name)
+    return [Launch(source, static, 1, 300 + 8 * out[1].numel)]

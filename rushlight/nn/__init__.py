@@ -5,7 +5,14 @@ from . import functional
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from .modules import *
 from . import attention, grad, init, modules, parallel, utils
+from .attention_functional import multi_head_attention_forward
+from .loss_functional import linear_cross_entropy
 from .parallel import DataParallel
+
+# Functions made of other functions; functional.py, which they are made of, cannot import them.
+functional.multi_head_attention_forward = multi_head_attention_forward
+functional.linear_cross_entropy = linear_cross_entropy
+del multi_head_attention_forward, linear_cross_entropy
 
 
 def factory_kwargs(kwargs):

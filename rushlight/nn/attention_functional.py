@@ -10,6 +10,11 @@ from . import functional as F
 
 __all__ = ["multi_head_attention_forward"]
 
+_NEED_MASK = (
+    "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
+    "`generate_square_subsequent_mask` to create this mask."
+)
+
 
 def canonical_mask(mask, mask_name, other_dtype, other_name, target_dtype, check_other=True):
     """A mask as numbers to add to attention scores: True becomes minus infinity. None stays None.
@@ -164,15 +169,16 @@ def _merge_masks(attn_mask, key_padding_mask, bsz, num_heads, src_len):
     return padding if attn_mask is None else attn_mask + padding
 
 
-def _attend_with_weights(q, k, v, mask, dropout_p):
-    """(result, weights) of attention computed step by step, on (bsz * heads, L, dim)."""
+def _attend_with_weights(q, k, v, mask, dropout_p, embed_dim):
+    """(result, weights) of attention computed step by step, from (bsz * heads, L, dim) to (L * bsz, heads * dim)."""
     scaled = q * math.sqrt(1.0 / q.shape[-1])
     transposed = k.transpose(-2, -1)
     scores = rl.bmm(scaled, transposed) if mask is None else rl.baddbmm(mask, scaled, transposed)
     weights = F.softmax(scores, dim=-1)
     if dropout_p > 0.0:
         weights = F.dropout(weights, p=dropout_p)
-    return rl.bmm(weights, v), weights
+    result = rl.bmm(weights, v).transpose(0, 1)
+    return result.contiguous().view(-1, embed_dim), weights
 
 
 def multi_head_attention_forward(
@@ -192,13 +198,11 @@ def multi_head_attention_forward(
         query, key, value = _with_batch(query, key, value)
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
     tgt_len, bsz, embed_dim = query.shape
-    padding_dtype = none_or_dtype(attn_mask)
-    key_padding_mask = canonical_mask(key_padding_mask, "key_padding_mask", padding_dtype, "attn_mask", query.dtype)
+    key_padding_mask = canonical_mask(
+        key_padding_mask, "key_padding_mask", none_or_dtype(attn_mask), "attn_mask", query.dtype
+    )
     if is_causal and attn_mask is None:
-        raise RuntimeError(
-            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
-            "`generate_square_subsequent_mask` to create this mask."
-        )
+        raise RuntimeError(_NEED_MASK)
     if is_causal and key_padding_mask is None and not need_weights:
         attn_mask = None  # the kernel knows the mask
     else:
@@ -225,10 +229,9 @@ def multi_head_attention_forward(
         attn_mask, key_padding_mask = _wider(attn_mask), _wider(key_padding_mask)
     src_len = k.size(1)
     mask = _merge_masks(attn_mask, key_padding_mask, bsz, num_heads, src_len)
-    dropout_p = dropout_p if training else 0.0
+    dropout_p *= training
     if need_weights:
-        result, weights = _attend_with_weights(q, k, v, mask, dropout_p)
-        result = result.transpose(0, 1).contiguous().view(tgt_len * bsz, embed_dim)
+        result, weights = _attend_with_weights(q, k, v, mask, dropout_p, embed_dim)
     else:
         result, weights = _attend(q, k, v, mask, dropout_p, is_causal, bsz, num_heads), None
     result = F.linear(result, out_proj_weight, out_proj_bias).view(tgt_len, bsz, -1)

@@ -2,7 +2,7 @@
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import elementwise, public, register
+from ..core.declare import REGISTRY, elementwise, public, register
 from ..core.tensor import Tensor
 
 
@@ -10,10 +10,31 @@ def _neg(g):
     return -g
 
 
-@elementwise("Tensor.__add__ Tensor.__radd__", name="add_plain", node="AddBackward0", grad={"input": lambda g: g, "other": lambda g: g})
+def _flat(g):
+    """The gradient of a rounded quotient."""
+    return REGISTRY["zeros_like"](g)
+
+
+@elementwise("Tensor.__add__", name="add_plain", node="AddBackward0",
+             grad={"input": lambda g: g, "other": lambda g: g})
 def add_plain(k, input, other):
     """input + other."""
     return input + other
+
+
+def swapped(name, function):
+    """A reflected Python operator: `function` with its operands exchanged, only for tensors."""
+    fast = function.fast
+
+    def method(self, other):
+        if not isinstance(self, Tensor):
+            raise TypeError(f"descriptor '{name}' for 'torch._C.TensorBase' objects doesn't apply to a '{type(self).__name__}' object")
+        return fast(self, other)
+    method.__name__, method.__doc__ = name, f"The operator with this tensor on the right: {name}."
+    register(f"Tensor.{name}", method)
+
+
+swapped("__radd__", add_plain)
 
 
 def _check_alpha(op, alpha, values):
@@ -101,6 +122,8 @@ def rsub_scaled(k, input, other, alpha: float):
 @public("rsub Tensor.__rsub__", out=False)
 def rsub(input, other, *, alpha=1):
     """other - alpha * input."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"rsub(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     _refuse_bool_subtract(input, other)
     if alpha == 1:
         return rsub_plain(input, other)
@@ -113,11 +136,14 @@ def rsub_plain(k, input, other):
     return k.sub(k.like(other, input), input)
 
 
-@elementwise("mul mul_ multiply multiply_ Tensor.__mul__ Tensor.__rmul__",
+@elementwise("mul mul_ multiply multiply_ Tensor.__mul__",
              grad={"input": lambda g, other: g * other, "other": lambda g, input: g * input})
 def mul(k, input, other):
     """input * other, with broadcasting and promotion."""
     return input * other
+
+
+swapped("__rmul__", mul)
 
 
 def _div_other(g, input, other):
@@ -131,13 +157,15 @@ def true_div(k, input, other):
     return input / other
 
 
-@elementwise("Tensor._trunc_div Tensor._trunc_div_", name="div_trunc", node="DivBackward1", grad={}, checks=False)
+@elementwise("Tensor._trunc_div Tensor._trunc_div_", name="div_trunc", node="DivBackward2",
+             grad={"input": _flat, "other": _flat})
 def trunc_div(k, input, other):
     """input / other rounded towards zero."""
     return k.truncdiv(input, other)
 
 
-@elementwise("Tensor._floor_div Tensor._floor_div_", name="div_floor", node="DivBackward1", grad={})
+@elementwise("Tensor._floor_div Tensor._floor_div_", name="div_floor", node="DivBackward2",
+             grad={"input": _flat, "other": _flat})
 def floor_div(k, input, other):
     """input / other rounded down."""
     return k.floordiv(input, other)
@@ -171,7 +199,7 @@ def true_divide(input, other):
 register("Tensor.true_divide_ Tensor.__itruediv__", None, true_div.inplace)
 
 
-@public("Tensor.__rtruediv__", out=False)
+@public("Tensor.__rtruediv__ Tensor.__rdiv__", out=False)
 def rtruediv(input, other):
     """other / input."""
     return input.reciprocal() * other
@@ -205,7 +233,8 @@ def remainder(k, input, other):
     return k.mod(input, other)
 
 
-@elementwise("Tensor.__rmod__", name="rmod", dtypes="numeric")
+@elementwise("Tensor.__rmod__", name="rmod", node="RemainderBackward1", dtypes="numeric", tensors=1,
+             grad={"input": lambda g, input, other: -g * floor_div(other, input), "other": lambda g: g})
 def rmod(k, input, other):
     """other % input."""
     return k.mod(k.like(other, input), input)
@@ -280,7 +309,13 @@ def where_values(k, condition, input, other):
     return k.where(condition, input, other)
 
 
-@public("where")
+@public("Tensor.where", out=False)
+def where_method(self, condition, other):
+    """This tensor where `condition` holds, else `other`."""
+    return where(condition, self, other)
+
+
+@public("torch.where")
 def where(condition, input=None, other=None):
     """`input` where `condition` holds, else `other` (broadcast, promoted); with one argument: `nonzero(as_tuple=True)`."""
     if input is None and other is None:

@@ -8,6 +8,7 @@ import math
 
 from ..core import dtype as dt
 from ..core import infer as rules
+from ..core.graph import MODE
 from ..core.declare import REGISTRY, elementwise, public, register
 from ..core.tensor import Tensor
 from .arithmetic import add_, mul, remainder, sub_
@@ -53,10 +54,11 @@ def _power_grad(g, input, exponent):
     """exponent * input ** (exponent - 1); the exponent is a number."""
     if exponent == 0:
         return zero(g)
-    if exponent == 1:
-        return g
-    if exponent == 2:
-        return g * (input * 2)
+    if not MODE.grad:  # the short forms have no graph of their own, which matters only for higher derivatives
+        if exponent == 1:
+            return g
+        if exponent == 2:
+            return g * (input * 2)
     return g * (power(input, exponent - 1) * exponent)
 
 
@@ -435,7 +437,8 @@ def heaviside_(self, values):
     return step_values.inplace(self, values)
 
 
-@elementwise("nextafter nextafter_", tensors=2, dtypes="floating", grad={"input": zero, "other": zero})
+@elementwise("nextafter nextafter_", tensors=2, dtypes="floating",
+             grad={"input": lambda g, input, other: where(input == other, 0, g), "other": zero})
 def nextafter(k, input, other):
     """The next representable number after `input` towards `other`."""
     return k.nextafter(input, other)

@@ -17,12 +17,13 @@ from ..core.tensor import empty as empty_tensor
 from .arithmetic import mul
 from .copy import to_dtype
 from .generator import draw
-from .random import DIGITS, _result, bernoulli_values, bits53, emit, raw_draws, threshold
+from .distributions import bernoulli_values, threshold
+from .random import DIGITS, bits53, emit, raw_draws, result_dtype
 
 SELU_ALPHA = 1.7580993408473766  # alpha * scale of selu: what alpha_dropout sets dropped values to, negated
 
 
-@elementwise("Tensor._dropout_noise", name="dropout_noise", promote=_result)
+@elementwise("Tensor._dropout_noise", name="dropout_noise", promote=result_dtype)
 def dropout_noise(k, raw, limit: float, keep: float, dtype: object):
     """1 / keep where the 53-bit draw is below the limit, else 0."""
     wide = dtype.compute
@@ -225,7 +226,8 @@ RRELU_NOISE = operator("rrelu_noise", "native", rules.strided, lower="rrelu_nois
 RRELU_RULE = GradRule("rrelu", ["input", "noise"], {"input": lambda g, noise: g * noise}, "RreluWithNoiseBackward1")
 
 
-@public("Tensor._rrelu_with_noise", grad={"input": lambda g, noise: g * noise}, node="RreluWithNoiseBackward0", out=False)
+@public("Tensor._rrelu_with_noise", grad={"input": lambda g, noise: g * noise}, node="RreluWithNoiseBackward0",
+        out=False)
 def _with_noise(input, noise):
     return to_dtype(input * noise, input.dtype)  # the factors of half precisions are not rounded
 

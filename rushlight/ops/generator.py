@@ -112,8 +112,8 @@ class Generator:
         words = np.array(self.state()._array()).view(np.uint32)
         cached = bool(words[CACHED])
         normal = struct.unpack("<d", words[NORMAL:NORMAL + 2].tobytes())[0] if cached else 0.0
-        data = FORM.pack(self._seed, int(words[LEFT]), 1, int(words[NEXT]), words[:WORDS].astype("<u8").tobytes(), 0.0, normal, 0.0,
-                         cached, 0, 0.0, 0)
+        engine = words[:WORDS].astype("<u8").tobytes()
+        data = FORM.pack(self._seed, int(words[LEFT]), 1, int(words[NEXT]), engine, 0.0, normal, 0.0, cached, 0, 0.0, 0)
         found = REGISTRY["empty"](len(data), dtype=dt.uint8)
         found._array()[...] = np.frombuffer(data, np.uint8)
         return found

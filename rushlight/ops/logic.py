@@ -7,6 +7,7 @@ import math
 from ..core import dtype as dt
 from ..core.declare import elementwise, public, register
 from ..core.tensor import Tensor
+from .arithmetic import swapped
 
 # -- truth values
 # -----------------------------------------------------------------------------------------------------------------
@@ -46,22 +47,27 @@ def bitwise_not(k, input):
     return k.bitwise("xor", input, True if input.dtype is dt.bool_ else -1)
 
 
-@elementwise("bitwise_and bitwise_and_ Tensor.__and__ Tensor.__rand__", dtypes="integral")
+@elementwise("bitwise_and bitwise_and_ Tensor.__and__", dtypes="integral")
 def bitwise_and(k, input, other):
     """The bits set in both."""
     return k.bitwise("and", k.like(input, other), other)
 
 
-@elementwise("bitwise_or bitwise_or_ Tensor.__or__ Tensor.__ror__", dtypes="integral")
+@elementwise("bitwise_or bitwise_or_ Tensor.__or__", dtypes="integral")
 def bitwise_or(k, input, other):
     """The bits set in one of the two."""
     return k.bitwise("or", k.like(input, other), other)
 
 
-@elementwise("bitwise_xor bitwise_xor_ Tensor.__xor__ Tensor.__rxor__", dtypes="integral")
+@elementwise("bitwise_xor bitwise_xor_ Tensor.__xor__", dtypes="integral")
 def bitwise_xor(k, input, other):
     """The bits that differ."""
     return k.bitwise("xor", k.like(input, other), other)
+
+
+swapped("__rand__", bitwise_and)
+swapped("__ror__", bitwise_or)
+swapped("__rxor__", bitwise_xor)
 
 
 @elementwise("bitwise_left_shift bitwise_left_shift_ Tensor.__lshift__", dtypes="integers")

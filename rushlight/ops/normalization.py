@@ -229,6 +229,8 @@ def _check_batch_norm(input, values, training):
 
 
 def _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps):
+    if input.dim() < 2 and not input.numel():
+        return input.clone(), input, input
     _check_batch_norm(input, dict(running_mean=running_mean, running_var=running_var, weight=weight, bias=bias), training)
     dims = (0, *range(2, input.dim()))
     if training:
@@ -386,7 +388,8 @@ def local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0):
     shape = list(input.shape)
     padded = REGISTRY["cat"]([squares.new_zeros((shape[0], low, *shape[2:])), squares,
                               squares.new_zeros((shape[0], high, *shape[2:]))], 1)
-    windows = padded.unfold(1, size, 1).mean(-1)
+    windows = padded.unfold(1, size, 1).sum(-1)
+    windows = windows / size if windows.is_floating_point() else windows // size
     return input / (windows * alpha + k).pow(beta)
 
 

@@ -33,7 +33,7 @@ BOX_MULLER = operator("box_muller", "native", rules.explicit, lower="box_muller"
 NORMALS = operator("random_normals", "native", rules.strided, lower="random_normals")
 
 
-def _result(layouts, numbers, attrs):
+def result_dtype(layouts, numbers, attrs):
     return None, dict(attrs)["dtype"]
 
 
@@ -66,7 +66,7 @@ def unit(k, raw):
     return unit53(k, raw) if raw.dtype is dt.int64 else unit24(k, raw)
 
 
-@elementwise("Tensor._random_uniform", name="random_uniform", promote=_result)
+@elementwise("Tensor._random_uniform", name="random_uniform", promote=result_dtype)
 def uniform_values(k, raw, low: float, high: float, dtype: object):
     """Draws as numbers in [low, high); what rounding would take to `high` becomes `low`."""
     wide = dtype.compute
@@ -75,7 +75,7 @@ def uniform_values(k, raw, low: float, high: float, dtype: object):
     return k.where(value.eq(k.cast(high, dtype)), k.cast(low, dtype), value)
 
 
-@elementwise("Tensor._random_integer", name="random_integer", promote=_result)
+@elementwise("Tensor._random_integer", name="random_integer", promote=result_dtype)
 def integer_values(k, raw, base: float, span: float, dtype: object):
     """base + draw % span, for a span below 2**28 in doubles (which are exact), else in 64 bits."""
     if raw.dtype is dt.int64:
@@ -91,46 +91,10 @@ def integer_values(k, raw, base: float, span: float, dtype: object):
     return k.cast(k.cast(k.cast(rest, dt.int32), dt.int64) + base, dtype)
 
 
-@elementwise("Tensor._random_bits", name="random_bits", promote=_result)
+@elementwise("Tensor._random_bits", name="random_bits", promote=result_dtype)
 def all_bits(k, raw, dtype: object):
     """64 random bits."""
     return k.cast(bits64(k, raw), dtype)
-
-
-@elementwise("Tensor._random_bernoulli", name="random_bernoulli", promote=_result)
-def bernoulli_values(k, raw, threshold: float, dtype: object):
-    """1 where the 53-bit draw is below the threshold, which is p * 2**53 rounded up."""
-    return k.cast(bits53(k, raw) < threshold, dtype)
-
-
-@elementwise("Tensor._random_bernoulli_each", name="random_bernoulli_each", promote=_result)
-def bernoulli_each(k, raw, p, dtype: object):
-    """1 where the draw is below the probability given for the element."""
-    return k.cast(unit(k, raw) < k.cast(p, dt.float64 if raw.dtype is dt.int64 else dt.float32), dtype)
-
-
-@elementwise("Tensor._random_exponential", name="random_exponential", promote=_result, heavy=True)
-def exponential_values(k, raw, rate: float, dtype: object):
-    """-log(1 - u) / rate."""
-    return k.cast(k.log1p(-unit53(k, raw)) * (-1.0 / rate), dtype)
-
-
-@elementwise("Tensor._random_geometric", name="random_geometric", promote=_result, heavy=True)
-def geometric_values(k, raw, p: float, dtype: object):
-    """ceil(log u / log(1 - p))."""
-    return k.cast(k.ceil(k.log(unit53(k, raw)) / k.log(1.0 - p)), dtype)
-
-
-@elementwise("Tensor._random_cauchy", name="random_cauchy", promote=_result, heavy=True)
-def cauchy_values(k, raw, median: float, sigma: float, dtype: object):
-    """median + sigma * tan(pi * (u - 1/2))."""
-    return k.cast(k.tan((unit53(k, raw) - 0.5) * 3.141592653589793) * sigma + median, dtype)
-
-
-@elementwise("Tensor._random_exp", name="random_exp", promote=_result, heavy=True)
-def exp_values(k, value, dtype: object):
-    """exp of a double, rounded to the dtype."""
-    return k.cast(k.exp(value), dtype)
 
 
 # -- recording -----------------------------------------------------------------------------------------------
@@ -165,13 +129,13 @@ def fill_in_place(self, rule, write):
     return self
 
 
-def _zeros(g):
+def zero_gradient(g):
     return REGISTRY["zeros_like"](g)
 
 
 def zero_rule(node):
     """The rule of an in-place distribution: what was there before gets a gradient of zero."""
-    return GradRule(node, ["input"], {"input": _zeros}, node)
+    return GradRule(node, ["input"], {"input": zero_gradient}, node)
 
 
 def in_place(function, self, node_rule, generator, wide, numbers):
@@ -239,8 +203,8 @@ def fresh(tensor, out, requires_grad, make, write):
 
 
 @public("torch.rand", out=False)
-def rand(*shape, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
-         pin_memory=False):
+def rand(*shape, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None,
+         requires_grad=False, pin_memory=False):
     """Numbers evenly spread over [0, 1)."""
     tensor = new_random("rand", shape, size, out, dtype, device)
     return _rand(tensor, generator, out, requires_grad)
@@ -281,7 +245,7 @@ def _draw_normals(found, generator, mean, std):
     return raw, (mean, std)
 
 
-def _few_normals(found, generator, mean, std):
+def few_normals(found, generator, mean, std):
     """Normal numbers one by one, as doubles; the generator keeps the second of a pair."""
     strides = found.strides if found.dense else dense_strides_like(found.shape, found.strides)
     return draw(NORMALS, generator, ((tuple(found.shape), tuple(strides), dt.float64),), "tnn", (), (mean, std))[0]
@@ -294,7 +258,7 @@ def normal_into(tensor, mean, std, generator):
         raw, numbers = _draw_normals(found, generator, mean, std)
         record(BOX_MULLER, "tnn", (), (raw,), numbers, (tensor,))
     else:
-        record(COPY, "t", (), (_few_normals(found, generator, mean, std),), (), (tensor,))
+        record(COPY, "t", (), (few_normals(found, generator, mean, std),), (), (tensor,))
 
 
 def new_normal(tensor, mean, std, generator):
@@ -303,7 +267,7 @@ def new_normal(tensor, mean, std, generator):
     if found.numel >= GROUP and found.contiguous:
         raw, numbers = _draw_normals(found, generator, mean, std)
         return record(BOX_MULLER, "tnn", (("out", ((tuple(found.shape), found.dtype),)),), (raw,), numbers)[0]
-    values = _few_normals(found, generator, mean, std)
+    values = few_normals(found, generator, mean, std)
     return values if found.dtype is dt.float64 else record(cast.op, "t", (("dtype", found.dtype),), (values,))[0]
 
 
@@ -328,8 +292,8 @@ def _normal(tensor, mean, std, generator, out=None, requires_grad=False):
 
 
 @public("torch.randn", out=False)
-def randn(*shape, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
-          pin_memory=False):
+def randn(*shape, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None,
+          requires_grad=False, pin_memory=False):
     """Normal numbers of mean 0 and variance 1: Box-Muller in groups of 16 from 16 elements on, one by one below."""
     tensor = new_random("randn", shape, size, out, dtype, device)
     return _normal(tensor, 0.0, 1.0, generator, out, requires_grad)
@@ -344,8 +308,8 @@ def randn_like(input, *, generator=None, dtype=None, layout=None, device=None, r
 
 
 @public("torch.normal", out=False)
-def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
-           pin_memory=False):
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None,
+           requires_grad=False, pin_memory=False):
     """Normal numbers with the given mean and standard deviation, each a number or a tensor (broadcast); `size` for "
       "two numbers."""
     tensors = isinstance(mean, Tensor), isinstance(std, Tensor)
@@ -367,7 +331,7 @@ def _like_shape(shape, like):
     return empty_tensor(tuple(shape), like.dtype, like.device)
 
 
-@public("Tensor._normal_around", grad={"mean": _zeros}, node="NormalBackward1", out=False)
+@public("Tensor._normal_around", grad={"mean": zero_gradient}, node="NormalBackward1", out=False)
 def _normal_around(mean, std, generator):
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
@@ -377,7 +341,7 @@ def _normal_around(mean, std, generator):
     return new_normal(_like_shape(mean.shape, mean), 0.0, std, generator) + mean
 
 
-@public("Tensor._normal_spread", grad={"std": _zeros}, node="NormalBackward2", out=False)
+@public("Tensor._normal_spread", grad={"std": zero_gradient}, node="NormalBackward2", out=False)
 def _normal_spread(mean, std, generator):
     check_spread(std)
     if not std.numel():
@@ -385,7 +349,7 @@ def _normal_spread(mean, std, generator):
     return new_normal(_like_shape(std.shape, std), 0.0, 1.0, generator) * std + mean
 
 
-@public("Tensor._normal_each", grad={"mean": _zeros, "std": _zeros}, node="NormalBackward3", out=False)
+@public("Tensor._normal_each", grad={"mean": zero_gradient, "std": zero_gradient}, node="NormalBackward3", out=False)
 def _normal_each(mean, std, generator):
     check_spread(std)
     shape = rules.broadcast_shapes(mean.shape, std.shape)
@@ -404,10 +368,11 @@ def check_spread(std):
 # -- integers ------------------------------------------------------------------------------------------------
 
 
-CPP_NAMES = {"uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long "
-                                                                                                         "int", "bool": "bool",
-             "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "uint16": "unsigned short",
-             "uint32": "unsigned int", "uint64": "unsigned long"}
+CPP_NAMES = {
+    "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long int",
+    "uint16": "unsigned short", "uint32": "unsigned int", "uint64": "unsigned long", "bool": "bool", "float32": "float",
+    "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+}
 RANDOM_RULES = [zero_rule(f"RandomBackward{i}") for i in range(3)]
 
 
@@ -514,7 +479,7 @@ def _whole_range(tensor, span, generator, wide):
     emit(integer_modulo, tensor._layout.dtype, (raw,), (signed64(span),), tensor)
 
 
-@elementwise("Tensor._random_modulo", name="random_modulo", promote=_result)
+@elementwise("Tensor._random_modulo", name="random_modulo", promote=result_dtype)
 def integer_modulo(k, raw, span: float, dtype: object):
     """draw % span in unsigned 64 bits."""
     if raw.dtype is dt.int64:
@@ -565,8 +530,8 @@ def _randint(tensor, low, high, generator, out, requires_grad):
 
 
 @public("torch.randint_like", out=False)
-def randint_like(input, *args, low=None, high=None, generator=None, dtype=None, layout=None, device=None, requires_grad=False,
-                 pin_memory=False, memory_format=None):
+def randint_like(input, *args, low=None, high=None, generator=None, dtype=None, layout=None, device=None,
+                 requires_grad=False, pin_memory=False, memory_format=None):
     """randint_like(input, low=0, high): integers of the shape and dtype of a tensor."""
     low, high, _ = _bounds("randint_like", list(args), low, high, None, 2)
     tensor = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
@@ -577,7 +542,8 @@ SHUFFLE = operator("random_shuffle", "native", rules.explicit, lower="random_shu
 
 
 @public("torch.randperm", out=False)
-def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+             pin_memory=False):
     """The numbers 0 to n - 1 in random order (Fisher-Yates from the front), int64 unless `dtype` is given."""
     if not hasattr(n, "__index__"):
         raise TypeError(f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}")
@@ -600,101 +566,3 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
     if out is not None:
         return out.resize_((n,)).copy_(result)
     return result.requires_grad_(requires_grad)
-
-
-# -- distributions -------------------------------------------------------------------------------------------
-
-
-BERNOULLI_RULE, BERNOULLI_EACH_RULE = zero_rule("BernoulliBackward2"), zero_rule("BernoulliBackward1")
-EXPONENTIAL_RULE, GEOMETRIC_RULE = zero_rule("ExponentialBackward0"), zero_rule("GeometricBackward0")
-CAUCHY_RULE, LOG_NORMAL_RULE = zero_rule("CauchyBackward0"), zero_rule("LogNormalBackward0")
-
-
-def threshold(p):
-    """The integer t with n < t exactly where n * 2**-53 < p. RuntimeError unless 0 <= p <= 1."""
-    p = float(p)
-    if not 0 <= p <= 1:
-        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
-    scaled = p * 2.0**53
-    return int(scaled) + (scaled != int(scaled))
-
-
-def _each_into(tensor, p, generator, out):
-    """Bernoulli numbers with a probability per element, for the Layout of `tensor`."""
-    check_floating(p.dtype, "bernoulli_tensor_cpu_p_")
-    raw = raw_draws(tensor._layout, generator, p.dtype is dt.float64)
-    return emit(bernoulli_each, tensor._layout.dtype, (raw, p.detach()), (), out)
-
-
-@public("Tensor.bernoulli_", out=False)
-def bernoulli_(self, p=0.5, *, generator=None):
-    """1 with probability p (a number, or a tensor that broadcasts), else 0."""
-    if isinstance(p, Tensor):
-        wide = p.expand(self.shape)
-        return fill_in_place(self, BERNOULLI_EACH_RULE, lambda: _each_into(self, wide, generator, self))
-    return in_place(bernoulli_values, self, BERNOULLI_RULE, generator, True, (threshold(p),))
-
-
-def _bernoulli_back(g):
-    return REGISTRY["zeros_like"](g)
-
-
-@public("Tensor._bernoulli", grad={"input": _bernoulli_back}, node="BernoulliBackward0", out=False)
-def _bernoulli(input, generator):
-    check_floating(input.dtype, "bernoulli_tensor_cpu_p_")
-    tensor = empty_like(input)
-    return _each_into(tensor, input, generator, None) if input.numel() else tensor
-
-
-@public("bernoulli")
-def bernoulli(input, p=None, *, generator=None):
-    """1 with the probability that `input` gives for each element (or `p` for all), else 0, in the dtype of `input`."""
-    if p is None:
-        return _bernoulli(input, generator)
-    return empty_like(input).bernoulli_(p, generator=generator)
-
-
-def check_continuous(dtype, name):
-    if dtype.category != dt.FLOATING:
-        what = CPP_NAMES.get(dtype.name, dtype.name) if name == "Cauchy" else dt.scalar_type(dtype)
-        raise RuntimeError(f"{name} distribution is a continuous probability distribution. dtype must be a floating "
-                           f"point but you "
-                           f"specified {what}")
-
-
-@public("Tensor.exponential_", out=False)
-def exponential_(self, lambd=1, *, generator=None):
-    """Numbers of density lambd * exp(-lambd * x). RuntimeError unless lambd > 0."""
-    check_continuous(self._layout.dtype, "Exponential")
-    if not lambd > 0:
-        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
-    return in_place(exponential_values, self, EXPONENTIAL_RULE, generator, True, (float(lambd),))
-
-
-@public("Tensor.geometric_", out=False)
-def geometric_(self, p, *, generator=None):
-    """How many trials of probability p until the first success. RuntimeError unless 0 < p < 1."""
-    if not 0 < p < 1:
-        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
-    return in_place(geometric_values, self, GEOMETRIC_RULE, generator, True, (float(p),))
-
-
-@public("Tensor.cauchy_", out=False)
-def cauchy_(self, median=0, sigma=1, *, generator=None):
-    """Cauchy numbers. RuntimeError unless sigma > 0."""
-    if not sigma > 0:
-        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
-    check_continuous(self._layout.dtype, "Cauchy")
-    return in_place(cauchy_values, self, CAUCHY_RULE, generator, True, (float(median), float(sigma)))
-
-
-@public("Tensor.log_normal_", out=False)
-def log_normal_(self, mean=1, std=2, *, generator=None):
-    """exp of normal numbers. RuntimeError unless std > 0."""
-    if not std > 0:
-        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
-    check_continuous(self._layout.dtype, "Log normal")
-
-    def write():
-        emit(exp_values, self._layout.dtype, (_few_normals(self._layout, generator, float(mean), float(std)),), (), self)
-    return fill_in_place(self, LOG_NORMAL_RULE, write)

@@ -12,7 +12,7 @@ from ..core.declare import REGISTRY, operator, public
 from ..core.record import record
 from ..core.tensor import empty as empty_tensor
 from .generator import draw
-from .random import DRAWS, _zeros, check_floating
+from .random import DRAWS, check_floating, zero_gradient
 
 MOST_CATEGORIES = 1 << 24
 
@@ -83,7 +83,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
 POISSON = operator("poisson", "native", rules.strided, lower="random_poisson")
 
 
-@public("torch.poisson", grad={"input": _zeros}, out=False)
+@public("torch.poisson", grad={"input": zero_gradient}, out=False)
 def poisson(input, generator=None):
     """A Poisson number for each rate. RuntimeError for negative rates."""
     check_floating(input.dtype, "poisson_cpu")

@@ -23,10 +23,11 @@ from .conv_kernel import ConvMicro, MAX_BLOCK, conv_source, layout
 from .conv_pack import plan_image, plan_weight
 from .conv_weight_grad import plan_weight_grad, weight_grad_cost
 from .statics import ceil_div
-from .tiles import PACKED_SHAPES, choose_tile, tile_cost
+from .tiles import Tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
 
 PIXELS = 96                 # of a task
+TILES = {32: [(12, 2), (6, 4), (14, 2), (13, 2), (8, 2), (8, 3), (12, 1), (16, 1)], 16: [(6, 2), (4, 2), (4, 3), (3, 4), (8, 1)]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _direct(spec, kind, windows, channels, filters, result):
     if found is None:
         return None
     pixels = spec.batch * math.prod(w.count for w in windows)
-    tile = choose_tile(target.current, kind, pixels, width, PACKED_SHAPES)
+    tile = _tile(kind, pixels, width, depth * taps)
     run = depth * (windows[2].taps if spec.groups == 1 and windows[2].tap == 1 else 1)
     step = tile_cost(tile.rows, tile.vectors)
     tiles = ceil_div(pixels, tile.rows) * ceil_div(width, tile.columns) * spec.groups
@@ -204,7 +205,7 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
     if 0 in taps:
         taps = [0, 0, 0]
     lanes = target.current.lanes(kind)
-    tile = choose_tile(target.current, kind, pixels, width, PACKED_SHAPES)
+    tile = _tile(kind, pixels, width, depth * math.prod(taps))
     o_, c_, *k_ = spec.weight.strides
     if not forward:
         group_stride, o_, c_ = depth * o_, c_, o_
@@ -221,9 +222,8 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
     x0 = windows[0].x0 * plane + windows[1].x0 * row + windows[2].x0 * channels
     counts = [w.count for w in windows]
     y_steps = [n_, *(w.y_step * step for w, step in zip(windows, y_))]
-    block = min(MAX_BLOCK // tile.rows, max(1, PIXELS // tile.rows)) * tile.rows
-    filter_block = min(ceil_div(width, tile.columns) * tile.columns, 512 // tile.columns * tile.columns)
     kind_size = BYTES[compute_dtype(result.dtype)]
+    block, filter_block = _blocks(tile, pixels, width, depth * math.prod(taps) * tile.columns * kind_size)
     micro = ConvMicro(tile, kind, result.dtype, spec.bias.dtype if spec.bias else None)
     y = Memory(result.memory.slot, result.memory.offset + y0 * BYTES[result.dtype])
     x = Memory(memory.slot, memory.offset + x0 * kind_size)
@@ -242,6 +242,30 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
     tasks = ceil_div(pixels, block) * groups * values["filter_blocks"]
     cost = pixels * groups * width * (elements / 40 + 0.3) + 100
     return [launch, Launch(conv_source(micro), layout(micro).values(**values), tasks, cost, reads, (result.memory,))]
+
+
+def _tile(kind, pixels, width, elements):
+    """The register tile: wide ones only where a panel of the weights (`elements` a filter) is a small part of L2."""
+    lanes, best = target.current.lanes(kind), None
+    for rows, vectors in TILES[32 if target.current.registers >= 32 else 16]:
+        columns = vectors * lanes
+        if vectors > 2 and elements * columns * (target.current.vector_bytes // lanes) > target.current.l2 // 4:
+            continue
+        cost = ceil_div(pixels, rows) * ceil_div(width, columns) * (tile_cost(rows, vectors) + 0.5)
+        if best is None or cost < best[0]:
+            best = (cost, Tile(rows, vectors, lanes))
+    return best[1]
+
+
+def _blocks(tile, pixels, width, panel_bytes):
+    """(pixels, filters) of a task: more pixels where panels of the weights come from far, filters cut where tasks are few."""
+    wanted = PIXELS if panel_bytes < target.current.l2 // 8 else 3 * PIXELS
+    block = min(MAX_BLOCK // tile.rows, max(1, wanted // tile.rows)) * tile.rows
+    pixel_blocks = ceil_div(pixels, block)
+    block = ceil_div(ceil_div(pixels, pixel_blocks), tile.rows) * tile.rows
+    panels = ceil_div(width, tile.columns)
+    cuts = max(ceil_div(panels * tile.columns, 512), min(panels, ceil_div(8, pixel_blocks)))
+    return block, ceil_div(panels, cuts) * tile.columns
 
 
 def _ordered(counts, steps):

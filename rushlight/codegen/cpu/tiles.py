@@ -1,4 +1,4 @@
-"""Register tiles of the contraction templates: a row per instruction set and element type, and the choice among them.
+"""Register tiles of the contraction templates: a row per instruction set and element type, and what a step of one costs.
 
 A tile is `rows` x `vectors`: `rows` broadcast elements of A times `vectors` vectors of B are accumulated in rows * vectors
 registers. Read microkernel.py for what is done with them.
@@ -6,16 +6,12 @@ registers. Read microkernel.py for what is done with them.
 
 import dataclasses
 
-from ..target import Target
-from .statics import ceil_div
-
 # Accumulators leave room for one row of B and two broadcasts. {registers: [(rows, vectors), ...]}
 SHAPES = {
     32: [(14, 2), (13, 2), (12, 2), (11, 2), (10, 2), (9, 2), (8, 3), (8, 2), (7, 3), (6, 4), (6, 2), (5, 4), (4, 4), (4, 2),
          (3, 4), (2, 4), (1, 8), (16, 1), (12, 1), (8, 1)],
     16: [(6, 2), (5, 2), (4, 2), (4, 3), (3, 4), (2, 4), (1, 8), (8, 1)],
 }
-PACKED_SHAPES = {32: [(14, 2), (13, 2), (12, 2), (8, 3), (8, 2), (6, 4)], 16: [(6, 2), (4, 2), (4, 3), (3, 4)]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,15 +30,3 @@ class Tile:
 def tile_cost(rows, vectors):
     """Cycles of one step of K: two multiply-adds or two loads a cycle, four cycles of latency for eight in flight."""
     return max(rows * vectors / 2, (rows + vectors) / 2, 4) + 0.05 * (rows + vectors)
-
-
-def choose_tile(target: Target, kind, m, n, shapes=None):
-    """The tile that covers m x n in the fewest cycles of a step of K; the earlier row of the table wins a tie."""
-    lanes = target.lanes(kind)
-    table = (shapes or SHAPES)[32 if target.registers >= 32 else 16]
-    best, least = None, None
-    for rows, vectors in table:
-        cost = ceil_div(m, rows) * ceil_div(n, vectors * lanes) * (tile_cost(rows, vectors) + 0.25)
-        if least is None or cost < least * 0.98:
-            best, least = Tile(rows, vectors, lanes), cost
-    return best

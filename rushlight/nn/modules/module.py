@@ -22,7 +22,7 @@ from ._hooks import (
     register_module_full_backward_pre_hook,
 )
 from ._registry import Registry
-from ._state import StateMethods, _IncompatibleKeys, _WrappedHook
+from ._state import StateMethods, _IncompatibleKeys, _WrappedHook  # noqa: F401, programs import the two from here
 from ._tree import TreeMethods
 
 __all__ = [

@@ -194,8 +194,9 @@ def _inverse(module, value):
 
 def _getstate(self):
     raise RuntimeError(
-        "Serialization of parametrized modules is only supported through state_dict(). "
-        "See:\nhttps://pytorch.org/tutorials/beginner/saving_loading_models.html#saving-loading-a-general-checkpoint-for-inference-and-or-resuming-training"
+        "Serialization of parametrized modules is only supported through state_dict(). See:\n"
+        "https://pytorch.org/tutorials/beginner/saving_loading_models.html"
+        "#saving-loading-a-general-checkpoint-for-inference-and-or-resuming-training"
     )
 
 

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from ... import api as rl
-from ..parameter import Parameter
 
 
 class BasePruningMethod(ABC):
@@ -56,7 +55,7 @@ class BasePruningMethod(ABC):
             importance_scores = original
         elif importance_scores.shape != original.shape:
             raise AssertionError(
-                f"importance_scores should have the same shape as parameter                 {name} of {module}"
+                f"importance_scores should have the same shape as parameter {name} of {module}"
             )
         if old is None:
             # The parameter goes on under another name; under its own there will be an ordinary tensor.

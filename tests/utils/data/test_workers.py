@@ -254,6 +254,7 @@ def test_memory_is_used_again_and_given_back():
     for _ in range(3):
         for batch in loader:
             batch.add_(1)
+            rl.synchronize()
     views = loader._iterator._workers[0].channel._views
     # Two batches ahead, one in use, and one on its way back.
     assert len(views._blocks) <= 4

@@ -1,0 +1,204 @@
+"""The text of tensors: what `print` shows.
+
+What comes in: a tensor; only the values that are shown are read. What goes out: PyTorch's text, to the character: the
+width of all numbers is that of the widest shown, floats are shown as integers with a dot where all are whole, in
+scientific form where they span more than three orders of magnitude or are very large or small; above `threshold`
+elements only the edges of each dimension are shown.
+"""
+
+import math
+
+import numpy as np
+
+from .core import dtype as dt
+from .core.declare import public
+from .core.device import CPU
+from .core.tensor import Tensor
+
+PROFILES = {
+    "default": dict(precision=4, threshold=1000, edgeitems=3, linewidth=80),
+    "short": dict(precision=2, threshold=1000, edgeitems=2, linewidth=80),
+    "full": dict(precision=4, threshold=math.inf, edgeitems=3, linewidth=80),
+}
+
+
+class Options:
+    """How tensors are printed."""
+
+    def __init__(self):
+        self.sci_mode = None
+        self.__dict__.update(PROFILES["default"])
+
+
+OPTIONS = Options()
+
+
+@public("torch.set_printoptions", out=False)
+def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None):
+    """How tensors are printed: digits behind the point (4), the number of elements from which on only edges are shown
+    (1000), how many at each edge (3), characters a line (80); `profile`: "default", "short" or "full"; `sci_mode`:
+    True, False or None (by the values)."""
+    if profile is not None:
+        OPTIONS.__dict__.update(PROFILES.get(profile, {}))
+    given = dict(precision=precision, threshold=threshold, edgeitems=edgeitems, linewidth=linewidth)
+    OPTIONS.__dict__.update({name: value for name, value in given.items() if value is not None})
+    OPTIONS.sci_mode = sci_mode
+
+
+@public("torch.get_printoptions", out=False)
+def get_printoptions():
+    """The present options as a dictionary."""
+    return dict(OPTIONS.__dict__)
+
+
+# -- numbers ----------------------------------------------------------------------------------------------------
+
+
+class Formatter:
+    """Makes texts of equal width for the numbers of an array."""
+
+    def __init__(self, values):
+        self.floating = values.dtype.kind == "f"
+        self.whole, self.scientific, self.width = True, False, 1
+        if self.floating:
+            self._measure_floats(values)
+        elif values.dtype.kind == "b":
+            self.width = 4 if values.all() else 5
+        else:
+            # the widest integer is the smallest or the largest
+            self.width = max(1, len(str(values.min())), len(str(values.max())))
+
+    def _measure_floats(self, values):
+        values = values.astype(np.float64).ravel()
+        finite = values[np.isfinite(values) & (values != 0)]
+        if finite.size:
+            sizes = np.abs(finite)
+            low, high = float(sizes.min()), float(sizes.max())
+            self.whole = bool((finite == np.ceil(finite)).all())
+            self.scientific = high / low > 1000.0 or high > 1.0e8 or (not self.whole and low < 1.0e-4)
+            form = f"%.{OPTIONS.precision}e" if self.scientific else "%.0f" if self.whole else f"%.{OPTIONS.precision}f"
+            dot = self.whole and not self.scientific
+            self.width = max(1, *[len(form % v) for v in finite.tolist()]) + dot if finite.size else 1
+        if OPTIONS.sci_mode is not None:
+            self.scientific = OPTIONS.sci_mode
+
+    def texts(self, values):
+        """The numbers of a list as texts, right-aligned."""
+        width, precision = self.width, OPTIONS.precision
+        if not self.floating:
+            return [str(v).rjust(width) for v in values]
+        if self.scientific:
+            return [f"{v:{width}.{precision}e}" for v in values]
+        if self.whole:
+            return [(f"{v:.0f}." if math.isfinite(v) else f"{v:.0f}").rjust(width) for v in values]
+        return [f"{v:.{precision}f}".rjust(width) for v in values]
+
+
+class ComplexFormatter:
+    """Real and imaginary parts, each of its own width."""
+
+    def __init__(self, values):
+        self.real, self.imaginary = Formatter(values.real), Formatter(values.imag)
+        self.width = self.real.width + self.imaginary.width + 1
+
+    def texts(self, values):
+        real = self.real.texts([v.real for v in values])
+        imaginary = [text.lstrip() + "j" for text in self.imaginary.texts([v.imag for v in values])]
+        return [r + (i if i[0] in "+-" else "+" + i) for r, i in zip(real, imaginary)]
+
+
+# -- arrays -----------------------------------------------------------------------------------------------------
+
+
+def edges(tensor):
+    """The values that are shown of a tensor above the threshold: both ends of each long dimension."""
+    def collect(part, dim):
+        if dim == part.dim():
+            return part._array()
+        n, edge = part.shape[dim], OPTIONS.edgeitems
+        if n <= 2 * edge:
+            return collect(part, dim + 1)
+        return np.concatenate([collect(part.narrow(dim, start, edge), dim + 1) for start in (0, n - edge)], dim)
+    return collect(tensor, 0)
+
+
+def vector_text(values, indent, formatter, hidden):
+    """One row. `hidden`: whether numbers are left out in the middle."""
+    texts = formatter.texts(values.tolist())
+    if hidden:
+        texts.insert(len(texts) // 2, " ..." if OPTIONS.edgeitems else "...")
+    per_line = max(1, (OPTIONS.linewidth - indent) // (formatter.width + 2))
+    lines = [", ".join(texts[i:i + per_line]) for i in range(0, len(texts), per_line)]
+    return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
+
+
+def array_text(values, shape, indent, formatter, summarise):
+    """An array of the shown values of a tensor of this shape."""
+    if not shape:
+        return formatter.texts([values.item()])[0]
+    hidden = summarise and shape[0] > 2 * OPTIONS.edgeitems
+    if len(shape) == 1:
+        return vector_text(values, indent, formatter, hidden)
+    rows = [array_text(row, shape[1:], indent + 1, formatter, summarise) for row in values]
+    if hidden:
+        rows.insert(len(rows) // 2, "...")
+    return "[" + ("," + "\n" * (len(shape) - 1) + " " * (indent + 1)).join(rows) + "]"
+
+
+def values_text(tensor, indent):
+    """The values of a tensor with at least one element."""
+    summarise = tensor.numel() > OPTIONS.threshold
+    values = edges(tensor) if summarise else tensor._array()
+    if not values.size:  # no edge items
+        formatter = Formatter(np.zeros(1, np.int64))
+    else:
+        formatter = ComplexFormatter(values) if values.dtype.kind == "c" else Formatter(values)
+    return array_text(values, tuple(tensor.shape), indent, formatter, summarise)
+
+
+# -- the whole text ---------------------------------------------------------------------------------------------
+
+
+def suffixes_of(tensor):
+    """What stands behind the values: device, size, dtype, history."""
+    found, dtype = [], tensor.dtype
+    if tensor.device != CPU:
+        found.append(f"device='{tensor.device}'")
+    usual = (dt.get_default_dtype(), dt.get_default_dtype().to_complex(), dt.int64, dt.bool_)
+    if not tensor.numel():
+        if tensor.dim() != 1:
+            found.append(f"size={tuple(tensor.shape)}")
+        usual = usual[:1]
+    if dtype not in usual:
+        found.append(f"dtype={dtype!r}")
+    node = tensor.grad_fn
+    if node is not None:
+        found.append(f"grad_fn=<{node.name()}>")
+    elif tensor.requires_grad:
+        found.append("requires_grad=True")
+    return found
+
+
+def format_tensor(tensor, name="tensor", contents=None):
+    """PyTorch's text of a tensor; `name` stands before the parenthesis, `contents` instead of the values if given."""
+    indent = len(name) + 1
+    if contents is None:
+        contents = values_text(tensor.detach(), indent) if tensor.numel() else "[]"
+    text = f"{name}({contents}"
+    length = len(text) - text.rfind("\n") + 1
+    for suffix in suffixes_of(tensor):
+        if length + len(suffix) + 2 > OPTIONS.linewidth:
+            text += ",\n" + " " * indent + suffix
+            length = indent + len(suffix)
+        else:
+            text += ", " + suffix
+            length += len(suffix) + 2
+    return text + ")"
+
+
+def __repr__(self, *, tensor_contents=None):
+    kind = type(self).__name__
+    return format_tensor(self, "tensor" if kind in ("Tensor", "Parameter", "Buffer") else kind, tensor_contents)
+
+
+Tensor.__repr__ = Tensor.__str__ = __repr__
