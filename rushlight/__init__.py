@@ -3,7 +3,10 @@
 `import rushlight as torch` works; `python -m rushlight script.py` runs a PyTorch script unchanged.
 """
 
-from . import api, autograd, backends, compiler, cpu, cuda, engine, nn, optim, random, serialization, testing, utils, version  # noqa: F401
+from . import (  # noqa: F401
+    api, autograd, backends, compiler, cpu, cuda, engine, nn, optim, random, return_types, serialization,
+    special, testing, utils, version,
+)
 from .api import *  # noqa: F401,F403
 from .compiler import compile  # noqa: F401
 from .serialization import load, save  # noqa: F401

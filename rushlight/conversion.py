@@ -358,9 +358,9 @@ def make_subclass(cls, data, require_grad=False):
     return result
 
 
-def rebuild(storage_, dtype, offset, size, stride, requires_grad, state):
+def rebuild(storage_, dtype, offset, size, stride, requires_grad, state, kind=Tensor):
     """The inverse of Tensor.__reduce_ex__."""
-    result = view(storage_._storage, layout(tuple(size), tuple(stride), dtype), offset)
+    result = make(kind, storage_._storage, layout(tuple(size), tuple(stride), dtype), offset)
     result._rg = requires_grad
     result.__dict__.update(state)
     return result
@@ -370,7 +370,8 @@ def reduce_ex(self, protocol):
     """Pickling: the storage's bytes and the view."""
     if not self.is_leaf:
         raise RuntimeError("Cannot pickle a tensor that is not a graph leaf: detach it first")
-    return (rebuild, (untyped_storage(self), self.dtype, self._offset, tuple(self.shape), self.stride(), self._rg, dict(self.__dict__)))
+    return (rebuild, (untyped_storage(self), self.dtype, self._offset, tuple(self.shape), self.stride(), self._rg, dict(self.__dict__),
+                      type(self)))
 
 
 # -- hooks ----------------------------------------------------------------------------------------------------------------------------

@@ -75,12 +75,12 @@ class Formatter:
             sizes = np.abs(finite)
             low, high = float(sizes.min()), float(sizes.max())
             self.whole = bool((finite == np.ceil(finite)).all())
-            self.scientific = high / low > 1000.0 or high > 1.0e8 or (not self.whole and low < 1.0e-4)
+            self.scientific = OPTIONS.sci_mode
+            if self.scientific is None:
+                self.scientific = high / low > 1000.0 or high > 1.0e8 or (not self.whole and low < 1.0e-4)
             form = f"%.{OPTIONS.precision}e" if self.scientific else "%.0f" if self.whole else f"%.{OPTIONS.precision}f"
             dot = self.whole and not self.scientific
-            self.width = max(1, *[len(form % v) for v in finite.tolist()]) + dot if finite.size else 1
-        if OPTIONS.sci_mode is not None:
-            self.scientific = OPTIONS.sci_mode
+            self.width = max(len(form % v) for v in finite.tolist()) + dot
 
     def texts(self, values):
         """The numbers of a list as texts, right-aligned."""
@@ -165,10 +165,12 @@ def suffixes_of(tensor):
     if tensor.device != CPU:
         found.append(f"device='{tensor.device}'")
     usual = (dt.get_default_dtype(), dt.get_default_dtype().to_complex(), dt.int64, dt.bool_)
-    if not tensor.numel():
-        if tensor.dim() != 1:
-            found.append(f"size={tuple(tensor.shape)}")
-        usual = usual[:1]
+    if tensor.numel():
+        shows_size = not OPTIONS.edgeitems
+    else:
+        usual, shows_size = usual[:1], tensor.dim() != 1
+    if shows_size:
+        found.append(f"size={tuple(tensor.shape)}")
     if dtype not in usual:
         found.append(f"dtype={dtype!r}")
     node = tensor.grad_fn

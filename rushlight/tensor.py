@@ -29,9 +29,10 @@ DIRECT = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes
 
 
 def materialise(tensor):
-    """Run what is pending and make sure the storage has memory; its address."""
-    STREAM.flush()
+    """Run what is pending, if it touches the storage, and make sure that this has memory; its address."""
     storage = tensor._storage
+    if storage.epoch == STREAM.epoch:
+        STREAM.flush()
     if not storage.address:
         block = storage.block = memory.allocate(storage.nbytes)
         storage.address = block.address
@@ -106,27 +107,47 @@ def numpy(self, *, force=False):
     return np.asarray(Handle(storage.guard, storage.block, interface))
 
 
+_ARRAY_LAYOUTS = {}  # (dtype, shape, strides) of arrays that passed the checks -> layout
+
+
 def from_numpy(array):
-    """A tensor that shares the memory of an array. TypeError for other objects and unsupported dtypes; ValueError for negative strides."""
+    """A tensor over an array's memory. TypeError for other objects and dtypes, ValueError for negative strides."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    dtype = dt.BY_NUMPY.get(array.dtype)
-    if dtype is None:
-        raise TypeError(f"can't convert np.ndarray of type {array.dtype}. The only supported types are: float64, float32, float16, "
-                        "complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.")
-    if any(s < 0 for s in array.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
-                         "supported. (You can probably work around this by making a copy of your array with array.copy().)")
-    if any(s % array.itemsize for s in array.strides):
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.")
-    shape = array.shape
-    strides = tuple(s // array.itemsize for s in array.strides) if array.size else contiguous_layout(shape, dtype).strides
-    found = layout(shape, strides, dtype)
-    storage = Storage(max(found.nbytes, 0), CPU)
+    found = _ARRAY_LAYOUTS.get((array.dtype, array.shape, array.strides))
+    if found is None:
+        found = _array_layout(array)
+    storage = Storage(found.nbytes, CPU)
     storage.address = array.ctypes.data
-    storage.block = None
     storage.guard = array
     return view(storage, found, 0)
+
+
+def _array_layout(array):
+    """The layout of an array; data sets hand over many arrays of few layouts, so it is kept."""
+    dtype = dt.BY_NUMPY.get(array.dtype)
+    if dtype is None:
+        raise TypeError(
+            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: float64, float32, float16, "
+            "complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
+        )
+    if any(s < 0 for s in array.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+            "currently supported. (You can probably work around this by making a copy of your array with array.copy().)"
+        )
+    if any(s % array.itemsize for s in array.strides):
+        raise ValueError(
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the "
+            "memory."
+        )
+    strides = tuple(s // array.itemsize for s in array.strides)
+    if not array.size:
+        strides = contiguous_layout(array.shape, dtype).strides
+    if len(_ARRAY_LAYOUTS) >= 1024:
+        _ARRAY_LAYOUTS.clear()
+    found = _ARRAY_LAYOUTS[array.dtype, array.shape, array.strides] = layout(array.shape, strides, dtype)
+    return found
 
 
 def tolist(self):

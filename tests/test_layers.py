@@ -13,6 +13,7 @@ LAYERS = (
     ("autograd",),
     ("tensor",),
     ("construct", "conversion", "namespace"),
+    ("special", "return_types"),
     ("api",),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("optim", "amp", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing", "version"),

@@ -208,7 +208,7 @@ def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, out
 
 def single_output(out, name):
     """The output of a function that must have one of one element."""
-    several, outputs = as_tuple(out, "outputs of the user-provided function", name if name != "hessian" else "jacobian")
+    several, outputs = as_tuple(out, "outputs of the user-provided function", name)
     if several:
         raise RuntimeError(f"The function given to {name} should return a single Tensor")
     if out.numel() != 1:

@@ -118,7 +118,7 @@ def get_numerical_jacobian_wrt_specific_input(fn, input, inputs, eps):
 def moved_run(fn, inputs, input, position, step, wanted):
     """The outputs with one element of one input moved; the element is restored."""
     with no_grad():
-        data = input.detach()
+        data = input.data  # writes to it are not counted: the graph of the analytical gradient stays valid
         before = data[position].clone()
         data[position] = float(before) + step
         try:

@@ -104,7 +104,7 @@ class SavedTensor:
         pack_saved(self._saved, self._saved.unpack(self._node), (pack_hook, unpack_hook))
 
 
-SAVED_NAMES = {"self": "input", "result": "out"}
+SAVED_NAMES = {"self": "input", "result": "out", "dim": "dims"}
 
 
 def saved_attribute(node, name):
@@ -114,7 +114,7 @@ def saved_attribute(node, name):
     names = getattr(node.op, "names", None)
     if not name.startswith(("_saved_", "_raw_saved_")) or names is None:
         raise AttributeError(f"'{node.name()}' object has no attribute '{name}'")
-    found = SAVED_NAMES.get(key, key)
+    found = key if key in names else SAVED_NAMES.get(key, key)
     if found not in names:
         raise AttributeError(f"'{node.name()}' object has no attribute '{name}'")
     if node.freed:

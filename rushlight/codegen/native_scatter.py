@@ -103,7 +103,7 @@ class Scatter:
         size = self.ref[1].dtype.itemsize
         static += [memory(self.ref), *[self.ref[1].strides[self.along[d]] * size for d in self.outer]]
         static.append(self.target_last if self.last_shared else 0)
-        dims = [t for t, (kind, _) in enumerate(self.spec) if kind == "i"]
+        dims = [t for _, t in sorted((n, t) for t, (kind, n) in enumerate(self.spec) if kind == "i")]
         for t, ref in zip(dims, self.indices):
             static += [self.ref[1].shape[t], self.ref[1].strides[t] * size, *self.operand(ref)]
         static += self.operand(self.source) if self.source is not None else [Argument(self.number[1])]

@@ -229,7 +229,7 @@ def multi_head_attention_forward(
         attn_mask, key_padding_mask = _wider(attn_mask), _wider(key_padding_mask)
     src_len = k.size(1)
     mask = _merge_masks(attn_mask, key_padding_mask, bsz, num_heads, src_len)
-    dropout_p *= training
+    dropout_p = dropout_p if training else 0.0
     if need_weights:
         result, weights = _attend_with_weights(q, k, v, mask, dropout_p, embed_dim)
     else:

@@ -85,7 +85,7 @@ def take_along_dim(input, indices, dim=None):
     if indices._layout.dtype is not dt.int64:
         raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {dt.scalar_type(indices._layout.dtype)}")
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
+        input, indices, dim = input.reshape(-1), indices.reshape(-1), 0
     if input.dim() != indices.dim():
         raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {input.dim()} "
                            f"dimensions for input, and {indices.dim()} dimensions for indices")
@@ -93,7 +93,10 @@ def take_along_dim(input, indices, dim=None):
     a, b = list(input._layout.shape), list(indices._layout.shape)
     rest = list(broadcast_shapes(a[:dim] + [1] + a[dim + 1:], b[:dim] + [1] + b[dim + 1:]))
     wide = [rest[:dim] + [n[dim]] + rest[dim + 1:] if rest else [] for n in (a, b)]
-    return gather(input.expand(wide[0]), dim, indices.expand(wide[1]))
+    input, indices = input.expand(wide[0]), indices.expand(wide[1])
+    if not wide[1]:
+        return gather(input, dim, indices)
+    return fetch(GATHER, GATHER_RULE, input, [indices], Place(along(len(rest), dim), indices._layout.shape, True, "bounds"))
 
 
 # -- embeddings -----------------------------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def grow(storage, nbytes):
         storage.address, storage.block, storage.nbytes = 0, None, nbytes
         record(COPY, "t", (), (keep,), (), (raw_view(storage, layout((old,), (1,), dt.uint8), 0),))
         return
-    storage.nbytes = nbytes
+    storage.address, storage.block, storage.nbytes = 0, None, nbytes
 
 
 @public("Tensor.resize_", out=False)
@@ -170,7 +170,11 @@ def copied(name, of):
     def copy(*args, out=None, **kwargs):
         found = REGISTRY[of](*args, **kwargs)
         if not isinstance(found, Tensor):
-            return [t.clone() for t in found]
+            if out is None:
+                return [t.clone() for t in found]
+            for o, t in zip(out, found):
+                o.resize_(t._layout.shape).copy_(t)
+            return None
         result = found.clone()
         return result if out is None else out.resize_(result._layout.shape).copy_(result)
     copy.__name__ = copy.__qualname__ = f"{name}_copy"

@@ -99,7 +99,8 @@ def positions(mode, size, before, after):
             at = np.abs(at)
             at = (size - 1) - np.abs(size - 1 - at)
         else:
-            at = at % max(size, 1)
+            low, inside = max(-before, 0), max(size - max(-before, 0) - max(-after, 0), 1)
+            at = low + np.arange(-max(before, 0), inside + max(after, 0)) % inside
         found = _POSITIONS[key] = array_tensor(at)
     return found
 

@@ -476,7 +476,17 @@ def _random_in_place(self, low, high, kind, generator):
 def _whole_range(tensor, span, generator, wide):
     """`random_()`: the width of the draw follows the dtype, not the span."""
     raw = raw_draws(tensor._layout, generator, wide)
-    emit(integer_modulo, tensor._layout.dtype, (raw,), (signed64(span),), tensor)
+    if span & (span - 1):
+        emit(integer_modulo, tensor._layout.dtype, (raw,), (signed64(span),), tensor)
+    else:
+        emit(low_bits, tensor._layout.dtype, (raw,), (span - 1,), tensor)
+
+
+@elementwise("Tensor._random_low_bits", name="random_low_bits", promote=result_dtype)
+def low_bits(k, raw, mask: float, dtype: object):
+    """Some of the bits of a draw."""
+    value = bits64(k, raw) if raw.dtype is dt.int64 else k.cast(raw, dt.int64)
+    return k.cast(value & mask, dtype)
 
 
 @elementwise("Tensor._random_modulo", name="random_modulo", promote=result_dtype)

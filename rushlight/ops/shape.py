@@ -47,8 +47,11 @@ def joined_dtype(tensors):
 def _cat_back(g, sizes, dim):
     parts, start = [], 0
     for n in sizes:
-        parts.append(REGISTRY["Tensor._slice"](g, dim, start, start + n, 1) if n is not None else None)
-        start += n or 0
+        if n is None:
+            parts.append(REGISTRY["zeros"](0, dtype=g.dtype))
+            continue
+        parts.append(REGISTRY["Tensor._slice"](g, dim, start, start + n, 1))
+        start += n
     return parts
 
 
@@ -303,9 +306,9 @@ def repeated(input, shape, repeats):
 
 
 @public("Tensor.repeat", out=False)
-def repeat(self, *repeats):
+def repeat(self, repeats, *more):
     """The tensor repeated the given number of times along each dimension (leading ones may be new)."""
-    repeats = int_list(repeats)
+    repeats = int_list((repeats, *more))
     shape = self._layout.shape
     if len(repeats) < len(shape):
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
@@ -315,10 +318,10 @@ def repeat(self, *repeats):
 
 
 @public("tile", out=False)
-def tile(input, *dims):
+def tile(input, dims, *more):
     """`repeat`, with missing leading numbers taken as 1."""
-    dims = int_list(dims)
-    return repeat(input, *[1] * max(0, input.dim() - len(dims)), *dims) if dims or input.dim() else repeat(input, ())
+    dims = int_list((dims, *more))
+    return repeat(input, [1] * max(0, input.dim() - len(dims)) + dims)
 
 
 @public("repeat_interleave", out=False)
@@ -382,10 +385,10 @@ FLIP = operator("flip", "loop", rules.strided, _flip_body, loop="gather", params
 
 
 @public("flip", out=False)
-def flip(input, *dims):
+def flip(input, dims, *more):
     """A copy with the order of positions reversed along `dims`."""
     found = input._layout
-    dims = sorted(wrap_dim(d, found.ndim) for d in int_list(dims))
+    dims = sorted(wrap_dim(d, found.ndim) for d in int_list((dims, *more)))
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"dim {dims[0]} appears multiple times in the list of dims")
     if not dims or not found.ndim:
@@ -611,7 +614,6 @@ def meshgrid(*tensors, indexing=None):
     shape = [t.numel() for t in tensors]
     grids = [t.reshape([n if d == i else 1 for d in range(len(shape))]).expand(shape) for i, (t, n) in enumerate(zip(tensors, shape))]
     if swap:
-        grids = [g.swapaxes(0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 

@@ -211,9 +211,15 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     return answer(found_tensors(values, input.dtype, inverse, counts), return_inverse, return_counts)
 
 
+def slices_of(array, dim):
+    """The slices of a dimension as rows."""
+    count = array.shape[dim]
+    return np.moveaxis(array, dim, 0).reshape(count, array.size // count if count else 1)
+
+
 def unique_slices(array, dim):
     """Distinct slices along a dimension in lexicographic order."""
-    rows = np.moveaxis(array, dim, 0).reshape(array.shape[dim], -1)
+    rows = slices_of(array, dim)
     if not rows.shape[1]:
         if array.shape[dim] and 0 in array.shape:
             raise RuntimeError("There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
@@ -242,7 +248,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
         flat = array
         if 0 in array.shape and array.shape[axis]:
             raise RuntimeError("There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
-        rows = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1) if array.ndim else array.reshape(1, 1)
+        rows = slices_of(array, axis) if array.ndim else array.reshape(1, 1)
         flat = flat if array.ndim else array.reshape(1)
     if not len(rows):
         return answer(found_tensors(flat, input.dtype, np.empty(array.shape if dim is None else 0, np.int64), np.empty(0, np.int64)),
@@ -265,11 +271,12 @@ def _search_body(outs, ins, numbers, right):
         row = edges if not sorter else edges[sorter[0]]
         outs[0][...] = search_row(row, values, side)
         return
-    rows = edges.reshape(-1, edges.shape[-1])
+    if not values.size:
+        return
+    rows = edges.reshape(values.size // values.shape[-1], edges.shape[-1])
     orders = sorter[0].reshape(rows.shape) if sorter else None
     wanted = values.reshape(len(rows), -1)
-    found = np.stack([search_row(row if orders is None else row[orders[i]], wanted[i], side) for i, row in enumerate(rows)]) \
-        if len(rows) else np.empty((0, wanted.shape[1]), np.int64)
+    found = np.stack([search_row(row if orders is None else row[orders[i]], wanted[i], side) for i, row in enumerate(rows)])
     outs[0][...] = found.reshape(values.shape)
 
 

@@ -84,6 +84,13 @@ def check_view(nbytes, itemsize, offset, size, stride):
         )
 
 
+def resolved(tensor, conjugate, negative):
+    """The tensor that a lazily conjugated or negated one stands for: its storage holds the numbers from before that."""
+    values = tensor.numpy()
+    values = np.conjugate(values) if conjugate else values
+    return rl.from_numpy(np.negative(values) if negative else values)
+
+
 def swap_bytes(storage, dtype):
     """Reverses the byte order of every element of a CPU storage, in place."""
     width = dtype.itemsize // 2 if dtype.is_complex else dtype.itemsize

@@ -29,14 +29,14 @@ def load(data, restore, unpickle):
         raise NotImplementedError("torch.load: files in PyTorch's .tar format (before 0.2) cannot be read")
     position = _check_head(data, unpickle)
     storages = _Storages(len(data))
-    result, after = unpickle(data, position, storages.persistent_load)
+    _, after = unpickle(data, position, storages.persistent_load)
     keys, after = unpickle(data, after, None)
     if type(keys) is not list or len(set(keys)) != len(keys):
         raise UnpicklingError("the file is damaged: the keys of its storages are not a list")
     after = storages.fill(data, after, keys)
-    if storages.restore(restore):
-        # Tensors were made over storages of the CPU to learn what there is; make them again over those in their places.
-        result, _ = unpickle(data, position, storages.persistent_load)
+    storages.restore(restore)
+    # The first time, tensors were made over empty storages of the CPU, to learn what there is.
+    result, _ = unpickle(data, position, storages.persistent_load)
     return result, after
 
 
@@ -104,13 +104,9 @@ class _Storages:
         return position
 
     def restore(self, restore):
-        """Puts all storages in their places; whether one of them has become another."""
-        moved = False
-        for key, (storage, kind, tag) in self._roots.items():
-            placed = restore(storage, tag)
-            moved = moved or placed is not storage
-            self._roots[key] = (placed, kind, tag)
-        return moved
+        """Puts all storages in their places."""
+        self._roots = {key: (restore(storage, tag), kind, tag) for key, (storage, kind, tag) in self._roots.items()}
+        self._views.clear()
 
 
 def _check_saved(saved):

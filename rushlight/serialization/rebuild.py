@@ -147,9 +147,7 @@ def _finish(tensor, requires_grad, backward_hooks, metadata):
     if metadata:
         if not isinstance(metadata, dict):
             raise RuntimeError(f"tensor: expected metadata to be a dictionary, got {type(metadata).__name__}")
-        # Conjugate and negative views are computed at once: their storage holds the numbers before.
-        tensor = tensor.conj() if metadata.get("conj") else tensor
-        tensor = tensor.neg() if metadata.get("neg") else tensor
+        tensor = adapter.resolved(tensor, bool(metadata.get("conj")), bool(metadata.get("neg")))
     if requires_grad:
         tensor.requires_grad = True
     _set_hooks(tensor, backward_hooks)

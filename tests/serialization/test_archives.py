@@ -12,6 +12,7 @@ import warnings
 import zipfile
 from collections import Counter, OrderedDict
 
+import numpy as np
 import pytest
 import rushlight as rl
 from rushlight import serialization
@@ -33,7 +34,7 @@ def again(thing, **arguments):
 def same(a, b):
     if isinstance(a, rl.Tensor):
         fields = [(type(t), t.dtype, t.shape, t.stride(), t.requires_grad) for t in (a, b)]
-        return fields[0] == fields[1] and rl.equal(a, b)
+        return fields[0] == fields[1] and a.tolist() == b.tolist()
     if isinstance(a, dict):
         return type(a) is type(b) and list(a) == list(b) and all(same(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)):
@@ -65,7 +66,8 @@ def test_round_trip_in_the_old_format(name):
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_all_dtypes(zipped):
-    tensors = {name: rl.tensor([0, 1, 1]).to(getattr(rl, name)) for name in DTYPES}
+    arrays = {name: np.array([0, 1, 1], dtype=name) for name in DTYPES if name != "bfloat16"}
+    tensors = {name: rl.from_numpy(array) for name, array in arrays.items()} | {"bfloat16": rl.ones(3).bfloat16()}
     assert same(again(tensors, _use_new_zipfile_serialization=zipped), tensors)
 
 
@@ -198,7 +200,7 @@ def test_mapped_files(tmp_path):
 
 
 def test_other_byte_order(tmp_path):
-    save([rl.tensor([1, 2]), rl.tensor([1 + 2j])], tmp_path / "a.pt")
+    save([rl.tensor([1, 2]), rl.from_numpy(np.array([1 + 2j], dtype=np.complex64))], tmp_path / "a.pt")
     with zipfile.ZipFile(tmp_path / "a.pt") as old, zipfile.ZipFile(tmp_path / "b.pt", "w") as new:
         for name in old.namelist():
             data = old.read(name)

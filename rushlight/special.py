@@ -1,0 +1,5 @@
+"""`torch.special`: special functions by their names in the registry of operators (see `ops/special.py`)."""
+
+from .namespace import fill as _fill
+
+_fill(globals(), "special")
