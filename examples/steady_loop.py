@@ -2,8 +2,8 @@
 
     python -m rushlight examples/steady_loop.py
 
-A network with dropout is trained by Adam under a learning-rate schedule, with a batch that changes its size now and then.
-Each row of the table is one step: what the counters of `rushlight.engine.statistics()` grew by.
+A network with dropout is trained by Adam under a learning-rate schedule, with a batch that changes its size now and
+then. Each row of the table is one step: what the counters of `rushlight.engine.statistics()` grew by.
 """
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,9 @@ from torch import nn
 
 from rushlight import engine
 
-COLUMNS = ("instructions", "flushes", "programs_planned", "kernels_compiled", "kernels_loaded", "launches", "bytes_allocated")
+COLUMNS = (
+    "instructions", "flushes", "programs_planned", "kernels_compiled", "kernels_loaded", "launches", "bytes_allocated",
+)
 BATCHES = (64, 64, 64, 64, 64, 48, 48, 64, 48, 56)
 
 
@@ -19,7 +21,9 @@ def main():
     """Train ten steps and print the table."""
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Linear(64, 256), nn.ReLU(), nn.Dropout(0.2), nn.Linear(256, 256), nn.GELU(), nn.Dropout(0.2), nn.Linear(256, 10)
+        nn.Linear(64, 256), nn.ReLU(), nn.Dropout(0.2),
+        nn.Linear(256, 256), nn.GELU(), nn.Dropout(0.2),
+        nn.Linear(256, 10),
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(BATCHES))

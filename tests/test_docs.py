@@ -7,8 +7,7 @@ from programs import run
 
 PAGES = [source.ROOT / "README.md", *sorted((source.ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"`(?:rushlight/)?((?:[a-z_]+/)*[a-z_]+\.(?:py|md|gz))`")
-FOLDER = re.compile(r"`(?:rushlight/)?((?:[a-z_]+/)+)`")
+FILE = re.compile(r"`(?:rushlight/)?((?:[a-z_]+/)*(?:[a-z_]+\.(?:py|md|gz))|(?:[a-z_]+/)+)`")
 
 
 def name(page):
@@ -28,10 +27,12 @@ def test_programs_run(page, tmp_path):
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_files_exist(page):
-    text = page.read_text(encoding="utf-8")
-    places = (source.ROOT, source.PACKAGE)
-    missing = [file for file in FILE.findall(text) + FOLDER.findall(text)
-               if not any((place / file).exists() for place in places) and not file.startswith(("script", "train"))]
+    names = {path.name for path in source.modules().values()}
+    missing = []
+    for file in FILE.findall(page.read_text(encoding="utf-8")):
+        there = any((place / file).exists() for place in (source.ROOT, source.PACKAGE))
+        if not there and file not in names:
+            missing.append(file)
     assert not missing, f"named in {page.name}, but not there: {missing}"
 
 

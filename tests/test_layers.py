@@ -11,9 +11,10 @@ LAYERS = (
     ("runtime",),
     ("engine",),
     ("autograd",),
+    ("printing",),
     ("tensor",),
     ("construct", "conversion", "namespace"),
-    ("special", "return_types"),
+    ("special", "return_types", "random"),
     ("api",),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("optim", "amp", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing", "version"),

@@ -55,7 +55,11 @@ class Task:
     def run(self):
         while self.heap:
             seq, key = heapq.heappop(self.heap)
-            self.visit(self.nodes.pop(key), self.buffers.pop(key))
+            try:
+                self.visit(self.nodes.pop(key), self.buffers.pop(key))
+            except Exception:
+                self.finish_complete(-seq)
+                raise
             while self.waiting and self.waiting[0][0] <= seq:
                 _, leaf = heapq.heappop(self.waiting)
                 if leaf in self.leaves:
@@ -63,6 +67,13 @@ class Task:
         while self.leaves:
             leaf = next(iter(self.leaves))
             self.finish_leaf(leaf, *self.leaves.pop(leaf))
+
+    def finish_complete(self, seq):
+        """After an error in node `seq`: leaves that only newer nodes use have their whole gradient."""
+        unfinished = last_uses(self.roots, every=True)
+        for key, (leaf, grad) in list(self.leaves.items()):
+            if unfinished.get(key, seq) > seq:
+                self.finish_leaf(key, leaf, grad)
 
     def visit(self, node, grads):
         """Run one node: hooks, formula, hooks, and on to its edges."""
@@ -208,10 +219,10 @@ def reachable_ids(roots):
     return seen
 
 
-def last_uses(roots):
+def last_uses(roots, every=False):
     """For each leaf with hooks the node of the lowest number that uses it: a heap of (-number, id of leaf).
 
-    When the walk has passed that number, the gradient of the leaf is complete."""
+    When the walk has passed that number, the gradient of the leaf is complete. With `every`: {id of leaf: number} for all leaves."""
     found, seen, todo = {}, set(), [fn for fn, _ in roots if not isinstance(fn, Tensor)]
     while todo:
         node = todo.pop()
@@ -223,9 +234,11 @@ def last_uses(roots):
                 continue
             if not isinstance(edge[0], Tensor):
                 todo.append(edge[0])
-            elif is_watched(edge[0]):
+            elif every or is_watched(edge[0]):
                 key = id(edge[0])
                 found[key] = min(node.seq, found.get(key, node.seq))
+    if every:
+        return found
     waiting = [(-seq, key) for key, seq in found.items()]
     heapq.heapify(waiting)
     return waiting

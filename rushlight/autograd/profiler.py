@@ -9,6 +9,7 @@ import threading
 import time
 
 from .. import engine
+from ..core.stream import STREAM
 
 __all__ = ["EventList", "FunctionEvent", "emit_itt", "emit_nvtx", "profile", "record_function"]
 
@@ -94,7 +95,7 @@ class profile:
 
     def __enter__(self):
         if self.enabled:
-            engine.flush()
+            STREAM.flush()
             self.before = engine.statistics()
             self.outer, ACTIVE.profiler = ACTIVE.profiler, self
             self.began = time.perf_counter_ns()
@@ -102,7 +103,7 @@ class profile:
 
     def __exit__(self, *error):
         if self.enabled:
-            engine.flush()
+            STREAM.flush()
             self.elapsed = (time.perf_counter_ns() - self.began) / 1e3
             ACTIVE.profiler = self.outer
             self.statistics = {name: value - self.before[name] for name, value in engine.statistics().items()}
@@ -147,7 +148,7 @@ class record_function:
 
     def __exit__(self, *error):
         if ACTIVE.profiler is not None:
-            engine.flush()
+            STREAM.flush()
             ACTIVE.profiler.note(self.name, self.start, time.perf_counter_ns())
         return False
 

@@ -385,7 +385,8 @@ class LoopEmitter:
         operands = [value(a) for a in args]
         if joined is not None:
             keep = self.operators[op_name].options.get("unjoined", 0)
-            operands = [handler.cast(rebound(v, handler), dt.by_name(joined)) if i >= keep else rebound(v, handler)
+            wanted = dt.by_name(joined)
+            operands = [handler.cast(rebound(v, handler), wanted) if i >= keep and v.dtype is not wanted.compute else rebound(v, handler)
                         for i, v in enumerate(operands)]
         else:
             operands = [rebound(v, handler) for v in operands]
@@ -488,7 +489,9 @@ class LoopEmitter:
             fn.line(f"store i64 {word.name}, ptr {fn.args[0].name}")
 
 
-ERROR_CODES = {"index": 1, "division": 2, "target": 3, "value": 4, "bounds": 5, "classes": 6, "take": 7, "source": 8}
+ERROR_CODES = {"index": 1, "division": 2, "target": 3, "value": 4, "bounds": 5, "classes": 6, "take": 7, "source": 8,
+               "probability": 9,
+               "unit": 10, "variance": 11}
 
 
 def rebound(value, handler):

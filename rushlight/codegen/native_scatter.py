@@ -109,6 +109,8 @@ class Scatter:
         static += self.operand(self.source) if self.source is not None else [Argument(self.number[1])]
         if self.skip is not None:
             static.append(Argument(self.skip[1]))
+        if not distinct(self.ref[1]):
+            chunk = static[0] = rows * stretches
         shape = ScatterKernel(self)
         tasks = -(-rows * stretches // chunk)
         return Launch(KernelSource(self.key(), shape.emit), static, tasks, cost)
@@ -276,6 +278,16 @@ class ScatterKernel:
             value = combine(k, self.mode, old, value)
         stored = fn.splat(k.to_memory(value), k.width)
         fn.store(stored, at, self.dtype.itemsize)
+
+
+def distinct(found):
+    """Whether surely no two indices of a layout reach the same element."""
+    reach = 1
+    for s, n in sorted((s, n) for s, n in zip(found.strides, found.shape) if n > 1):
+        if s < reach:
+            return False
+        reach = s * (n - 1) + reach
+    return True
 
 
 @lowering("scatter")

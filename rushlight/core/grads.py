@@ -1,7 +1,8 @@
 """Gradient rules: how a public operator's formulas become nodes of the graph.
 
 A rule maps parameter names to formulas. A formula's own parameter names say what it needs: `g` (gradient of the output; a tuple for
-several outputs), `out` (the output; `outs` for all), or any parameter of the operator. Only what the formulas in use name is saved. A
+several outputs), `out` (the output; `out1` the second one, `outs` all), `input_layout` (shape and dtype of parameter `input`, without its
+values), or any parameter of the operator. Only what the formulas in use name is saved. A
 formula returns the gradient of its parameter (a list for a list of tensors); sums over broadcast dimensions and casts back to the
 parameter's dtype are the engine's work. `g`-only parameters cost nothing to keep.
 
@@ -61,6 +62,10 @@ class Plan:
                 kept.append(save(outs[0], True))
             elif name == "outs":
                 kept.append(tuple([save_output(out, i) for i, out in enumerate(outs)]))
+            elif name not in positions:
+                number = name.removeprefix("out")
+                kept.append(save_output(outs[int(number)], int(number)) if number.isdigit()
+                            else values[positions[name.removesuffix("_layout")]]._layout)
             else:
                 value = values[positions[name]]
                 if isinstance(value, Tensor):

@@ -97,7 +97,16 @@ def ends_here(stream, op, pattern, attrs, tensors, numbers, outs):
 
 
 def unknown(stream, key, op, pattern, attrs, tensors, numbers, outs):
-    """Check, infer and append a step that this path has not seen."""
+    """Check, infer and append a step that this path has not seen; an operator that is refused leaves no trace."""
+    try:
+        return checked(stream, key, op, pattern, attrs, tensors, numbers, outs)
+    except Exception:
+        stream.leave()
+        raise
+
+
+def checked(stream, key, op, pattern, attrs, tensors, numbers, outs):
+    """The new step of an operator that passes all checks."""
     layouts = [t._layout for t in tensors]
     given = None if outs is None else [t._layout for t in outs]
     check_devices(op, tensors, outs)
@@ -135,7 +144,7 @@ def check_overlap(op, tensors, outs):
     """PyTorch's checks of writes that would meet their own reads."""
     for out in outs:
         layout = out._layout
-        if layout.overlaps_itself:
+        if layout.overlaps_itself and not op.options.get("repeats"):
             raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory "
                                f"location. Please clone() the tensor before performing the operation. ({op.name})")
         if not op.checks_overlap:

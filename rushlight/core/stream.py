@@ -42,9 +42,10 @@ class Instruction:
 class Step:
     """A node of the prefix tree."""
 
-    __slots__ = ("next", "parent", "instruction", "layouts", "nbytes", "programs", "depth")
+    __slots__ = ("next", "parent", "instruction", "layouts", "nbytes", "programs", "depth", "count")
 
-    def __init__(self, parent, instruction, layouts):
+    def __init__(self, parent, instruction, layouts, count=0):
+        self.count = count  # slots in use after this step
         self.next, self.programs = {}, {}
         self.parent, self.instruction, self.layouts = parent, instruction, layouts
         self.depth = parent.depth + 1 if parent else 0
@@ -78,9 +79,16 @@ class Stream:
         self.slots.append(storage)
         return index
 
+    def leave(self):
+        """Take back the slots of an operator that was refused: later steps count on slots being numbered by the path alone."""
+        count = self.step.count
+        for storage in self.slots[count:]:
+            storage.epoch = -1
+        del self.slots[count:]
+
     def grow(self, key, instruction, layouts):
         """Append an unknown step."""
-        step = Step(self.step, instruction, layouts)
+        step = Step(self.step, instruction, layouts, len(self.slots) + len(layouts))
         self.step.next[key] = step
         self.steps += 1
         return step

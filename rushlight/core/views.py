@@ -14,3 +14,14 @@ def view_of(source, shape, strides, offset, rule=None, values=(), multi=False):
     if MODE.grad and rule is not None and source.requires_grad:
         rule.attach(values, [tensor])
     return tensor
+
+
+def without_repeats(tensor):
+    """The tensor itself, or a view in which dimensions of stride 0 have one position: the same memory, each element once."""
+    found = tensor._layout
+    if not found.overlaps_itself:
+        return tensor
+    shape = tuple([1 if s == 0 else n for n, s in zip(found.shape, found.strides)])
+    result = view(tensor._storage, layout(shape, found.strides, found.dtype), tensor._offset)
+    result._versions = tensor._versions
+    return result

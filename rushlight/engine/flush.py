@@ -134,7 +134,10 @@ FAILURES = {
     "target": (IndexError, "Target {value} is out of bounds."),
     "bounds": (RuntimeError, "index is out of bounds for the dimension it indexes"),
     "classes": (RuntimeError, "Class values must be non-negative and smaller than num_classes."),
+    "unit": (RuntimeError, "all elements of input should be between 0 and 1"),
+    "variance": (ValueError, "var has negative entry/entries"),
     "take": (IndexError, "out of range: tried to access an index outside the tensor"),
+    "probability": (RuntimeError, "Expected p_in >= 0 && p_in <= 1 to be true, but got false."),
     "source": (RuntimeError, "masked_scatter: expected self and source to have same dtypes and enough elements in source"),
 }
 

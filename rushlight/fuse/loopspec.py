@@ -66,7 +66,7 @@ class Builder:
     def number(self, position, cls, joined):
         """The node of a number argument."""
         letter = "d" if cls is float else "q"
-        dtype = joined or (dt.float64 if cls is float else dt.bool_ if cls is bool else dt.int64)
+        dtype = joined.compute if joined else (dt.float64 if cls is float else dt.bool_ if cls is bool else dt.int64)
         key = (position, dtype.name)
         if key not in self.number_nodes:
             self.numbers.append(position)

@@ -63,7 +63,8 @@ def made_slots(instructions):
 
 def build(instructions, mask):
     """Plan a program."""
-    made = {slot: n for slot, n in made_slots(instructions).items() if slot not in externals(instructions)}
+    outside = externals(instructions)
+    made = {slot: n for slot, n in made_slots(instructions).items() if slot not in outside}
     kept = live_instructions(instructions, mask)
     grouping = Grouping()
     for number in kept:

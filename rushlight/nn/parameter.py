@@ -39,6 +39,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
     def __new__(cls, data=None, requires_grad=True):
         if data is None:
             data = rl.empty(0)
+        if requires_grad and not (data.is_floating_point() or data.is_complex()):
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         if type(data) is Tensor or type(data) is Parameter:
             return Tensor._make_subclass(cls, data, requires_grad)
         detached = data.detach().requires_grad_(requires_grad)
@@ -62,6 +64,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
 
     def __repr__(self):
         return "Parameter containing:\n" + super().__repr__()
+
+    __str__ = __repr__
 
 
 class _BufferMeta(type(Tensor)):
@@ -129,6 +133,8 @@ class UninitializedTensorMixin:
 
     def __repr__(self):
         return f"<{type(self).__name__}>"
+
+    __str__ = __repr__
 
     def __deepcopy__(self, memo):
         if id(self) in memo:

@@ -23,10 +23,10 @@ __all__ = [
     "unpack_sequence",
 ]
 
-_PackedFields = namedtuple("PackedSequence", ("data", "batch_sizes", "sorted_indices", "unsorted_indices"))
+PackedSequence_ = namedtuple("PackedSequence", ("data", "batch_sizes", "sorted_indices", "unsorted_indices"))
 
 
-class PackedSequence(_PackedFields):
+class PackedSequence(PackedSequence_):
     """A batch of sequences without padding, made by `pack_padded_sequence`; see Note [Packed sequences].
 
     Methods that move and cast apply to `data`, moving also to the indices; `batch_sizes` stays on the CPU.
@@ -52,7 +52,7 @@ class PackedSequence(_PackedFields):
 
     def pin_memory(self):
         """The sequence in page-locked memory."""
-        pinned = [None if t is None else t.pin_memory() for t in (self.sorted_indices, self.unsorted_indices)]
+        pinned = [bind(t, lambda t: t.pin_memory()) for t in (self.sorted_indices, self.unsorted_indices)]
         return type(self)(self.data.pin_memory(), self.batch_sizes, *pinned)
 
     def to(self, *args, **kwargs):
@@ -62,7 +62,7 @@ class PackedSequence(_PackedFields):
             return self
         if data.device == self.data.device:
             return self._with(data)
-        moved = [None if t is None else t.to(data.device) for t in (self.sorted_indices, self.unsorted_indices)]
+        moved = [bind(t, lambda t: t.to(data.device)) for t in (self.sorted_indices, self.unsorted_indices)]
         return self._with(data, moved)
 
     def cuda(self, *args, **kwargs):
@@ -116,6 +116,11 @@ class PackedSequence(_PackedFields):
     def is_pinned(self):
         """True if the data is in page-locked memory."""
         return self.data.is_pinned()
+
+
+def bind(optional, fn):
+    """fn(optional), or None for None."""
+    return None if optional is None else fn(optional)
 
 
 def invert_permutation(permutation):

@@ -11,6 +11,7 @@ from ..core.graph import MODE
 from ..core.layout import channels_last_strides, dense_strides_like
 from ..core.record import record
 from ..core.tensor import Tensor, empty as empty_tensor
+from ..core.views import without_repeats
 
 
 class MemoryFormat:
@@ -41,6 +42,8 @@ def sizes_of(name, size):
         size = size[0]
     elif len(size) == 1 and isinstance(size[0], Tensor) and size[0].dim():
         size = size[0].tolist()
+    if not hasattr(size, "__iter__"):
+        raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
     try:
         shape = tuple([n if n.__class__ is int else n.__index__() for n in size])
     except (TypeError, AttributeError):
@@ -75,7 +78,7 @@ FILL.infer = _fill_infer
 
 def fill(tensor, value):
     """Write a number everywhere, without gradient rules; returns the tensor."""
-    record(FILL, "n", (), (), (value,), (tensor,))
+    record(FILL, "n", (), (), (value,), (without_repeats(tensor),))
     return tensor
 
 
@@ -93,9 +96,9 @@ def fill_(self, value):
         grads.check_inplace(self, grads.wants_grad(value))
         plan = FILL_RULE.plan((self, value))
     if isinstance(value, Tensor):
-        record(FILL, "t", (), (value,), (), (self,))
+        record(FILL, "t", (), (value,), (), (without_repeats(self),))
     else:
-        record(FILL, "n", (), (), (as_number("fill_", "value", value),), (self,))
+        record(FILL, "n", (), (), (as_number("fill_", "value", value),), (without_repeats(self),))
     if plan is not None:
         grads.rebase(self, FILL_RULE.node(plan, (self, value), [self]))
     return self

@@ -20,10 +20,12 @@ def bernoulli_values(k, raw, threshold: float, dtype: object):
     return k.cast(bits53(k, raw) < threshold, dtype)
 
 
-@elementwise("Tensor._random_bernoulli_each", name="random_bernoulli_each", promote=result_dtype)
+@elementwise("Tensor._random_bernoulli_each", name="random_bernoulli_each", promote=result_dtype, checks=True)
 def bernoulli_each(k, raw, p, dtype: object):
-    """1 where the draw is below the probability given for the element."""
-    return k.cast(unit(k, raw) < k.cast(p, dt.float64 if raw.dtype is dt.int64 else dt.float32), dtype)
+    """1 where the draw is below the probability given for the element, which is checked to be one."""
+    p = k.cast(p, dt.float64 if raw.dtype is dt.int64 else dt.float32)
+    k.report((~((p >= 0.0) & (p <= 1.0))).vector_value(), "probability")
+    return k.cast(unit(k, raw) < p, dtype)
 
 
 @elementwise("Tensor._random_exponential", name="random_exponential", promote=result_dtype, heavy=True)

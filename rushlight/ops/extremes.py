@@ -19,7 +19,7 @@ AMINMAX = named_result("aminmax", "min", "max")
 VALUE, INDEXED, JOIN = {"max": MAX, "min": MIN}, {"max": ARGMAX, "min": ARGMIN}, {"max": maximum, "min": minimum}
 
 
-def _shared(g, input, out, dims, keepdim):
+def shared(g, input, out, dims, keepdim):
     """g divided evenly among the elements that equal the result."""
     g = expand_back(g, input.shape, dims, keepdim)
     hit = input == expand_back(out, input.shape, dims, keepdim)
@@ -36,12 +36,12 @@ def _all_node(which):
         """The extreme of all elements."""
         return _value(VALUE[which], input, dims, False)
     function.__name__ = which
-    return public("", node=f"{which.capitalize()}Backward1", grad={"input": _shared})(function)
+    return public("", node=f"{which.capitalize()}Backward1", grad={"input": shared})(function)
 
 
-def _chosen_grad(g, input, outs, dim, keepdim):
-    g, index = (g[0], outs[1]) if keepdim else (g[0].unsqueeze(dim), outs[1].unsqueeze(dim))
-    return spread(g, index, dim, input.shape[dim])
+def _chosen_grad(g, out1, dim, keepdim, input_layout):
+    g, index = (g[0], out1) if keepdim else (g[0].unsqueeze(dim), out1.unsqueeze(dim))
+    return spread(g, index, dim, input_layout.shape[dim])
 
 
 def _indexed_node(which):
@@ -58,7 +58,7 @@ def _several_node(which):
         """The extremes over several dimensions."""
         return _value(VALUE[which], input, dims, keepdim)
     function.__name__ = f"a{which}"
-    return public("", node=f"A{which}Backward0", grad={"input": _shared})(function)
+    return public("", node=f"A{which}Backward0", grad={"input": shared})(function)
 
 
 ALL = {which: _all_node(which) for which in VALUE}
@@ -129,7 +129,7 @@ def amin(input, dim=(), keepdim=False):
 
 
 def _pair_grad(g, input, outs, dims, keepdim):
-    return _shared(g[0], input, outs[0], dims, keepdim) + _shared(g[1], input, outs[1], dims, keepdim)
+    return shared(g[0], input, outs[0], dims, keepdim) + shared(g[1], input, outs[1], dims, keepdim)
 
 
 @public("", node="AminmaxBackward0", grad={"input": _pair_grad})

@@ -46,9 +46,9 @@ def fetch_operator(name):
     return operator(name, "loop", rules.explicit, _fetch_body, loop="gather", checks=True)
 
 
-def write_operator(name):
-    """An operator that writes at computed positions."""
-    return operator(name, "native", rules.explicit, lower="scatter", checks=True)
+def write_operator(name, repeats=False):
+    """An operator that writes at computed positions; `repeats`: also into tensors some of whose elements share memory."""
+    return operator(name, "native", rules.explicit, lower="scatter", checks=True, repeats=repeats)
 
 
 def fetch_rule(name, node=None):
@@ -167,7 +167,7 @@ def check_no_overlap(target, *others):
         if not isinstance(other, Tensor) or other._storage is not target._storage:
             continue
         same = other._layout is target._layout and other._offset == target._offset
-        if (same and target._layout.numel) or partly_overlaps(other, target):
+        if (same and target._layout.numel and target._layout.dense) or partly_overlaps(other, target):
             raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
                                "memory location. Please clone() the tensor before performing the operation.")
 

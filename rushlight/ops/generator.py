@@ -166,6 +166,7 @@ class Generator:
 
 
 default_generator = Generator()
+default_generator.seed()
 
 
 def generator_of(generator):
@@ -184,8 +185,9 @@ def draw(op, generator, outs, pattern="t", tensors=(), numbers=(), attrs=()):
     """
     generator = generator_of(generator)
     attrs = (*attrs, ("out", (*outs, STATE_OUT)))
-    *results, state = record(op, pattern, attrs, (generator.state(), *tensors), numbers)
-    generator.advance(state)
+    with STREAM.lock:
+        *results, state = record(op, pattern, attrs, (generator.state(), *tensors), numbers)
+        generator.advance(state)
     return results
 
 

@@ -18,7 +18,7 @@ from ..core.layout import broadcast_shapes, contiguous_layout, layout
 from ..core.storage import Storage
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
-from .fetch import (INDEX_DTYPES, Place, check_writable, fetch, fetch_operator, fetch_rule, spread, write, write_operator, written)
+from .fetch import (INDEX_DTYPES, Place, fetch, fetch_operator, fetch_rule, spread, write, write_operator, written)
 from .view import SELECT, embed
 
 INVALID_SCALAR = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor "
@@ -359,7 +359,7 @@ def nonzero_columns(mask):
 
 
 INDEX, INDEX_RULE = fetch_operator("index"), fetch_rule("index")
-PUT = write_operator("index_put")
+PUT = write_operator("index_put", repeats=True)
 
 
 def placement(shape, indices):
@@ -541,6 +541,5 @@ def index_put(input, indices, values, accumulate=False):
 @public("index_put_ Tensor.index_put_", out=False)
 def index_put_(input, indices, values, accumulate=False):
     """`index_put` in place. IndexError at the flush for positions out of range."""
-    check_writable(input)
     tensors, place = prepared_put(input, indices, values)
     return put_values.inplace(input, tensors, values, place, bool(accumulate))

@@ -478,8 +478,8 @@ def frexp_exponent(k, input):
     return k.frexp_exponent(input)
 
 
-def _frexp_grad(g, outs):
-    return g[0] / exp2(outs[1])
+def _frexp_grad(g, out1):
+    return g[0] / exp2(out1)
 
 
 @public("frexp", grad={"input": _frexp_grad})

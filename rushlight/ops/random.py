@@ -182,6 +182,8 @@ def uniform_(self, from_=0, to=1, *, generator=None, **named):
 
 def new_random(name, shape, size, out, dtype, device):
     """The empty result of a function that takes `*size`."""
+    if not shape and size is None:
+        raise TypeError(f"{name}() received an invalid combination of arguments - got ()")
     shape = sizes_of(name, (size,) if size is not None else shape)
     if out is not None:
         return out if tuple(out.shape) == shape else out.resize_(shape)

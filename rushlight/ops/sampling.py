@@ -34,11 +34,14 @@ def _choose(outs, ins, numbers):
 CHOOSE = operator("multinomial", "host", rules.explicit, _choose)
 
 
-def _check_probabilities(input):
-    """RuntimeError for probabilities that are not finite, negative, or sum up to nothing."""
+def _check_probabilities(input, many):
+    """RuntimeError for probabilities that are not finite, negative, or sum up to nothing. `many`: with replacement."""
     found = input.detach()
+    if many and not bool((found >= 0).all()):
+        raise RuntimeError("invalid multinomial distribution (encountering probability entry < 0)")
     if not bool(((found >= 0) & (found < float("inf"))).all()):
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+        raise RuntimeError("invalid multinomial distribution (encountering probability entry = infinity or NaN)" if many
+                           else "probability tensor contains either `inf`, `nan` or element < 0")
     if bool((found.sum(-1) == 0).any()):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
 
@@ -65,7 +68,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
         raise RuntimeError("number of categories cannot exceed 2^24")
     if not input.numel():
         return empty_tensor((*input.shape[:-1], num_samples), dt.int64, input.device)
-    _check_probabilities(input)
+    _check_probabilities(input, replacement and num_samples > 1)
     if not replacement or num_samples == 1:
         # the largest of p / exponential numbers: one for each category
         found = input.detach()

@@ -32,8 +32,8 @@ def _product_grad(g, input, out, dim, dtype):
     return REGISTRY["where"](first, at_zero, plain)
 
 
-def _extreme_grad(g, input, outs, dim):
-    return REGISTRY["zeros_like"](input).scatter_add(dim, outs[1], g[0])
+def _extreme_grad(g, out1, dim):
+    return REGISTRY["zeros_like"](g[0]).scatter_add(dim, out1, g[0])
 
 
 def _log_grad(g, input, out, dim):

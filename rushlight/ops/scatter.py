@@ -15,7 +15,7 @@ from .gather import check_gather
 from .indexing import view_at
 
 SCATTER, SCATTER_ADD, SCATTER_REDUCE = write_operator("scatter"), write_operator("scatter_add"), write_operator("scatter_reduce")
-INDEX_ADD, INDEX_COPY, INDEX_FILL = write_operator("index_add"), write_operator("index_copy"), write_operator("index_fill")
+INDEX_ADD, INDEX_COPY, INDEX_FILL = write_operator("index_add"), write_operator("index_copy"), write_operator("index_fill", repeats=True)
 INDEX_REDUCE, PUT_FLAT = write_operator("index_reduce"), write_operator("put")
 
 
@@ -312,7 +312,8 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
 
 def index_operands(name, input, dim, index, source):
     """(target, index tensors, source, Place) of the slices that `index` names in dimension `dim`, checked."""
-    check_writable(input)
+    if name != "index_fill":
+        check_writable(input)
     check_no_overlap(input, index, source)
     found = index._layout
     dim = wrap_dim(dim, input._layout.ndim)
@@ -476,7 +477,7 @@ def _masked_rule(layouts, numbers, attrs):
     return None, layouts[0].dtype
 
 
-@elementwise("masked_fill Tensor.masked_fill_", promote=_masked_rule, grad={
+@elementwise("masked_fill", promote=_masked_rule, grad={
     "input": lambda g, mask: g.masked_fill(mask, 0), "value": lambda g, mask: REGISTRY["where"](mask, g, 0).sum()})
 def masked_fill(k, input, mask, value):
     """A copy with `value` (number or 0-dim tensor) where the bool tensor `mask` (broadcast) holds."""
@@ -487,6 +488,19 @@ def _masked_source(g, mask, source):
     taken = REGISTRY["masked_select"](g, mask)
     whole = REGISTRY["zeros"](source.numel(), dtype=g.dtype)
     return whole.slice_scatter(taken, 0, 0, taken.numel()).view(source.shape)
+
+
+@public("Tensor.masked_fill_", out=False)
+def masked_fill_(self, mask, value):
+    """`masked_fill` in place; an element that is seen repeatedly is written if the mask holds anywhere."""
+    found = self._layout
+    if found.overlaps_itself and mask._layout.dtype is dt.bool_:
+        mask = mask.expand(found.shape)
+        for d, (n, s) in enumerate(zip(found.shape, found.strides)):
+            if s == 0 and n > 1:
+                masked_fill_(self.narrow(d, 0, 1), mask.any(d, keepdim=True), value)
+                return self
+    return masked_fill.inplace(self, mask, value)
 
 
 @written("Tensor._scatter_masked Tensor.masked_scatter_", {"input": lambda g, mask: g.masked_fill(mask, 0), "source": _masked_source},

@@ -4,8 +4,6 @@ Sorting is a library call on host arrays (stable merge or radix sorts along an a
 positions found, which also gives the gradient. NaN counts as the largest number, as in PyTorch.
 """
 
-import collections
-
 import numpy as np
 
 from ..core import dtype as dt
@@ -13,15 +11,11 @@ from ..core import infer as rules
 from ..core.declare import REGISTRY, into_out, operator, public
 from ..core.infer import wrap_dim
 from ..core.record import record
+from ..core.return_types import named_result
 from ..core.tensor import Tensor
 
-def _result(name):
-    kind = collections.namedtuple(name, ["values", "indices"])
-    kind.__module__ = "torch.return_types"
-    return kind
 
-
-Sort, TopK = _result("sort"), _result("topk")
+Sort, TopK = named_result("sort", "values", "indices"), named_result("topk", "values", "indices")
 
 
 def descending_order(values, axis):
@@ -51,8 +45,8 @@ def positions(input, dim, descending):
     return record(ARGSORT, "t", attrs, (input,))[0]
 
 
-def _sort_back(g, outs, dim, shape):
-    return unsorted(g[0] if isinstance(g, (list, tuple)) else g, outs[1], dim, shape)
+def _sort_back(g, out1, dim, shape):
+    return unsorted(g[0] if isinstance(g, (list, tuple)) else g, out1, dim, shape)
 
 
 def unsorted(g, indices, dim, shape):

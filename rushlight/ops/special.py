@@ -125,6 +125,10 @@ def zeta(k, input, other):
 # -- Bessel functions -------------------------------------------------------------------------------------------------
 
 
+def _nonzero(input):
+    return where(input == 0, 1, input)
+
+
 @elementwise("i0 i0_ special.i0", promote="float", heavy=True, grad={"input": lambda g, input: g * i1(input)})
 def i0(k, input):
     """The modified Bessel function of the first kind of order 0."""
@@ -139,7 +143,7 @@ def i0e(k, input):
 
 
 @elementwise("special.i1", promote="float", heavy=True, node="SpecialI1Backward0",
-             grad={"input": lambda g, input, out: g * where(input == 0, 0.5, i0(input) - out / input)})
+             grad={"input": lambda g, input, out: g * where(input == 0, 0.5, i0(input) - out / _nonzero(input))})
 def i1(k, input):
     """The modified Bessel function of the first kind of order 1."""
     return k.i1(input)
@@ -147,7 +151,7 @@ def i1(k, input):
 
 @elementwise("special.i1e", promote="float", heavy=True, node="SpecialI1EBackward0",
              grad={"input": lambda g, input, out: g * where(input == 0, 0.5,
-                                                            i0e(input) - out * (sgn(input) + input.reciprocal()))})
+                                                            i0e(input) - out * (sgn(input) + 1 / _nonzero(input)))})
 def i1e(k, input):
     """exp(-|x|) times i1."""
     return k.i1e(input)

@@ -135,7 +135,7 @@ def absolute_power(k, input, power: float):
     return k.pow(k.abs(input), k.cast(power, input.dtype))
 
 
-def _vector_norm(x, ord, dims, keepdim):
+def plain_norm(x, ord, dims, keepdim):
     if ord == math.inf or ord == -math.inf:
         return reduce_(MAX if ord > 0 else MIN, x.abs(), dims, keepdim, x._layout.dtype)[0]
     if ord == 0:
@@ -147,13 +147,13 @@ def _vector_norm(x, ord, dims, keepdim):
     return total(absolute_power(x, float(ord)), dims, keepdim).pow(1.0 / ord)
 
 
-def _norm_grad(g, input, out, ord, dims, keepdim):
+def norm_grad(g, input, out, ord, dims, keepdim):
     """g times the derivative of the norm; 0 where the norm is 0."""
     x = wide(input)
     g = expand_back(wide(g), x.shape, dims, keepdim)
     length = expand_back(wide(out), x.shape, dims, keepdim)
     if ord == 0:
-        return x * 0
+        return None
     if ord == 1:
         return g * sgn(x)
     if ord == 2:
@@ -169,10 +169,10 @@ def _norm_grad(g, input, out, ord, dims, keepdim):
     return where(length == 0, 0, g * factor * length.pow(1 - ord))
 
 
-@public("", node="LinalgVectorNormBackward0", grad={"input": _norm_grad}, out=False)
+@public("", node="LinalgVectorNormBackward0", grad={"input": norm_grad}, out=False)
 def vector_norm_node(input, ord, dims, keepdim):
     """The vector norm over dimensions."""
-    return narrow(_vector_norm(wide(input), ord, dims, keepdim), input._layout.dtype)
+    return narrow(plain_norm(wide(input), ord, dims, keepdim), input._layout.dtype)
 
 
 @public("linalg.vector_norm")
@@ -217,7 +217,7 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
 def _dist_grad(sign):
     def slope(g, input, other, out, p):
         away = input - other
-        return _norm_grad(g, away, out, p, tuple(range(away.dim())), False) * sign
+        return norm_grad(g, away, out, p, tuple(range(away.dim())), False) * sign
     return slope
 
 
@@ -225,7 +225,7 @@ def _dist_grad(sign):
 def dist_node(input, other, p):
     """The p-norm of the difference."""
     away = input - other
-    return narrow(_vector_norm(wide(away), p, tuple(range(away.dim())), False), away._layout.dtype)
+    return narrow(plain_norm(wide(away), p, tuple(range(away.dim())), False), away._layout.dtype)
 
 
 @public("dist")

@@ -388,6 +388,8 @@ def narrow(input, dim, start, length):
         raise RuntimeError("narrow(): length must be non-negative.")
     dim = wrap_dim(dim, found.ndim)
     if isinstance(start, Tensor):
+        if start.dim() or start.dtype.category != dt.INTEGRAL:
+            raise RuntimeError("start must be an 0-dim integral Tensor.")
         start = start.item()
     n = found.shape[dim]
     if not -n <= start <= n:
@@ -493,7 +495,7 @@ def unbind(input, dim=0):
     """All positions of a dimension as a tuple of views."""
     found = input._layout
     if not found.ndim:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     dim = wrap_dim(dim, found.ndim)
     shape, strides = list(found.shape), list(found.strides)
     del shape[dim], strides[dim]

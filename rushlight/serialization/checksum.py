@@ -1,12 +1,13 @@
-"""CRC-32, the checksum of zip archives: bytes come in, a number goes out, as of `zlib.crc32` and up to ten times as fast.
+"""CRC-32, the checksum of zip archives: bytes come in, a number goes out, as of `zlib.crc32` and up to ten times as
+fast.
 
 Used by reader.py and writer.py, where it decides how long a large checkpoint takes.
 
 Note [Folding]
-A CRC is the remainder of a polynomial over bits. Multiplying 64 bytes of it by x^512 modulo the polynomial, which is two
-carry-less multiplications for each 16 bytes, puts them on top of the next 64 without changing the remainder; what is left
-at the end is 16 bytes for zlib. V. Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ
-Instruction", Intel 2009; the constants are those of the bit-reversed polynomial of zip.
+A CRC is the remainder of a polynomial over bits. Multiplying 64 bytes of it by x^512 modulo the polynomial, which is
+two carry-less multiplications for each 16 bytes, puts them on top of the next 64 without changing the remainder; what
+is left at the end is 16 bytes for zlib. V. Gopal et al., "Fast CRC Computation for Generic Polynomials Using
+PCLMULQDQ Instruction", Intel 2009; the constants are those of the bit-reversed polynomial of zip.
 """
 
 import ctypes

@@ -62,7 +62,8 @@ def _own_state(tensor):
     attributes = getattr(tensor, "__dict__", None)
     if not attributes:
         return None
-    return {name: value for name, value in attributes.items() if name not in ("grad", "_backward_hooks", "_is_param")} or None
+    ours = ("grad", "_backward_hooks", "_is_param")
+    return {name: value for name, value in attributes.items() if name not in ours} or None
 
 
 # --- the names in PyTorch's files ------------------------------------------------------------------------------------

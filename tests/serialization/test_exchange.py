@@ -103,7 +103,9 @@ def test_a_whole_module():
 
 
 def names_and_texts(data):
-    """What a pickle names and spells out, in order. Numbers and tuples may be written once where PyTorch repeats them."""
+    """What a pickle names and spells out, in order. Numbers and tuples may be written once where PyTorch repeats
+    them.
+    """
     return [(code.name, argument) for code, argument, _ in pickletools.genops(data) if isinstance(argument, str)]
 
 

@@ -9,9 +9,11 @@ import dataclasses
 
 from .. import builder
 from ..kernel import KernelSource
+from .microkernel import turn_tile
+from .offsets import emit_offsets
 from .statics import Layout, kernel, repeat, split
 from .tiles import Tile
-from .vectors import load, mask_below, memory_kind, multiply_add, store, transpose
+from .vectors import load, mask_below, memory_kind, multiply_add, store
 
 MAX_BLOCK = 512             # pixels of a task: two offset tables on the stack
 UNROLL = 4
@@ -32,28 +34,6 @@ def layout(micro):
     names = ["@x", "@w", "@y", "pixels", *GRID, "t0", "t1", "t2", "q0", "q1", "q2", "run", "groups", "xg", "wg", "yg", "yc", "filters",
              "block", "filter_block", "filter_blocks", "ordered"]
     return Layout(*names, *(["@bias"] if micro.bias else []))
-
-
-def emit_offsets(module, name):
-    """Add a function that fills a table with the offsets of `count` pixels from pixel `first` on of a 4-d grid."""
-    names = [("ptr", "table"), ("i64", "first"), ("i64", "count"), ("i64", "g1"), ("i64", "g2"), ("i64", "g3")]
-    fn = module.function(name, names + [("i64", f"s{i}") for i in range(4)], linkage="internal", attributes="nounwind noinline")
-    table, first, count, g1, g2, g3, s0, s1, s2, s3 = fn.args
-    rest, w = split(fn, first, g3)
-    rest, h = split(fn, rest, g2)
-    n, d = split(fn, rest, g1)
-    places = [fn.variable("i64", v) for v in (w, h, d, n)]
-    with fn.loop(0, count) as i:
-        w, h, d, n = (p.get() for p in places)
-        fn.store_at(n * s0 + d * s1 + h * s2 + w * s3, table, i)
-        step = fn.constant(1)
-        for place, size in zip(places, (g3, g2, g1)):
-            moved = place.get() + step
-            wrap = moved.eq(size)
-            place.set(fn.select(wrap, fn.constant(0), moved))
-            step = fn.cast("zext", wrap, "i64")
-        places[3].set(places[3].get() + step)
-    fn.ret()
 
 
 def conv_source(micro):
@@ -136,12 +116,7 @@ def _store_tile(fn, micro, sums, yoff, m, n, y, yc, ordered, bias):
     tile, kind = micro.tile, micro.kind
     lanes, groups = tile.lanes, range(0, tile.rows, tile.lanes)
     width = len(groups) * lanes
-    block = fn.alloca(f"[{width * tile.columns} x {kind}]", 64)
-    for g in groups:
-        for j in range(tile.vectors):
-            rows = [sums[min(g + i, tile.rows - 1)][j] for i in range(lanes)]
-            for q, column in enumerate(transpose(fn, rows)):
-                fn.store_vector(column, block, (j * lanes + q) * width + g)
+    block = turn_tile(fn, sums, width)
     first, last = fn.load_at(yoff, 0, "i64"), fn.load_at(yoff, m - 1, "i64")
     masks = [mask_below(fn, m, lanes, g) for g in groups]
     out = memory_kind(micro.out)

@@ -4,19 +4,26 @@ In: tensors with any strides; out: scratch memory in the compute type. conv.py p
 results.
 """
 
+import math
+
 from .. import builder
 from ..kernel import KernelSource, Launch, Memory, Scratch
+from .offsets import emit_offsets
 from .statics import Layout, ceil_div, kernel, split
-from .vectors import (BYTES, compute_dtype, compute_kind, load, mask_below, memory_kind, store, transpose)
+from .vectors import BYTES, columns_of, compute_dtype, compute_kind, load, memory_kind, quad, store
 
 IMAGE = Layout("@source", "@padded", "channels", "d", "h", "w", "n_", "c_", "d_", "h_", "w_", "lo0", "lo1", "lo2", "p0", "p1", "p2")
+PLANE = Layout("@source", "@padded", "channels", "d", "h", "w", "n_", "c_", "lo0", "lo1", "lo2", "p0", "p1", "p2", "block", "blocks",
+               "copies", "images")
+PLANE_BLOCK = 256           # pixels of a copying task
+CLEAR = 16                  # rows of a clearing task
 STRIP = 16
 SLACK = 64                  # elements that a whole tile may read behind an image
 WEIGHT = Layout("@source", "@panels", "filters", "channels", "t0", "t1", "t2", "o_", "c_", "k0_", "k1_", "k2_", "g_", "per_group")
 
 
 def image_source(dtype, lanes, mode):
-    """KernelSource of the padding copy. `mode`: which source dimension is contiguous, "w", "c" or "any"."""
+    """KernelSource of the padding copy of rows. `mode`: "c" (channels contiguous) or "any"."""
 
     def emit(module, name):
         _emit_row(module, name + "_row", dtype, lanes, mode)
@@ -37,12 +44,7 @@ def _emit_image(module, name, dtype, lanes):
     inside = _within(fn, source_d, s.d) & _within(fn, source_h, s.h)
 
     def clear(start, stop):
-        end = stop * s.channels
-        whole = start * s.channels + ((stop - start) * s.channels & -lanes)
-        with fn.loop(start * s.channels, whole, lanes) as i:
-            fn.store_vector(fn.constant(0, builder.vector(compute, lanes)), row, i)
-        with fn.loop(whole, end) as i:
-            fn.store_at(fn.constant(0, compute), row, i)
+        clear_range(fn, row, start * s.channels, stop * s.channels, compute, lanes)
 
     def copy():
         first = fn.minimum(fn.maximum(s.lo2, 0), s.p2)
@@ -55,6 +57,85 @@ def _emit_image(module, name, dtype, lanes):
 
     fn.if_else(inside, copy, lambda: clear(fn.constant(0), s.p2))
     fn.ret()
+
+
+def plane_source(dtype, lanes):
+    """KernelSource of the padding copy of images whose planes are contiguous: the first tasks copy blocks of pixels, whatever
+    row they are in, the last ones clear the padding of a few rows each."""
+
+    def emit(module, name):
+        emit_offsets(module, name + "_offsets")
+        _emit_plane(module, name, dtype, lanes)
+
+    return KernelSource(("conv_plane", dtype, lanes), emit)
+
+
+def _emit_plane(module, name, dtype, lanes):
+    fn = kernel(module, name)
+    s = PLANE.open(fn)
+    kind, compute = memory_kind(dtype), compute_kind(dtype)
+    row = s.p2 * s.channels
+
+    def copy():
+        n, block = split(fn, fn.args[2], s.blocks)
+        first = block * s.block
+        count = fn.minimum(s.d * s.h * s.w - first, s.block)
+        table = fn.alloca(f"[{PLANE_BLOCK} x i64]", 64)
+        zero = fn.constant(0)
+        fn.call("void", name + "_offsets", table, first, count, s.d, s.h, s.w, zero, s.p1 * row, row, s.channels)
+        base = ((n * s.p0 + s.lo0) * s.p1 + s.lo1) * row + s.lo2 * s.channels
+        target = fn.gep(s.padded, base, compute)
+        source = fn.gep(s.source, n * s.n_ + first, kind)
+        _turn_pixels(fn, dtype, lanes, source, s.c_, s.channels, count, target, table)
+
+    def clear():
+        first = (fn.args[2] - s.copies) * CLEAR
+        total = s.images * s.p0 * s.p1
+        with fn.loop(first, fn.minimum(first + CLEAR, total)) as line:
+            rest, h = split(fn, line, s.p1)
+            d = split(fn, rest, s.p0)[1]
+            inside = _within(fn, d - s.lo0, s.d) & _within(fn, h - s.lo1, s.h)
+            place = fn.gep(s.padded, line * row, compute)
+            left = fn.select(inside, s.lo2, s.p2)
+            for start, stop in ((fn.constant(0), left), (fn.minimum(left + s.w, s.p2), s.p2)):
+                clear_range(fn, place, start * s.channels, stop * s.channels, compute, lanes)
+
+    fn.if_else(fn.args[2] < s.copies, copy, clear)
+    fn.ret()
+
+
+def _turn_pixels(fn, dtype, lanes, source, c_, channels, count, target, table):
+    """target[table[p] + c] = source[c * c_ + p]: strips of a few channels at a time, the last pixels overlap the ones before."""
+    compute, kind, size = compute_dtype(dtype), memory_kind(dtype), quad(compute_kind(dtype))
+    whole = channels & -size
+
+    def strip(c, height, at):
+        rows = [load(fn, fn.gep(source, (c + min(i, height - 1)) * c_, kind), at, dtype, lanes) for i in range(size)]
+        for q, column in enumerate(columns_of(fn, rows)):
+            part = column if height == size else fn.extract(column, 0) if height == 1 else fn.shuffle(column, column, range(height))
+            store(fn, part, target, fn.load_at(table, at + q, "i64") + c, compute)
+
+    def vectors():
+        with fn.loop(0, whole, size) as c, fn.loop(0, count, lanes) as step:
+            strip(c, size, fn.minimum(step, count - lanes))
+        for rest in range(1, size):
+            with fn.if_((channels - whole).eq(rest)), fn.loop(0, count, lanes) as step:
+                strip(whole, rest, fn.minimum(step, count - lanes))
+
+    def single():
+        with fn.loop(0, count) as p, fn.loop(0, channels) as c:
+            store(fn, load(fn, source, c * c_ + p, dtype), target, fn.load_at(table, p, "i64") + c, compute)
+
+    fn.if_else(count >= lanes, vectors, single)
+
+
+def clear_range(fn, row, start, stop, compute, lanes):
+    """Zero the elements start..stop of a row."""
+    whole = start + (fn.maximum(stop - start, 0) & -lanes)
+    with fn.loop(start, whole, lanes) as i:
+        fn.store_vector(fn.constant(0, builder.vector(compute, lanes)), row, i)
+    with fn.loop(whole, stop) as i:
+        fn.store_at(fn.constant(0, compute), row, i)
 
 
 def _within(fn, index, size):
@@ -71,8 +152,6 @@ def _emit_row(module, name, dtype, lanes, mode):
         with fn.loop(0, width) as w:
             place = fn.gep(source, w * w_, memory_kind(dtype))
             _copy_line(fn, place, dtype, fn.gep(row, w * channels, compute_kind(dtype)), channels, lanes)
-    elif mode == "w":
-        _transpose_row(fn, dtype, lanes, source, c_, channels, width, row)
     else:
         with fn.loop(0, width) as w:
             with fn.loop(0, channels) as c:
@@ -89,31 +168,6 @@ def _copy_line(fn, source, dtype, target, count, lanes):
         store(fn, load(fn, source, i, dtype), target, i, compute)
 
 
-def _transpose_row(fn, dtype, lanes, source, c_, channels, width, row):
-    """Blocks of lanes channels x lanes columns, transposed in registers; the last channels masked, the last columns
-    alone.
-    """
-    compute, kind = compute_dtype(dtype), memory_kind(dtype)
-    whole_c, whole_w = channels & -lanes, width & -lanes
-
-    def block(c, w, rows, mask):
-        lines = [load(fn, fn.gep(source, r * c_, kind), w, dtype, lanes) for r in rows]
-        for q, value in enumerate(transpose(fn, lines)):
-            store(fn, value, row, (w + q) * channels + c, compute, mask)
-
-    with fn.loop(0, whole_c, lanes) as c:
-        with fn.loop(0, whole_w, lanes) as w:
-            block(c, w, [c + i for i in range(lanes)], None)
-    rest = channels - whole_c
-    with fn.if_(rest > 0):
-        mask = mask_below(fn, rest, lanes)
-        with fn.loop(0, whole_w, lanes) as w:
-            block(whole_c, w, [fn.minimum(whole_c + i, channels - 1) for i in range(lanes)], mask)
-    with fn.loop(whole_w, width) as w:
-        with fn.loop(0, channels) as c:
-            store(fn, load(fn, source, c * c_ + w, dtype), row, w * channels + c, compute)
-
-
 def plan_image(tensor, batch, channels, size, low, padded, lanes):
     """(Memory, Launch): the image as [batch][d][h][w][channels] of the compute type; `padded` sizes, `low` zeros (or,
     negative, cropped elements) before each dimension."""
@@ -121,12 +175,36 @@ def plan_image(tensor, batch, channels, size, low, padded, lanes):
     elements = batch * channels * padded[0] * padded[1] * padded[2]
     memory = Memory(Scratch((elements + SLACK) * BYTES[compute_dtype(dtype)]))
     n_, c_, d_, h_, w_ = tensor.strides
-    mode = "c" if c_ == 1 and channels > 1 else "w" if w_ == 1 or size[2] == 1 and channels == 1 else "any"
+    if contiguous_planes(tensor, size) and all(0 <= lo and lo + n <= p for lo, n, p in zip(low, size, padded)):
+        return memory, _plan_plane(tensor, batch, channels, size, low, padded, lanes, memory, elements)
+    mode = "c" if c_ == 1 and channels > 1 else "any"
     static = IMAGE.values(source=tensor.memory, padded=memory, channels=channels, d=size[0], h=size[1], w=size[2], n_=n_, c_=c_,
                           d_=d_, h_=h_, w_=w_, lo0=low[0], lo1=low[1], lo2=low[2], p0=padded[0], p1=padded[1], p2=padded[2])
     launch = Launch(image_source(dtype, lanes, mode), static, batch * padded[0] * padded[1], 0.3 * elements + 50,
                     (tensor.memory,), (memory,))
     return memory, launch
+
+
+def contiguous_planes(tensor, size):
+    """Whether the pixels of a channel are neighbours, in order."""
+    expected = 1
+    for step, count in zip(tensor.strides[:1:-1], size[::-1]):
+        if count != 1 and step != expected:
+            return False
+        expected *= count
+    return True
+
+
+def _plan_plane(tensor, batch, channels, size, low, padded, lanes, memory, elements):
+    pixels = math.prod(size)
+    block = ceil_div(pixels, ceil_div(pixels, PLANE_BLOCK))
+    blocks = ceil_div(pixels, block)
+    values = dict(zip(("d", "h", "w"), size)) | dict(zip(("lo0", "lo1", "lo2"), low)) | dict(zip(("p0", "p1", "p2"), padded))
+    static = PLANE.values(source=tensor.memory, padded=memory, channels=channels, n_=tensor.strides[0], c_=tensor.strides[1],
+                          block=block, blocks=blocks, copies=batch * blocks, images=batch, **values)
+    clears = 0 if list(size) == list(padded) else ceil_div(batch * padded[0] * padded[1], CLEAR)
+    return Launch(plane_source(tensor.dtype, lanes), static, batch * blocks + clears, 0.3 * elements + 50, (tensor.memory,),
+                  (memory,))
 
 
 # -- weights

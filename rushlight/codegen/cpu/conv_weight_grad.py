@@ -14,14 +14,15 @@ import math
 
 from .. import builder, target
 from ..kernel import KernelSource, Launch, Memory, Scratch
-from .conv_kernel import emit_offsets
 from .conv_pack import plan_image
 from .microkernel import Micro, emit_micro
+from .offsets import emit_offsets
 from .statics import Layout, ceil_div, kernel, split
 from .tiles import Tile, tile_cost
-from .vectors import BYTES, compute_dtype, compute_kind, load, memory_kind, store
+from .vectors import BYTES, constant_mask, compute_dtype, compute_kind, load, memory_kind, store
 
 CHUNK = 256
+MODE = 'indexed'
 SHAPES = {32: [(14, 2), (13, 2), (12, 2), (11, 2), (10, 2), (9, 2), (8, 2), (6, 2), (16, 1), (12, 1), (8, 1)],
           16: [(6, 2), (5, 2), (4, 2), (3, 2), (8, 1)]}
 BUFFER = 144                # rows collected by a task of the last launch
@@ -57,11 +58,26 @@ def _emit_pack_rows(module, name, micro):
     def place(r):
         return _place(fn, r, run, t1, t2, q0, q1, q2)
 
-    with fn.loop(0, rows) as i:
-        start = fn.gep(x, place(r0 + fn.minimum(i, m - 1)), kind)
+    lanes = micro.tile.lanes
+
+    def together():
+        start = fn.gep(x, place(r0), kind)
         with fn.loop(0, count) as p:
-            value = fn.load_at(start, fn.load_at(table, p, "i64"), kind)
-            fn.store_at(value, pack, p * rows + i)
+            source = fn.gep(start, fn.load_at(table, p, "i64"), kind)
+            for j in range(0, rows, lanes):
+                width = min(lanes, rows - j)
+                value = load(fn, source, j, "float32", lanes, constant_mask(fn, width, lanes))
+                store(fn, value, pack, p * rows + j, "float32", constant_mask(fn, width, lanes))
+
+    def apart():
+        with fn.loop(0, rows) as i:
+            start = fn.gep(x, place(r0 + fn.minimum(i, m - 1)), kind)
+            with fn.loop(0, count) as p:
+                value = fn.load_at(start, fn.load_at(table, p, "i64"), kind)
+                fn.store_at(value, pack, p * rows + i)
+
+    _, in_run = split(fn, r0, run)
+    fn.if_else(in_run + m <= run, together, apart)
     fn.ret()
 
 
@@ -112,7 +128,10 @@ def _emit_product(module, name, micro):
                 fn.call("void", name + "_rows", x, table, count, r, m, s.t1, s.t2, s.q0, s.q1, s.q2, s.run, pack)
                 filters("_tile", pack)
 
-            fn.if_else(in_run + m <= s.run, lambda: filters("_indexed", start, table), packed)
+            if MODE == "packed":
+                packed()
+            else:
+                fn.if_else(in_run + m <= s.run, lambda: filters("_indexed", start, table), packed)
     fn.ret()
 
 

@@ -12,7 +12,7 @@ import dataclasses
 from .. import builder
 from .statics import repeat
 from .tiles import Tile
-from .vectors import load, mask_below, memory_kind, multiply_add, store, transpose
+from .vectors import load, mask_below, memory_kind, multiply_add, quad, store, store_columns
 
 UNROLL = 4
 LINE = 64                   # bytes of a cache line
@@ -229,16 +229,11 @@ def _store_any(state):
 
 
 def _store_columns(state):
-    """Rows of C contiguous: transpose in registers, then one (masked) vector a column."""
+    """Rows of C contiguous: columns collected on the stack, then one (masked) vector a column."""
     fn, tile, micro = state.fn, state.tile, state.micro
     _scale(state)
     lanes, groups = tile.lanes, range(0, tile.rows, tile.lanes)
-    block = fn.alloca(f"[{len(groups) * lanes * tile.columns} x {micro.kind}]", 64)
-    for g, start in enumerate(groups):
-        for j in range(tile.vectors):
-            rows = [state.sums[min(start + i, tile.rows - 1)][j].get() for i in range(lanes)]
-            for q, column in enumerate(transpose(fn, rows)):
-                fn.store_vector(column, block, ((j * lanes + q) * len(groups) + g) * lanes)
+    block = turn_tile(fn, [[item.get() for item in row] for row in state.sums], len(groups) * lanes)
     masks = [mask_below(fn, state.m, lanes, start) for start in groups]
     with fn.loop(0, state.n) as column:
         place = fn.gep(state.c, column * state.csc, memory_kind(micro.out))
@@ -258,3 +253,15 @@ def _store_columns(state):
 
             fn.if_else(state.first.eq(0), resume, begin)
             store(fn, value.get(), place, start, micro.out, masks[g])
+
+
+def turn_tile(fn, sums, width):
+    """The transposed of a tile on the stack: element (row i, column j) at j * width + i."""
+    lanes, kind = builder.lanes(sums[0][0].type), builder.element(sums[0][0].type)
+    block = fn.alloca(f"[{width * lanes * len(sums[0])} x {kind}]", 64)
+    dtype = {"float": "float32", "double": "float64", "i32": "int32", "i64": "int64"}[kind]
+    for j in range(len(sums[0])):
+        for i in range(0, len(sums), quad(kind)):
+            strip = [row[j] for row in sums[i:i + quad(kind)]]
+            store_columns(fn, strip, len(strip), fn.gep(block, j * lanes * width + i, kind), width, dtype)
+    return block

@@ -7,7 +7,7 @@ The micro-kernel (microkernel.py) reads them.
 from .. import builder
 from ..kernel import KernelSource, Launch
 from .statics import Layout, ceil_div, kernel, split
-from .vectors import BYTES, compute_dtype, compute_kind, constant_mask, load, mask_below, memory_kind, transpose
+from .vectors import BYTES, compute_dtype, compute_kind, constant_mask, load, mask_below, memory_kind, quad, store_columns
 
 LAYOUT = Layout("@source", "@panels", "row", "column", "m", "k", "group", "groups", "inner", "batch0", "batch1", "panel_bytes")
 
@@ -78,29 +78,26 @@ def _store_part(fn, value, pointer, index, dtype, width):
 
 
 def _transpose_columns(fn, dtype, rows, lanes, source, row, column, m, k, panel):
-    compute, kind = compute_dtype(dtype), memory_kind(dtype)
-    whole = k & -lanes
-    starts = [fn.gep(source, fn.minimum(fn.constant(i), m - 1) * row, kind) for i in range(rows)]
-    pieces = [(j, min(lanes, rows - j)) for j in range(0, rows, lanes)]
+    """Strips of a few rows at a time; the last columns overlap the ones before (all of k alone where it is short)."""
+    compute, kind, size = compute_dtype(dtype), memory_kind(dtype), quad(compute_kind(dtype))
 
-    def block(step, j, width, mask):
-        return transpose(fn, [load(fn, starts[j + min(i, width - 1)], step, dtype, lanes, mask) for i in range(lanes)])
+    def strip(first, count, at):
+        lines = [fn.gep(source, fn.minimum(first + i, m - 1) * row, kind) for i in range(count)]
+        values = [load(fn, line, at, dtype, lanes) for line in lines]
+        store_columns(fn, values, count, fn.gep(panel, at * rows + first, compute_kind(dtype)), rows, compute)
 
-    with fn.loop(0, whole, lanes) as step:
-        for j, width in pieces:
-            for q, value in enumerate(block(step, j, width, None)):
-                _store_part(fn, value, panel, (step + q) * rows + j, compute, width)
-    rest = k - whole
-    with fn.if_(rest > 0):
-        mask = mask_below(fn, rest, lanes)
-        for j, width in pieces:
-            values = block(whole, j, width, mask)
-            slots = fn.alloca(f"[{lanes * lanes} x {compute_kind(dtype)}]", 64)
-            for q, value in enumerate(values):
-                fn.store_vector(value, slots, q * lanes)
-            with fn.loop(0, rest) as q:
-                value = fn.load_vector(slots, q * lanes, compute_kind(dtype), lanes)
-                _store_part(fn, value, panel, (whole + q) * rows + j, compute, width)
+    def vectors():
+        with fn.loop(0, k, lanes) as step:
+            at = fn.minimum(step, k - lanes)
+            with fn.loop(0, rows - rows % size, size) as first:
+                strip(first, size, at)
+            if rows % size:
+                strip(fn.constant(rows - rows % size), rows % size, at)
+
+    def single():
+        _copy_any(fn, dtype, rows, lanes, source, row, fn.constant(1), m, k, panel)
+
+    fn.if_else(k >= lanes, vectors, single)
 
 
 def _copy_any(fn, dtype, rows, lanes, source, row, column, m, k, panel):

@@ -1,4 +1,4 @@
-"""Typed vector access for the contraction templates: loads that widen, stores that round, masks, transposes.
+"""Typed vector access for the contraction templates: loads that widen, stores that round, masks, strips turned into columns.
 
 A template computes in `compute_kind(dtype)`; memory may hold a narrower dtype. Everything here emits through the builder.
 """
@@ -112,19 +112,32 @@ def multiply_add(fn, a, b, c):
     return fn.fma(a, b, c) if builder.is_float(a.type) else a * b + c
 
 
-def transpose(fn, rows):
-    """The transposed of a square block given as n vectors of n lanes (n a power of two)."""
-    size = len(rows)
-    assert builder.lanes(rows[0].type) == size, f"{size} rows of {rows[0].type}"
-    distance = size // 2
-    while distance:
-        low = [lane if not lane & distance else lane - distance + size for lane in range(size)]
-        high = [lane + distance if not lane & distance else lane + size for lane in range(size)]
-        result = list(rows)
-        for i in range(size):
-            if not i & distance:
-                result[i] = fn.shuffle(rows[i], rows[i + distance], low)
-                result[i + distance] = fn.shuffle(rows[i], rows[i + distance], high)
-        rows = result
-        distance //= 2
-    return rows
+def quad(kind):
+    """How many elements of a type 16 bytes hold: the rows that `columns_of` turns at once."""
+    return 128 // builder.BITS[builder.element(kind)]
+
+
+def columns_of(fn, rows):
+    """The columns of a strip of `quad` rows, as vectors of `quad` elements.
+
+    Interleaving inside 16-byte lanes, then taking the lanes apart: cheap on every instruction set, and no square block needed.
+    """
+    kind, size, width = rows[0].type, len(rows), builder.lanes(rows[0].type)
+    assert size == quad(kind), f"{size} rows of {kind}"
+    low = [item for lane in range(0, width, size) for i in range(size // 2) for item in (lane + i, width + lane + i)]
+    high = [item + size // 2 for item in low]
+    if size == 2:
+        mixed = [fn.shuffle(rows[0], rows[1], low), fn.shuffle(rows[0], rows[1], high)]
+    else:
+        first = [fn.shuffle(rows[i], rows[i + 2], order) for i in (0, 1) for order in (low, high)]
+        mixed = [fn.shuffle(first[i], first[i + 2], order) for i in (0, 1) for order in (low, high)]
+    return [fn.shuffle(mixed[c % size], mixed[c % size], range(c // size * size, c // size * size + size)) for c in range(width)]
+
+
+def store_columns(fn, rows, count, pointer, stride, dtype):
+    """Store column c of up to `quad` rows (the first `count` of them real) to pointer[c * stride ...]."""
+    size = quad(rows[0].type)
+    rows = [rows[min(i, len(rows) - 1)] for i in range(size)]
+    for c, column in enumerate(columns_of(fn, rows)):
+        part = column if count == size else fn.extract(column, 0) if count == 1 else fn.shuffle(column, column, range(count))
+        store(fn, part, pointer, fn.convert(stride, "i64") * c, dtype)

@@ -3,6 +3,8 @@
 In training mode mean and variance are those of the batch, and running averages of them are kept for evaluation mode.
 Next to read: instancenorm.py, which shares `_NormBase`; normalization.py for what normalizes within one example.
 """
+import sys
+
 from ... import api as rl
 from ...base import errors
 from .. import functional as F
@@ -236,7 +238,8 @@ class SyncBatchNorm(_BatchNorm):
             raise ValueError("SyncBatchNorm number of input channels should be non-zero")
 
     def forward(self, input):
-        distributed = getattr(rl, "distributed", None)
+        # The folder stands above this one in the import order; if nobody has imported it there is no group either.
+        distributed = sys.modules.get(__name__.partition(".")[0] + ".distributed")
         if self.training and distributed is not None and distributed.is_available() and distributed.is_initialized():
             self._check_input_dim(input)
             if distributed.get_world_size(self.process_group) > 1:

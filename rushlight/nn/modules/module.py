@@ -7,6 +7,7 @@ found is told in _registry.py, Note [Mirrored registries].
 import warnings
 import weakref
 from collections import OrderedDict
+from typing import TypeVar
 
 from ... import api as rl
 from ...base import errors
@@ -137,6 +138,8 @@ class Module(TreeMethods, StateMethods, HookMethods):
         ['fc.weight', 'fc.bias']
     """
 
+    # The type of the dictionary that `state_dict` fills, for annotations.
+    T_destination = TypeVar("T_destination", bound=dict)
     dump_patches = False
     # Written with every state_dict; a class that changes what its state means raises it.
     _version = 1

@@ -1,10 +1,9 @@
-"""Data parallelism within one process: batches come in, and are split over the devices that there are.
-
-Without a GPU, and with a single one, the module is called as it is.
-"""
+"""Data parallelism within one process: batches come in, and are split over the devices that there are."""
 from ... import api as rl
-from ...base import errors
 from ..modules.module import Module
+from .parallel_apply import parallel_apply
+from .replicate import replicate
+from .scatter_gather import as_device, gather, scatter_kwargs
 
 __all__ = ["DataParallel", "data_parallel"]
 
@@ -19,16 +18,11 @@ def _device_ids(device_ids):
     return [device if isinstance(device, int) else rl.device(device).index for device in device_ids]
 
 
-def _check_single(device_ids):
-    if len(device_ids) > 1:
-        raise errors.missing("DataParallel", "a batch split over several GPUs", "give device_ids=[one GPU]")
-
-
 class DataParallel(Module):
-    """A module whose batches are split over several GPUs along dimension `dim`.
+    """A module whose batches are split over several GPUs along dimension `dim`, which get a copy of it for every call.
 
-    Args: `module`; `device_ids`, all GPUs by default; `output_device`, the first of them by default. The module itself
-    is the attribute `module`. With several GPUs NotImplementedError is raised; without one it is called as it is.
+    Args: `module`; `device_ids`, all GPUs by default; `output_device`, where results are joined, the first one by
+    default. The module itself is the attribute `module`. Without a GPU it is called as it is.
     """
 
     def __init__(self, module, device_ids=None, output_device=None, dim: int = 0):
@@ -36,35 +30,40 @@ class DataParallel(Module):
         self.dim = dim
         self.module = module
         self.device_ids = _device_ids(device_ids)
-        _check_single(self.device_ids)
         if self.device_ids:
             self.output_device = self.device_ids[0] if output_device is None else output_device
-            self.module.to(rl.device("cuda", self.device_ids[0]))
+            if len(self.device_ids) == 1:
+                self.module.to(as_device(self.device_ids[0]))
 
     def forward(self, *inputs, **kwargs):
-        return data_parallel(self.module, inputs, self.device_ids, dim=self.dim, module_kwargs=kwargs)
+        if not self.device_ids:
+            return self.module(*inputs, **kwargs)
+        inputs, kwargs = self.scatter(inputs, kwargs, self.device_ids)
+        if not inputs and not kwargs:
+            inputs, kwargs = ((),), ({},)
+        if len(self.device_ids) == 1:
+            return self.module(*inputs[0], **kwargs[0])
+        replicas = self.replicate(self.module, self.device_ids[: len(inputs)])
+        return self.gather(self.parallel_apply(replicas, inputs, kwargs), self.output_device)
 
+    def replicate(self, module, device_ids):
+        """One copy of the module for every device."""
+        return replicate(module, device_ids, not rl.is_grad_enabled())
 
-def _moved(value, device):
-    """Tensors in nested tuples, lists and dictionaries on another device."""
-    if isinstance(value, rl.Tensor):
-        return value.to(device)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*[_moved(entry, device) for entry in value])
-    if isinstance(value, (list, tuple)):
-        return type(value)(_moved(entry, device) for entry in value)
-    if isinstance(value, dict):
-        return type(value)((key, _moved(entry, device)) for key, entry in value.items())
-    return value
+    def scatter(self, inputs, kwargs, device_ids):
+        """The arguments for every device."""
+        return scatter_kwargs(inputs, kwargs, device_ids, dim=self.dim)
+
+    def parallel_apply(self, replicas, inputs, kwargs):
+        """The outputs of all copies."""
+        return parallel_apply(replicas, inputs, kwargs, self.device_ids[: len(replicas)])
+
+    def gather(self, outputs, output_device):
+        """The outputs joined on one device."""
+        return gather(outputs, output_device, dim=self.dim)
 
 
 def data_parallel(module, inputs, device_ids=None, output_device=None, dim=0, module_kwargs=None):
     """module(*inputs, **module_kwargs), with the batch split over GPUs as `DataParallel` does."""
     inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-    kwargs = module_kwargs or {}
-    device_ids = _device_ids(device_ids)
-    _check_single(device_ids)
-    if device_ids:
-        device = rl.device("cuda", device_ids[0])
-        inputs, kwargs = _moved(inputs, device), _moved(kwargs, device)
-    return module(*inputs, **kwargs)
+    return DataParallel(module, device_ids, output_device, dim)(*inputs, **(module_kwargs or {}))

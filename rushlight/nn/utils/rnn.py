@@ -1,6 +1,8 @@
 """Padded and packed sequences under the name that PyTorch gives their module; they are in nn/sequences.py."""
-from ..sequences import (
+from ..sequences import (  # noqa: F401
     PackedSequence,
+    PackedSequence_,
+    bind,
     invert_permutation,
     pack_padded_sequence,
     pack_sequence,

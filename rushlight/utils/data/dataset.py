@@ -78,10 +78,10 @@ class TensorDataset(Dataset[tuple]):
             if not _are_plain(indices, len(self)):
                 return None
             indices = rl.tensor(indices)
-        columns = []
+        columns, device = [], indices.device
         for tensor in self.tensors:
-            here = indices if tensor.device == indices.device else indices.to(tensor.device)
-            columns.append(rl.index_select(tensor, 0, here))
+            near = tensor.device is device or tensor.device == device
+            columns.append(rl.index_select(tensor, 0, indices if near else indices.to(tensor.device)))
         return columns
 
 

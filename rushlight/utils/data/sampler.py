@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from ... import api as rl
 
 T_co = TypeVar("T_co", covariant=True)
+SPLIT = 512  # batches of indices that are made at once
 
 
 def draw_seed(generator=None):
@@ -97,8 +98,9 @@ class RandomSampler(Sampler[int]):
         n, generator = len(self.data_source), self._generator()
         order = rl.randperm(n, generator=generator)
         full = n - n % batch_size
-        for start in range(0, full, batch_size):
-            yield order[start:start + batch_size]
+        if full:
+            for several in order[:full].split(batch_size * SPLIT):  # to split is cheaper than to cut out one by one
+                yield from several.split(batch_size)
         # As in __iter__, the draw that nobody uses: PyTorch makes it when it finds the permutation exhausted, and a
         # last batch that is short is only found to be the last one then.
         if self.generator is not None:

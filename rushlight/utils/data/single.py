@@ -119,7 +119,10 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
         self._dataset_fetcher = create_fetcher(
             self._dataset_kind, self._dataset, self._auto_collation, self._collate_fn, self._drop_last
         )
-        self._sampler_iter = self._index_batches() or self._sampler_iter
+        self._fetch = self._dataset_fetcher.fetch
+        batches = self._index_batches()
+        if batches is not None:
+            self._sampler_iter, self._fetch = batches, self._dataset._columns
 
     def _index_batches(self):
         """Batches as tensors or slices, where data set and sampler agree on that: no index passes through Python."""
@@ -129,5 +132,5 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
         return self._index_sampler.index_batches()
 
     def _next_data(self):
-        data = self._dataset_fetcher.fetch(next(self._sampler_iter))
+        data = self._fetch(next(self._sampler_iter))
         return pin_memory.pin_memory(data, self._pin_memory_device) if self._pin_memory else data

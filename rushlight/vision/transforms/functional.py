@@ -19,6 +19,7 @@ __all__ = ["convert_image_dtype", "normalize", "pil_to_tensor", "to_pil_image", 
 # NumPy's own loops finish before a program would be planned; above it the compiled kernels win, and they use all
 # threads.
 SMALL = 1 << 16
+_BYTE = np.dtype(np.uint8)
 _ARRAY_DTYPES = {rl.float32: np.dtype(np.float32), rl.float64: np.dtype(np.float64)}
 
 
@@ -28,6 +29,18 @@ def to_tensor(pic):
     Samples of uint8 become the default dtype, divided by 255; other samples keep type and range.
     TypeError for anything else, ValueError for an array that has not 2 or 3 dimensions.
     """
+    samples = _samples(pic)
+    if samples.dtype != _BYTE:
+        # An array keeps sharing memory with its tensor where it lies in order already; a picture never does.
+        return rl.from_numpy(samples if isinstance(pic, np.ndarray) else samples.copy(order="C")).contiguous()
+    dtype = _ARRAY_DTYPES.get(rl.get_default_dtype())
+    if dtype is None:
+        return rl.from_numpy(samples.copy(order="C")).to(rl.get_default_dtype()).div(255)
+    return rl.from_numpy(_scaled(samples, dtype))
+
+
+def _samples(pic):
+    """The samples of a picture as an array (C, H, W), which may share the picture's memory."""
     if is_picture(pic):
         samples = to_array(pic)
         if pic.mode == "1":
@@ -38,19 +51,27 @@ def to_tensor(pic):
         if pic.ndim not in (2, 3):
             raise ValueError(f"pic should be 2/3 dimensional. Got {pic.ndim} dimensions.")
         samples = pic[:, :, None] if pic.ndim == 2 else pic
-        if samples.dtype != np.uint8:
-            return rl.from_numpy(samples.transpose(2, 0, 1)).contiguous()
     else:
         raise TypeError(f"pic should be PIL Image or ndarray. Got {type(pic)}")
-    samples = samples.transpose(2, 0, 1)
-    if samples.dtype != np.uint8:
-        return rl.from_numpy(samples.copy(order="C"))
-    dtype = _ARRAY_DTYPES.get(rl.get_default_dtype())
-    if dtype is None:
-        return rl.from_numpy(samples.copy(order="C")).to(rl.get_default_dtype()).div(255)
+    return samples.transpose(2, 0, 1)
+
+
+def _scaled(samples, dtype):
+    """Samples of uint8 in [0, 1], in memory of their own."""
     scaled = samples.astype(dtype, order="C")
-    np.divide(scaled, dtype.type(255), out=scaled)
-    return rl.from_numpy(scaled)
+    return np.divide(scaled, dtype.type(255), out=scaled)
+
+
+def to_normalized_tensor(pic, mean, std):
+    """`normalize(to_tensor(pic), mean, std)` with one tensor made instead of two, see Note [Small images]."""
+    samples = _samples(pic)
+    dtype = _ARRAY_DTYPES.get(rl.get_default_dtype())
+    if samples.dtype == _BYTE and dtype is not None and samples.size <= SMALL and _are_plain(mean, std):
+        means, stds = _array_statistics(tuple(mean), tuple(std), rl.get_default_dtype())
+        if means.shape[0] in (1, samples.shape[0]) and stds.shape[0] in (1, samples.shape[0]):
+            scaled = _scaled(samples, dtype)
+            return rl.from_numpy(_normalized(scaled, means, stds, scaled))
+    return normalize(to_tensor(pic), mean, std)
 
 
 def pil_to_tensor(pic):
@@ -74,11 +95,10 @@ def normalize(tensor, mean, std, inplace=False):
         raise ValueError(
             f"Expected tensor to be a tensor image of size (..., C, H, W). Got tensor.size() = {tensor.size()}"
         )
-    plain = isinstance(mean, (tuple, list)) and isinstance(std, (tuple, list))
-    if plain and not inplace and dtype in _ARRAY_DTYPES and _is_small_image(tensor):
+    if not inplace and dtype in _ARRAY_DTYPES and _are_plain(mean, std) and _is_small_image(tensor):
         means, stds = _array_statistics(tuple(mean), tuple(std), dtype)
         if means.shape[0] in (1, tensor.shape[0]) and stds.shape[0] in (1, tensor.shape[0]):
-            return _normalize_array(tensor.numpy(), means, stds)
+            return rl.from_numpy(_normalized(tensor.numpy(), means, stds))
     means, stds = (rl.as_tensor(values, dtype=dtype, device=tensor.device) for values in (mean, std))
     if (stds == 0).any():
         raise _zero_std(dtype)
@@ -86,6 +106,10 @@ def normalize(tensor, mean, std, inplace=False):
     if not inplace:
         tensor = tensor.clone()
     return tensor.sub_(means).div_(stds)
+
+
+def _are_plain(mean, std):
+    return isinstance(mean, (tuple, list)) and isinstance(std, (tuple, list))
 
 
 def _is_small_image(tensor):
@@ -105,11 +129,10 @@ def _zero_std(dtype):
     return ValueError(f"std evaluated to zero after conversion to {dtype}, leading to division by zero.")
 
 
-def _normalize_array(samples, means, stds):
+def _normalized(samples, means, stds, out=None):
     with np.errstate(all="ignore"):
-        result = np.subtract(samples, means)
-        np.divide(result, stds, out=result)
-    return rl.from_numpy(result)
+        out = np.subtract(samples, means, out=out)
+        return np.divide(out, stds, out=out)
 
 
 def convert_image_dtype(image, dtype=None):

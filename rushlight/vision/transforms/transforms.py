@@ -15,9 +15,21 @@ class Compose:
         self.transforms = transforms
 
     def __call__(self, img):
+        waiting = None
         for transform in self.transforms:
-            img = transform(img)
-        return img
+            # ToTensor waits for its successor: together with Normalize it makes one tensor instead of two.
+            if waiting is not None:
+                if type(transform) is Normalize and not transform.inplace and not transform._has_hooks:
+                    img = F.to_normalized_tensor(img, transform.mean, transform.std)
+                    waiting = None
+                    continue
+                img = waiting(img)
+                waiting = None
+            if type(transform) is ToTensor:
+                waiting = transform
+            else:
+                img = transform(img)
+        return img if waiting is None else waiting(img)
 
     def __repr__(self):
         lines = [f"    {transform}" for transform in self.transforms]

@@ -16,6 +16,8 @@ import weakref
 import numpy as np
 
 from .... import api as rl
+from ....core.layout import layout
+from ....core.tensor import view
 from . import blocks
 
 HEADER = struct.Struct("<QI")  # bytes of the pickle, number of descriptors
@@ -41,10 +43,10 @@ def tensor_bytes(tensor):
     """
     if not _is_dense(tensor.size(), tensor.stride()):
         tensor = tensor.contiguous()
-    storage, size = tensor.untyped_storage(), tensor.numel() * tensor.dtype.itemsize
+    storage, size = tensor.untyped_storage()._storage, tensor.numel() * tensor.dtype.itemsize
     if size == 0:
         return np.empty(0, dtype=np.uint8), tuple(tensor.stride())
-    flat = rl.empty(0, dtype=rl.uint8).set_(storage, tensor.storage_offset() * tensor.dtype.itemsize, (size,), (1,))
+    flat = view(storage, layout((size,), (1,), rl.uint8), tensor.storage_offset() * tensor.dtype.itemsize)
     return flat.numpy(), tuple(tensor.stride())
 
 
@@ -65,7 +67,7 @@ def build_tensor(data, dtype, size, stride, requires_grad):
     if data.size == 0:
         tensor = rl.empty_strided(size, stride, dtype=dtype)
     else:
-        tensor = rl.empty(0, dtype=dtype).set_(rl.from_numpy(data).untyped_storage(), 0, size, stride)
+        tensor = view(rl.from_numpy(data).untyped_storage()._storage, layout(size, stride, dtype), 0)
     return tensor.requires_grad_() if requires_grad else tensor
 
 
