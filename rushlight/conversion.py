@@ -2,6 +2,7 @@
 
 import collections
 import copy
+import mmap
 
 import numpy as np
 
@@ -304,7 +305,6 @@ class SharedBlock:
     """An anonymous mapping that forked processes share."""
 
     def __init__(self, nbytes):
-        import mmap
         self.map = mmap.mmap(-1, nbytes)
         self.array = np.frombuffer(self.map, np.uint8)
         self.address = self.array.ctypes.data

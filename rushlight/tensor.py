@@ -6,6 +6,7 @@ the stream first. Read `core/tensor.py` for the state of a tensor, `api.py` next
 
 import ctypes
 import struct
+import weakref
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from . import ops  # noqa: F401  (fills the registry)
 from .autograd import backward as run_backward
 from .core import dtype as dt
 from .core.declare import REGISTRY
-from .core.device import CPU, Device, resolve
+from .core.device import CPU
 from .core.layout import contiguous_layout, layout
 from .core.storage import Storage
 from .core.stream import STREAM
@@ -59,15 +60,6 @@ def _array(self):
     address = materialise(self)
     found = array_at(address, self._layout, self._offset)
     return from_bfloat(found) if self._layout.dtype is dt.bfloat16 else found
-
-
-class Exported:
-    """What an array that shares a tensor's memory holds on to; see Note [Exposed storages]."""
-
-    __slots__ = ("storage", "__array_interface__")
-
-    def __init__(self, storage, interface):
-        self.storage, self.__array_interface__ = storage, interface
 
 
 class Guard:
@@ -212,7 +204,7 @@ def __array__(self, dtype=None, copy=None):
 
 def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
     """Sum the gradients of this tensor into the leaves of its graph; see autograd.backward."""
-    run_backward([self], [gradient], retain_graph, create_graph, inputs)
+    run_backward([self], [gradient], retain_graph, create_graph, inputs=inputs)
 
 
 def is_floating_point(input):
@@ -237,20 +229,14 @@ def retain_grad(self):
         return
     if node.retains is None:
         node.retains = []
-    node.retains.append((self._nr, _weak(self)))
+    node.retains.append((self._nr, weakref.ref(self)))
     self._retain = True
-
-
-def _weak(tensor):
-    import weakref
-    return weakref.ref(tensor)
 
 
 METHODS = dict(item=item, numpy=numpy, tolist=tolist, data_ptr=_data_ptr, __bool__=__bool__, __int__=__int__, __float__=__float__,
                __index__=__index__, __len__=__len__, __iter__=__iter__, __hash__=__hash__, __format__=__format__, __array__=__array__,
                backward=backward, is_floating_point=is_floating_point, is_complex=is_complex, nelement=nelement, retain_grad=retain_grad,
                _array=_array)
-DEVICE = Device, resolve
 
 
 def bind():

@@ -55,7 +55,8 @@ def test_one_statement_a_line():
     wrong = []
     for path in SOURCES:
         for node in ast.walk(source.tree(path)):
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+            named = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+            if named and isinstance(node.value, ast.Lambda):
                 wrong.append(f"{relative(path)}:{node.lineno} assigns a lambda")
             for block in ("body", "orelse", "finalbody"):
                 statements = getattr(node, block, None)

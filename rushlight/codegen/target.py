@@ -9,8 +9,9 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """`vector_bytes`: width of a vector register; `registers`: how many there are; `l1`, `l2`, `l3`: data caches in bytes
-    (of one core; `l3` shared); `threads`: a hint for how many tasks are worth having, never for what a task computes."""
+    """`vector_bytes`: width of a vector register; `registers`: how many there are; `l1`, `l2`, `l3`: data caches in
+    bytes (of one core; `l3` shared); `threads`: a hint for how many tasks are worth having, never for what a task
+    computes."""
 
     vector_bytes: int = 32
     registers: int = 16

@@ -16,13 +16,14 @@ from REGISTRY. Read `infer` (shape and dtype rules) next.
 """
 
 import functools
-import inspect
 
 from . import dtype as dt
 from . import infer as rules
+from . import signatures
 from .device import resolve
 from .grads import GradRule, check_inplace, rebase, wants_grad
 from .graph import MODE
+from .signatures import REQUIRED
 from .record import binary, binary_number, record, unary
 from .tensor import Tensor
 
@@ -76,7 +77,7 @@ def public(names, grad=None, node=None, out=True):
     """
     def declare(function):
         call = function if grad is None else one_node(function, grad, node)
-        if out and "out" not in inspect.signature(function).parameters:
+        if out and "out" not in signatures.names(function):
             call = with_out(call, function)
         register(names, call)
         return call
@@ -85,10 +86,9 @@ def public(names, grad=None, node=None, out=True):
 
 def one_node(function, grad, node_name):
     """The composite as one operator of the graph of gradients."""
-    signature = inspect.signature(function)
-    params = list(signature.parameters)
+    named = signatures.parameters(function)
+    params, defaults = [p[0] for p in named], [p[1] for p in named]
     rule = GradRule(function.__name__, params, grad, node_name)
-    defaults = [p.default for p in signature.parameters.values()]
     positions = {p: i for i, p in enumerate(params)}
     count = len(params)
 
@@ -110,9 +110,6 @@ def one_node(function, grad, node_name):
     call.rule = rule
     call.plain = function
     return call
-
-
-REQUIRED = inspect.Parameter.empty
 
 
 def bind(name, args, kwargs, params, defaults, positions, count):
@@ -199,9 +196,9 @@ def elementwise(names, promote="default", dtypes="all", grad=None, node=None, he
 
 def split_params(body):
     """(names, kinds, defaults) of a body's parameters after `k`; kinds: "t" operand, "n" number, "a" attribute."""
-    params = list(inspect.signature(body).parameters.values())[1:]
-    kinds = ["t" if p.annotation is REQUIRED else "n" if p.annotation in (float, "float") else "a" for p in params]
-    return [p.name for p in params], kinds, [p.default for p in params]
+    params = signatures.parameters(body)[1:]
+    kinds = ["t" if note is REQUIRED else "n" if note in (float, "float") else "a" for _, _, note, _ in params]
+    return [p[0] for p in params], kinds, [p[1] for p in params]
 
 
 class Elementwise:
@@ -257,10 +254,10 @@ class Elementwise:
         saving = values
         if plan is not None and self.params[0] in plan.names:
             saving = [REGISTRY["Tensor.clone"](target), *values[1:]]
+        kept = plan.keep_operands(saving) if plan is not None else None
         record(self.op, pattern, attrs, tensors, numbers, (target,))
         if plan is not None:
-            kept = plan.keep(saving, [target], False)
-            rebase(target, rule.node(plan, values, [target], kept=kept))
+            rebase(target, rule.node(plan, values, [target], kept=plan.complete(kept, [target])))
         return target
 
 
@@ -308,16 +305,11 @@ def build_elementwise(op, body, grad, node):
     @functools.wraps(body)
     def inplace(*args, **kwargs):
         return spec.apply_inplace(bind(name + "_", args, kwargs, params, defaults, positions, count))
-    function.__signature__ = public_signature(body)
+    function.__signature__ = signatures.signature(body, 1)
     inplace.__signature__ = function.__signature__
     inplace.__name__ = name + "_"
     function.fast = fast
     return function, inplace
-
-
-def public_signature(body):
-    signature = inspect.signature(body)
-    return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 def fast_binary(op, rule, spec):
@@ -375,7 +367,8 @@ def apply(op, values, tensors, numbers=(), attrs=(), pattern=None, outs=None):
     saving = values
     if plan is not None and op.params[0] in plan.names:
         saving = [REGISTRY["Tensor.clone"](target), *values[1:]]
+    kept = plan.keep_operands(saving) if plan is not None else None
     record(op, pattern, attrs, tensors, numbers, outs)
     if plan is not None:
-        rebase(target, rule.node(plan, values, [target], kept=plan.keep(saving, [target], False)))
+        rebase(target, rule.node(plan, values, [target], kept=plan.complete(kept, [target])))
     return outs

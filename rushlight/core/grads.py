@@ -9,8 +9,7 @@ parameter's dtype are the engine's work. `g`-only parameters cost nothing to kee
     grad={"input": lambda g, other: g * other, "other": lambda g, input: g * input}
 """
 
-import inspect
-
+from . import signatures
 from . import tensor as tensors
 from .graph import MODE, Node, Saved, save, sequence
 from .tensor import CUSTOM, MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
@@ -56,26 +55,35 @@ class Plan:
 
     def keep(self, values, outs, inplace):
         """What the node saves, in the order of `names`."""
+        return self.complete(self.keep_operands(values), outs)
+
+    def keep_operands(self, values):
+        """The operands among what the node saves, None for outputs: taken before an in-place operator writes, so that backward notices
+        where it wrote to one of them."""
         kept, positions = [], self.rule.positions
         for name in self.names:
-            if name == "out":
-                kept.append(save(outs[0], True))
-            elif name == "outs":
-                kept.append(tuple([save_output(out, i) for i, out in enumerate(outs)]))
-            elif name not in positions:
-                number = name.removeprefix("out")
-                kept.append(save_output(outs[int(number)], int(number)) if number.isdigit()
-                            else values[positions[name.removesuffix("_layout")]]._layout)
+            at = positions.get(name)
+            if at is None:
+                kept.append(values[positions[name.removesuffix("_layout")]]._layout if name.endswith("_layout") else None)
+                continue
+            value = values[at]
+            if isinstance(value, Tensor):
+                kept.append(save(value))
+            elif value.__class__ in (list, tuple) and value and isinstance(value[0], Tensor):
+                kept.append(tuple([save(v) for v in value]))
             else:
-                value = values[positions[name]]
-                if isinstance(value, Tensor):
-                    if inplace and value is outs[0]:
-                        raise NotImplementedError(f"{self.node_name}: in-place form saves its input after the write")
-                    kept.append(save(value))
-                elif value.__class__ in (list, tuple) and value and isinstance(value[0], Tensor):
-                    kept.append(tuple([save(v) for v in value]))
+                kept.append(value)
+        return kept
+
+    def complete(self, kept, outs):
+        """`kept` with the outputs."""
+        for i, name in enumerate(self.names):
+            if kept[i] is None and name.startswith("out") and name not in self.rule.positions:
+                number = name[3:]
+                if number == "s":
+                    kept[i] = tuple([save_output(out, n) for n, out in enumerate(outs)])
                 else:
-                    kept.append(value)
+                    kept[i] = save_output(outs[int(number)], int(number)) if number else save(outs[0], True)
         return tuple(kept)
 
     def backward(self, node, grads):
@@ -129,7 +137,7 @@ class GradRule:
             if param not in self.positions:
                 raise TypeError(f"{name}: gradient for unknown parameter {param!r}")
             self.formulas[self.positions[param]] = formula
-            self.takes[self.positions[param]] = list(inspect.signature(formula).parameters)
+            self.takes[self.positions[param]] = signatures.names(formula)
         self.differentiable = tuple(sorted(self.formulas))
         self.saves_input = any("input" in t or self.params[0] in t for t in self.takes.values())
         self.plans = {}
@@ -277,12 +285,12 @@ def check_inplace(tensor, grads_wanted):
         if tensor._rg and tensor._grad_fn is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
         return
-    refresh(tensor)
-    if tensor._rg or grads_wanted:
-        if base._rg and base._grad_fn is None and tensor._rg:
-            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    if tensor._rg or base._rg or grads_wanted:
         if tensor._creation in (MULTI_OUTPUT, NO_GRAD_MODE, CUSTOM):
             raise_stale_view(tensor, indirect=False)
+        if base._rg and base._grad_fn is None:
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    refresh(tensor)
 
 
 make_copy_slices = None  # set by autograd: (base, view, node) -> node for the base

@@ -112,10 +112,10 @@ def stride_order(shape, operands):
 
 
 def is_contiguous(shape, strides):
+    if 0 in shape:
+        return True
     expected = 1
     for n, s in zip(reversed(shape), reversed(strides)):
-        if n == 0:
-            return True
         if n != 1:
             if s != expected:
                 return False

@@ -211,10 +211,12 @@ make_as_strided_node = None  # set by autograd: (base, view) -> Node
 
 def refresh(tensor):
     """Bring the gradient state of a view up to date (Note [Views and in-place writes])."""
+    base = tensor._base
+    if base._rg:
+        tensor._rg = True  # as in PyTorch: a view requires grad where its base does
     version = tensor._storage.version if tensor._versions is None else tensor._versions[0]
     if tensor._view_version == version:
         return
-    base = tensor._base
     if not base._rg:
         if tensor._grad_fn is None:
             tensor._view_version = version

@@ -88,8 +88,9 @@ def accesses_of(refs, shape, domain, positions, level):
     for slot, layout, offset in refs:
         strides = [0] * len(domain)
         size = layout.dtype.itemsize
-        for at, s in zip(positions, broadcast_strides(layout.shape, layout.strides, shape)):
-            strides[at] = s * size
+        for at, n, s in zip(positions, shape, broadcast_strides(layout.shape, layout.strides, shape)):
+            if n == domain[at]:  # a reduced dimension that was kept with size 1 is not walked
+                strides[at] = s * size
         found.append(Access(slot, offset * size, tuple(strides), level, layout.dtype))
     return found
 
@@ -159,7 +160,19 @@ def fits(group, candidate):
             return False
         if any(a is not None and a.slot == access.slot and not a.same_place(access, domain) for a in candidate.ins):
             return False
+        if group.members and any(m.slot == access.slot for m in (*met, *candidate.ins) if m is not None) and meets_itself(access, domain):
+            return False
     return True
+
+
+def meets_itself(access, domain):
+    """Whether two positions of the domain may reach the same element, so that a later one would read what an earlier one wrote."""
+    reach = access.dtype.itemsize
+    for s, n in sorted((abs(s), n) for s, n in zip(access.strides, domain) if n > 1):
+        if s < reach:
+            return True
+        reach += s * (n - 1)
+    return False
 
 
 def related(group, instruction):

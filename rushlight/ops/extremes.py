@@ -5,7 +5,7 @@ chosen one.
 """
 
 from ..core import dtype as dt
-from ..core.declare import REGISTRY, public
+from ..core.declare import REGISTRY, into_out, public
 from ..core.infer import wrap_dim, wrap_dims
 from ..core.return_types import named_result
 from ..core.tensor import Tensor
@@ -138,9 +138,14 @@ def _aminmax(input, dims, keepdim):
     return AMINMAX(_value(MIN, input, dims, keepdim), _value(MAX, input, dims, keepdim))
 
 
-@public("aminmax")
-def aminmax(input, *, dim=None, keepdim=False):
+@public("aminmax", out=False)
+def aminmax(input, *, dim=None, keepdim=False, out=None):
     """(min, max) of all elements or along `dim`, in one pass."""
+    for given in out or ():
+        if given._layout.dtype is not input._layout.dtype:
+            raise RuntimeError(f"Expected out tensor to have dtype {input._layout.dtype}, but got {given._layout.dtype} instead")
+    if out is not None:
+        return into_out("aminmax", aminmax, out, (input,), dict(dim=dim, keepdim=keepdim))
     need_tensor("aminmax", "input", 1, input)
     if dim is None:
         if input._layout.numel == 0:

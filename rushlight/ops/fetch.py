@@ -231,11 +231,12 @@ def in_place(rule, values, write_into):
     saving = values
     if plan is not None and rule.params[0] in plan.names:
         saving = [REGISTRY["clone"](target), *values[1:]]
+    kept = plan.keep_operands(saving) if plan is not None else None
     MODE.grad = False
     try:
         write_into(*values)
     finally:
         MODE.grad = True
     if plan is not None:
-        rebase(target, rule.node(plan, values, [target], kept=plan.keep(saving, [target], False)))
+        rebase(target, rule.node(plan, values, [target], kept=plan.complete(kept, [target])))
     return target

@@ -18,7 +18,7 @@ from ..core.layout import broadcast_shapes, contiguous_layout, layout
 from ..core.storage import Storage
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
-from .fetch import (INDEX_DTYPES, Place, fetch, fetch_operator, fetch_rule, spread, write, write_operator, written)
+from .fetch import (INDEX_DTYPES, Place, check_writable, fetch, fetch_operator, fetch_rule, spread, write, write_operator, written)
 from .view import SELECT, embed
 
 INVALID_SCALAR = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor "
@@ -484,6 +484,7 @@ def strip_ones(value, rank):
 def assign(target, value):
     """Copy or fill."""
     if not isinstance(value, Tensor):
+        check_writable(target)
         REGISTRY["Tensor.fill_"](target, value if value.__class__ in (int, float, bool) else plain_number(value))
         return
     if value._storage is target._storage and value._layout is target._layout and value._offset == target._offset:

@@ -43,7 +43,7 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
                                    f"differencing dimension; input.size({d}) = {want}, but got tensor.size({d}) = {have}")
     joined = REGISTRY["cat"](parts, at) if len(parts) > 1 else input
     if n == 0:
-        return joined.clone()
+        return input.clone()
     n = min(n, joined.shape[at])
     if n == joined.shape[at]:
         return joined.narrow(at, 0, 0).clone()
@@ -144,7 +144,7 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     need_tensor("gradient", "input", 1, input)
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
-    rank = input.dim()
+    rank, spacing = input.dim(), 1 if spacing is None else spacing
     dims = range(rank) if dim is None else [dim] if isinstance(dim, int) else dim
     dims = [wrap_dim(d, rank) for d in dims]
     if len(set(dims)) != len(dims):
@@ -175,7 +175,7 @@ def _cdist_grad(first):
         away = _apart(x1, x2)
         slope = norm_grad(g, away, out, p, (away.dim() - 1,), False)
         if slope is None:
-            return None
+            return REGISTRY["zeros_like"](x1 if first else x2)
         return slope.sum(-2) if first else -slope.sum(-3)
     return formula
 
@@ -216,9 +216,9 @@ def _pdist_grad(g, input, out, p):
     first, second = _pairs(input.shape[0])
     away = input.index_select(0, first) - input.index_select(0, second)
     slope = norm_grad(g, away, out, p, (1,), False)
-    if slope is None:
-        return None
     zeros = REGISTRY["zeros_like"](input)
+    if slope is None:
+        return zeros
     return zeros.index_add(0, first, slope).index_add(0, second, -slope)
 
 
@@ -341,7 +341,7 @@ def _edges(values, bins, bounds):
     elif values.size:
         low, high = values.min(), values.max()
     else:
-        low, high = 0.0, 0.0
+        low, high = 0.0, 1.0
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"range [{low:g}, {high:g}] is not finite")
     if low > high:
@@ -360,10 +360,27 @@ def _histogram_body(outs, ins, numbers, given, weighted, density):
         bounds = numbers[2 * d:2 * d + 2] if numbers else None
         edges.append(rest.pop(0) if fixed else _edges(points[:, d], outs[1 + d].shape[0] - 1, bounds))
         outs[1 + d][...] = edges[-1]
-    if points.size:
-        outs[0][...] = np.histogramdd(points, edges, weights=weights, density=density)[0]
-    else:
-        outs[0][...] = np.nan if density else 0
+    counts = _counted(points, edges, weights)
+    if density:
+        total = counts.sum()
+        for d, edge in enumerate(edges):
+            counts = counts / np.diff(edge).reshape([-1 if i == d else 1 for i in range(len(edges))])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            counts = counts / total
+    outs[0][...] = counts
+
+
+def _counted(points, edges, weights):
+    """Sums of the weights of the points in each bin; the last bin of a dimension includes its upper edge."""
+    inside = np.ones(len(points), bool)
+    places = []
+    for d, edge in enumerate(edges):
+        column = points[:, d]
+        inside &= (column >= edge[0]) & (column <= edge[-1])
+        places.append(np.minimum(np.searchsorted(edge, column, side="right") - 1, len(edge) - 2))
+    shape = tuple([len(edge) - 1 for edge in edges])
+    flat = np.ravel_multi_index([place[inside] for place in places], shape) if inside.any() else np.empty(0, np.int64)
+    return np.bincount(flat, weights=None if weights is None else weights[inside], minlength=math.prod(shape)).reshape(shape)
 
 
 HISTOGRAM_OP = operator("histogram", "host", rules.explicit, _histogram_body)

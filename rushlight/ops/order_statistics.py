@@ -222,7 +222,7 @@ def _interpolate(ordered, ranks, interpolation):
     low = ordered.gather(-1, below)
     if interpolation in ("lower", "higher", "nearest"):
         return low
-    weights = ranks * 0 + 0.5 if interpolation == "midpoint" else ranks - below
+    weights = ranks.detach() * 0 + 0.5 if interpolation == "midpoint" else ranks - below
     high = ordered.gather(-1, ranks.ceil().to(dt.int64))
     return low.lerp(high, weights)
 

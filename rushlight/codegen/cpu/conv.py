@@ -1,13 +1,13 @@
 """Plans of convolutions in 1, 2 and 3 dimensions: forward, gradient of the input, gradient of the weight.
 
-In: a `ConvSpec`, the geometry of the forward convolution with its three tensors; each plan reads two of them and writes the
-third. Out: a list of `Launch`es. A transposed convolution is `plan_conv_input_grad` of the convolution it transposes (its
-result is `input`, its operand `out`); output padding is expressed by the size of `input`.
+In: a `ConvSpec`, the geometry of the forward convolution with its three tensors; each plan reads two of them and
+writes the third. Out: a list of `Launch`es. A transposed convolution is `plan_conv_input_grad` of the convolution it
+transposes (its result is `input`, its operand `out`); output padding is expressed by the size of `input`.
 
-Note [Windows]
-Along one dimension the input gradient is, for every residue of the position modulo the stride, a stride-1 convolution of the
-output gradient with every step-th tap, read backwards. So forward and input gradient both are lists of `Window`s: position j of
-a grid reads taps t = 0.. at x0 + j * step + t * tap, multiplies weight tap w0 + t * w_step, and writes at y0 + j * y_step.
+Note [Windows] Along one dimension the input gradient is, for every residue of the position modulo the stride, a
+stride-1 convolution of the output gradient with every step-th tap, read backwards. So forward and input gradient both
+are lists of `Window`s: position j of a grid reads taps t = 0.. at x0 + j * step + t * tap, multiplies weight tap w0 +
+t * w_step, and writes at y0 + j * y_step.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import itertools
 import math
 
 from .. import target
-from ..kernel import Launch, Memory, Scratch
+from ..kernel import Launch, Memory
 from . import conv_direct_weight, conv_pointwise
 from .conv_direct import choose_direct, plan_direct
 from .conv_direct_weight import plan_direct_weight
@@ -26,8 +26,11 @@ from .statics import ceil_div
 from .tiles import Tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
 
-PIXELS = 96                 # of a task
-TILES = {32: [(12, 2), (6, 4), (14, 2), (13, 2), (8, 2), (8, 3), (12, 1), (16, 1)], 16: [(6, 2), (4, 2), (4, 3), (3, 4), (8, 1)]}
+PIXELS = 96  # of a task
+TILES = {
+    32: [(12, 2), (6, 4), (14, 2), (13, 2), (8, 2), (8, 3), (12, 1), (16, 1)],
+    16: [(6, 2), (4, 2), (4, 3), (3, 4), (8, 1)],
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +44,9 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class ConvSpec:
-    """Geometry of a convolution; every tuple has one entry a spatial dimension (1 to 3). `bias`: a contiguous vector over the
-    channels of the written image (forward: filters; input gradient, for transposed convolution: channels) or None."""
+    """Geometry of a convolution; every tuple has one entry a spatial dimension (1 to 3). `bias`: a contiguous vector
+    over the channels of the written image (forward: filters; input gradient, for transposed convolution: channels) or
+    None."""
 
     batch: int
     channels: int
@@ -204,7 +208,6 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
     taps = [w.taps for w in windows]
     if 0 in taps:
         taps = [0, 0, 0]
-    lanes = target.current.lanes(kind)
     tile = _tile(kind, pixels, width, depth * math.prod(taps))
     o_, c_, *k_ = spec.weight.strides
     if not forward:
@@ -213,7 +216,9 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
         group_stride = width * o_
     offset = sum(w.w0 * k for w, k in zip(windows, k_)) if taps[0] else 0
     steps = [w.w_step * k for w, k in zip(windows, k_)]
-    panels, launch = plan_weight(spec.weight, offset, groups, width, depth, taps, (o_, c_, *steps), group_stride, tile.columns)
+    panels, launch = plan_weight(
+        spec.weight, offset, groups, width, depth, taps, (o_, c_, *steps), group_stride, tile.columns
+    )
     row, plane = padded[2] * channels, padded[1] * padded[2] * channels
     image = padded[0] * plane
     merged = groups == 1 and windows[2].tap == 1
@@ -229,12 +234,39 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
     x = Memory(memory.slot, memory.offset + x0 * kind_size)
     elements = depth * math.prod(taps)
     values = dict(
-        x=x, w=panels, y=y, pixels=pixels, g1=counts[0], g2=counts[1], g3=counts[2], x0=image, x1=windows[0].step * plane,
-        x2=windows[1].step * row, x3=windows[2].step * channels, y0=y_steps[0], y1=y_steps[1], y2=y_steps[2], y3=y_steps[3],
-        t0=taps[0], t1=taps[1], t2=min(taps[2], 1) if merged else taps[2], q0=windows[0].tap * plane, q1=windows[1].tap * row,
-        q2=windows[2].tap * channels, run=depth * taps[2] if merged else depth, groups=groups, xg=depth,
-        wg=ceil_div(width, tile.columns) * tile.columns * elements, yg=width * yc, yc=yc, filters=width, block=block,
-        filter_block=filter_block, filter_blocks=ceil_div(width, filter_block), ordered=int(_ordered(counts, y_steps)))
+        x=x,
+        w=panels,
+        y=y,
+        pixels=pixels,
+        g1=counts[0],
+        g2=counts[1],
+        g3=counts[2],
+        x0=image,
+        x1=windows[0].step * plane,
+        x2=windows[1].step * row,
+        x3=windows[2].step * channels,
+        y0=y_steps[0],
+        y1=y_steps[1],
+        y2=y_steps[2],
+        y3=y_steps[3],
+        t0=taps[0],
+        t1=taps[1],
+        t2=min(taps[2], 1) if merged else taps[2],
+        q0=windows[0].tap * plane,
+        q1=windows[1].tap * row,
+        q2=windows[2].tap * channels,
+        run=depth * taps[2] if merged else depth,
+        groups=groups,
+        xg=depth,
+        wg=ceil_div(width, tile.columns) * tile.columns * elements,
+        yg=width * yc,
+        yc=yc,
+        filters=width,
+        block=block,
+        filter_block=filter_block,
+        filter_blocks=ceil_div(width, filter_block),
+        ordered=int(_ordered(counts, y_steps)),
+    )
     reads = [memory, panels]
     if spec.bias:
         values["bias"] = spec.bias.memory
@@ -258,7 +290,9 @@ def _tile(kind, pixels, width, elements):
 
 
 def _blocks(tile, pixels, width, panel_bytes):
-    """(pixels, filters) of a task: more pixels where panels of the weights come from far, filters cut where tasks are few."""
+    """(pixels, filters) of a task: more pixels where panels of the weights come from far, filters cut where tasks are
+    few.
+    """
     wanted = PIXELS if panel_bytes < target.current.l2 // 8 else 3 * PIXELS
     block = min(MAX_BLOCK // tile.rows, max(1, wanted // tile.rows)) * tile.rows
     pixel_blocks = ceil_div(pixels, block)

@@ -1,12 +1,11 @@
 """Direct convolution on planes for few channels or filters a group: vectors along the output row, filters broadcast.
 
-In: an image with any strides (a piece of it is copied, zero-padded, to a buffer on the stack, so nothing else is), packed
-weights; out: rows of the result. A unit of work is a block of rows of one image and group. conv.py chooses between this and
-conv_kernel.py with the costs given here.
+In: an image with any strides (a piece of it is copied, zero-padded, to a buffer on the stack, so nothing else is),
+packed weights; out: rows of the result. A unit of work is a block of rows of one image and group. conv.py chooses
+between this and conv_kernel.py with the costs given here.
 
-Note [Rows in phases]
-With a step of s along the row, the buffer holds every s-th column together, s phases one after another, so that the inputs of
-neighbouring outputs are neighbours whatever the step.
+Note [Rows in phases] With a step of s along the row, the buffer holds every s-th column together, s phases one after
+another, so that the inputs of neighbouring outputs are neighbours whatever the step.
 """
 
 import dataclasses
@@ -20,21 +19,60 @@ from .statics import Layout, ceil_div, kernel, split
 from .tiles import SHAPES, Tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind, load, memory_kind, store
 
-BUFFER = 24576              # elements of the copied piece
-SLACK = 64                  # and what the last vectors may write behind it
-DEPTH = 2048                # taps x channels summed at once: the table of their places
-FETCH = ["n_", "c_", "d_", "h_", "w_", "D", "H", "W", "s0", "s1", "s2", "p0", "p1", "p2", "t0", "t1", "t2", "q0", "q1", "q2"]
+BUFFER = 24576  # elements of the copied piece
+SLACK = 64  # and what the last vectors may write behind it
+DEPTH = 2048  # taps x channels summed at once: the table of their places
+FETCH = [
+    "n_",
+    "c_",
+    "d_",
+    "h_",
+    "w_",
+    "D",
+    "H",
+    "W",
+    "s0",
+    "s1",
+    "s2",
+    "p0",
+    "p1",
+    "p2",
+    "t0",
+    "t1",
+    "t2",
+    "q0",
+    "q1",
+    "q2",
+]
 GRID = ["g0", "g1", "g2", "wq", "slots", "block", "blocks", "units", "unit_block", "groups", "depth"]
 FAST_STEPS = (1, 2)
 
 
 def layout(bias):
-    return Layout("@x", "@w", "@y", *FETCH, *GRID, "chunks", "y0", "y1", "y2", "y3", "yc", "filters", "panels", "filter_block",
-                  "filter_blocks", *(["@bias"] if bias else []))
+    return Layout(
+        "@x",
+        "@w",
+        "@y",
+        *FETCH,
+        *GRID,
+        "chunks",
+        "y0",
+        "y1",
+        "y2",
+        "y3",
+        "yc",
+        "filters",
+        "panels",
+        "filter_block",
+        "filter_blocks",
+        *(["@bias"] if bias else []),
+    )
 
 
 def direct_source(micro, dtype, step, contiguous):
-    """KernelSource for a micro-kernel, the image's dtype, its step along the row (0: any) and whether rows are contiguous."""
+    """KernelSource for a micro-kernel, the image's dtype, its step along the row (0: any) and whether rows are
+    contiguous.
+    """
 
     def emit(module, name):
         emit_micro(module, name + "_tile", micro)
@@ -46,7 +84,15 @@ def direct_source(micro, dtype, step, contiguous):
 
 def emit_copy(module, name, dtype, step, contiguous, lanes):
     """Add a function that copies one row: to[phase][wq] = source column s2 + q * p2 + phase, zero outside 0..W."""
-    names = [("ptr", "source"), ("i64", "w_"), ("i64", "W"), ("i64", "s2"), ("i64", "p2"), ("i64", "wq"), ("ptr", "to")]
+    names = [
+        ("ptr", "source"),
+        ("i64", "w_"),
+        ("i64", "W"),
+        ("i64", "s2"),
+        ("i64", "p2"),
+        ("i64", "wq"),
+        ("ptr", "to"),
+    ]
     fn = module.function(name, names, linkage="internal", attributes="nounwind noinline")
     source, w_, width, s2, p2, wq, to = fn.args
     compute = compute_dtype(dtype)
@@ -73,7 +119,7 @@ def emit_copy(module, name, dtype, step, contiguous, lanes):
         inside = column.compare("lt", fn.splat(small[1], lanes), unsigned=True)
         return load(fn, source, s2 + q * step + half * lanes, dtype, lanes, inside)
 
-    with fn.loop(0, wq, lanes) as q:            # whole vectors: what they write behind a line is overwritten by the next
+    with fn.loop(0, wq, lanes) as q:  # whole vectors: what they write behind a line is overwritten by the next
         if step == 1:
             store(fn, part(q, 0), to, q, compute)
         else:
@@ -87,7 +133,9 @@ def emit_copy(module, name, dtype, step, contiguous, lanes):
 
 
 def fetch(fn, s, name, image, kind, compute, d, r0, rows, depth, buffer):
-    """Copy `depth` channels x t0 slices x the rows that `rows` output rows from r0 on read; buffer[c][t0][slot][phase][wq]."""
+    """Copy `depth` channels x t0 slices x the rows that `rows` output rows from r0 on read;
+    buffer[c][t0][slot][phase][wq].
+    """
     line = s.wq * s.p2
     count = (rows - 1) * s.p1 + (s.t1 - 1) * s.q1 + 1
     with fn.loop(0, depth) as c, fn.loop(0, s.t0) as t, fn.loop(0, count) as slot:
@@ -142,16 +190,28 @@ def _emit_task(module, name, micro, dtype):
             begin = fn.cast("zext", chunk.eq(0), "i64")
             with fn.loop(first, last, tile.rows) as f, fn.loop(0, rows) as r, fn.loop(0, s.g2, tile.columns) as j:
                 zero, one = fn.constant(0), fn.constant(1)
-                args = [total, fn.gep(weights, f * total, kind), zero, zero, fn.minimum(last - f, tile.rows),
-                        fn.minimum(s.g2 - j, tile.columns), fn.gep(buffer, r * s.p1 * line + j, kind), zero,
-                        fn.gep(y, f * s.yc + r * s.y2 + j * s.y3, out), s.yc, s.y3, begin, table]
+                args = [
+                    total,
+                    fn.gep(weights, f * total, kind),
+                    zero,
+                    zero,
+                    fn.minimum(last - f, tile.rows),
+                    fn.minimum(s.g2 - j, tile.columns),
+                    fn.gep(buffer, r * s.p1 * line + j, kind),
+                    zero,
+                    fn.gep(y, f * s.yc + r * s.y2 + j * s.y3, out),
+                    s.yc,
+                    s.y3,
+                    begin,
+                    table,
+                ]
                 if micro.bias:
                     args += [fn.gep(s.bias, group * s.filters + f, memory_kind(micro.bias)), one, zero]
                 fn.call("void", name + "_tile", *args)
     fn.ret()
 
 
-# -- planning --------------------------------------------------------------------------------------------------------------
+# -- planning --------------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +233,9 @@ def cut(windows, depth, columns, may_chunk):
     below = (windows[1].taps - 1) * windows[1].tap + 1
     while True:
         room = BUFFER // (slices * line * depth) if depth else 0
-        if depth * taps <= DEPTH and (room >= below + 3 * windows[1].step or room >= below and (depth == 1 or not may_chunk)):
+        if depth * taps <= DEPTH and (
+            room >= below + 3 * windows[1].step or room >= below and (depth == 1 or not may_chunk)
+        ):
             break
         if depth <= 1 or not may_chunk:
             return None
@@ -195,7 +257,14 @@ def choose_direct(kind, windows, batch, groups, depth, width, y_step):
         tiles = rows_out * ceil_div(windows[2].count, vectors * lanes) * ceil_div(width, rows)
         chunks = depth // piece.depth
         stores = rows * vectors * (2 if y_step == 1 else 3 * lanes) + 30
-        copied = piece.wq * windows[2].step * piece.slots * windows[0].taps * depth * ceil_div(windows[1].count, piece.block)
+        copied = (
+            piece.wq
+            * windows[2].step
+            * piece.slots
+            * windows[0].taps
+            * depth
+            * ceil_div(windows[1].count, piece.block)
+        )
         taps = math.prod(w.taps for w in windows)
         cost = tiles * (tile_cost(rows, vectors) * taps * depth + stores * chunks) + copied * windows[0].count * 0.5
         if best is None or cost < best[0]:
@@ -203,8 +272,10 @@ def choose_direct(kind, windows, batch, groups, depth, width, y_step):
     return best and (best[0] * batch * groups, *best[1:])
 
 
-DIRECT_SHAPES = {32: [*SHAPES[32], (1, 4), (1, 7), (2, 7), (4, 7), (3, 7), (4, 1), (2, 2), (4, 5), (8, 1)],
-                 16: [*SHAPES[16], (1, 4), (4, 1), (2, 2), (2, 5)]}
+DIRECT_SHAPES = {
+    32: [*SHAPES[32], (1, 4), (1, 7), (2, 7), (4, 7), (3, 7), (4, 1), (2, 2), (4, 5), (8, 1)],
+    16: [*SHAPES[16], (1, 4), (4, 1), (2, 2), (2, 5)],
+}
 
 
 def plan_direct(spec, image, size, low, result, filters, windows, forward, choice):
@@ -219,31 +290,72 @@ def plan_direct(spec, image, size, low, result, filters, windows, forward, choic
     o_, c_ = (o_, c_) if forward else (c_, o_)
     offset = sum(w.w0 * k for w, k in zip(windows, k_))
     steps = [w.w_step * k for w, k in zip(windows, k_)]
-    panels, pack = plan_weight(spec.weight, offset, groups * chunks, width, piece.depth, taps, (o_, c_, *steps),
-                               group_stride if groups > 1 else piece.depth * c_, tile.rows)
+    panels, pack = plan_weight(
+        spec.weight,
+        offset,
+        groups * chunks,
+        width,
+        piece.depth,
+        taps,
+        (o_, c_, *steps),
+        group_stride if groups > 1 else piece.depth * c_,
+        tile.rows,
+    )
     n_, yc, *y_ = result.strides
     y_steps = [n_, *(w.y_step * step for w, step in zip(windows, y_))]
-    y = Memory(result.memory.slot, result.memory.offset + sum(w.y0 * k for w, k in zip(windows, y_)) * BYTES[result.dtype])
+    y = Memory(
+        result.memory.slot, result.memory.offset + sum(w.y0 * k for w, k in zip(windows, y_)) * BYTES[result.dtype]
+    )
     store_mode = "rows" if y_steps[3] == 1 else "any"
-    micro = Micro(tile, kind, dtype, dtype, result.dtype, "packed", "indexed", store_mode, spec.bias.dtype if spec.bias else None,
-                  "splat")
+    micro = Micro(
+        tile,
+        kind,
+        dtype,
+        dtype,
+        result.dtype,
+        "packed",
+        "indexed",
+        store_mode,
+        spec.bias.dtype if spec.bias else None,
+        "splat",
+    )
     values = fetch_values(image, size, low, windows, piece, spec.batch, groups)
     work = piece.block * windows[2].count * width * depth * math.prod(taps)
     unit_block = max(1, min(values["units"], ceil_div(1_500_000, max(1, work))))
     parts = ceil_div(values["units"], unit_block)
     wanted = min(ceil_div(width, tile.rows), max(1, 8 // parts) if work > 500_000 else 1)
     filter_block = ceil_div(ceil_div(width, tile.rows), wanted) * tile.rows
-    values.update(x=image.memory, w=panels, y=y, chunks=chunks, y0=y_steps[0], y1=y_steps[1], y2=y_steps[2], y3=y_steps[3], yc=yc,
-                  filters=width, panels=ceil_div(width, tile.rows), filter_block=filter_block,
-                  filter_blocks=ceil_div(width, filter_block), unit_block=unit_block, depth=piece.depth)
+    values.update(
+        x=image.memory,
+        w=panels,
+        y=y,
+        chunks=chunks,
+        y0=y_steps[0],
+        y1=y_steps[1],
+        y2=y_steps[2],
+        y3=y_steps[3],
+        yc=yc,
+        filters=width,
+        panels=ceil_div(width, tile.rows),
+        filter_block=filter_block,
+        filter_blocks=ceil_div(width, filter_block),
+        unit_block=unit_block,
+        depth=piece.depth,
+    )
     reads = [image.memory, panels]
     if spec.bias:
         values["bias"] = spec.bias.memory
         reads.append(spec.bias.memory)
     step = windows[2].step if windows[2].step in FAST_STEPS else 0
     source = direct_source(micro, image.dtype, step, image.strides[4] == 1)
-    launch = Launch(source, layout(micro.bias).values(**values), parts * values["filter_blocks"], choice[0] / 2.5 + 100, reads,
-                    (result.memory,))
+    launch = Launch(
+        source,
+        layout(micro.bias).values(**values),
+        parts * values["filter_blocks"],
+        choice[0] / 2.5 + 100,
+        reads,
+        (result.memory,),
+    )
     return [pack, launch]
 
 
@@ -252,8 +364,21 @@ def fetch_values(image, size, low, windows, piece, batch, groups):
     blocks = ceil_div(windows[1].count, piece.block)
     values = dict(zip(FETCH[:5], image.strides), D=size[0], H=size[1], W=size[2])
     for i, (window, zeros) in enumerate(zip(windows, low)):
-        values.update({f"s{i}": window.x0 - zeros, f"p{i}": window.step, f"t{i}": window.taps, f"q{i}": window.tap,
-                       f"g{i}": window.count})
-    values.update(wq=piece.wq, slots=piece.slots, block=piece.block, blocks=blocks, groups=groups,
-                  units=batch * groups * windows[0].count * blocks)
+        values.update(
+            {
+                f"s{i}": window.x0 - zeros,
+                f"p{i}": window.step,
+                f"t{i}": window.taps,
+                f"q{i}": window.tap,
+                f"g{i}": window.count,
+            }
+        )
+    values.update(
+        wq=piece.wq,
+        slots=piece.slots,
+        block=piece.block,
+        blocks=blocks,
+        groups=groups,
+        units=batch * groups * windows[0].count * blocks,
+    )
     return values

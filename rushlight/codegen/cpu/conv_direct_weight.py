@@ -1,27 +1,59 @@
-"""Direct weight gradient on planes for few channels or filters a group: products of vectors along the row, summed lane by lane.
+"""Direct weight gradient on planes for few channels or filters a group: products of vectors along the row, summed
+lane by lane.
 
-In: the forward input and the output gradient with any strides (pieces of both are copied to buffers on the stack); out: the
-weight gradient. conv_weight_grad.py chooses between this and its own way with the cost given here.
+In: the forward input and the output gradient with any strides (pieces of both are copied to buffers on the stack);
+out: the weight gradient. conv_weight_grad.py chooses between this and its own way with the cost given here.
 
-Note [Lane sums]
-A task adds the products of a fixed range of units (see conv_direct.py) into one vector per (filter, channel, tap), kept in scratch
-memory; the last launch adds the parts in order, then the lanes.
+Note [Lane sums] A task adds the products of a fixed range of units (see conv_direct.py) into one vector per (filter,
+channel, tap), kept in scratch memory; the last launch adds the parts in order, then the lanes.
 """
 
 import math
 
 from .. import builder, target
 from ..kernel import KernelSource, Launch, Memory, Scratch
-from .conv_direct import BUFFER, DEPTH, FAST_STEPS, FETCH, GRID, SLACK, cut, emit_copy, fetch, fetch_values, fill_table
+from .conv_direct import (
+    BUFFER,
+    DEPTH,
+    FAST_STEPS,
+    FETCH,
+    GRID,
+    SLACK,
+    cut,
+    emit_copy,
+    fetch,
+    fetch_values,
+    fill_table,
+)
 from .statics import Layout, ceil_div, kernel, repeat, split
 from .vectors import BYTES, compute_dtype, compute_kind, load, mask_below, memory_kind, multiply_add, store
 
-MOST_SUMS = 1 << 20         # elements of the lane sums of one part
-SHAPES = {32: [(1, 9), (1, 5), (1, 7), (1, 3), (2, 9), (2, 5), (3, 7), (3, 5), (4, 5), (4, 3), (5, 5), (6, 3), (8, 3)],
-          16: [(1, 9), (1, 5), (1, 3), (2, 5), (4, 3), (3, 3)]}
+MOST_SUMS = 1 << 20  # elements of the lane sums of one part
+SHAPES = {
+    32: [(1, 9), (1, 5), (1, 7), (1, 3), (2, 9), (2, 5), (3, 7), (3, 5), (4, 5), (4, 3), (5, 5), (6, 3), (8, 3)],
+    16: [(1, 9), (1, 5), (1, 3), (2, 5), (4, 3), (3, 3)],
+}
 LAYOUT = Layout("@x", "@dy", "@sums", *FETCH, *GRID, "y0", "y1", "y2", "y3", "yc", "filters", "part_size", "width")
-REDUCE = Layout("@sums", "@out", "parts", "part_size", "filters", "channels", "t0", "t1", "t2", "taps", "o_", "c_", "k0_", "k1_", "k2_",
-                "g_", "block", "count")
+REDUCE = Layout(
+    "@sums",
+    "@out",
+    "parts",
+    "part_size",
+    "filters",
+    "channels",
+    "t0",
+    "t1",
+    "t2",
+    "taps",
+    "o_",
+    "c_",
+    "k0_",
+    "k1_",
+    "k2_",
+    "g_",
+    "block",
+    "count",
+)
 
 
 def tile_cycles(rows, taps):
@@ -62,8 +94,20 @@ def product_source(kind, lanes, shape, x, dy, step, contiguous):
 
 def _emit_tile(module, name, kind, lanes, shape):
     """sums[filter][tap] += dy[filter] * x[tap] over `rows` rows of `width`; all in vectors."""
-    names = [("ptr", "dy"), ("i64", "plane"), ("i64", "dy_row"), ("i64", "m"), ("ptr", "x"), ("i64", "x_row"), ("ptr", "table"),
-             ("i64", "n"), ("i64", "rows"), ("i64", "width"), ("ptr", "sums"), ("i64", "filter_step")]
+    names = [
+        ("ptr", "dy"),
+        ("i64", "plane"),
+        ("i64", "dy_row"),
+        ("i64", "m"),
+        ("ptr", "x"),
+        ("i64", "x_row"),
+        ("ptr", "table"),
+        ("i64", "n"),
+        ("i64", "rows"),
+        ("i64", "width"),
+        ("ptr", "sums"),
+        ("i64", "filter_step"),
+    ]
     fn = module.function(name, names, linkage="internal", attributes="nounwind noinline")
     dy, plane, dy_row, m, x, x_row, table, n, rows, width, sums, filter_step = fn.args
     vector = builder.vector(kind, lanes)
@@ -94,7 +138,14 @@ def _emit_tile(module, name, kind, lanes, shape):
 
 
 def _vector(fn, pointer, index, kind, lanes, mask):
-    return load(fn, pointer, index, {"float": "float32", "double": "float64", "i32": "int32", "i64": "int64"}[kind], lanes, mask)
+    return load(
+        fn,
+        pointer,
+        index,
+        {"float": "float32", "double": "float64", "i32": "int32", "i64": "int64"}[kind],
+        lanes,
+        mask,
+    )
 
 
 def _emit_task(module, name, kind, lanes, shape, x_dtype, dy_dtype):
@@ -106,7 +157,7 @@ def _emit_task(module, name, kind, lanes, shape, x_dtype, dy_dtype):
     table = fn.alloca(f"[{DEPTH} x i64]", 64)
     fill_table(fn, s, fn.constant(1), table)
     taps = s.t0 * s.t1 * s.t2
-    padded = s.width                                            # taps rounded up to whole tiles
+    padded = s.width  # taps rounded up to whole tiles
     filter_step = s.depth * padded * lanes
     sums = fn.gep(s.sums, (part * s.groups + group) * s.filters * filter_step, kind)
     with fn.loop(0, s.filters * filter_step, lanes) as i:
@@ -125,18 +176,41 @@ def _emit_task(module, name, kind, lanes, shape, x_dtype, dy_dtype):
         with fn.loop(0, s.filters, fit) as f0:
             f1 = fn.minimum(f0 + fit, s.filters)
             with fn.loop(f0, f1) as f, fn.loop(0, rows) as r:
-                fn.call("void", name + "_dy_copy", fn.gep(dy, f * s.yc + r * s.y2, memory_kind(dy_dtype)), s.y3, s.g2, zero,
-                        fn.constant(1), s.wq, fn.gep(planes, (f - f0) * per_plane + r * s.wq, kind))
+                fn.call(
+                    "void",
+                    name + "_dy_copy",
+                    fn.gep(dy, f * s.yc + r * s.y2, memory_kind(dy_dtype)),
+                    s.y3,
+                    s.g2,
+                    zero,
+                    fn.constant(1),
+                    s.wq,
+                    fn.gep(planes, (f - f0) * per_plane + r * s.wq, kind),
+                )
             with fn.loop(0, s.depth) as c, fn.loop(0, taps, shape[1]) as t, fn.loop(f0, f1, shape[0]) as f:
-                fn.call("void", name + "_tile", fn.gep(planes, (f - f0) * per_plane, kind), per_plane, s.wq,
-                        fn.minimum(f1 - f, shape[0]), fn.gep(buffer, c * s.t0 * s.slots * line, kind), s.p1 * line,
-                        fn.gep(table, t, "i64"), fn.minimum(taps - t, shape[1]), rows, s.g2,
-                        fn.gep(sums, f * filter_step + (c * padded + t) * lanes, kind), filter_step)
+                fn.call(
+                    "void",
+                    name + "_tile",
+                    fn.gep(planes, (f - f0) * per_plane, kind),
+                    per_plane,
+                    s.wq,
+                    fn.minimum(f1 - f, shape[0]),
+                    fn.gep(buffer, c * s.t0 * s.slots * line, kind),
+                    s.p1 * line,
+                    fn.gep(table, t, "i64"),
+                    fn.minimum(taps - t, shape[1]),
+                    rows,
+                    s.g2,
+                    fn.gep(sums, f * filter_step + (c * padded + t) * lanes, kind),
+                    filter_step,
+                )
     fn.ret()
 
 
 def reduce_source(kind, lanes, dtype):
-    """KernelSource that adds parts and lanes and writes the weight; a task takes `block` of all (group, filter, channel)."""
+    """KernelSource that adds parts and lanes and writes the weight; a task takes `block` of all (group, filter,
+    channel).
+    """
 
     def emit(module, name):
         fn = kernel(module, name)
@@ -177,23 +251,69 @@ def plan_direct_weight(spec, windows, low, choice):
     padded = ceil_div(math.prod(taps), shape[1]) * shape[1]
     values = fetch_values(spec.input, spec.size, low, windows, piece, spec.batch, 1)
     part_size = groups * width * depth * padded * lanes
-    parts = max(1, min(values["units"], ceil_div(16, groups), int(cost / groups / 50_000), 4 * MOST_SUMS // part_size))
+    parts = max(
+        1, min(values["units"], ceil_div(16, groups), int(cost / groups / 50_000), 4 * MOST_SUMS // part_size)
+    )
     unit_block = ceil_div(values["units"], parts)
     parts = ceil_div(values["units"], unit_block)
     sums = Memory(Scratch(max(64, parts * part_size * BYTES[dtype])))
     n_, yc, *y_ = spec.out.strides
-    values.update(x=spec.input.memory, dy=spec.out.memory, sums=sums, unit_block=unit_block, depth=depth, groups=groups, y0=n_,
-                  y1=y_[0], y2=y_[1], y3=y_[2], yc=yc, filters=width, part_size=part_size, width=padded)
+    values.update(
+        x=spec.input.memory,
+        dy=spec.out.memory,
+        sums=sums,
+        unit_block=unit_block,
+        depth=depth,
+        groups=groups,
+        y0=n_,
+        y1=y_[0],
+        y2=y_[1],
+        y3=y_[2],
+        yc=yc,
+        filters=width,
+        part_size=part_size,
+        width=padded,
+    )
     step = windows[2].step if windows[2].step in FAST_STEPS else 0
-    source = product_source(kind, lanes, shape, spec.input.dtype, spec.out.dtype, step,
-                            (spec.input.strides[4] == 1, spec.out.strides[4] == 1))
-    product = Launch(source, LAYOUT.values(**values), parts * groups, cost / 2.5 + 100, (spec.input.memory, spec.out.memory), (sums,))
-    o_, c_, k0_, k1_, k2_ = spec.weight.strides
-    count = groups * width * depth
+    source = product_source(
+        kind,
+        lanes,
+        shape,
+        spec.input.dtype,
+        spec.out.dtype,
+        step,
+        (spec.input.strides[4] == 1, spec.out.strides[4] == 1),
+    )
+    product = Launch(
+        source,
+        LAYOUT.values(**values),
+        parts * groups,
+        cost / 2.5 + 100,
+        (spec.input.memory, spec.out.memory),
+        (sums,),
+    )
+    return [product, _reduce(spec, kind, lanes, sums, parts, part_size, padded)]
+
+
+def _reduce(spec, kind, lanes, sums, parts, part_size, padded):
+    """The launch that adds parts and lanes."""
+    depth, width = spec.channels // spec.groups, spec.filters // spec.groups
+    count = spec.groups * width * depth
     block = max(1, 4096 // (padded * parts))
-    reduce = REDUCE.values(sums=sums, out=spec.weight.memory, parts=parts, part_size=part_size, filters=width, channels=depth,
-                           t0=taps[0], t1=taps[1], t2=taps[2], taps=padded, o_=o_, c_=c_, k0_=k0_, k1_=k1_, k2_=k2_, g_=width * o_,
-                           block=block, count=count)
-    last = Launch(reduce_source(kind, lanes, spec.weight.dtype), reduce, ceil_div(count, block), count * padded * (2 + parts) + 50,
-                  (sums,), (spec.weight.memory,))
-    return [product, last]
+    values = dict(
+        zip(("o_", "c_", "k0_", "k1_", "k2_"), spec.weight.strides),
+        sums=sums,
+        out=spec.weight.memory,
+        parts=parts,
+        part_size=part_size,
+        filters=width,
+        channels=depth,
+        taps=padded,
+        g_=width * spec.weight.strides[0],
+        block=block,
+        count=count,
+        **dict(zip(("t0", "t1", "t2"), spec.kernel)),
+    )
+    source = reduce_source(kind, lanes, spec.weight.dtype)
+    cost = count * padded * (2 + parts) + 50
+    return Launch(source, REDUCE.values(**values), ceil_div(count, block), cost, (sums,), (spec.weight.memory,))

@@ -15,7 +15,7 @@ from .statics import Layout, kernel, repeat, split
 from .tiles import Tile
 from .vectors import load, mask_below, memory_kind, multiply_add, store
 
-MAX_BLOCK = 512             # pixels of a task: two offset tables on the stack
+MAX_BLOCK = 512  # pixels of a task: two offset tables on the stack
 UNROLL = 4
 GRID = ["g1", "g2", "g3", "x0", "x1", "x2", "x3", "y0", "y1", "y2", "y3"]
 
@@ -31,8 +31,30 @@ class ConvMicro:
 
 
 def layout(micro):
-    names = ["@x", "@w", "@y", "pixels", *GRID, "t0", "t1", "t2", "q0", "q1", "q2", "run", "groups", "xg", "wg", "yg", "yc", "filters",
-             "block", "filter_block", "filter_blocks", "ordered"]
+    names = [
+        "@x",
+        "@w",
+        "@y",
+        "pixels",
+        *GRID,
+        "t0",
+        "t1",
+        "t2",
+        "q0",
+        "q1",
+        "q2",
+        "run",
+        "groups",
+        "xg",
+        "wg",
+        "yg",
+        "yc",
+        "filters",
+        "block",
+        "filter_block",
+        "filter_blocks",
+        "ordered",
+    ]
     return Layout(*names, *(["@bias"] if micro.bias else []))
 
 
@@ -66,10 +88,24 @@ def _emit_task(module, name, micro):
     y = fn.gep(s.y, group * s.yg, memory_kind(micro.out))
     with fn.loop(o0, o1, tile.columns) as o:
         with fn.loop(0, count, tile.rows) as p:
-            args = [x, fn.gep(tables[0], p, "i64"), fn.gep(tables[1], p, "i64"), fn.minimum(count - p, tile.rows),
-                    fn.minimum(o1 - o, tile.columns), fn.gep(w, o * depth, micro.kind), s.t0, s.t1, s.t2, s.q0, s.q1, s.q2, s.run,
-                    fn.gep(y, o * s.yc, memory_kind(micro.out)), s.yc,
-                    s.ordered]
+            args = [
+                x,
+                fn.gep(tables[0], p, "i64"),
+                fn.gep(tables[1], p, "i64"),
+                fn.minimum(count - p, tile.rows),
+                fn.minimum(o1 - o, tile.columns),
+                fn.gep(w, o * depth, micro.kind),
+                s.t0,
+                s.t1,
+                s.t2,
+                s.q0,
+                s.q1,
+                s.q2,
+                s.run,
+                fn.gep(y, o * s.yc, memory_kind(micro.out)),
+                s.yc,
+                s.ordered,
+            ]
             if micro.bias:
                 args.append(fn.gep(s.bias, group * s.filters + o, memory_kind(micro.bias)))
             fn.call("void", name + "_tile", *args)
@@ -79,13 +115,19 @@ def _emit_task(module, name, micro):
 def _emit_tile(module, name, micro):
     tile = micro.tile
     names = [("ptr", "x"), ("ptr", "xoff"), ("ptr", "yoff"), ("i64", "m"), ("i64", "n"), ("ptr", "w")]
-    names += [("i64", label) for label in ("t0", "t1", "t2", "q0", "q1", "q2", "run")] + [("ptr", "y"), ("i64", "yc"), ("i64", "ordered")]
+    names += [("i64", label) for label in ("t0", "t1", "t2", "q0", "q1", "q2", "run")] + [
+        ("ptr", "y"),
+        ("i64", "yc"),
+        ("i64", "ordered"),
+    ]
     names += [("ptr", "bias")] if micro.bias else []
     fn = module.function(name, names, linkage="internal", attributes="nounwind noinline")
     x, xoff, yoff, m, n, w, t0, t1, t2, q0, q1, q2, run, y, yc, ordered = fn.args[:16]
     vector = builder.vector(micro.kind, tile.lanes)
     sums = [[fn.variable(vector, 0) for _ in range(tile.vectors)] for _ in range(tile.rows)]
-    starts = [fn.gep(x, fn.load_at(xoff, fn.minimum(fn.constant(i), m - 1), "i64"), micro.kind) for i in range(tile.rows)]
+    starts = [
+        fn.gep(x, fn.load_at(xoff, fn.minimum(fn.constant(i), m - 1), "i64"), micro.kind) for i in range(tile.rows)
+    ]
     panel = fn.variable("ptr", w)
     with fn.loop(0, t0) as a, fn.loop(0, t1) as b, fn.loop(0, t2) as c:
         shift = a * q0 + b * q1 + c * q2
@@ -93,7 +135,10 @@ def _emit_tile(module, name, micro):
         here = panel.get()
 
         def step(k):
-            row = [fn.load_vector(here, k * tile.columns + j * tile.lanes, micro.kind, tile.lanes) for j in range(tile.vectors)]
+            row = [
+                fn.load_vector(here, k * tile.columns + j * tile.lanes, micro.kind, tile.lanes)
+                for j in range(tile.vectors)
+            ]
             for i in range(tile.rows):
                 spread = fn.splat(fn.load_at(points[i], k, micro.kind), tile.lanes)
                 for j in range(tile.vectors):
@@ -112,7 +157,9 @@ def _emit_tile(module, name, micro):
 
 
 def _store_tile(fn, micro, sums, yoff, m, n, y, yc, ordered, bias):
-    """Through a transposed copy of the tile on the stack: a vector a filter where the pixels are neighbours, else singles."""
+    """Through a transposed copy of the tile on the stack: a vector a filter where the pixels are neighbours, else
+    singles.
+    """
     tile, kind = micro.tile, micro.kind
     lanes, groups = tile.lanes, range(0, tile.rows, tile.lanes)
     width = len(groups) * lanes

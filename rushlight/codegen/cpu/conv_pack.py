@@ -12,14 +12,52 @@ from .offsets import emit_offsets
 from .statics import Layout, ceil_div, kernel, split
 from .vectors import BYTES, columns_of, compute_dtype, compute_kind, load, memory_kind, quad, store
 
-IMAGE = Layout("@source", "@padded", "channels", "d", "h", "w", "n_", "c_", "d_", "h_", "w_", "lo0", "lo1", "lo2", "p0", "p1", "p2")
-PLANE = Layout("@source", "@padded", "channels", "d", "h", "w", "n_", "c_", "lo0", "lo1", "lo2", "p0", "p1", "p2", "block", "blocks",
-               "copies", "images")
-PLANE_BLOCK = 256           # pixels of a copying task
-CLEAR = 16                  # rows of a clearing task
+IMAGE = Layout(
+    "@source",
+    "@padded",
+    "channels",
+    "d",
+    "h",
+    "w",
+    "n_",
+    "c_",
+    "d_",
+    "h_",
+    "w_",
+    "lo0",
+    "lo1",
+    "lo2",
+    "p0",
+    "p1",
+    "p2",
+)
+PLANE = Layout(
+    "@source",
+    "@padded",
+    "channels",
+    "d",
+    "h",
+    "w",
+    "n_",
+    "c_",
+    "lo0",
+    "lo1",
+    "lo2",
+    "p0",
+    "p1",
+    "p2",
+    "block",
+    "blocks",
+    "copies",
+    "images",
+)
+PLANE_BLOCK = 256  # pixels of a copying task
+CLEAR = 16  # rows of a clearing task
 STRIP = 16
-SLACK = 64                  # elements that a whole tile may read behind an image
-WEIGHT = Layout("@source", "@panels", "filters", "channels", "t0", "t1", "t2", "o_", "c_", "k0_", "k1_", "k2_", "g_", "per_group")
+SLACK = 64  # elements that a whole tile may read behind an image
+WEIGHT = Layout(
+    "@source", "@panels", "filters", "channels", "t0", "t1", "t2", "o_", "c_", "k0_", "k1_", "k2_", "g_", "per_group"
+)
 
 
 def image_source(dtype, lanes, mode):
@@ -53,15 +91,24 @@ def _emit_image(module, name, dtype, lanes):
         clear(last, s.p2)
         skip = first - s.lo2
         source = fn.gep(s.source, n * s.n_ + source_d * s.d_ + source_h * s.h_ + skip * s.w_, kind)
-        fn.call("void", name + "_row", source, s.c_, s.w_, s.channels, last - first, fn.gep(row, first * s.channels, compute))
+        fn.call(
+            "void",
+            name + "_row",
+            source,
+            s.c_,
+            s.w_,
+            s.channels,
+            last - first,
+            fn.gep(row, first * s.channels, compute),
+        )
 
     fn.if_else(inside, copy, lambda: clear(fn.constant(0), s.p2))
     fn.ret()
 
 
 def plane_source(dtype, lanes):
-    """KernelSource of the padding copy of images whose planes are contiguous: the first tasks copy blocks of pixels, whatever
-    row they are in, the last ones clear the padding of a few rows each."""
+    """KernelSource of the padding copy of images whose planes are contiguous: the first tasks copy blocks of pixels,
+    whatever row they are in, the last ones clear the padding of a few rows each."""
 
     def emit(module, name):
         emit_offsets(module, name + "_offsets")
@@ -105,14 +152,22 @@ def _emit_plane(module, name, dtype, lanes):
 
 
 def _turn_pixels(fn, dtype, lanes, source, c_, channels, count, target, table):
-    """target[table[p] + c] = source[c * c_ + p]: strips of a few channels at a time, the last pixels overlap the ones before."""
+    """target[table[p] + c] = source[c * c_ + p]: strips of a few channels at a time, the last pixels overlap the ones
+    before.
+    """
     compute, kind, size = compute_dtype(dtype), memory_kind(dtype), quad(compute_kind(dtype))
     whole = channels & -size
 
     def strip(c, height, at):
         rows = [load(fn, fn.gep(source, (c + min(i, height - 1)) * c_, kind), at, dtype, lanes) for i in range(size)]
         for q, column in enumerate(columns_of(fn, rows)):
-            part = column if height == size else fn.extract(column, 0) if height == 1 else fn.shuffle(column, column, range(height))
+            part = (
+                column
+                if height == size
+                else fn.extract(column, 0)
+                if height == 1
+                else fn.shuffle(column, column, range(height))
+            )
             store(fn, part, target, fn.load_at(table, at + q, "i64") + c, compute)
 
     def vectors():
@@ -178,10 +233,33 @@ def plan_image(tensor, batch, channels, size, low, padded, lanes):
     if contiguous_planes(tensor, size) and all(0 <= lo and lo + n <= p for lo, n, p in zip(low, size, padded)):
         return memory, _plan_plane(tensor, batch, channels, size, low, padded, lanes, memory, elements)
     mode = "c" if c_ == 1 and channels > 1 else "any"
-    static = IMAGE.values(source=tensor.memory, padded=memory, channels=channels, d=size[0], h=size[1], w=size[2], n_=n_, c_=c_,
-                          d_=d_, h_=h_, w_=w_, lo0=low[0], lo1=low[1], lo2=low[2], p0=padded[0], p1=padded[1], p2=padded[2])
-    launch = Launch(image_source(dtype, lanes, mode), static, batch * padded[0] * padded[1], 0.3 * elements + 50,
-                    (tensor.memory,), (memory,))
+    static = IMAGE.values(
+        source=tensor.memory,
+        padded=memory,
+        channels=channels,
+        d=size[0],
+        h=size[1],
+        w=size[2],
+        n_=n_,
+        c_=c_,
+        d_=d_,
+        h_=h_,
+        w_=w_,
+        lo0=low[0],
+        lo1=low[1],
+        lo2=low[2],
+        p0=padded[0],
+        p1=padded[1],
+        p2=padded[2],
+    )
+    launch = Launch(
+        image_source(dtype, lanes, mode),
+        static,
+        batch * padded[0] * padded[1],
+        0.3 * elements + 50,
+        (tensor.memory,),
+        (memory,),
+    )
     return memory, launch
 
 
@@ -199,12 +277,32 @@ def _plan_plane(tensor, batch, channels, size, low, padded, lanes, memory, eleme
     pixels = math.prod(size)
     block = ceil_div(pixels, ceil_div(pixels, PLANE_BLOCK))
     blocks = ceil_div(pixels, block)
-    values = dict(zip(("d", "h", "w"), size)) | dict(zip(("lo0", "lo1", "lo2"), low)) | dict(zip(("p0", "p1", "p2"), padded))
-    static = PLANE.values(source=tensor.memory, padded=memory, channels=channels, n_=tensor.strides[0], c_=tensor.strides[1],
-                          block=block, blocks=blocks, copies=batch * blocks, images=batch, **values)
+    values = (
+        dict(zip(("d", "h", "w"), size))
+        | dict(zip(("lo0", "lo1", "lo2"), low))
+        | dict(zip(("p0", "p1", "p2"), padded))
+    )
+    static = PLANE.values(
+        source=tensor.memory,
+        padded=memory,
+        channels=channels,
+        n_=tensor.strides[0],
+        c_=tensor.strides[1],
+        block=block,
+        blocks=blocks,
+        copies=batch * blocks,
+        images=batch,
+        **values,
+    )
     clears = 0 if list(size) == list(padded) else ceil_div(batch * padded[0] * padded[1], CLEAR)
-    return Launch(plane_source(tensor.dtype, lanes), static, batch * blocks + clears, 0.3 * elements + 50, (tensor.memory,),
-                  (memory,))
+    return Launch(
+        plane_source(tensor.dtype, lanes),
+        static,
+        batch * blocks + clears,
+        0.3 * elements + 50,
+        (tensor.memory,),
+        (memory,),
+    )
 
 
 # -- weights
@@ -230,7 +328,7 @@ def weight_source(dtype, columns):
         lines = fn.alloca(f"[{columns} x ptr]", 64)
         with fn.loop(0, columns) as lane:
             fn.store_at(fn.gep(source, fn.minimum(first + lane, s.filters - 1) * s.o_, kind), lines, lane)
-        with fn.loop(0, s.channels, STRIP) as start:            # a strip of every filter stays in L1 for all its taps
+        with fn.loop(0, s.channels, STRIP) as start:  # a strip of every filter stays in L1 for all its taps
             stop = fn.minimum(start + STRIP, s.channels)
             with fn.loop(0, s.t0) as t0, fn.loop(0, s.t1) as t1, fn.loop(0, s.t2) as t2:
                 shift = t0 * s.k0_ + t1 * s.k1_ + t2 * s.k2_
@@ -255,7 +353,23 @@ def plan_weight(tensor, offset, groups, filters, channels, taps, strides, group_
     memory = Memory(Scratch(max(64, elements * BYTES[compute_dtype(dtype)])))
     source = Memory(tensor.memory.slot, tensor.memory.offset + offset * BYTES[dtype])
     o_, c_, k0_, k1_, k2_ = strides
-    static = WEIGHT.values(source=source, panels=memory, filters=filters, channels=channels, t0=taps[0], t1=taps[1], t2=taps[2],
-                           o_=o_, c_=c_, k0_=k0_, k1_=k1_, k2_=k2_, g_=group_stride, per_group=panels)
-    launch = Launch(weight_source(dtype, columns), static, groups * panels, elements + 50, (tensor.memory,), (memory,))
+    static = WEIGHT.values(
+        source=source,
+        panels=memory,
+        filters=filters,
+        channels=channels,
+        t0=taps[0],
+        t1=taps[1],
+        t2=taps[2],
+        o_=o_,
+        c_=c_,
+        k0_=k0_,
+        k1_=k1_,
+        k2_=k2_,
+        g_=group_stride,
+        per_group=panels,
+    )
+    launch = Launch(
+        weight_source(dtype, columns), static, groups * panels, elements + 50, (tensor.memory,), (memory,)
+    )
     return memory, launch

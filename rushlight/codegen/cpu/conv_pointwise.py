@@ -1,6 +1,7 @@
 """Convolutions with a kernel of one tap, no padding and stride 1 as batched matrix products over the images.
 
-In: a `ConvSpec` of conv.py in three dimensions; out: launches of gemm.py, or None where the planes of a tensor are not evenly strided.
+In: a `ConvSpec` of conv.py in three dimensions; out: launches of gemm.py, or None where the planes of a tensor are
+not evenly strided.
 """
 
 import math
@@ -11,19 +12,24 @@ from .gemm import GemmSpec, Operand, plan_gemm
 from .gemm_reduce import plan_reduce
 from .vectors import BYTES, compute_dtype, compute_kind
 
-MOST_PARTIAL = 1 << 23      # elements of per-image weight gradients
+MOST_PARTIAL = 1 << 23  # elements of per-image weight gradients
 
 
 def fits(spec):
     """Whether the convolution is one matrix product an image."""
-    return set(spec.kernel) == {1} and set(spec.stride) == {1} and set(spec.padding) == {0} and all(
-        _even(tensor, spec.size) for tensor in (spec.input, spec.out))
+    return (
+        set(spec.kernel) == {1}
+        and set(spec.stride) == {1}
+        and set(spec.padding) == {0}
+        and all(_even(tensor, spec.size) for tensor in (spec.input, spec.out))
+    )
 
 
 def _even(tensor, size):
     _, _, d, h, w = tensor.strides
-    return (size[1] == 1 or size[2] == 1 or h == w * size[2]) and (size[0] == 1 or size[1] * size[2] == 1 or
-                                                                   d == (h * size[1] if size[1] > 1 else w * size[2]))
+    return (size[1] == 1 or size[2] == 1 or h == w * size[2]) and (
+        size[0] == 1 or size[1] * size[2] == 1 or d == (h * size[1] if size[1] > 1 else w * size[2])
+    )
 
 
 def _pixel_stride(tensor, size):

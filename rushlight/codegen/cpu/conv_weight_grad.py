@@ -21,17 +21,65 @@ from .statics import Layout, ceil_div, kernel, split
 from .tiles import Tile, tile_cost
 from .vectors import BYTES, constant_mask, compute_dtype, compute_kind, load, memory_kind, store
 
-CHUNK = 256
-MODE = 'indexed'
-SHAPES = {32: [(14, 2), (13, 2), (12, 2), (11, 2), (10, 2), (9, 2), (8, 2), (6, 2), (16, 1), (12, 1), (8, 1)],
-          16: [(6, 2), (5, 2), (4, 2), (3, 2), (8, 1)]}
-BUFFER = 144                # rows collected by a task of the last launch
-WIDE, WIDEST = 4, 6         # vectors of filters in a panel of the sums: whole tiles, about WIDE
+CHUNK = 128
+FEW_PANELS = 3  # of filters: more of them are worth packing the rows for, in spite of the copy
+SHAPES = {
+    32: [(14, 2), (13, 2), (12, 2), (11, 2), (10, 2), (9, 2), (8, 2), (6, 2), (16, 1), (12, 1), (8, 1)],
+    16: [(6, 2), (5, 2), (4, 2), (3, 2), (8, 1)],
+}
+BUFFER = 144  # rows collected by a task of the last launch
+WIDE, WIDEST = 4, 6  # vectors of filters in a panel of the sums: whole tiles, about WIDE
 GRID = ["g1", "g2", "g3", "x0", "x1", "x2", "x3"]
-PRODUCT = Layout("@x", "@dy", "@sums", "@pack", "pixels", *GRID, "t1", "t2", "q0", "q1", "q2", "run", "xg", "rows", "filters", "dyc",
-                 "groups", "slice", "row_block", "row_blocks", "filter_block", "filter_blocks", "panel", "wide", "pack_size", "slice_size")
-REDUCE = Layout("@sums", "@out", "slices", "slice_size", "rows", "panel", "filters", "t0", "t1", "t2", "channels", "o_", "c_", "k0_",
-                "k1_", "k2_", "g_", "panels", "strips")
+PRODUCT = Layout(
+    "@x",
+    "@dy",
+    "@sums",
+    "@pack",
+    "pixels",
+    *GRID,
+    "t1",
+    "t2",
+    "q0",
+    "q1",
+    "q2",
+    "run",
+    "xg",
+    "rows",
+    "filters",
+    "dyc",
+    "groups",
+    "slice",
+    "row_block",
+    "row_blocks",
+    "filter_block",
+    "filter_blocks",
+    "panel",
+    "wide",
+    "pack_size",
+    "slice_size",
+    "indexed",
+)
+REDUCE = Layout(
+    "@sums",
+    "@out",
+    "slices",
+    "slice_size",
+    "rows",
+    "panel",
+    "filters",
+    "t0",
+    "t1",
+    "t2",
+    "channels",
+    "o_",
+    "c_",
+    "k0_",
+    "k1_",
+    "k2_",
+    "g_",
+    "panels",
+    "strips",
+)
 
 
 def product_source(micro):
@@ -48,7 +96,7 @@ def product_source(micro):
 
 
 def _emit_pack_rows(module, name, micro):
-    """pack[pixel][rows]: rows r0.. of every pixel, for the tiles that reach over several runs."""
+    """pack[pixel][rows]: rows r0.. of every pixel; vectors where they lie in one run, else element by element."""
     names = [("ptr", "x"), ("ptr", "table"), ("i64", "count"), ("i64", "r0"), ("i64", "m")]
     names += [("i64", label) for label in ("t1", "t2", "q0", "q1", "q2", "run")] + [("ptr", "pack")]
     fn = module.function(name, names, linkage="internal", attributes="nounwind noinline")
@@ -58,7 +106,7 @@ def _emit_pack_rows(module, name, micro):
     def place(r):
         return _place(fn, r, run, t1, t2, q0, q1, q2)
 
-    lanes = micro.tile.lanes
+    lanes, dtype = micro.tile.lanes, micro.a
 
     def together():
         start = fn.gep(x, place(r0), kind)
@@ -66,8 +114,11 @@ def _emit_pack_rows(module, name, micro):
             source = fn.gep(start, fn.load_at(table, p, "i64"), kind)
             for j in range(0, rows, lanes):
                 width = min(lanes, rows - j)
-                value = load(fn, source, j, "float32", lanes, constant_mask(fn, width, lanes))
-                store(fn, value, pack, p * rows + j, "float32", constant_mask(fn, width, lanes))
+                if width == lanes or lanes <= 8:
+                    fn.store_vector(fn.load_vector(source, j, kind, width), pack, p * rows + j)
+                    continue
+                mask = constant_mask(fn, width, lanes)
+                store(fn, load(fn, source, j, dtype, lanes, mask), pack, p * rows + j, dtype, mask)
 
     def apart():
         with fn.loop(0, rows) as i:
@@ -121,17 +172,30 @@ def _emit_product(module, name, micro):
                 with fn.loop(o0, o1, tile.columns) as o:
                     turn, lane = split(fn, o, s.panel)
                     c = fn.gep(sums, (turn * s.rows + r) * s.panel + lane, kind)
-                    fn.call("void", name + suffix, count, a, zero, zero, m, fn.constant(tile.columns),
-                            fn.gep(panel, (o - o0) * CHUNK, kind), zero, c, s.panel, fn.constant(1), first, *more)
+                    fn.call(
+                        "void",
+                        name + suffix,
+                        count,
+                        a,
+                        zero,
+                        zero,
+                        m,
+                        fn.constant(tile.columns),
+                        fn.gep(panel, (o - o0) * CHUNK, kind),
+                        zero,
+                        c,
+                        s.panel,
+                        fn.constant(1),
+                        first,
+                        *more,
+                    )
 
             def packed():
                 fn.call("void", name + "_rows", x, table, count, r, m, s.t1, s.t2, s.q0, s.q1, s.q2, s.run, pack)
                 filters("_tile", pack)
 
-            if MODE == "packed":
-                packed()
-            else:
-                fn.if_else(in_run + m <= s.run, lambda: filters("_indexed", start, table), packed)
+            direct = (in_run + m <= s.run) & s.indexed.ne(0)
+            fn.if_else(direct, lambda: filters("_indexed", start, table), packed)
     fn.ret()
 
 
@@ -149,14 +213,16 @@ def _pack_filters(fn, tile, kind, dy, p, count, o0, o1, s, panel):
 
         def edge():
             with fn.loop(0, count) as i, fn.loop(0, tile.columns) as lane:
-                fn.store_at(fn.load_at(source, i * s.dyc + fn.minimum(o + lane, o1 - 1), kind), to, i * tile.columns + lane)
+                fn.store_at(
+                    fn.load_at(source, i * s.dyc + fn.minimum(o + lane, o1 - 1), kind), to, i * tile.columns + lane
+                )
 
         fn.if_else(o + tile.columns <= o1, whole, edge)
 
 
 def reduce_source(kind, dtype, lanes):
-    """KernelSource that adds the slices and writes the weight's own layout: a task takes one panel of filters and BUFFER rows in
-    the weight's order (channel, then taps), sums them into a buffer, then writes filter by filter."""
+    """KernelSource that adds the slices and writes the weight's own layout: a task takes one panel of filters and
+    BUFFER rows in the weight's order (channel, then taps), sums them into a buffer, then writes filter by filter."""
 
     def emit(module, name):
         fn = kernel(module, name)
@@ -190,26 +256,33 @@ def reduce_source(kind, dtype, lanes):
     return KernelSource(("conv_weight_reduce", kind, dtype, lanes), emit)
 
 
-def plan_weight_grad(spec):
-    """Launches of the weight gradient; `spec` has three dimensions."""
-    depth, width = spec.channels // spec.groups, spec.filters // spec.groups
-    taps = spec.kernel
-    if depth * width * math.prod(taps) == 0:
-        return []
+@dataclasses.dataclass(frozen=True)
+class _Cut:
+    """How the product is divided: the tile; `run` rows that are neighbours; `panel` filters of the sums, `wide` all
+    of them; blocks of rows and filters of a task; `slices` of `part` pixels; element counts of one slice's sums and
+    one task's packed operands."""
+
+    tile: Tile
+    run: int
+    rows: int
+    panel: int
+    wide: int
+    row_block: int
+    filter_block: int
+    blocks: int
+    part: int
+    slices: int
+    slice_size: int
+    pack_size: int
+
+
+def _cut(spec, pixels):
     kind = compute_kind(spec.input.dtype)
-    dtype = compute_dtype(spec.input.dtype)
-    lanes = target.current.lanes(kind)
-    padded = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(spec.out_size, spec.stride, spec.kernel, spec.dilation)]
-    pixels = spec.batch * math.prod(spec.out_size)
-    if pixels == 0 or 0 in spec.size:
-        padded, pixels = [1, 1, 1], 0
-    x, copy_x = plan_image(spec.input, spec.batch, spec.channels, spec.size, spec.padding, padded, lanes)
-    dy, copy_dy = plan_image(spec.out, spec.batch, spec.filters, spec.out_size, (0, 0, 0), spec.out_size, lanes)
-    run = _run(spec)
-    rows = depth * math.prod(taps)
+    width, run = spec.filters // spec.groups, _run(spec)
+    rows = spec.channels // spec.groups * math.prod(spec.kernel)
     _, tile = _choose_tile(kind, rows, width, run)
     columns = ceil_div(width, tile.columns) * tile.columns
-    panel = tile.columns * max(1, WIDE * lanes // tile.columns)
+    panel = tile.columns * max(1, WIDE * tile.lanes // tile.columns)
     wide = ceil_div(columns, panel) * panel
     filter_block = min(columns, max(1, 256 // tile.columns) * tile.columns)
     row_block = min(rows, 16 * tile.rows)
@@ -217,30 +290,96 @@ def plan_weight_grad(spec):
     slice_size = spec.groups * rows * wide
     slices = _slices(pixels, blocks, slice_size, rows * width)
     part = ceil_div(ceil_div(pixels, slices), CHUNK) * CHUNK or CHUNK
-    slices = ceil_div(pixels, part)
-    tasks = slices * blocks
     pack_size = CHUNK * (filter_block + ceil_div(tile.rows, 16) * 16) + 64
-    size = BYTES[dtype]
-    sums, pack = Memory(Scratch(max(64, slices * slice_size * size))), Memory(Scratch(max(64, tasks * pack_size * size)))
-    row, plane = padded[2] * spec.channels, padded[1] * padded[2] * spec.channels
-    d, s, t2 = spec.dilation, spec.stride, taps[2] * depth // run
+    slices = ceil_div(pixels, part)
+    return _Cut(tile, run, rows, panel, wide, row_block, filter_block, blocks, part, slices, slice_size, pack_size)
+
+
+def plan_weight_grad(spec):
+    """Launches of the weight gradient; `spec` has three dimensions."""
+    if spec.channels * spec.filters * math.prod(spec.kernel) == 0:
+        return []
+    lanes = target.current.lanes(compute_kind(spec.input.dtype))
+    edges = zip(spec.out_size, spec.stride, spec.kernel, spec.dilation)
+    padded = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in edges]
+    pixels = spec.batch * math.prod(spec.out_size)
+    if pixels == 0 or 0 in spec.size:
+        padded, pixels = [1, 1, 1], 0
+    x, copy_x = plan_image(spec.input, spec.batch, spec.channels, spec.size, spec.padding, padded, lanes)
+    dy, copy_dy = plan_image(spec.out, spec.batch, spec.filters, spec.out_size, (0, 0, 0), spec.out_size, lanes)
+    cut = _cut(spec, pixels)
+    size = BYTES[compute_dtype(spec.input.dtype)]
+    sums = Memory(Scratch(max(64, cut.slices * cut.slice_size * size)))
+    launches = [copy_x, copy_dy, _product(spec, cut, x, dy, padded, pixels, sums), _reduce(spec, cut, sums)]
+    return [launch for launch in launches if launch.tasks]
+
+
+def _product(spec, cut, x, dy, padded, pixels, sums):
+    """The launch that multiplies."""
+    dtype, kind = compute_dtype(spec.input.dtype), compute_kind(spec.input.dtype)
+    depth, width = spec.channels // spec.groups, spec.filters // spec.groups
+    tasks = cut.slices * cut.blocks
+    pack = Memory(Scratch(max(64, tasks * cut.pack_size * BYTES[dtype])))
+    row = padded[2] * spec.channels
+    plane = padded[1] * row
+    steps, dilation = spec.stride, spec.dilation
     values = dict(
-        x=x, dy=dy, sums=sums, pack=pack, pixels=pixels, g1=spec.out_size[0], g2=spec.out_size[1], g3=spec.out_size[2],
-        x0=padded[0] * plane, x1=s[0] * plane, x2=s[1] * row, x3=s[2] * spec.channels, t1=taps[1], t2=t2, q0=d[0] * plane,
-        q1=d[1] * row, q2=d[2] * spec.channels, run=run, xg=depth, rows=rows, filters=width, dyc=spec.filters, groups=spec.groups,
-        slice=part, row_block=row_block, row_blocks=ceil_div(rows, row_block), filter_block=filter_block,
-        filter_blocks=ceil_div(width, filter_block), panel=panel, wide=wide, pack_size=pack_size, slice_size=slice_size)
-    micro = Micro(tile, kind, dtype, dtype, dtype)
-    product = Launch(product_source(micro), PRODUCT.values(**values), tasks, pixels * spec.groups * rows * width / 35 + 100,
-                     (x, dy), (sums,))
-    o_, c_, k0_, k1_, k2_ = spec.weight.strides
-    panels, strips = wide // panel, ceil_div(rows, BUFFER)
-    reduce = REDUCE.values(sums=sums, out=spec.weight.memory, slices=slices, slice_size=slice_size, rows=rows, panel=panel,
-                           filters=width, t0=taps[0], t1=taps[1], t2=taps[2], channels=depth, o_=o_, c_=c_, k0_=k0_, k1_=k1_, k2_=k2_,
-                           g_=width * o_, panels=panels, strips=strips)
-    last = Launch(reduce_source(kind, spec.weight.dtype, lanes), reduce, spec.groups * panels * strips,
-                  spec.groups * rows * width * (1 + 0.2 * slices) + 50, (sums,), (spec.weight.memory,))
-    return [launch for launch in (copy_x, copy_dy, product, last) if launch.tasks]
+        zip(GRID, (*spec.out_size, padded[0] * plane, steps[0] * plane, steps[1] * row, steps[2] * spec.channels)),
+        x=x,
+        dy=dy,
+        sums=sums,
+        pack=pack,
+        pixels=pixels,
+        t1=spec.kernel[1],
+        t2=spec.kernel[2] * depth // cut.run,
+        q0=dilation[0] * plane,
+        q1=dilation[1] * row,
+        q2=dilation[2] * spec.channels,
+        run=cut.run,
+        xg=depth,
+        rows=cut.rows,
+        filters=width,
+        dyc=spec.filters,
+        groups=spec.groups,
+        slice=cut.part,
+        row_block=cut.row_block,
+        row_blocks=ceil_div(cut.rows, cut.row_block),
+        filter_block=cut.filter_block,
+        filter_blocks=ceil_div(width, cut.filter_block),
+        panel=cut.panel,
+        wide=cut.wide,
+        pack_size=cut.pack_size,
+        slice_size=cut.slice_size,
+        indexed=int(ceil_div(width, cut.tile.columns) <= FEW_PANELS),
+    )
+    source = product_source(Micro(cut.tile, kind, dtype, dtype, dtype))
+    cost = pixels * spec.groups * cut.rows * width / 35 + 100
+    return Launch(source, PRODUCT.values(**values), tasks, cost, (x, dy), (sums,))
+
+
+def _reduce(spec, cut, sums):
+    """The launch that adds the slices."""
+    kind, width = compute_kind(spec.input.dtype), spec.filters // spec.groups
+    panels, strips = cut.wide // cut.panel, ceil_div(cut.rows, BUFFER)
+    values = dict(
+        zip(("o_", "c_", "k0_", "k1_", "k2_"), spec.weight.strides),
+        sums=sums,
+        out=spec.weight.memory,
+        slices=cut.slices,
+        slice_size=cut.slice_size,
+        rows=cut.rows,
+        panel=cut.panel,
+        filters=width,
+        channels=spec.channels // spec.groups,
+        g_=width * spec.weight.strides[0],
+        panels=panels,
+        strips=strips,
+        **dict(zip(("t0", "t1", "t2"), spec.kernel)),
+    )
+    source = reduce_source(kind, spec.weight.dtype, cut.tile.lanes)
+    cost = spec.groups * cut.rows * width * (1 + 0.2 * cut.slices) + 50
+    tasks = spec.groups * panels * strips
+    return Launch(source, REDUCE.values(**values), tasks, cost, (sums,), (spec.weight.memory,))
 
 
 def weight_grad_cost(spec):
@@ -262,7 +401,10 @@ def _choose_tile(kind, rows, width, run):
     lanes, best = target.current.lanes(kind), None
     for high, vectors in SHAPES[32 if target.current.registers >= 32 else 16]:
         crossing = ceil_div(rows, run) * (1 - math.gcd(high, run) / high) if run >= high else ceil_div(rows, high)
-        cost = ceil_div(rows, high) * ceil_div(width, vectors * lanes) * (tile_cost(high, vectors) + 1) + crossing * high * 1.5
+        cost = (
+            ceil_div(rows, high) * ceil_div(width, vectors * lanes) * (tile_cost(high, vectors) + 1)
+            + crossing * high * 1.5
+        )
         if best is None or cost < best[0]:
             best = (cost, Tile(high, vectors, lanes))
     return best

@@ -3,10 +3,9 @@
 In: a `GemmSpec`. Out: a list of `Launch`es: packing kernels (pack.py) where an operand does not lie as the micro-kernel
 (microkernel.py) needs it, then one launch whose tasks are blocks of C. Products with few rows go to matvec.py.
 
-Note [Blocks]
-A task owns a block of C (`mc` x `nc`) for the whole of K, in steps of `kc` that are summed into C, so its result does not
-depend on how tasks are spread over threads. Where C is too small to give work to several threads and K is long, K is cut
-into fixed parts ("splits") whose private sums a last launch adds in order.
+Note [Blocks] A task owns a block of C (`mc` x `nc`) for the whole of K, in steps of `kc` that are summed into C, so
+its result does not depend on how tasks are spread over threads. Where C is too small to give work to several threads
+and K is long, K is cut into fixed parts ("splits") whose private sums a last launch adds in order.
 """
 
 import dataclasses
@@ -38,8 +37,8 @@ class Operand:
 
 @dataclasses.dataclass(frozen=True)
 class GemmSpec:
-    """a (m, k), b (k, n), out (m, n), bias (m, n; stride 0 broadcasts). `alpha`, `beta`: Arguments (doubles) or None for 1.
-    `batch`: the batch shape; every operand has as many batch strides."""
+    """a (m, k), b (k, n), out (m, n), bias (m, n; stride 0 broadcasts). `alpha`, `beta`: Arguments (doubles) or None
+    for 1. `batch`: the batch shape; every operand has as many batch strides."""
 
     m: int
     n: int
@@ -55,16 +54,50 @@ class GemmSpec:
     def swapped(self):
         """The same product written as out.T = b.T @ a.T."""
         bias = self.bias and self.bias.transposed()
-        return dataclasses.replace(self, m=self.n, n=self.m, a=self.b.transposed(), b=self.a.transposed(),
-                                   out=self.out.transposed(), bias=bias)
+        return dataclasses.replace(
+            self,
+            m=self.n,
+            n=self.m,
+            a=self.b.transposed(),
+            b=self.a.transposed(),
+            out=self.out.transposed(),
+            bias=bias,
+        )
 
     def operands(self):
         return [o for o in (self.a, self.b, self.out, self.bias) if o is not None]
 
 
 def layout(micro):
-    names = ["@a", "@b", "@c", "m", "n", "k", "rsa", "csa", "ldb", "rsc", "csc", "mc", "nc", "kc", "blocks_m", "blocks_n", "inner",
-             "a0", "a1", "b0", "b1", "c0", "c1", "splits", "part", "csplit", "rows_first"]
+    names = [
+        "@a",
+        "@b",
+        "@c",
+        "m",
+        "n",
+        "k",
+        "rsa",
+        "csa",
+        "ldb",
+        "rsc",
+        "csc",
+        "mc",
+        "nc",
+        "kc",
+        "blocks_m",
+        "blocks_n",
+        "inner",
+        "a0",
+        "a1",
+        "b0",
+        "b1",
+        "c0",
+        "c1",
+        "splits",
+        "part",
+        "csplit",
+        "rows_first",
+    ]
     if micro.bias:
         names += ["@d", "rsd", "csd", "d0", "d1"]
     names += ["$" + label for label in ("alpha", "beta") if getattr(micro, label)]
@@ -113,8 +146,20 @@ class _Block:
         b_at = j * s.k + pc * tile.columns if micro.b_mode == "packed" else pc * s.ldb + j
         n, m = fn.minimum(self.j1 - j, tile.columns), fn.minimum(self.i1 - i, tile.rows)
         first = fn.cast("zext", pc.eq(self.k0), "i64")
-        args = [kc, fn.gep(self.a, a_at, a_kind), s.rsa, s.csa, m, n, fn.gep(self.b, b_at, b_kind),
-                s.ldb, fn.gep(self.c, i * s.rsc + j * s.csc, c_kind), s.rsc, s.csc, first]
+        args = [
+            kc,
+            fn.gep(self.a, a_at, a_kind),
+            s.rsa,
+            s.csa,
+            m,
+            n,
+            fn.gep(self.b, b_at, b_kind),
+            s.ldb,
+            fn.gep(self.c, i * s.rsc + j * s.csc, c_kind),
+            s.rsc,
+            s.csc,
+            first,
+        ]
         if micro.prefetch:
             args += self.upcoming(i, a_at, b_at, kc)
         if micro.bias:
@@ -125,9 +170,11 @@ class _Block:
         if not whole:
             fn.call("void", name + "_tile", *args)
             return
-        fn.if_else(whole[0] if len(whole) == 1 else whole[0] & whole[1], lambda: fn.call("void", name + "_tile", *args),
-                   lambda: fn.call("void", name + "_edge", *args))
-
+        fn.if_else(
+            whole[0] if len(whole) == 1 else whole[0] & whole[1],
+            lambda: fn.call("void", name + "_tile", *args),
+            lambda: fn.call("void", name + "_edge", *args),
+        )
 
     def upcoming(self, i, a_at, b_at, kc):
         """Where the next panel of A begins, and the quarter of the next panel of B that this tile asks for."""
@@ -136,7 +183,10 @@ class _Block:
         b_step, ldb = (s.k * tile.columns, tile.columns) if micro.b_mode == "packed" else (tile.columns, s.ldb)
         turn = fn.minimum(fn.emit("i64", f"udiv i64 {(i - self.i0).name}, {tile.rows}"), 3)
         quarter = turn * (kc >> 2) * ldb
-        return [fn.gep(self.a, a_at + a_step, memory_kind(micro.a)), fn.gep(self.b, b_at + b_step + quarter, memory_kind(micro.b))]
+        return [
+            fn.gep(self.a, a_at + a_step, memory_kind(micro.a)),
+            fn.gep(self.b, b_at + b_step + quarter, memory_kind(micro.b)),
+        ]
 
 
 def _emit_block(module, name, micro):
@@ -156,7 +206,7 @@ def _emit_block(module, name, micro):
 
     pc = fn.variable("i64", block.k0)
     more = fn.variable("i1", 1)
-    with fn.while_(more.get):                   # at least once: k = 0 stores the start values
+    with fn.while_(more.get):  # at least once: k = 0 stores the start values
         start = pc.get()
         kc = fn.minimum(block.k1 - start, s.kc)
         fn.if_else(s.rows_first.ne(0), lambda: rows_first(start, kc), lambda: columns_first(start, kc))
@@ -165,7 +215,7 @@ def _emit_block(module, name, micro):
     fn.ret()
 
 
-# -- planning --------------------------------------------------------------------------------------------------------------
+# -- planning --------------------------------------------------------------------------------------------------------
 
 
 def collapse_batch(shape, strides):
@@ -243,8 +293,21 @@ def _plan_blocks(spec):
     full = spec if partial is None else dataclasses.replace(spec, out=out, bias=None, alpha=None, beta=None)
     store, bias = store_mode(out), full.bias
     far = (m + n) * k * BYTES[compute_dtype(a.dtype)] > target.current.l2 // 4
-    micro = Micro(tile, kind, a.dtype, b.dtype, out.dtype, choice.a_mode, choice.b_mode, store, bias.dtype if bias else None,
-                  _bias_mode(bias, store), full.alpha is not None, bias is not None and full.beta is not None, far)
+    micro = Micro(
+        tile,
+        kind,
+        a.dtype,
+        b.dtype,
+        out.dtype,
+        choice.a_mode,
+        choice.b_mode,
+        store,
+        bias.dtype if bias else None,
+        _bias_mode(bias, store),
+        full.alpha is not None,
+        bias is not None and full.beta is not None,
+        far,
+    )
     launches.append(_compute(full, micro, a, b, blocks))
     if partial is not None:
         launches.append(plan_reduce(spec, partial, blocks.splits, tile.lanes))
@@ -259,7 +322,9 @@ def _packed(spec, operand, rows, extent, launches):
     memory = Memory(Scratch(max(64, own[0] * own[1] * size * BYTES[dtype])))
     if spec.k:
         lanes = target.current.lanes(compute_kind(dtype))
-        launches.append(plan_pack(operand, rows, lanes, extent, spec.k, operand.row, operand.column, own, operand.batch, memory))
+        launches.append(
+            plan_pack(operand, rows, lanes, extent, spec.k, operand.row, operand.column, own, operand.batch, memory)
+        )
     return Operand(memory, dtype, 0, 0, (size * own[1] if own[0] > 1 else 0, size if own[1] > 1 else 0))
 
 
@@ -267,11 +332,35 @@ def _compute(spec, micro, a, b, blocks):
     blocks_m, blocks_n = ceil_div(spec.m, blocks.mc), ceil_div(spec.n, blocks.nc)
     batches = spec.batch[0] * spec.batch[1]
     out = spec.out
-    values = dict(a=a.memory, b=b.memory, c=out.memory, m=spec.m, n=spec.n, k=spec.k, rsa=a.row, csa=a.column, ldb=b.row,
-                  rsc=out.row, csc=out.column, mc=blocks.mc, nc=blocks.nc, kc=blocks.kc, blocks_m=blocks_m, blocks_n=blocks_n,
-                  inner=spec.batch[1], a0=a.batch[0], a1=a.batch[1], b0=b.batch[0], b1=b.batch[1], c0=out.batch[0],
-                  c1=out.batch[1], splits=blocks.splits, part=blocks.part, csplit=spec.m * spec.n * batches,
-                  rows_first=int(blocks.rows_first))
+    values = dict(
+        a=a.memory,
+        b=b.memory,
+        c=out.memory,
+        m=spec.m,
+        n=spec.n,
+        k=spec.k,
+        rsa=a.row,
+        csa=a.column,
+        ldb=b.row,
+        rsc=out.row,
+        csc=out.column,
+        mc=blocks.mc,
+        nc=blocks.nc,
+        kc=blocks.kc,
+        blocks_m=blocks_m,
+        blocks_n=blocks_n,
+        inner=spec.batch[1],
+        a0=a.batch[0],
+        a1=a.batch[1],
+        b0=b.batch[0],
+        b1=b.batch[1],
+        c0=out.batch[0],
+        c1=out.batch[1],
+        splits=blocks.splits,
+        part=blocks.part,
+        csplit=spec.m * spec.n * batches,
+        rows_first=int(blocks.rows_first),
+    )
     reads = [a.memory, b.memory]
     if micro.bias:
         d = spec.bias
@@ -279,5 +368,11 @@ def _compute(spec, micro, a, b, blocks):
         reads.append(d.memory)
     values.update({label: getattr(spec, label) for label in ("alpha", "beta") if getattr(micro, label)})
     cost = batches * (spec.m * spec.n * (spec.k / 40 + 0.1) + 50)
-    return Launch(compute_source(micro), layout(micro).values(**values), batches * blocks_m * blocks_n * blocks.splits, cost,
-                  reads, (out.memory,))
+    return Launch(
+        compute_source(micro),
+        layout(micro).values(**values),
+        batches * blocks_m * blocks_n * blocks.splits,
+        cost,
+        reads,
+        (out.memory,),
+    )

@@ -1,7 +1,7 @@
 """How a matrix product is cut: orientation, which operands are packed, register tile, blocks.
 
-In: a target and a spec of gemm.py; out: a `Choice` and `Blocks`. Costs are estimated cycles of one thread; sizes and strides alone
-decide, never the number of threads.
+In: a target and a spec of gemm.py; out: a `Choice` and `Blocks`. Costs are estimated cycles of one thread; sizes and
+strides alone decide, never the number of threads.
 """
 
 import dataclasses
@@ -11,11 +11,11 @@ from .statics import ceil_div
 from .tiles import SHAPES, Tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
 
-PACK = {"rows": 0.7, "columns": 0.9, "any": 3.0}        # cycles per packed element
-LAUNCH = 1000                                           # cycles per launch: hand-out to the pool
+PACK = {"rows": 0.7, "columns": 0.9, "any": 3.0}  # cycles per packed element
+LAUNCH = 1000  # cycles per launch: hand-out to the pool
 TASK_FLOPS = 6_000_000
 MOST_TASKS = 24
-MOST_ROWS, MOST_COLUMNS, MOST_DEPTH = 144, 288, 512     # of a block: larger ones were slower everywhere
+MOST_ROWS, MOST_COLUMNS, MOST_DEPTH = 144, 288, 512  # of a block: larger ones were slower everywhere
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,19 +82,25 @@ def _candidates(target, k, batch, m, n, a, b, out, a_walks, b_walks):
         tiles = ceil_div(m, rows) * ceil_div(n, columns) * count
         step = tile_cost(rows, vectors)
         if min(k, MOST_DEPTH) * columns * size > target.l1 // 2:
-            step = max(step, columns * size / 28)           # bytes a cycle that L2 delivers
+            step = max(step, columns * size / 28)  # bytes a cycle that L2 delivers
         base = step * k
         for a_mode, a_cost in a_modes.items():
             factor = 1.0
             if a_mode == "along":
                 factor = 1.03 + (0.6 if a[1] * size % 4096 == 0 and rows > 8 and k > 64 else 0)
-                factor += (0.1 if (m + n) * k * size > target.l2 // 4 else 0) + (0.05 if m * k * size > target.l2 else 0)
+                factor += (0.1 if (m + n) * k * size > target.l2 // 4 else 0) + (
+                    0.05 if m * k * size > target.l2 else 0
+                )
             elif a_mode == "rows":
-                factor = _unpacked_factor(target, k, m, a[2], rows, size, n > columns) + (0.5 if m * k * size > target.l2 // 4 else 0)
+                factor = _unpacked_factor(target, k, m, a[2], rows, size, n > columns) + (
+                    0.5 if m * k * size > target.l2 // 4 else 0
+                )
             for b_mode, b_cost in b_modes.items():
                 slow = factor
                 if b_mode == "rows":
-                    slow *= _unpacked_factor(target, k, n, b[1], columns, size, m > rows) * (1 if BYTES[b[0]] == size else 1.1)
+                    slow *= _unpacked_factor(target, k, n, b[1], columns, size, m > rows) * (
+                        1 if BYTES[b[0]] == size else 1.1
+                    )
                 cost = tiles * (base * slow + store_cost + 25) + a_cost + b_cost
                 yield Choice(False, a_mode, b_mode, Tile(rows, vectors, lanes)), cost
 
@@ -107,8 +113,8 @@ def _pack_cost(target, size, m, k, batch, walks, row, column):
 
 
 def _unpacked_factor(target, k, n, stride, columns, size, again):
-    """How much slower steps are that read a row of the matrix where it lies: rows a power of two apart share few places in the
-    cache, so a panel read `again` comes from further away each time."""
+    """How much slower steps are that read a row of the matrix where it lies: rows a power of two apart share few
+    places in the cache, so a panel read `again` comes from further away each time."""
     factor = 1.02
     if again and k > 32:
         bad = 1.2 if stride * size % 4096 == 0 else 0.15 if stride * size % 2048 == 0 else 0
@@ -120,7 +126,7 @@ def _unpacked_factor(target, k, n, stride, columns, size, again):
     return factor
 
 
-# -- blocks ----------------------------------------------------------------------------------------------------------------
+# -- blocks ----------------------------------------------------------------------------------------------------------
 
 
 def blocks_of(target, spec, choice):

@@ -24,8 +24,11 @@ def reduce_source(key):
         s = _layout(key).open(fn)
         kind, lanes = key["kind"], key["lanes"]
         cast = "fptosi" if kind[0] == "i" else "fptrunc" if kind == "float" else None
-        factors = {label: fn.cast(cast, getattr(s, label), kind) if cast else getattr(s, label)
-                   for label in ("alpha", "beta") if key[label]}
+        factors = {
+            label: fn.cast(cast, getattr(s, label), kind) if cast else getattr(s, label)
+            for label in ("alpha", "beta")
+            if key[label]
+        }
         batch, group = split(fn, fn.args[2], s.groups)
         outer, inner = split(fn, batch, s.inner)
         c = fn.gep(s.c, outer * s.c0 + inner * s.c1, memory_kind(key["out"]))
@@ -55,13 +58,32 @@ def reduce_source(key):
 
 def plan_reduce(spec, partial, splits, lanes):
     """Launch that adds the parts of `spec` (an Operand over scratch memory) into its result."""
-    key = dict(kind=compute_kind(spec.out.dtype), lanes=lanes, out=spec.out.dtype, bias=spec.bias.dtype if spec.bias else "",
-               alpha=spec.alpha is not None, beta=spec.bias is not None and spec.beta is not None)
+    key = dict(
+        kind=compute_kind(spec.out.dtype),
+        lanes=lanes,
+        out=spec.out.dtype,
+        bias=spec.bias.dtype if spec.bias else "",
+        alpha=spec.alpha is not None,
+        beta=spec.bias is not None and spec.beta is not None,
+    )
     batches = spec.batch[0] * spec.batch[1]
     group = max(1, min(spec.m, 16384 // (spec.n * splits)))
     out = spec.out
-    values = dict(parts=partial.memory, c=out.memory, m=spec.m, n=spec.n, splits=splits, plane=spec.m * spec.n * batches, group=group,
-                  groups=ceil_div(spec.m, group), inner=spec.batch[1], rsc=out.row, csc=out.column, c0=out.batch[0], c1=out.batch[1])
+    values = dict(
+        parts=partial.memory,
+        c=out.memory,
+        m=spec.m,
+        n=spec.n,
+        splits=splits,
+        plane=spec.m * spec.n * batches,
+        group=group,
+        groups=ceil_div(spec.m, group),
+        inner=spec.batch[1],
+        rsc=out.row,
+        csc=out.column,
+        c0=out.batch[0],
+        c1=out.batch[1],
+    )
     reads = [partial.memory]
     if spec.bias:
         d = spec.bias
@@ -69,4 +91,11 @@ def plan_reduce(spec, partial, splits, lanes):
         reads.append(d.memory)
     values.update({label: getattr(spec, label) for label in ("alpha", "beta") if key[label]})
     cost = spec.m * spec.n * batches * (1 + 0.1 * splits) + 50
-    return Launch(reduce_source(key), _layout(key).values(**values), batches * ceil_div(spec.m, group), cost, reads, (out.memory,))
+    return Launch(
+        reduce_source(key),
+        _layout(key).values(**values),
+        batches * ceil_div(spec.m, group),
+        cost,
+        reads,
+        (out.memory,),
+    )

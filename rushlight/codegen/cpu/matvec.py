@@ -1,22 +1,42 @@
 """Products of one to four vectors with a matrix: memory bound, so the matrix is read once, in the order it lies.
 
-In: a `GemmSpec` with m <= MOST rows, batch collapsed to two dimensions; out: launches. "axpy" serves a b with contiguous
-columns (a task: a chunk of columns, all of K), "dot" one with contiguous K (a task: some columns).
+In: a `GemmSpec` with m <= MOST rows, batch collapsed to two dimensions; out: launches. "axpy" serves a b with
+contiguous columns (a task: a chunk of columns, all of K), "dot" one with contiguous K (a task: some columns).
 """
 
 from .. import builder, target
 from ..kernel import KernelSource, Launch, Memory, Scratch
 from .pack import plan_pack
 from .statics import Layout, ceil_div, kernel, repeat, split
-from .vectors import (BYTES, compute_dtype, compute_kind, load, mask_below, memory_kind, multiply_add, store)
+from .vectors import BYTES, compute_dtype, compute_kind, load, mask_below, memory_kind, multiply_add, store
 
 MOST = 4
-CHUNK = 1024                # columns of an axpy task: whole pages of b, sums on the stack
-STEP = 8                    # rows of b at once
+CHUNK = 1024  # columns of an axpy task: whole pages of b, sums on the stack
+STEP = 8  # rows of b at once
 
 
 def layout(key):
-    names = ["@a", "@b", "@c", "n", "k", "rsa", "csa", "ldb", "rsc", "csc", "part", "parts", "inner", "a0", "a1", "b0", "b1", "c0", "c1"]
+    names = [
+        "@a",
+        "@b",
+        "@c",
+        "n",
+        "k",
+        "rsa",
+        "csa",
+        "ldb",
+        "rsc",
+        "csc",
+        "part",
+        "parts",
+        "inner",
+        "a0",
+        "a1",
+        "b0",
+        "b1",
+        "c0",
+        "c1",
+    ]
     names += ["@d", "rsd", "csd", "d0", "d1"] if key["bias"] else []
     names += ["$" + label for label in ("alpha", "beta") if key[label]]
     return Layout(*names)
@@ -28,7 +48,12 @@ def _source(name, key, emit_task):
         s = layout(key).open(fn)
         batch, part = split(fn, fn.args[2], s.parts)
         outer, inner = split(fn, batch, s.inner)
-        for label, place, dtype in (("a", "a", key["a"]), ("b", "b", key["b"]), ("c", "c", key["out"]), ("d", "d", key["bias"])):
+        for label, place, dtype in (
+            ("a", "a", key["a"]),
+            ("b", "b", key["b"]),
+            ("c", "c", key["out"]),
+            ("d", "d", key["bias"]),
+        ):
             if dtype:
                 shift = outer * getattr(s, place + "0") + inner * getattr(s, place + "1")
                 setattr(s, label, fn.gep(getattr(s, place), shift, memory_kind(dtype)))
@@ -156,9 +181,17 @@ def fits(spec):
 def plan_matvec(spec):
     """Launches of a product that `fits`."""
     kind, lanes = compute_kind(spec.a.dtype), target.current.lanes(compute_kind(spec.a.dtype))
-    key = dict(kind=kind, lanes=lanes, m=spec.m, a=spec.a.dtype, b=spec.b.dtype, out=spec.out.dtype,
-               bias=spec.bias.dtype if spec.bias else "", alpha=spec.alpha is not None,
-               beta=spec.bias is not None and spec.beta is not None)
+    key = dict(
+        kind=kind,
+        lanes=lanes,
+        m=spec.m,
+        a=spec.a.dtype,
+        b=spec.b.dtype,
+        out=spec.out.dtype,
+        bias=spec.bias.dtype if spec.bias else "",
+        alpha=spec.alpha is not None,
+        beta=spec.bias is not None and spec.beta is not None,
+    )
     a, launches = spec.a, []
     along_k = spec.b.row == 1 and (spec.b.column != 1 or spec.k > spec.n)
     if along_k and (a.column != 1 or a.dtype != compute_dtype(a.dtype)):
@@ -168,14 +201,34 @@ def plan_matvec(spec):
         part = max(4, min(256, ceil_div(65536, spec.k) & -4))
         source, ldb = _source("matvec_dot", key, _dot), spec.b.column
     else:
-        part = CHUNK if spec.n > 2 * CHUNK else min(CHUNK, max(lanes * 8, ceil_div(ceil_div(spec.n, 4), lanes) * lanes))
+        part = (
+            CHUNK if spec.n > 2 * CHUNK else min(CHUNK, max(lanes * 8, ceil_div(ceil_div(spec.n, 4), lanes) * lanes))
+        )
         if spec.n * spec.k < 65536:
             part = CHUNK
         source, ldb = _source("matvec_axpy", key, _axpy), spec.b.row
     batch, parts = spec.batch, ceil_div(spec.n, part)
-    values = dict(a=a.memory, b=spec.b.memory, c=spec.out.memory, n=spec.n, k=spec.k, rsa=a.row, csa=a.column, ldb=ldb,
-                  rsc=spec.out.row, csc=spec.out.column, part=part, parts=parts, inner=batch[1], a0=a.batch[0], a1=a.batch[1],
-                  b0=spec.b.batch[0], b1=spec.b.batch[1], c0=spec.out.batch[0], c1=spec.out.batch[1])
+    values = dict(
+        a=a.memory,
+        b=spec.b.memory,
+        c=spec.out.memory,
+        n=spec.n,
+        k=spec.k,
+        rsa=a.row,
+        csa=a.column,
+        ldb=ldb,
+        rsc=spec.out.row,
+        csc=spec.out.column,
+        part=part,
+        parts=parts,
+        inner=batch[1],
+        a0=a.batch[0],
+        a1=a.batch[1],
+        b0=spec.b.batch[0],
+        b1=spec.b.batch[1],
+        c0=spec.out.batch[0],
+        c1=spec.out.batch[1],
+    )
     reads = [a.memory, spec.b.memory]
     if spec.bias:
         d = spec.bias

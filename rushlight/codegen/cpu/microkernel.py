@@ -1,10 +1,11 @@
 """The micro-kernel of every contraction: one register tile C[m, n] (+)= A[m, k] B[k, n] with its start and its store.
 
-In: pointers and strides (elements), edges m <= rows and n <= columns. `Micro` says which code is emitted:
-A is "packed" ([k][rows]), "rows" (contiguous down a column) or "along" (contiguous along k) or "strided"; B is "packed"
-([k][columns]) or "rows" (contiguous columns, any row stride). Where an operand is not packed, nothing beyond its edge is read:
-rows are clamped, columns masked. An "indexed" operand has its rows at the offsets a table lists: B (contiguous columns that may
-be read up to a whole tile) in direct convolutions, A (contiguous down a column) in weight gradients. Read gemm.py next for the loops around it.
+In: pointers and strides (elements), edges m <= rows and n <= columns. `Micro` says which code is emitted: A is
+"packed" ([k][rows]), "rows" (contiguous down a column) or "along" (contiguous along k) or "strided"; B is "packed"
+([k][columns]) or "rows" (contiguous columns, any row stride). Where an operand is not packed, nothing beyond its edge
+is read: rows are clamped, columns masked. An "indexed" operand has its rows at the offsets a table lists: B
+(contiguous columns that may be read up to a whole tile) in direct convolutions, A (contiguous down a column) in
+weight gradients. Read gemm.py next for the loops around it.
 """
 
 import dataclasses
@@ -15,14 +16,15 @@ from .tiles import Tile
 from .vectors import load, mask_below, memory_kind, multiply_add, quad, store, store_columns
 
 UNROLL = 4
-LINE = 64                   # bytes of a cache line
+LINE = 64  # bytes of a cache line
 
 
 @dataclasses.dataclass(frozen=True)
 class Micro:
-    """Structure of a micro-kernel. `a`, `b`, `out`, `bias`: dtype names (`bias` None: absent). `store`: "rows" (columns of C
-    contiguous), "columns" (rows contiguous) or "any". `bias_mode`: "row" (contiguous over columns), "splat" (constant over
-    columns), "any". `alpha`, `beta`: the factors are given. `prefetch`: ask for the panels that come next while this tile is computed."""
+    """Structure of a micro-kernel. `a`, `b`, `out`, `bias`: dtype names (`bias` None: absent). `store`: "rows"
+    (columns of C contiguous), "columns" (rows contiguous) or "any". `bias_mode`: "row" (contiguous over columns),
+    "splat" (constant over columns), "any". `alpha`, `beta`: the factors are given. `prefetch`: ask for the panels
+    that come next while this tile is computed."""
 
     tile: Tile
     kind: str
@@ -41,8 +43,20 @@ class Micro:
 
 def parameters(micro):
     """(type, name) of the arguments of the emitted function; `first`: this is the first block of K."""
-    found = [("i64", "k"), ("ptr", "a"), ("i64", "rsa"), ("i64", "csa"), ("i64", "m"), ("i64", "n"), ("ptr", "b"), ("i64", "ldb"),
-             ("ptr", "c"), ("i64", "rsc"), ("i64", "csc"), ("i64", "first")]
+    found = [
+        ("i64", "k"),
+        ("ptr", "a"),
+        ("i64", "rsa"),
+        ("i64", "csa"),
+        ("i64", "m"),
+        ("i64", "n"),
+        ("ptr", "b"),
+        ("i64", "ldb"),
+        ("ptr", "c"),
+        ("i64", "rsc"),
+        ("i64", "csc"),
+        ("i64", "first"),
+    ]
     if "indexed" in (micro.a_mode, micro.b_mode):
         found.append(("ptr", "table"))
     if micro.prefetch:
@@ -63,14 +77,20 @@ class _Tile:
         for (_, label), value in zip(self.names, self.fn.args):
             setattr(self, label, value)
         self.vector = builder.vector(micro.kind, self.tile.lanes)
-        self.sums = [[self.fn.variable(self.vector, 0) for _ in range(self.tile.vectors)] for _ in range(self.tile.rows)]
+        self.sums = [
+            [self.fn.variable(self.vector, 0) for _ in range(self.tile.vectors)] for _ in range(self.tile.rows)
+        ]
         self.masks = [None] * self.tile.vectors
         if masked and micro.b_mode == "rows":
-            self.masks = [mask_below(self.fn, self.n, self.tile.lanes, j * self.tile.lanes) for j in range(self.tile.vectors)]
+            self.masks = [
+                mask_below(self.fn, self.n, self.tile.lanes, j * self.tile.lanes) for j in range(self.tile.vectors)
+            ]
 
 
 def emit_micro(module, name, micro, masked=False):
-    """Add the function to the module. `masked`: the variant for edges (n < columns, m < rows) of operands that are not packed."""
+    """Add the function to the module. `masked`: the variant for edges (n < columns, m < rows) of operands that are
+    not packed.
+    """
     state = _Tile(module, name, micro, masked)
     _accumulate(state)
     fn = state.fn
@@ -78,8 +98,10 @@ def emit_micro(module, name, micro, masked=False):
         _store_any(state)
     elif micro.store == "columns":
         _store_columns(state)
-    elif builder.BITS[micro.kind] * micro.tile.lanes == 512:        # masks of AVX-512 cost nothing
-        state.masks = [mask_below(fn, state.n, micro.tile.lanes, j * micro.tile.lanes) for j in range(micro.tile.vectors)]
+    elif builder.BITS[micro.kind] * micro.tile.lanes == 512:  # masks of AVX-512 cost nothing
+        state.masks = [
+            mask_below(fn, state.n, micro.tile.lanes, j * micro.tile.lanes) for j in range(micro.tile.vectors)
+        ]
         _finish_rows(state)
     else:
         state.masks = [None] * micro.tile.vectors
@@ -94,7 +116,9 @@ def _accumulate(state):
     a_kind = memory_kind(micro.a)
     together = micro.a_mode in ("packed", "indexed") or micro.a_mode == "rows" and not state.masked
     if not together:
-        starts = [fn.gep(state.a, fn.minimum(fn.constant(i), state.m - 1) * state.rsa, a_kind) for i in range(tile.rows)]
+        starts = [
+            fn.gep(state.a, fn.minimum(fn.constant(i), state.m - 1) * state.rsa, a_kind) for i in range(tile.rows)
+        ]
     csa = {"packed": fn.constant(tile.rows), "along": fn.constant(1)}.get(micro.a_mode, state.csa)
     ldb = fn.constant(tile.columns) if micro.b_mode == "packed" else state.ldb
 
@@ -123,20 +147,24 @@ def _accumulate(state):
 def _fetch_result(state):
     """Ask for the lines of C while the sums are made, so that the stores find them."""
     fn, tile, size = state.fn, state.tile, builder.BITS[memory_kind(state.micro.out)] // 8
-    flags = [fn.constant(flag, "i32") for flag in (1, 3, 1)]        # write, keep close, data
+    flags = [fn.constant(flag, "i32") for flag in (1, 3, 1)]  # write, keep close, data
     for row in _row_pointers(state, state.c, state.rsc, state.micro.out):
         for line in range(0, tile.columns * size, LINE):
             fn.intrinsic("llvm.prefetch.p0", "void", fn.gep(row, line), *flags)
 
 
 def _prefetch(state, k):
-    """For `UNROLL` steps: their share of the next panel of A, and one row of the next panel of B (a quarter of it a tile)."""
+    """For `UNROLL` steps: their share of the next panel of A, and one row of the next panel of B (a quarter of it a
+    tile).
+    """
     fn, tile, micro = state.fn, state.tile, state.micro
     a_size, b_size = (builder.BITS[memory_kind(dtype)] // 8 for dtype in (micro.a, micro.b))
     places = []
     if micro.a_mode == "along":
-        turn = (k >> 2) & 3             # a line serves 16 steps of one row (more for smaller elements): take rows in turn
-        places += [fn.gep(state.next_a, (turn + row) * state.rsa * a_size + k * a_size) for row in range(0, tile.rows, 4)]
+        turn = (k >> 2) & 3  # a line serves 16 steps of one row (more for smaller elements): take rows in turn
+        places += [
+            fn.gep(state.next_a, (turn + row) * state.rsa * a_size + k * a_size) for row in range(0, tile.rows, 4)
+        ]
     elif micro.a_mode == "packed":
         length = UNROLL * tile.rows * a_size
         places += [fn.gep(state.next_a, k * (tile.rows * a_size) + line) for line in range(0, length, LINE)]
@@ -145,7 +173,7 @@ def _prefetch(state, k):
     stride = fn.constant(tile.columns) if micro.b_mode == "packed" else state.ldb
     row = fn.gep(state.next_b, (k >> 2) * stride * b_size)
     places += [fn.gep(row, line) for line in range(0, tile.columns * b_size, LINE)]
-    flags = [fn.constant(flag, "i32") for flag in (0, 2, 1)]        # read, keep in L2, data
+    flags = [fn.constant(flag, "i32") for flag in (0, 2, 1)]  # read, keep in L2, data
     for place in places:
         fn.intrinsic("llvm.prefetch.p0", "void", place, *flags)
 
@@ -153,7 +181,10 @@ def _prefetch(state, k):
 def _row_pointers(state, pointer, stride, dtype):
     """Pointers to the rows of C or of the bias; rows beyond m repeat the last."""
     fn = state.fn
-    return [fn.gep(pointer, fn.minimum(fn.constant(i), state.m - 1) * stride, memory_kind(dtype)) for i in range(state.tile.rows)]
+    return [
+        fn.gep(pointer, fn.minimum(fn.constant(i), state.m - 1) * stride, memory_kind(dtype))
+        for i in range(state.tile.rows)
+    ]
 
 
 def _scale(state):
@@ -199,7 +230,11 @@ def _add_bias(state):
     for i in range(tile.rows):
         spread = fn.splat(load(fn, rows[i], 0, micro.bias), tile.lanes) if micro.bias_mode == "splat" else None
         for j in range(tile.vectors):
-            item = load(fn, rows[i], j * tile.lanes, micro.bias, tile.lanes, state.masks[j]) if spread is None else spread
+            item = (
+                load(fn, rows[i], j * tile.lanes, micro.bias, tile.lanes, state.masks[j])
+                if spread is None
+                else spread
+            )
             state.sums[i][j].set(state.sums[i][j].get() + _weighted(state, item))
 
 
@@ -238,7 +273,9 @@ def _store_columns(state):
     with fn.loop(0, state.n) as column:
         place = fn.gep(state.c, column * state.csc, memory_kind(micro.out))
         for g, start in enumerate(groups):
-            value = fn.variable(state.vector, fn.load_vector(block, (column * len(groups) + g) * lanes, micro.kind, lanes))
+            value = fn.variable(
+                state.vector, fn.load_vector(block, (column * len(groups) + g) * lanes, micro.kind, lanes)
+            )
 
             def resume():
                 value.set(value.get() + load(fn, place, start, micro.out, lanes, masks[g]))
@@ -262,6 +299,6 @@ def turn_tile(fn, sums, width):
     dtype = {"float": "float32", "double": "float64", "i32": "int32", "i64": "int64"}[kind]
     for j in range(len(sums[0])):
         for i in range(0, len(sums), quad(kind)):
-            strip = [row[j] for row in sums[i:i + quad(kind)]]
+            strip = [row[j] for row in sums[i : i + quad(kind)]]
             store_columns(fn, strip, len(strip), fn.gep(block, j * lanes * width + i, kind), width, dtype)
     return block

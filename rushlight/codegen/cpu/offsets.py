@@ -9,7 +9,9 @@ from .statics import split
 def emit_offsets(module, name):
     """Add a function that fills a table with the offsets of `count` pixels from pixel `first` on of a 4-d grid."""
     names = [("ptr", "table"), ("i64", "first"), ("i64", "count"), ("i64", "g1"), ("i64", "g2"), ("i64", "g3")]
-    fn = module.function(name, names + [("i64", f"s{i}") for i in range(4)], linkage="internal", attributes="nounwind noinline")
+    fn = module.function(
+        name, names + [("i64", f"s{i}") for i in range(4)], linkage="internal", attributes="nounwind noinline"
+    )
     table, first, count, g1, g2, g3, s0, s1, s2, s3 = fn.args
     rest, w = split(fn, first, g3)
     rest, h = split(fn, rest, g2)

@@ -1,19 +1,31 @@
 """Packing kernels: a strided matrix copied into panels [panel][k][rows], converted to the compute type.
 
-In: source with any strides, `rows` of the panel dimension, k; out: contiguous panels in scratch memory, edge rows repeated.
-The micro-kernel (microkernel.py) reads them.
+In: source with any strides, `rows` of the panel dimension, k; out: contiguous panels in scratch memory, edge rows
+repeated. The micro-kernel (microkernel.py) reads them.
 """
 
 from .. import builder
 from ..kernel import KernelSource, Launch
 from .statics import Layout, ceil_div, kernel, split
-from .vectors import BYTES, compute_dtype, compute_kind, constant_mask, load, mask_below, memory_kind, quad, store_columns
+from .vectors import (
+    BYTES,
+    compute_dtype,
+    compute_kind,
+    constant_mask,
+    load,
+    mask_below,
+    memory_kind,
+    quad,
+    store_columns,
+)
 
-LAYOUT = Layout("@source", "@panels", "row", "column", "m", "k", "group", "groups", "inner", "batch0", "batch1", "panel_bytes")
+LAYOUT = Layout(
+    "@source", "@panels", "row", "column", "m", "k", "group", "groups", "inner", "batch0", "batch1", "panel_bytes"
+)
 
 
 def pack_source(dtype, rows, lanes, mode):
-    """KernelSource of a packing kernel. `mode`: "rows" (panel dimension contiguous), "columns" (k contiguous), "any"."""
+    """KernelSource of a packing kernel. `mode`: "rows" (panel dimension contiguous), "columns" (k is) or "any"."""
 
     def emit(module, name):
         _emit_panel(module, name + "_panel", dtype, rows, lanes, mode)
@@ -34,8 +46,16 @@ def _emit_task(module, name, dtype, rows):
     first = group * s.group * rows
     last = fn.minimum(first + s.group * rows, s.m)
     with fn.loop(first, last, rows) as i:
-        fn.call("void", name + "_panel", fn.gep(source, i * s.row, kind), s.row, s.column, fn.minimum(s.m - i, rows), s.k,
-                fn.gep(panels, i * s.k, compute))
+        fn.call(
+            "void",
+            name + "_panel",
+            fn.gep(source, i * s.row, kind),
+            s.row,
+            s.column,
+            fn.minimum(s.m - i, rows),
+            s.k,
+            fn.gep(panels, i * s.k, compute),
+        )
     fn.ret()
 
 
@@ -74,7 +94,8 @@ def _store_part(fn, value, pointer, index, dtype, width):
         name = f"llvm.masked.store.{builder.suffix(value.type)}.p0"
         fn.intrinsic(name, "void", value, place, align, constant_mask(fn, width, lanes))
     else:
-        fn.store(fn.shuffle(value, value, range(width)), place, align=BYTES[dtype])
+        part = fn.extract(value, 0) if width == 1 else fn.shuffle(value, value, range(width))
+        fn.store(part, place, align=BYTES[dtype])
 
 
 def _transpose_columns(fn, dtype, rows, lanes, source, row, column, m, k, panel):
@@ -115,9 +136,20 @@ def plan_pack(operand, rows, lanes, m, k, row, column, batch, strides, panels):
     size = BYTES[compute_dtype(dtype)]
     count = ceil_div(m, rows)
     group = max(1, min(count, 32768 // max(1, rows * k)))
-    static = LAYOUT.values(source=operand.memory, panels=panels, row=row, column=column, m=m, k=k, group=group,
-                           groups=ceil_div(count, group), inner=batch[1], batch0=strides[0], batch1=strides[1],
-                           panel_bytes=count * rows * k * size)
+    static = LAYOUT.values(
+        source=operand.memory,
+        panels=panels,
+        row=row,
+        column=column,
+        m=m,
+        k=k,
+        group=group,
+        groups=ceil_div(count, group),
+        inner=batch[1],
+        batch0=strides[0],
+        batch1=strides[1],
+        panel_bytes=count * rows * k * size,
+    )
     tasks = ceil_div(count, group) * batch[0] * batch[1]
     cost = (0.15 if mode != "any" else 0.8) * m * k * batch[0] * batch[1]
     return Launch(pack_source(dtype, rows, lanes, mode), static, tasks, cost, (operand.memory,), (panels,))

@@ -1,6 +1,7 @@
 """Small tools of the contraction templates: named entries of a static block, bottom-tested loops, index arithmetic.
 
-A template declares one `Layout` (see kernel.py, Note [Kernel ABI]); the planner packs values by name, the kernel reads them by name.
+A template declares one `Layout` (see kernel.py, Note [Kernel ABI]); the planner packs values by name, the kernel
+reads them by name.
 """
 
 import contextlib
@@ -63,8 +64,8 @@ def split(fn, task, count):
 
 @contextlib.contextmanager
 def repeat(fn, start, stop, step=1):
-    """`fn.loop` with the test at the bottom: what a loop with many accumulators needs to keep them in place (a test at the
-    top makes LLVM copy every one of them in each round)."""
+    """`fn.loop` with the test at the bottom: what a loop with many accumulators needs to keep them in place (a test
+    at the top makes LLVM copy every one of them in each round)."""
     stop = fn.convert(stop, "i64")
     start = fn.convert(start, "i64")
     counter = fn.variable("i64", start)

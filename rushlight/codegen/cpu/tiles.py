@@ -1,15 +1,36 @@
-"""Register tiles of the contraction templates: a row per instruction set and element type, and what a step of one costs.
+"""Register tiles of the contraction templates: a row per instruction set and element type, and what a step of one
+costs.
 
-A tile is `rows` x `vectors`: `rows` broadcast elements of A times `vectors` vectors of B are accumulated in rows * vectors
-registers. Read microkernel.py for what is done with them.
+A tile is `rows` x `vectors`: `rows` broadcast elements of A times `vectors` vectors of B are accumulated in rows *
+vectors registers. Read microkernel.py for what is done with them.
 """
 
 import dataclasses
 
 # Accumulators leave room for one row of B and two broadcasts. {registers: [(rows, vectors), ...]}
 SHAPES = {
-    32: [(14, 2), (13, 2), (12, 2), (11, 2), (10, 2), (9, 2), (8, 3), (8, 2), (7, 3), (6, 4), (6, 2), (5, 4), (4, 4), (4, 2),
-         (3, 4), (2, 4), (1, 8), (16, 1), (12, 1), (8, 1)],
+    32: [
+        (14, 2),
+        (13, 2),
+        (12, 2),
+        (11, 2),
+        (10, 2),
+        (9, 2),
+        (8, 3),
+        (8, 2),
+        (7, 3),
+        (6, 4),
+        (6, 2),
+        (5, 4),
+        (4, 4),
+        (4, 2),
+        (3, 4),
+        (2, 4),
+        (1, 8),
+        (16, 1),
+        (12, 1),
+        (8, 1),
+    ],
     16: [(6, 2), (5, 2), (4, 2), (4, 3), (3, 4), (2, 4), (1, 8), (8, 1)],
 }
 

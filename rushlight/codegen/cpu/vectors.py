@@ -1,12 +1,23 @@
-"""Typed vector access for the contraction templates: loads that widen, stores that round, masks, strips turned into columns.
+"""Typed vector access for the contraction templates: loads that widen, stores that round, masks, strips turned into
+columns.
 
-A template computes in `compute_kind(dtype)`; memory may hold a narrower dtype. Everything here emits through the builder.
+A template computes in `compute_kind(dtype)`; memory may hold a narrower dtype. Everything here emits through the
+builder.
 """
 
 from .. import builder
 
-KINDS = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "bfloat", "int64": "i64", "int32": "i32",
-         "int16": "i16", "int8": "i8", "uint8": "i8"}
+KINDS = {
+    "float32": "float",
+    "float64": "double",
+    "float16": "half",
+    "bfloat16": "bfloat",
+    "int64": "i64",
+    "int32": "i32",
+    "int16": "i16",
+    "int8": "i8",
+    "uint8": "i8",
+}
 COMPUTE = {"half": "float", "bfloat": "float", "i16": "i32", "i8": "i32"}
 BYTES = {dtype: builder.BITS[kind] // 8 for dtype, kind in KINDS.items()}
 
@@ -120,7 +131,8 @@ def quad(kind):
 def columns_of(fn, rows):
     """The columns of a strip of `quad` rows, as vectors of `quad` elements.
 
-    Interleaving inside 16-byte lanes, then taking the lanes apart: cheap on every instruction set, and no square block needed.
+    Interleaving inside 16-byte lanes, then taking the lanes apart: cheap on every instruction set, and no square
+    block needed.
     """
     kind, size, width = rows[0].type, len(rows), builder.lanes(rows[0].type)
     assert size == quad(kind), f"{size} rows of {kind}"
@@ -131,7 +143,10 @@ def columns_of(fn, rows):
     else:
         first = [fn.shuffle(rows[i], rows[i + 2], order) for i in (0, 1) for order in (low, high)]
         mixed = [fn.shuffle(first[i], first[i + 2], order) for i in (0, 1) for order in (low, high)]
-    return [fn.shuffle(mixed[c % size], mixed[c % size], range(c // size * size, c // size * size + size)) for c in range(width)]
+    return [
+        fn.shuffle(mixed[c % size], mixed[c % size], range(c // size * size, c // size * size + size))
+        for c in range(width)
+    ]
 
 
 def store_columns(fn, rows, count, pointer, stride, dtype):
@@ -139,5 +154,11 @@ def store_columns(fn, rows, count, pointer, stride, dtype):
     size = quad(rows[0].type)
     rows = [rows[min(i, len(rows) - 1)] for i in range(size)]
     for c, column in enumerate(columns_of(fn, rows)):
-        part = column if count == size else fn.extract(column, 0) if count == 1 else fn.shuffle(column, column, range(count))
+        part = (
+            column
+            if count == size
+            else fn.extract(column, 0)
+            if count == 1
+            else fn.shuffle(column, column, range(count))
+        )
         store(fn, part, pointer, fn.convert(stride, "i64") * c, dtype)

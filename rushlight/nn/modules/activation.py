@@ -432,7 +432,7 @@ class MultiheadAttention(Module):
     Example:
         >>> x = rl.zeros(2, 5, 8)
         >>> nn.MultiheadAttention(8, 2, batch_first=True)(x, x, x)[0].shape
-        rushlight.Size([2, 5, 8])
+        torch.Size([2, 5, 8])
     """
 
     def __init__(

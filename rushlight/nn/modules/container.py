@@ -90,7 +90,7 @@ class Sequential(_Numbered):
 
     Example:
         >>> nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))(rl.zeros(3, 4)).shape
-        rushlight.Size([3, 2])
+        torch.Size([3, 2])
     """
 
     def __init__(self, *args):

@@ -157,7 +157,7 @@ class Conv2d(_ConvNd):
 
     Example:
         >>> nn.Conv2d(3, 16, 3, stride=2, padding=1)(rl.zeros(1, 3, 32, 32)).shape
-        rushlight.Size([1, 16, 16, 16])
+        torch.Size([1, 16, 16, 16])
     """
 
     def __init__(

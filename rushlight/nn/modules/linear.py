@@ -30,7 +30,7 @@ class Linear(Module):
 
     Example:
         >>> nn.Linear(20, 30)(rl.zeros(128, 20)).shape
-        rushlight.Size([128, 30])
+        torch.Size([128, 30])
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None):

@@ -293,7 +293,7 @@ class LSTM(RNNBase):
     Example:
         >>> output, (h, c) = nn.LSTM(10, 20, num_layers=2)(rl.zeros(5, 3, 10))
         >>> output.shape, c.shape
-        (rushlight.Size([5, 3, 20]), rushlight.Size([2, 3, 20]))
+        (torch.Size([5, 3, 20]), torch.Size([2, 3, 20]))
     """
 
     def __init__(self, *args, **kwargs):

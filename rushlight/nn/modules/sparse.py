@@ -36,7 +36,7 @@ class Embedding(Module):
 
     Example:
         >>> nn.Embedding(10, 3)(rl.tensor([[1, 2], [4, 9]])).shape
-        rushlight.Size([2, 2, 3])
+        torch.Size([2, 2, 3])
     """
 
     def __init__(

@@ -5,18 +5,25 @@ import ctypes
 import llvmlite.binding as llvm
 import numpy as np
 
-from rushlight.codegen import builder
+from rushlight.codegen import builder, target
 from rushlight.codegen.kernel import Argument, Memory, Scratch
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
+TARGETS = {
+    "avx2": target.Target(32, 16, 32768, 524288, 1 << 24),
+    "avx512": target.Target(64, 32, 49152, 1 << 21, 1 << 25),
+    "neon": target.Target(16, 32, 65536, 524288, 1 << 23),
+}
 ENGINES, KERNELS = [], {}
 CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 
 
 def machine():
     features = llvm.get_host_cpu_features().flatten()
-    return llvm.Target.from_default_triple().create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=2)
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features, opt=1
+    )
 
 
 def compile_source(source):
@@ -52,7 +59,7 @@ class Program:
         if slot not in self.places:
             if isinstance(slot, Scratch):
                 raw = np.full(slot.nbytes + 64, 0xFF, np.uint8)
-                array = raw[-raw.ctypes.data % 64:][:slot.nbytes]
+                array = raw[-raw.ctypes.data % 64 :][: slot.nbytes]
             else:
                 array = self.slots[slot]
             self.keep.append(array)

@@ -1,0 +1,70 @@
+"""In-place writes to views: histories of bases and of their other views."""
+import pytest
+
+import rushlight as rl
+
+
+def test_write_to_a_view_reaches_the_base():
+    x = rl.arange(6.0).reshape(2, 3).requires_grad_()
+    y = x * 2
+    y[0].mul_(y[1].clone())
+    assert y.grad_fn.name() == "CopySlices"
+    y.sum().backward()
+    assert x.grad.tolist() == [[12.0, 16.0, 20.0], [2.0, 6.0, 10.0]]
+
+
+def test_other_views_see_the_new_history():
+    x = rl.ones(4, requires_grad=True)
+    y = x * 1
+    other, part = y[1:], y[:2]
+    part.mul_(5)
+    assert other.grad_fn.name() == "AsStridedBackward0"
+    other.sum().backward()
+    assert x.grad.tolist() == [0.0, 5.0, 1.0, 1.0]
+
+
+def test_write_to_the_base_reaches_views():
+    x = rl.ones(3, requires_grad=True)
+    y = x * 1
+    part = y[1:]
+    y.mul_(3)
+    part.sum().backward()
+    assert x.grad.tolist() == [0.0, 3.0, 3.0]
+
+
+def test_constant_writes_cut_the_gradient():
+    x = rl.ones(3, requires_grad=True)
+    y = x * 2
+    y[1] = 7
+    y.sum().backward()
+    assert x.grad.tolist() == [2.0, 0.0, 2.0]
+
+
+def test_base_without_gradient_takes_a_part_with_one():
+    w, base = rl.ones(2, requires_grad=True), rl.zeros(2, 2)
+    base[0] = w * 3
+    assert base.requires_grad
+    base.sum().backward()
+    assert w.grad.tolist() == [3.0, 3.0]
+
+
+def test_refused_writes():
+    x = rl.ones(4, requires_grad=True)
+    a, b = (x * 1).chunk(2)
+    with pytest.raises(RuntimeError, match="returns multiple views"):
+        a.add_(1)
+    y = x * 1
+    with rl.no_grad():
+        part = y[:2]
+    with pytest.raises(RuntimeError, match="no_grad mode"):
+        part.add_(1)
+
+
+def test_a_refused_operator_leaves_no_trace():
+    for _ in range(2):  # the second round walks the path that the first one has recorded
+        a, b, c = rl.zeros(()), rl.arange(6.0), rl.ones(3)
+        total = c.sum()
+        with pytest.raises(RuntimeError):
+            a += b
+        d = total * 2
+        assert d.item() == 6.0 and b.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0] and a.item() == 0.0
