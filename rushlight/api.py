@@ -22,6 +22,7 @@ from .namespace import fill as _fill
 from .ops.creation import FORMATS as _FORMATS
 from .ops.creation import MemoryFormat as memory_format
 from .printing import set_printoptions
+from .settings import *  # noqa: F401,F403
 from .tensor import from_numpy, is_complex, is_floating_point
 
 _fill(globals(), "")

@@ -156,6 +156,19 @@ def legacy_types():
     return {f"{n}Tensor": LegacyType(f"{n}Tensor", (), {"dtype": dt.by_name(d), "__module__": "torch"}) for n, d in names.items()}
 
 
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """A new tensor with a copy of `data`, of this tensor's dtype unless given."""
+    return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+
+
+def new(self, *args, device=None):
+    """The legacy constructor of this tensor's type."""
+    return legacy(self.dtype, "new", args)
+
+
+Tensor.new_tensor, Tensor.new = new_tensor, new
+
+
 def construct(cls, *args, **kwargs):
     """`Tensor(...)` itself."""
     if cls is Tensor:

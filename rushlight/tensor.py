@@ -30,10 +30,9 @@ DIRECT = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes
 
 
 def materialise(tensor):
-    """Run what is pending, if it touches the storage, and make sure that this has memory; its address."""
+    """Run what is pending and make sure the storage has memory; its address."""
+    STREAM.flush()
     storage = tensor._storage
-    if storage.epoch == STREAM.epoch:
-        STREAM.flush()
     if not storage.address:
         block = storage.block = memory.allocate(storage.nbytes)
         storage.address = block.address

@@ -1,4 +1,4 @@
-"""The functional form of the layers: `nn.functional.relu`, `conv2d`, `cross_entropy`, ... from the operator registry."""
+"""The functional form of the layers: `relu`, `conv2d`, `cross_entropy` and the others, from the operator registry."""
 
 from ..namespace import fill as _fill
 

@@ -205,6 +205,27 @@ def covering(k, at, out, window, count, everything):
     return found
 
 
+def covering_blocks(k, at, out, taps, stride, padding, dilation):
+    """As `covering`, with the place inside the window: [(place, number of the window, mask)]."""
+    shifted, found = at + padding, []
+    if dilation == 1:
+        last = quotient(k, shifted, stride)
+        for j in range(-(-taps // stride)):
+            o = last - j
+            place = shifted - o * stride
+            inside = k.logical_and(k.logical_and(o >= 0, o < out), place < taps)
+            found.append((place, o, inside))
+        return found
+    for j in range(taps):
+        low = shifted - j * dilation
+        o = low // stride if stride > 1 else low
+        inside = k.logical_and(low >= 0, o < out)
+        if stride > 1:
+            inside = k.logical_and(inside, low.eq(o * stride))
+        found.append((j, o, inside))
+    return found
+
+
 def all_covering(k, g, windows, reaches, first):
     return [covering(k, k.index(first + d), g.shape[first + d], w, *reaches[d]) for d, w in enumerate(windows)]
 

@@ -1,0 +1,66 @@
+"""Global settings that PyTorch programs make. Results here are deterministic and float32 products are float32 whatever they say."""
+
+from .core import dtype as dt
+from .core.device import CPU, resolve
+
+
+class _State:
+    deterministic, precision, warn_only = False, "highest", False
+
+
+def use_deterministic_algorithms(mode, *, warn_only=False):
+    """Remembered; every operator is deterministic."""
+    _State.deterministic, _State.warn_only = bool(mode), warn_only
+
+
+def are_deterministic_algorithms_enabled():
+    """What `use_deterministic_algorithms` was given."""
+    return _State.deterministic
+
+
+def set_float32_matmul_precision(precision):
+    """Remembered; products of float32 matrices are computed in float32. RuntimeError for unknown names."""
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(f"{precision} is not one of 'highest', 'high', or 'medium'.")
+    _State.precision = precision
+
+
+def get_float32_matmul_precision():
+    """What `set_float32_matmul_precision` was given."""
+    return _State.precision
+
+
+def is_autocast_enabled(device_type="cuda"):
+    """False: automatic mixed precision is not on."""
+    return False
+
+
+def is_autocast_cpu_enabled():
+    """False."""
+    return False
+
+
+def get_default_device():
+    """The device of new tensors: the CPU."""
+    return CPU
+
+
+def set_default_device(device):
+    """Only the CPU can be set."""
+    resolve(device)
+
+
+def set_default_tensor_type(t):
+    """Set the default floating dtype by a tensor type such as torch.DoubleTensor or its name."""
+    if isinstance(t, str):
+        names = {f"torch.{text}Tensor": name for name, text in dt.SCALAR_TYPES.items()}
+        if t not in names:
+            raise TypeError(f"invalid type object: {t}")
+        dt.set_default_dtype(dt.by_name(names[t]))
+        return
+    dt.set_default_dtype(getattr(t, "dtype", t))
+
+
+def set_flush_denormal(mode):
+    """False: denormal numbers are kept."""
+    return False
