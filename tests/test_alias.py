@@ -1,6 +1,9 @@
 """`import torch` means Rushlight: the same objects, answers to probes, clear errors, and worker processes too."""
 import pytest
+import source
 from programs import run
+
+from rushlight import alias
 
 INSTALL = "from rushlight import alias\nalias.install()\n"
 
@@ -77,6 +80,16 @@ def test_missing_names_are_named():
         assert "torch.core" in error("import torch.core", ModuleNotFoundError)
         assert "torch.codegen" in error("import torch.codegen.builder", ModuleNotFoundError)
     """)
+
+
+def test_every_part_is_ours_or_one_of_pytorch():
+    theirs = {
+        "", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft", "func", "linalg",
+        "nn", "optim", "random", "return_types", "serialization", "sparse", "special", "testing", "utils", "version",
+    }
+    parts = {name.split(".")[1] if "." in name else "" for name in source.modules()}
+    unknown = parts - theirs - alias.OURS
+    assert not unknown, f"a module of PyTorch's, or ours (alias.OURS)? {sorted(unknown)}"
 
 
 def test_an_early_import_is_refused(tmp_path):

@@ -17,7 +17,8 @@ def test_digits(tmp_path):
 
 
 def test_steady_loop():
-    out, _ = run("-m", "rushlight", source.ROOT / "examples" / "steady_loop.py")
+    switches = {"RUSHLIGHT_CACHE": "0", "RUSHLIGHT_EAGER": "0"}
+    out, _ = run("-m", "rushlight", source.ROOT / "examples" / "steady_loop.py", **switches)
     title, *rows = [line.split() for line in out.splitlines()]
     table = [dict(zip(title, row)) for row in rows]
     assert len(table) == 10

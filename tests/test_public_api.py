@@ -7,6 +7,10 @@ import pathlib
 import sys
 import types
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # for --write from any folder, without an installation
+
+from rushlight.alias import OURS  # noqa: E402
+
 LIST = pathlib.Path(__file__).with_name("public_api.txt")
 MODULES = (
     "", "autograd", "autograd.functional", "engine", "nn", "nn.functional", "nn.init", "nn.utils", "optim",
@@ -21,12 +25,17 @@ def public_names(module):
         return sorted(module.__all__)
     names = []
     for name, value in vars(module).items():
-        own = not isinstance(value, types.ModuleType) or value.__name__.startswith("rushlight")
+        own = not isinstance(value, types.ModuleType) or _is_public_module(value.__name__)
         defined = getattr(value, "__module__", None)
         foreign = isinstance(defined, str) and not isinstance(value, types.ModuleType) and _is_foreign(defined)
         if not name.startswith("_") and own and not foreign:
             names.append(name)
     return sorted(names)
+
+
+def _is_public_module(name):
+    root, _, rest = name.partition(".")
+    return root == "rushlight" and rest.partition(".")[0] not in OURS
 
 
 def _is_foreign(module):
@@ -52,5 +61,4 @@ def test_public_names_are_those_of_the_list():
 
 
 if __name__ == "__main__" and "--write" in sys.argv:
-    sys.path.insert(0, str(LIST.parents[1]))
     LIST.write_text("\n".join(listing()) + "\n", encoding="utf-8")

@@ -10,7 +10,6 @@ import os
 from typing import Callable, NamedTuple
 
 LOG_NAMES = ("stream", "fuse", "ir", "asm", "time", "memory")
-CHECK_NAMES = ("nan", "bounds", "trace")
 
 
 class Switch(NamedTuple):
@@ -30,22 +29,14 @@ def _flag(name, text):
     raise ValueError(f"RUSHLIGHT_{name}: expected 0 or 1, got {text!r}")
 
 
-def _names(name, text, known):
+def _log_names(name, text):
     if text.strip() in ("", "0"):
         return frozenset()
     chosen = frozenset(word.strip() for word in text.split(",") if word.strip())
-    unknown = sorted(chosen.difference(known))
+    unknown = sorted(chosen.difference(LOG_NAMES))
     if unknown:
-        raise ValueError(f"RUSHLIGHT_{name}: expected names out of {', '.join(known)}, got {', '.join(unknown)}")
+        raise ValueError(f"RUSHLIGHT_{name}: expected names out of {', '.join(LOG_NAMES)}, got {', '.join(unknown)}")
     return chosen
-
-
-def _log_names(name, text):
-    return _names(name, text, LOG_NAMES)
-
-
-def _check_names(name, text):
-    return _names(name, text, CHECK_NAMES)
 
 
 def _folder(name, text):
@@ -72,7 +63,6 @@ TABLE = (
     Switch("LOG", _log_names, "", f"print what happens to stderr; names out of {','.join(LOG_NAMES)}"),
     Switch("CACHE", _folder, default_cache(), "the folder of compiled kernels; 0 keeps none on disk"),
     Switch("THREADS", _threads, "", "threads of the CPU runtime; unset: one for every available core"),
-    Switch("CHECK", _check_names, "", f"extra checks, slow; names out of {','.join(CHECK_NAMES)}"),
 )
 _ROWS = {row.name: row for row in TABLE}
 
@@ -80,7 +70,6 @@ EAGER: bool
 LOG: frozenset
 CACHE: str | None
 THREADS: int | None
-CHECK: frozenset
 
 
 def _text(value):

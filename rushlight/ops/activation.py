@@ -1,7 +1,7 @@
 """Activation functions of `nn.functional` with their `inplace` flags and in-place names.
 
-Each is one scalar body. Gradients that are used everywhere have a body of their own (one instruction instead of several); their own
-gradients are expressions again.
+Each is one scalar body. Gradients that are used everywhere have a body of their own (one instruction instead of
+several); their own gradients are expressions again.
 """
 
 import math
@@ -25,7 +25,7 @@ def choose(function, inplace, *values):
     return function.inplace(*values) if inplace else function(*values)
 
 
-# -- relu and its kin ---------------------------------------------------------------------------------------------------------------
+# -- relu and its kin ------------------------------------------------------------------------------------------------
 
 
 @elementwise("", grad={"input_g": lambda g, out_value: relu_back(g, out_value)})
@@ -54,7 +54,9 @@ def between(k, input_g, input, low: float, high: float):
     return k.where((input <= low) | (input >= high), k.const(0, input_g.dtype), input_g)
 
 
-@elementwise("", name="hardtanh", dtypes="numeric", grad={"input": lambda g, input, low, high: between(g, input, low, high)})
+@elementwise(
+    "", name="hardtanh", dtypes="numeric", grad={"input": lambda g, input, low, high: between(g, input, low, high)}
+)
 def limit(k, input, low, high):
     """x limited to [low, high]."""
     return k.minimum(k.maximum(input, low), high)
@@ -97,7 +99,9 @@ def leaky_back(k, input_g, input, slope: float):
     return k.where(input > 0, input_g, input_g * k.cast(slope, input_g.dtype))
 
 
-@elementwise("", name="leaky_relu", dtypes="floating", grad={"input": lambda g, input, slope: leaky_back(g, input, slope)})
+@elementwise(
+    "", name="leaky_relu", dtypes="floating", grad={"input": lambda g, input, slope: leaky_back(g, input, slope)}
+)
 def leaky(k, input, slope: float):
     """x where positive, else slope * x."""
     return k.where(input > 0, input, input * k.cast(slope, input.dtype))
@@ -147,7 +151,9 @@ def prelu(input, weight):
     return prelu_kernel(input, weight.reshape(shape))
 
 
-@elementwise("", name="threshold_back", grad={"input_g": lambda g, input, threshold: threshold_back(g, input, threshold)})
+@elementwise(
+    "", name="threshold_back", grad={"input_g": lambda g, input, threshold: threshold_back(g, input, threshold)}
+)
 def threshold_back(k, input_g, input, threshold: float):
     """g where x > threshold, else 0."""
     return k.where(input <= k.cast(threshold, input.dtype), k.const(0, input_g.dtype), input_g)
@@ -172,14 +178,18 @@ def threshold_(input, threshold, value):
     return threshold_values.inplace(input, threshold, value)
 
 
-# -- exponential units ----------------------------------------------------------------------------------------------------------------
+# -- exponential units -----------------------------------------------------------------------------------------------
 
 
 def _elu_second(g, input_g, input, alpha, scale):
     return where(input > 0, 0, g * input_g * exp(input) * (alpha * scale))
 
 
-@elementwise("", heavy=True, grad={"input_g": lambda g, input, alpha, scale: elu_back(g, input, alpha, scale), "input": _elu_second})
+@elementwise(
+    "",
+    heavy=True,
+    grad={"input_g": lambda g, input, alpha, scale: elu_back(g, input, alpha, scale), "input": _elu_second},
+)
 def elu_back(k, input_g, input, alpha: float, scale: float):
     """The gradient of elu."""
     factor = k.where(input > 0, k.cast(scale, input.dtype), k.cast(alpha * scale, input.dtype) * k.exp(input))
@@ -255,7 +265,7 @@ def celu_(input, alpha=1.0):
     return continuous_unit.inplace(input, _checked_alpha(alpha))
 
 
-# -- smooth gates ---------------------------------------------------------------------------------------------------------------------
+# -- smooth gates ----------------------------------------------------------------------------------------------------
 
 
 def _gelu_second(g, input_g, input, tanh_form):
@@ -267,7 +277,9 @@ def _gelu_second(g, input_g, input, tanh_form):
     return g * input_g * (1 - t * t) * (slope + input * curve * 0.5 - input * t * slope * slope)
 
 
-@elementwise("", heavy=True, grad={"input_g": lambda g, input, tanh_form: gelu_back(g, input, tanh_form), "input": _gelu_second})
+@elementwise(
+    "", heavy=True, grad={"input_g": lambda g, input, tanh_form: gelu_back(g, input, tanh_form), "input": _gelu_second}
+)
 def gelu_back(k, input_g, input, tanh_form: bool):
     """The gradient of gelu."""
     if tanh_form:
@@ -290,7 +302,9 @@ def gelu_values(k, input, tanh_form: bool):
 
 @public("nn.functional.gelu")
 def gelu(input, approximate="none"):
-    """x * Phi(x), Phi the distribution function of the standard normal distribution; approximate="tanh" for Hendrycks' formula."""
+    """x * Phi(x), Phi the distribution function of the standard normal distribution; approximate="tanh" for
+    Hendrycks' formula.
+    """
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
     return choose(gelu_values, False, input, approximate == "tanh")
@@ -337,8 +351,13 @@ def mish(input, inplace=False):
     return choose(mish_values, inplace, input)
 
 
-@elementwise("", heavy=True, promote="float", name="softplus",
-             grad={"input": lambda g, input, beta, threshold: where(input * beta > threshold, g, g * sigmoid(input * beta))})
+@elementwise(
+    "",
+    heavy=True,
+    promote="float",
+    name="softplus",
+    grad={"input": lambda g, input, beta, threshold: where(input * beta > threshold, g, g * sigmoid(input * beta))},
+)
 def softplus_values(k, input, beta: float, threshold: float):
     """log(1 + exp(beta * x)) / beta, x itself where beta * x is above the threshold."""
     beta = k.cast(beta, input.dtype)
@@ -372,7 +391,7 @@ def logsigmoid(input):
     return choose(log_sigmoid, False, input)
 
 
-# -- piecewise polynomials --------------------------------------------------------------------------------------------------------------
+# -- piecewise polynomials -------------------------------------------------------------------------------------------
 
 
 @elementwise("", grad={"input_g": lambda g, input: hardswish_back(g, input),
@@ -395,7 +414,9 @@ def hardswish(input, inplace=False):
     return choose(hardswish_values, inplace, input)
 
 
-@elementwise("", name="hardsigmoid", dtypes="floating", grad={"input": lambda g, input: between(g * (1 / 6), input, -3.0, 3.0)})
+@elementwise(
+    "", name="hardsigmoid", dtypes="floating", grad={"input": lambda g, input: between(g * (1 / 6), input, -3.0, 3.0)}
+)
 def hardsigmoid_values(k, input):
     """relu6(x + 3) / 6."""
     return k.minimum(k.maximum(input + 3, k.const(0, input.dtype)), k.const(6, input.dtype)) / 6
@@ -455,7 +476,7 @@ def softsign(input):
     return input / (REGISTRY["abs"](input) + 1)
 
 
-# -- gated linear unit ------------------------------------------------------------------------------------------------------------------
+# -- gated linear unit -----------------------------------------------------------------------------------------------
 
 
 def _halves(input, dim):

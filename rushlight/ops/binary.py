@@ -29,7 +29,7 @@ def is_tensor(value):
 
 
 # -- powers
-# -----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------------------------
 
 QUICK = {-2: 0, -1: 0, -0.5: 0, 0: 0, 0.5: 0, 1: 0, 2: 0, 3: 0, 4: 0}  # exponents that need no logarithm
 
@@ -179,12 +179,13 @@ def float_power(input, exponent):
 def float_power_(self, exponent):
     """`float_power` in place; the tensor must be float64."""
     if self._layout.dtype is not dt.float64:
-        raise RuntimeError(f"the base given to float_power_ has dtype {dt.scalar_type(self._layout.dtype)} but the operation's result "
+        raise RuntimeError(f"the base given to float_power_ has dtype {dt.scalar_type(self._layout.dtype)} but the "
+                           "operation's result "
                            "requires dtype Double")
     return power_(self, _to_double(exponent))
 
 
-# -- extremes ---------------------------------------------------------------------------------------------------------------------
+# -- extremes --------------------------------------------------------------------------------------------------------
 
 
 @elementwise("", grad={"input_g": lambda g, winner, loser: share(g, winner, loser)})
@@ -240,7 +241,7 @@ def fmin(k, input, other):
     return _number_extreme(k, input, other, "minimum")
 
 
-# -- clamp ------------------------------------------------------------------------------------------------------------------------
+# -- clamp -----------------------------------------------------------------------------------------------------------
 
 
 def _clamped_low(k, input, low):
@@ -275,8 +276,11 @@ def clamp_numbers(k, input, min, max):
     return _clamp_body(k, input, min, max)
 
 
-@elementwise("", node="ClampBackward0", grad={"input": lambda g, input, min, max: inside(g, input, min, max), "min": _below_grad,
-                                              "max": _above_grad})
+@elementwise(
+    "",
+    node="ClampBackward0",
+    grad={"input": lambda g, input, min, max: inside(g, input, min, max), "min": _below_grad, "max": _above_grad},
+)
 def clamp_tensors(k, input, min, max):
     """min(max(input, min), max) with tensors."""
     return _clamp_body(k, input, min, max)
@@ -314,7 +318,8 @@ def _clamp_choice(name, input, min, max):
     if min is None and max is None:
         raise RuntimeError(f"torch.{name}: At least one of 'min' or 'max' must not be None")
     if is_tensor(min) != is_tensor(max) and min is not None and max is not None:
-        raise TypeError(f"{name}() received an invalid combination of arguments - got (Tensor, min={type(min).__name__}, "
+        raise TypeError(f"{name}() received an invalid combination of arguments - got (Tensor, "
+                        f"min={type(min).__name__}, "
                         f"max={type(max).__name__}), but expected both to be Tensor or both to be Number")
     tensors = is_tensor(min) or is_tensor(max)
     node = "ClampBackward0" if tensors else "ClampBackward1"
@@ -327,7 +332,9 @@ def _clamp_choice(name, input, min, max):
 
 @public("clamp clip")
 def clamp(input, min=None, max=None):
-    """Each element limited to [min, max]: numbers, tensors (broadcast) or None for no limit. RuntimeError if both are None."""
+    """Each element limited to [min, max]: numbers, tensors (broadcast) or None for no limit. RuntimeError if both are
+    None.
+    """
     function, values = _clamp_choice("clamp", input, min, max)
     return function(*values)
 
@@ -365,7 +372,7 @@ def clamp_max_(self, max):
     return CLAMP_HIGH[f"ClampMaxBackward{int(is_tensor(max))}"].inplace(self, max)
 
 
-# -- angles, magnitudes, signs ------------------------------------------------------------------------------------------------------
+# -- angles, magnitudes, signs ---------------------------------------------------------------------------------------
 
 
 @elementwise("atan2 atan2_ arctan2 arctan2_", tensors=2, promote="float", heavy=True,
@@ -444,7 +451,7 @@ def nextafter(k, input, other):
     return k.nextafter(input, other)
 
 
-# -- sums of exponentials, products with logarithms -----------------------------------------------------------------------------------
+# -- sums of exponentials, products with logarithms ------------------------------------------------------------------
 
 
 @elementwise("logaddexp special.logaddexp", tensors=2, promote="float", heavy=True,
@@ -470,7 +477,7 @@ def ldexp(k, input, other):
     return input * k.exp2(other)
 
 
-# -- three operands -----------------------------------------------------------------------------------------------------------------
+# -- three operands --------------------------------------------------------------------------------------------------
 
 
 def _lerp_weight_grad(g, input, end):
@@ -489,8 +496,16 @@ def lerp_number(k, input, end, weight: float):
     return _lerp_body(k, input, end, k.cast(weight, input.dtype))
 
 
-@elementwise("", dtypes="floating", node="LerpBackward1", grad={"input": lambda g, weight: g * (1 - weight),
-                                                                "end": lambda g, weight: g * weight, "weight": _lerp_weight_grad})
+@elementwise(
+    "",
+    dtypes="floating",
+    node="LerpBackward1",
+    grad={
+        "input": lambda g, weight: g * (1 - weight),
+        "end": lambda g, weight: g * weight,
+        "weight": _lerp_weight_grad,
+    },
+)
 def lerp_tensor(k, input, end, weight):
     """input + weight * (end - input)."""
     return _lerp_body(k, input, end, weight)
@@ -553,7 +568,8 @@ def addcdiv_values(k, input, tensor1, tensor2, value: float):
 
 def _check_addcdiv(tensor1, tensor2):
     if all(t._layout.dtype.category < dt.FLOATING for t in (tensor1, tensor2)):
-        raise RuntimeError("Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true "
+        raise RuntimeError("Integer division with addcdiv is no longer supported, and in a future  release addcdiv "
+                           "will perform a true "
                            "division of tensor1 and tensor2. Use div and add, or cast the tensors to a floating dtype.")
 
 
@@ -571,7 +587,7 @@ def addcdiv_(self, tensor1, tensor2, *, value=1):
     return addcdiv_values.inplace(self, tensor1, tensor2, value)
 
 
-# -- integers -----------------------------------------------------------------------------------------------------------------------
+# -- integers --------------------------------------------------------------------------------------------------------
 
 
 @elementwise("gcd gcd_", tensors=2, dtypes="integers")

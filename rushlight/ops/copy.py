@@ -64,11 +64,12 @@ def copy_(self, src, non_blocking=False):
     """Write the values of `src` (broadcast, cast) into this tensor; returns it. RuntimeError if the shapes do not fit."""
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
-    if self is src:
-        return self
     plan = None
     if MODE.grad:
         check_inplace(self, wants_grad(src) or wants_grad(self))
+    if self is src:
+        return self
+    if MODE.grad:
         plan = COPY_RULE.plan((self, src))
     record(COPY, "t", (), (src,), (), (self,))
     if plan is not None:

@@ -1,8 +1,8 @@
 """Connectionist temporal classification: the loss of an unaligned label sequence and its gradient.
 
-Forward-backward recursions over the labels with blanks between them (Graves et al. 2006, equations 6 to 16), in logarithms, for all
-samples and states of a time step at once on host arrays. The gradient with respect to the log-probabilities assumes that they come from
-`log_softmax`, as PyTorch's does.
+Forward-backward recursions over the labels with blanks between them (Graves et al. 2006, equations 6 to 16), in
+logarithms, for all samples and states of a time step at once on host arrays. The gradient with respect to the
+log-probabilities assumes that they come from `log_softmax`, as PyTorch's does.
 """
 
 import numpy as np
@@ -94,7 +94,9 @@ def _reversed_targets(targets, lengths):
 
 
 def _occupancy(scores, targets, input_lengths, target_lengths, blank):
-    """(T, N, C): log of the summed probability of paths through each class at each time step, times its own once more."""
+    """(T, N, C): log of the summed probability of paths through each class at each time step, times its own once
+    more.
+    """
     classes = scores.shape[2]
     labels, jump = _masked_states(targets, target_lengths, blank, classes)
     alpha, _ = _forward_pass(scores, labels, jump)
@@ -175,13 +177,15 @@ def _check_lengths(log_probs, targets, input_lengths, target_lengths):
         if n < 0:
             raise RuntimeError(f"Expected input_lengths to have value at least 0, but got value {n}")
         if n > steps:
-            raise RuntimeError(f"Expected input_lengths to have value at most {steps}, but got value {n} (while checking arguments for "
+            raise RuntimeError(f"Expected input_lengths to have value at most {steps}, but got value {n} (while "
+                               "checking arguments for "
                                "ctc_loss_cpu)")
     for n in labels:
         if n < 0:
             raise RuntimeError(f"Expected target_lengths to have value at least 0, but got value {n}")
     if targets.dim() == 2 and labels and max(labels) > targets.shape[1]:
-        raise RuntimeError(f"Expected tensor to have size at least {max(labels)} at dimension 1, but got size {list(targets.shape)} for "
+        raise RuntimeError(f"Expected tensor to have size at least {max(labels)} at dimension 1, but got size "
+                           f"{list(targets.shape)} for "
                            "argument #2 'targets' (while checking arguments for ctc_loss_cpu)")
 
 
@@ -221,11 +225,14 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
 
 
 @public("nn.functional.ctc_loss", out=False)
-def functional_ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):
+def functional_ctc_loss(
+    log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False
+):
     """The negative log-likelihood of label sequences under log-probabilities (T, N, C) or (T, C).
 
-    targets: (N, S), or the sequences one after the other; lengths: of the inputs and targets (N). "mean" divides each loss by the length
-    of its target first. `zero_infinity`: impossible alignments (too short inputs) count 0, also in the gradient."""
+    targets: (N, S), or the sequences one after the other; lengths: of the inputs and targets (N). "mean" divides each
+    loss by the length of its target first. `zero_infinity`: impossible alignments (too short inputs) count 0, also in
+    the gradient."""
     if reduction not in MODES:
         raise ValueError(f"{reduction} is not a valid value for reduction")
     return _ctc(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity)

@@ -1,7 +1,7 @@
 """Largest and smallest elements: max, min, amax, amin, aminmax, argmax, argmin.
 
-The gradient of a full reduction is shared evenly by all elements that reach the extreme; that of a reduction with indices goes to the
-chosen one.
+The gradient of a full reduction is shared evenly by all elements that reach the extreme; that of a reduction with
+indices goes to the chosen one.
 """
 
 from ..core import dtype as dt
@@ -84,7 +84,8 @@ def _extreme(which, input, dim, keepdim):
         return JOIN[which](input, dim)
     if dim is None:
         if input._layout.numel == 0:
-            raise RuntimeError(f"{which}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with "
+            raise RuntimeError(f"{which}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
+                               "the reduction dim with "
                                "the 'dim' argument.")
         return ALL[which](input, tuple(range(input._layout.ndim)), False)
     if not hasattr(dim, "__index__"):
@@ -94,13 +95,17 @@ def _extreme(which, input, dim, keepdim):
 
 @public("max")
 def max(input, dim=None, keepdim=False, *, other=None):
-    """The largest element; with `dim` a pair (values, indices) along it; with a second tensor the larger of each pair."""
+    """The largest element; with `dim` a pair (values, indices) along it; with a second tensor the larger of each
+    pair.
+    """
     return _extreme("max", input, dim if other is None else other, keepdim)
 
 
 @public("min")
 def min(input, dim=None, keepdim=False, *, other=None):
-    """The smallest element; with `dim` a pair (values, indices) along it; with a second tensor the smaller of each pair."""
+    """The smallest element; with `dim` a pair (values, indices) along it; with a second tensor the smaller of each
+    pair.
+    """
     return _extreme("min", input, dim if other is None else other, keepdim)
 
 
@@ -109,7 +114,8 @@ def _over(name, input, dim, keepdim):
     dims = wrap_dims(None if dim == () else dim, input._layout.ndim)
     empty = [d for d in dims if input._layout.shape[d] == 0]
     if empty and (dim is None or dim == ()):
-        raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
+        raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+                           "reduction dim with the "
                            "'dim' argument.")
     if empty:
         raise IndexError(f"{name}(): Expected reduction dim {empty[0]} to have non-zero size.")
@@ -143,13 +149,15 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
     """(min, max) of all elements or along `dim`, in one pass."""
     for given in out or ():
         if given._layout.dtype is not input._layout.dtype:
-            raise RuntimeError(f"Expected out tensor to have dtype {input._layout.dtype}, but got {given._layout.dtype} instead")
+            raise RuntimeError(f"Expected out tensor to have dtype {input._layout.dtype}, but got "
+                               f"{given._layout.dtype} instead")
     if out is not None:
         return into_out("aminmax", aminmax, out, (input,), dict(dim=dim, keepdim=keepdim))
     need_tensor("aminmax", "input", 1, input)
     if dim is None:
         if input._layout.numel == 0:
-            raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+            raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
+                               "identity.")
         return _aminmax(input, tuple(range(input._layout.ndim)), bool(keepdim))
     at = wrap_dim(dim, input._layout.ndim)
     if input._layout.ndim and input._layout.shape[at] == 0:
@@ -176,11 +184,15 @@ def _position(name, op, input, dim, keepdim):
 
 @public("argmax")
 def argmax(input, dim=None, keepdim=False):
-    """The index of the largest element along `dim`, or in the flattened tensor. The first of equals; NaN counts as largest."""
+    """The index of the largest element along `dim`, or in the flattened tensor. The first of equals; NaN counts as
+    largest.
+    """
     return _position("argmax", ARGMAX, input, dim, keepdim)
 
 
 @public("argmin")
 def argmin(input, dim=None, keepdim=False):
-    """The index of the smallest element along `dim`, or in the flattened tensor. The first of equals; NaN counts as smallest."""
+    """The index of the smallest element along `dim`, or in the flattened tensor. The first of equals; NaN counts as
+    smallest.
+    """
     return _position("argmin", ARGMIN, input, dim, keepdim)

@@ -451,7 +451,7 @@ def setitem(self, index, value):
         REGISTRY["Tensor.masked_fill_"](target, mask, same_type(target, value))
         return
     if isinstance(value, Tensor):
-        value = strip_ones(value, None)
+        value = strip_ones(value)
     else:
         value = REGISTRY["full"]((), value, dtype=self._layout.dtype, device=self._storage.device)
     REGISTRY["Tensor.index_put_"](target, index_list(chosen, target), value)
@@ -472,11 +472,11 @@ def check_assigned(self, value):
     raise TypeError(f"can't assign a {type_name(value)} to a torch.{dt.scalar_type(self._layout.dtype)}Tensor")
 
 
-def strip_ones(value, rank):
-    """Without leading dimensions of size 1 (down to `rank` dimensions)."""
+def strip_ones(value):
+    """Without leading dimensions of size 1."""
     shape = value._layout.shape
     at = 0
-    while at < len(shape) and shape[at] == 1 and (rank is None or len(shape) - at > rank):
+    while at < len(shape) and shape[at] == 1:
         at += 1
     return REGISTRY["Tensor.reshape"](value, shape[at:]) if at else value
 
@@ -489,8 +489,8 @@ def assign(target, value):
         return
     if value._storage is target._storage and value._layout is target._layout and value._offset == target._offset:
         return  # what `x[i] += y` ends with: the part is already there
-    if value._layout.ndim > target._layout.ndim:
-        value = strip_ones(value, target._layout.ndim)
+    if value._layout.shape != target._layout.shape:
+        value = strip_ones(value)
     REGISTRY["Tensor.copy_"](target, value)
 
 

@@ -38,7 +38,7 @@ def logical_xor(k, input, other):
 
 
 # -- bits
-# -------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------------------------
 
 
 @elementwise("bitwise_not bitwise_not_ Tensor.__invert__", dtypes="integral")
@@ -101,7 +101,7 @@ register("Tensor.__ilshift__", bitwise_left_shift.inplace)
 register("Tensor.__irshift__", bitwise_right_shift.inplace)
 
 
-# -- closeness --------------------------------------------------------------------------------------------------------------------
+# -- closeness -------------------------------------------------------------------------------------------------------
 
 
 @elementwise("", promote="bool")
@@ -130,7 +130,8 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
 def _same_dtypes(name, input, other):
     for position, value in enumerate((input, other), 1):
         if not isinstance(value, Tensor):
-            raise TypeError(f"{name}(): argument '{('input', 'other')[position - 1]}' (position {position}) must be Tensor, not "
+            raise TypeError(f"{name}(): argument '{('input', 'other')[position - 1]}' (position {position}) must be "
+                            "Tensor, not "
                             f"{type(value).__name__}")
     if input._layout.dtype is not other._layout.dtype:
         raise RuntimeError(f"{dt.scalar_type(input._layout.dtype)} did not match {dt.scalar_type(other._layout.dtype)}")
@@ -147,11 +148,13 @@ def equal(input, other):
     """Whether two tensors have the same shape and values, as a bool."""
     for position, value in enumerate((input, other), 1):
         if not isinstance(value, Tensor):
-            raise TypeError(f"equal(): argument '{('input', 'other')[position - 1]}' (position {position}) must be Tensor, not "
+            raise TypeError(f"equal(): argument '{('input', 'other')[position - 1]}' (position {position}) must be "
+                            "Tensor, not "
                             f"{type(value).__name__}")
     if input._layout.shape != other._layout.shape:
         return False
     if input._layout.dtype is not other._layout.dtype:
-        raise RuntimeError(f"Expected object of data type {input._layout.dtype} but got data type {other._layout.dtype} for argument "
+        raise RuntimeError(f"Expected object of data type {input._layout.dtype} but got data type "
+                           f"{other._layout.dtype} for argument "
                            "'other' in call to equal")
     return bool((input == other).all())

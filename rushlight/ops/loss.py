@@ -1,8 +1,8 @@
 """Classification losses: nll_loss, cross_entropy, and the reduction of a loss that all others share.
 
-cross_entropy with class indices is one node over the scores: log(sum(exp(x))) by row, minus the score of the target class; its gradient
-softmax(x) - (position == target) is one element-wise pass that reads the scores and nothing else. Losses of two tensors are in
-`regression_loss`, margin losses in `margin_loss`, ctc_loss in `ctc`.
+cross_entropy with class indices is one node over the scores: log(sum(exp(x))) by row, minus the score of the target
+class; its gradient softmax(x) - (position == target) is one element-wise pass that reads the scores and nothing else.
+Losses of two tensors are in `regression_loss`, margin losses in `margin_loss`, ctc_loss in `ctc`.
 """
 
 import warnings
@@ -24,7 +24,8 @@ def reduction_of(size_average, reduce, reduction):
     if size_average is not None or reduce is not None:
         average, fold = size_average is None or size_average, reduce is None or reduce
         reduction = "none" if not fold else "mean" if average else "sum"
-        warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.", stacklevel=3)
+        warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{reduction}' "
+                      "instead.", stacklevel=3)
     if reduction not in MODES:
         raise ValueError(f"{reduction} is not a valid value for reduction")
     return reduction
@@ -37,7 +38,7 @@ def reduced(values, reduction):
     return values.sum() if reduction == "sum" else values
 
 
-# -- reading and writing at the target class ----------------------------------------------------------------------------------------
+# -- reading and writing at the target class -------------------------------------------------------------------------
 
 
 def _class_body(k, x, target, ignore: float):
@@ -79,11 +80,20 @@ def _scale_adjoint(g, x, norm, target):
     return (g * p).sum(1, keepdim=True) - pick(g, target, 1)
 
 
-SCORE_GRAD = operator("cross_entropy_back", "loop", rules.explicit, _score_grad_body, loop="gather", aligned=(0, 1, 2, 3),
-                      params=("x", "norm", "scale", "target"),
-                      grad={"x": lambda g, x, norm, scale: g * exp(x - norm) * scale,
-                            "norm": lambda g, x, norm, scale: -(g * exp(x - norm) * scale).sum(1, keepdim=True),
-                            "scale": _scale_adjoint})
+SCORE_GRAD = operator(
+    "cross_entropy_back",
+    "loop",
+    rules.explicit,
+    _score_grad_body,
+    loop="gather",
+    aligned=(0, 1, 2, 3),
+    params=("x", "norm", "scale", "target"),
+    grad={
+        "x": lambda g, x, norm, scale: g * exp(x - norm) * scale,
+        "norm": lambda g, x, norm, scale: -(g * exp(x - norm) * scale).sum(1, keepdim=True),
+        "scale": _scale_adjoint,
+    },
+)
 
 
 def at_class(x, target, ignore):
@@ -106,7 +116,7 @@ def score_grad(x, norm, scale, target):
     return apply(SCORE_GRAD, (x, norm, scale, target), (x, norm, scale, target), attrs=attrs)[0]
 
 
-# -- nll_loss ---------------------------------------------------------------------------------------------------------------------------
+# -- nll_loss --------------------------------------------------------------------------------------------------------
 
 
 def _folded(values, factors, reduction):
@@ -152,7 +162,8 @@ def _check_nll(input, target, weight):
                          f"({target.shape[0] if target.dim() else 0}).")
     if rank == 1:
         if target.dim() > 1 or (target.dim() == 1 and target.shape[0] != 1):
-            raise RuntimeError(f"0D or 1D target tensor expected, multi-target not supported (got {list(target.shape)})")
+            raise RuntimeError("0D or 1D target tensor expected, multi-target not supported (got "
+                               f"{list(target.shape)})")
     elif (*input.shape[:1], *input.shape[2:]) != tuple(target.shape):
         if rank == 2:
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
@@ -163,7 +174,8 @@ def _check_nll(input, target, weight):
         raise NotImplementedError(f"\"nll_loss_out_frame\" not implemented for '{dt.scalar_type(input._layout.dtype)}'")
     classes = input.shape[0 if rank == 1 else 1]
     if weight is not None and (weight.dim() != 1 or weight.shape[0] != classes):
-        raise RuntimeError(f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of shape: "
+        raise RuntimeError(f"weight tensor should be defined either for all {classes} classes or no classes but got "
+                           "weight tensor of shape: "
                            f"{list(weight.shape)}")
 
 
@@ -186,7 +198,8 @@ def nll(input, target, weight, ignore_index, reduction):
 
 @public("nn.functional.nll_loss", out=False)
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
-    """The negative log likelihood -weight[target] * input[target] of log-probabilities `input` (N, C, ...) and classes `target` (N, ...).
+    """The negative log likelihood -weight[target] * input[target] of log-probabilities `input` (N, C, ...) and
+    classes `target` (N, ...).
 
     "mean" divides by the sum of the weights. IndexError for a class that does not exist."""
     reduction = reduction_of(size_average, reduce, reduction)
@@ -194,7 +207,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     return nll(input, target, weight, ignore_index, reduction)
 
 
-# -- cross entropy ------------------------------------------------------------------------------------------------------------------------
+# -- cross entropy ---------------------------------------------------------------------------------------------------
 
 
 def _cross_entropy_grad(g, input, target, factors, norm, reduction):
@@ -208,11 +221,15 @@ def _cross_entropy_grad(g, input, target, factors, norm, reduction):
 def _index_cross_entropy(input, target, factors, norm, reduction, ignore_index):
     """factors * (logsumexp(x) - x[target]), folded."""
     x = wide(input)
-    return narrow(_folded((norm - at_class(x, target, ignore_index)) * factors, factors, reduction), input._layout.dtype)
+    return narrow(
+        _folded((norm - at_class(x, target, ignore_index)) * factors, factors, reduction), input._layout.dtype
+    )
 
 
-CROSS_ENTROPY = [public("", node=f"NllLoss{kind}Backward0", out=False, grad={"input": _cross_entropy_grad})(_index_cross_entropy)
-                 for kind in ("", "2D")]
+CROSS_ENTROPY = [
+    public("", node=f"NllLoss{kind}Backward0", out=False, grad={"input": _cross_entropy_grad})(_index_cross_entropy)
+    for kind in ("", "2D")
+]
 
 
 def _index_loss(input, target, weight, ignore_index, reduction):
@@ -270,23 +287,29 @@ def _check_cross_entropy(input, target, weight, ignore_index, smoothing):
         raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
     if input.shape == target.shape:
         if target._layout.dtype.category < dt.FLOATING:
-            raise RuntimeError(f"Expected floating point type for target with class probabilities, got {dt.scalar_type(target._layout.dtype)}")
+            raise RuntimeError("Expected floating point type for target with class probabilities, got "
+                               f"{dt.scalar_type(target._layout.dtype)}")
         if ignore_index >= 0:
             raise RuntimeError("ignore_index is not supported for floating point target")
         classes = input.shape[0 if input.dim() == 1 else 1]
         if weight is not None and (weight.dim() != 1 or weight.numel() != classes):
-            raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes but got weight "
+            raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {classes} classes or "
+                               "no classes but got weight "
                                f"tensor of shape: {list(weight.shape)}")
     else:
         _check_nll(input, target, weight)
 
 
 @public("nn.functional.cross_entropy", out=False)
-def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0):
-    """-log(softmax(input))[target] of scores `input` (N, C, ...): `target` holds class indices (N, ...) or probabilities (N, C, ...).
+def cross_entropy(
+    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0
+):
+    """-log(softmax(input))[target] of scores `input` (N, C, ...): `target` holds class indices (N, ...) or
+    probabilities (N, C, ...).
 
-    `weight` (C): of the classes; `ignore_index`: a class that does not count; `label_smoothing` in [0, 1]: mixes in the uniform
-    distribution. "mean" divides by the sum of the weights for indices, by N for probabilities. IndexError for a missing class."""
+    `weight` (C): of the classes; `ignore_index`: a class that does not count; `label_smoothing` in [0, 1]: mixes in
+    the uniform distribution. "mean" divides by the sum of the weights for indices, by N for probabilities. IndexError
+    for a missing class."""
     reduction = reduction_of(size_average, reduce, reduction)
     _check_cross_entropy(input, target, weight, ignore_index, label_smoothing)
     if input.shape == target.shape:

@@ -1,4 +1,6 @@
-"""Losses of margins and distances: hinge, ranking, multi-class and multi-label margins, triplets, cosine similarity, pairwise distances."""
+"""Losses of margins and distances: hinge, ranking, multi-class and multi-label margins, triplets, cosine similarity,
+pairwise distances.
+"""
 
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, public
@@ -98,19 +100,24 @@ def _multi_margin_grad(g, input, target, p, margin, weight, reduction):
     return (g.unsqueeze(1) if reduction == "none" else g) * slope / input.shape[1]
 
 
-multi_margin_node = public("", node="MultiMarginLossBackward0", out=False, grad={"input": _multi_margin_grad})(_multi_margin_forward)
+multi_margin_node = public("", node="MultiMarginLossBackward0", out=False, grad={"input": _multi_margin_grad})(
+    _multi_margin_forward
+)
 
 
 @public("nn.functional.multi_margin_loss", out=False)
 def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"):
-    """The mean over classes j of max(0, margin - x[target] + x[j]) ** p for j other than the target; reduced over the batch."""
+    """The mean over classes j of max(0, margin - x[target] + x[j]) ** p for j other than the target; reduced over the
+    batch.
+    """
     reduction = reduction_of(size_average, reduce, reduction)
     need_tensor("multi_margin_loss", "input", 1, input)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
     single = input.dim() <= 1
     if input.dim() > 2 or not input.numel():
-        raise RuntimeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}")
+        raise RuntimeError("Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+                           f"{list(input.shape)}")
     rows = input.reshape(1, -1) if single else input
     if target.dim() > 1 or target.numel() != rows.shape[0]:
         raise RuntimeError(f"inconsistent target size, expected {rows.shape[0]} but got {list(target.shape)}")
@@ -156,16 +163,21 @@ def _multilabel_grad(g, input, target, reduction):
     return (g.unsqueeze(-1) if reduction == "none" else g) * slope
 
 
-multilabel_node = public("", node="MultilabelMarginLossBackward0", out=False, grad={"input": _multilabel_grad})(_multilabel_forward)
+multilabel_node = public("", node="MultilabelMarginLossBackward0", out=False, grad={"input": _multilabel_grad})(
+    _multilabel_forward
+)
 
 
 @public("nn.functional.multilabel_margin_loss", out=False)
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
-    """The sum over labels i and other classes j of max(0, 1 - x[i] + x[j]) / C; `target` lists the labels, ended by -1."""
+    """The sum over labels i and other classes j of max(0, 1 - x[i] + x[j]) / C; `target` lists the labels, ended by
+    -1.
+    """
     reduction = reduction_of(size_average, reduce, reduction)
     need_tensor("multilabel_margin_loss", "input", 1, input)
     if input.dim() > 2 or (input.dim() == 2 and not input.shape[1]):
-        raise RuntimeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}")
+        raise RuntimeError("Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+                           f"{list(input.shape)}")
     if (input.shape != target.shape) and not (input.dim() <= 1 and target.numel() == input.numel()):
         raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
     if target._layout.dtype is not dt.int64:
@@ -189,7 +201,7 @@ def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, r
     return reduced(loss.sum(-1) / input.shape[-1], reduction)
 
 
-# -- distances ----------------------------------------------------------------------------------------------------------
+# -- distances -------------------------------------------------------------------------------------------------------
 
 
 @public("", node="NormBackward1", out=False, grad={"x": lambda g, x, out, ord, dims, keepdim:
@@ -231,7 +243,8 @@ def _cosine_embedding(input1, input2, target, margin, reduction):
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     rank = target.dim() + 1
     if input1.dim() != rank or input2.dim() != rank:
-        raise RuntimeError(f"{rank - 1}D target tensor expects {rank}D input tensors, but found inputs with sizes {list(input1.shape)} and "
+        raise RuntimeError(f"{rank - 1}D target tensor expects {rank}D input tensors, but found inputs with sizes "
+                           f"{list(input1.shape)} and "
                            f"{list(input2.shape)}.")
     tiny = 1e-12
     product = (input1 * input2).sum(rank - 1)
@@ -254,13 +267,14 @@ def cosine_embedding_values(input1, input2, target, margin=0.0, reduction=1):
     return _cosine_embedding(input1, input2, target, margin, as_mode(reduction))
 
 
-# -- triplets -----------------------------------------------------------------------------------------------------------
+# -- triplets --------------------------------------------------------------------------------------------------------
 
 
 def _check_triplet(name, tensors):
     ranks = [t.dim() for t in tensors]
     if len(set(ranks)) > 1:
-        raise RuntimeError(f"The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: anchor "
+        raise RuntimeError("The anchor, positive, and negative tensors are expected to have the same number of "
+                           "dimensions, but got: anchor "
                            f"{ranks[0]}D, positive {ranks[1]}D, and negative {ranks[2]}D inputs")
 
 
@@ -274,8 +288,9 @@ def _triplet(anchor, positive, negative, margin, p, eps, swap, reduction):
 
 
 @public("nn.functional.triplet_margin_loss", out=False)
-def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-06, swap=False, size_average=None, reduce=None,
-                        reduction="mean"):
+def triplet_margin_loss(
+    anchor, positive, negative, margin=1.0, p=2, eps=1e-06, swap=False, size_average=None, reduce=None, reduction="mean"
+):
     """max(0, |anchor - positive| - |anchor - negative| + margin) of p-norms along the last dimension, reduced."""
     reduction = reduction_of(size_average, reduce, reduction)
     if margin <= 0:
@@ -290,7 +305,9 @@ def triplet_margin_values(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-
 
 
 @public("nn.functional.triplet_margin_with_distance_loss", out=False)
-def triplet_margin_with_distance_loss(anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction="mean"):
+def triplet_margin_with_distance_loss(
+    anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction="mean"
+):
     """As `triplet_margin_loss`, with a distance of one's own."""
     reduction = reduction_of(None, None, reduction)
     if margin <= 0:

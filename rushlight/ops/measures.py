@@ -1,4 +1,6 @@
-"""Differences, integrals, distances and counts: diff, trapezoid, gradient, cdist, pdist, renorm, histc, histogram, bincount."""
+"""Differences, integrals, distances and counts: diff, trapezoid, gradient, cdist, pdist, renorm, histc, histogram,
+bincount.
+"""
 
 import math
 
@@ -39,8 +41,10 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
             raise RuntimeError("diff expects prepend or append to be the same dimension as input")
         for d, (have, want) in enumerate(zip(part.shape, input.shape)):
             if have != want and d != at:
-                raise RuntimeError("diff expects the shape of tensor to prepend or append to match that of input except along the "
-                                   f"differencing dimension; input.size({d}) = {want}, but got tensor.size({d}) = {have}")
+                raise RuntimeError("diff expects the shape of tensor to prepend or append to match that of input "
+                                   "except along the "
+                                   f"differencing dimension; input.size({d}) = {want}, but got tensor.size({d}) = "
+                                   f"{have}")
     joined = REGISTRY["cat"](parts, at) if len(parts) > 1 else input
     if n == 0:
         return input.clone()
@@ -83,7 +87,12 @@ def _widths(y, x, dim, name):
 
 
 def _without_points(y, x, dim):
-    return isinstance(y, Tensor) and y.dim() and y.shape[wrap_dim(dim, y.dim())] == 0 and (x is None or not isinstance(x, Tensor))
+    return (
+        isinstance(y, Tensor)
+        and y.dim()
+        and y.shape[wrap_dim(dim, y.dim())] == 0
+        and (x is None or not isinstance(x, Tensor))
+    )
 
 
 @public("torch.trapezoid torch.trapz", out=False)
@@ -129,7 +138,11 @@ def _slope(f, at, edge_order, spacing):
     low, high = (part(1, 1) - part(0, 1)) / first, (part(size - 1, 1) - part(size - 2, 1)) / last
     if edge_order == 2:
         a, b = first, steps.narrow(at, 1, 1)
-        low = part(0, 1) * (-(2 * a + b) / (a * (a + b))) + part(1, 1) * ((a + b) / (a * b)) - part(2, 1) * (a / (b * (a + b)))
+        low = (
+            part(0, 1) * (-(2 * a + b) / (a * (a + b)))
+            + part(1, 1) * ((a + b) / (a * b))
+            - part(2, 1) * (a / (b * (a + b)))
+        )
         a, b = steps.narrow(at, size - 3, 1), last
         high = part(size - 3, 1) * (b / (a * (a + b))) - part(size - 2, 1) * ((a + b) / (a * b)) \
             + part(size - 1, 1) * ((a + 2 * b) / (b * (a + b)))
@@ -138,7 +151,8 @@ def _slope(f, at, edge_order, spacing):
 
 @public("torch.gradient", out=False)
 def gradient(input, *, spacing=1, dim=None, edge_order=1):
-    """A list of estimates of the derivatives along `dim` (default all): central differences inside, one-sided at the ends.
+    """A list of estimates of the derivatives along `dim` (default all): central differences inside, one-sided at the
+    ends.
 
     spacing: a number for all dimensions, one for each, or coordinates (1-d tensors) for each."""
     need_tensor("gradient", "input", 1, input)
@@ -151,13 +165,15 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
         raise RuntimeError("dim repeated in the list of dims")
     spaces = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
     if len(spaces) != len(dims):
-        raise RuntimeError(f"torch.gradient expected spacing to be unspecified, a scalar or a list of length equal to 'self.dim() = {rank}' "
+        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar or a list of length equal "
+                           f"to 'self.dim() = {rank}' "
                            f"or the number of dims, but got a list of length {len(spaces)}")
     for d, space in zip(dims, spaces):
         if input.shape[d] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
         if isinstance(space, Tensor) and space.numel() != input.shape[d]:
-            raise RuntimeError(f"torch.gradient expected each element of spacing to be of size {input.shape[d]}, got {space.numel()}")
+            raise RuntimeError(f"torch.gradient expected each element of spacing to be of size {input.shape[d]}, got "
+                               f"{space.numel()}")
     if not input.is_floating_point():
         input = input.to(dt.get_default_dtype())
     return [_slope(input, d, edge_order, space) for d, space in zip(dims, spaces)]
@@ -199,11 +215,16 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
         raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}")
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
-    if compute_mode not in ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist"):
+    if compute_mode not in (
+        "use_mm_for_euclid_dist_if_necessary",
+        "use_mm_for_euclid_dist",
+        "donot_use_mm_for_euclid_dist",
+    ):
         raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
     for x in (x1, x2):
         if x._layout.dtype.category < dt.FLOATING:
-            raise RuntimeError(f"cdist only supports floating-point dtypes, X{1 + (x is x2)} got: {dt.scalar_type(x._layout.dtype)}")
+            raise RuntimeError(f"cdist only supports floating-point dtypes, X{1 + (x is x2)} got: "
+                               f"{dt.scalar_type(x._layout.dtype)}")
     return cdist_values(x1, x2, float(p))
 
 
@@ -352,7 +373,9 @@ def _edges(values, bins, bounds):
 
 
 def _histogram_body(outs, ins, numbers, given, weighted, density):
-    """ins: points (N, D), weights if `weighted`, then edges where `given`; numbers: the ranges or nothing; outs: counts, edges."""
+    """ins: points (N, D), weights if `weighted`, then edges where `given`; numbers: the ranges or nothing; outs:
+    counts, edges.
+    """
     points, rest = ins[0].reshape(-1, len(given)), list(ins[1:])
     weights = rest.pop(0).ravel() if weighted else None
     edges = []
@@ -380,7 +403,9 @@ def _counted(points, edges, weights):
         places.append(np.minimum(np.searchsorted(edge, column, side="right") - 1, len(edge) - 2))
     shape = tuple([len(edge) - 1 for edge in edges])
     flat = np.ravel_multi_index([place[inside] for place in places], shape) if inside.any() else np.empty(0, np.int64)
-    return np.bincount(flat, weights=None if weights is None else weights[inside], minlength=math.prod(shape)).reshape(shape)
+    return np.bincount(flat, weights=None if weights is None else weights[inside], minlength=math.prod(shape)).reshape(
+        shape
+    )
 
 
 HISTOGRAM_OP = operator("histogram", "host", rules.explicit, _histogram_body)
@@ -391,7 +416,8 @@ def _histogram(name, input, bins, bounds, weight, density):
     if input.dtype not in (dt.float32, dt.float64):
         raise NotImplementedError(f"\"histogramdd\" not implemented for '{dt.scalar_type(input.dtype)}'")
     if weight is not None and weight.dtype is not input.dtype:
-        raise RuntimeError(f"torch.{name}: if weight tensor is provided, input tensor and weight tensor should have the same dtype")
+        raise RuntimeError(f"torch.{name}: if weight tensor is provided, input tensor and weight tensor should have "
+                           "the same dtype")
     for edges in bins:
         if isinstance(edges, Tensor) and edges.dtype is not input.dtype:
             raise RuntimeError(f"torch.{name}: input tensor and bins tensors should have the same dtype")
@@ -426,7 +452,8 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False):
     columns = input.shape[-1]
     bins = [bins] * columns if isinstance(bins, int) else list(bins)
     if len(bins) != columns:
-        raise RuntimeError(f"torch.histogramdd: expected {columns} sequences of bin edges for a {columns}-dimensional histogram but got "
+        raise RuntimeError(f"torch.histogramdd: expected {columns} sequences of bin edges for a "
+                           f"{columns}-dimensional histogram but got "
                            f"{len(bins)}")
     counts, edges = _histogram("histogramdd", input, bins, range, weight, density)
     return HISTOGRAMDD(counts, tuple(edges))

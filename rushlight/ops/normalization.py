@@ -1,32 +1,75 @@
 """Normalisation: layer, batch, group, instance, local response and RMS norm, and `normalize`.
 
-One node each. Means and reciprocal deviations are computed by row kernels and kept for the gradient; where the gradient is itself
-differentiated they are computed again as part of the graph.
+One node each. Means and reciprocal deviations are computed by row kernels and kept for the gradient; where the
+gradient is itself differentiated they are computed again as part of the graph.
 
-The gradient of y = (x - mean) * rstd with respect to x, for h = g * weight, is rstd * (h - mean(h) - y * mean(h * y)), the means over
-the normalised dimensions (Ioffe and Szegedy 2015, section 3; Ba, Kiros and Hinton 2016).
+The gradient of y = (x - mean) * rstd with respect to x, for h = g * weight, is rstd * (h - mean(h) - y * mean(h *
+y)), the means over the normalised dimensions (Ioffe and Szegedy 2015, section 3; Ba, Kiros and Hinton 2016).
 """
 
 import math
 
 from ..core import dtype as dt
-from ..core.declare import REGISTRY, public
+from ..core.declare import REGISTRY, elementwise, public
 from ..core.graph import MODE
-from .pointwise import need_tensor, rsqrt
-from .softmax import narrow, total, wide
+from .pointwise import need_tensor
+from .reduce import SUM, reduce_
+from .softmax import narrow, wide
+
+
+def row_sum(x, dims):
+    """The sum over `dims`, which stay with size 1, in the dtype of computation."""
+    if MODE.grad:
+        return wide(x).sum(dims, keepdim=True)
+    return reduce_(SUM, x, dims, True, x._layout.dtype.compute)[0]
 
 
 def mean_of(x, dims):
     """The mean over `dims`, which stay with size 1."""
-    count = math.prod(x.shape[d] for d in dims)
-    return x.sum(dims, keepdim=True) * (1.0 / count) if count else x.sum(dims, keepdim=True) * math.nan
+    count = math.prod([x._layout.shape[d] for d in dims])
+    return row_sum(x, dims) * (1.0 / count if count else math.nan)
 
 
-def moments(x, dims):
-    """(mean, biased variance) over `dims`, which stay with size 1."""
-    mean = mean_of(x, dims)
+@elementwise("", grad={"x": lambda g, x, mean: g * ((x - mean) * 2), "mean": lambda g, x, mean: g * ((mean - x) * 2)})
+def square_away(k, x, mean):
+    """(x - mean) ** 2."""
     away = x - mean
-    return mean, mean_of(away * away, dims)
+    return away * away
+
+
+@elementwise("", grad={"variance": lambda g, out: g * (out * out * out) * -0.5})
+def root_inverse(k, variance, eps: float):
+    """1 / sqrt(variance + eps)."""
+    return k.const(1, variance.dtype) / k.sqrt(variance + k.cast(eps, variance.dtype))
+
+
+@elementwise("", grad={"x": lambda g, rstd: g * rstd, "mean": lambda g, rstd: -(g * rstd),
+                       "rstd": lambda g, x, mean: g * (x - mean)})
+def normalise(k, x, mean, rstd):
+    """(x - mean) * rstd."""
+    return (x - mean) * rstd
+
+
+@elementwise("")
+def normalise_affine(k, x, mean, rstd, weight, bias):
+    """(x - mean) * rstd * weight + bias."""
+    return (x - mean) * rstd * weight + bias
+
+
+@elementwise("", grad={"g_in": lambda g, rstd: g * rstd, "mean_g": lambda g, rstd: -(g * rstd),
+                       "y": lambda g, mean_gy, rstd: -(g * (rstd * mean_gy)),
+                       "mean_gy": lambda g, y, rstd: -(g * (rstd * y)),
+                       "rstd": lambda g, g_in, mean_g, y, mean_gy: g * (g_in - mean_g - y * mean_gy)})
+def project(k, g_in, mean_g, y, mean_gy, rstd):
+    """rstd * (g - mean(g) - y * mean(g * y))."""
+    return rstd * (g_in - mean_g - y * mean_gy)
+
+
+@elementwise("")
+def moving_average(k, running, value, momentum: float, factor: float):
+    """running moved towards factor * value."""
+    momentum, factor = k.cast(momentum, running.dtype), k.cast(factor, running.dtype)
+    return running * (1 - momentum) + value * (factor * momentum)
 
 
 def without_grad(function, *args):
@@ -40,65 +83,80 @@ def without_grad(function, *args):
 
 def center_and_scale(x, dims, eps):
     """(mean, 1 / sqrt(variance + eps)) over `dims`."""
-    mean, variance = moments(x, dims)
-    return mean, rsqrt(variance + eps)
+    mean = mean_of(x, dims)
+    return mean, root_inverse(mean_of(square_away(x, mean), dims), eps)
 
 
 def normalised_grad(g, x, dims, mean, rstd, eps):
     """The gradient of (x - mean) * rstd with respect to x."""
+    y = normalised(x, dims, mean, rstd, eps)
     if MODE.grad:
-        mean, rstd = center_and_scale(x, dims, eps)
-    y = (x - mean) * rstd
-    return rstd * (g - mean_of(g, dims) - y * mean_of(g * y, dims))
+        rstd = center_and_scale(x, dims, eps)[1]
+    return project(g, mean_of(g, dims), y, mean_of(g * y, dims), rstd)
 
 
 def normalised(x, dims, mean, rstd, eps):
     """(x - mean) * rstd as part of the graph where that is recorded."""
     if MODE.grad:
         mean, rstd = center_and_scale(x, dims, eps)
-    return (x - mean) * rstd
+    return normalise(x, mean, rstd)
+
+
+def transformed(x, mean, rstd, weight, bias):
+    """(x - mean) * rstd * weight + bias, the last two optional."""
+    if weight is not None and bias is not None:
+        return normalise_affine(x, mean, rstd, weight, bias)
+    return affine(normalise(x, mean, rstd), weight, bias)
 
 
 def affine(y, weight, bias):
     """y * weight + bias, each optional."""
     if weight is not None:
-        y = y * wide(weight)
-    return y if bias is None else y + wide(bias)
+        y = y * weight
+    return y if bias is None else y + bias
 
 
-# -- layer norm -----------------------------------------------------------------------------------------------------------------------
+# -- layer norm ------------------------------------------------------------------------------------------------------
 
 
 def _layer_norm_input(g, input, weight, mean, rstd, dims, eps):
-    g = wide(g)
-    return normalised_grad(g if weight is None else g * wide(weight), wide(input), dims, mean, rstd, eps)
+    return normalised_grad(g if weight is None else g * weight, input, dims, mean, rstd, eps)
 
 
 def _layer_norm_weight(g, input, mean, rstd, dims, eps, weight):
-    return (wide(g) * normalised(wide(input), dims, mean, rstd, eps)).sum_to_size(weight.shape)
+    return outer_sum(g * normalised(input, dims, mean, rstd, eps), weight)
+
+
+def outer_sum(values, like):
+    """The sum over the dimensions in front of those that `like` has."""
+    lead = values.dim() - like.dim()
+    return wide(values).sum(tuple(range(lead))) if lead else wide(values)
 
 
 @public("", node="NativeLayerNormBackward0", grad={"input": _layer_norm_input, "weight": _layer_norm_weight,
-                                                   "bias": lambda g, bias: wide(g).sum_to_size(bias.shape)})
+                                                   "bias": lambda g, bias: outer_sum(g, bias)})
 def layer_norm_values(input, weight, bias, dims, eps, mean, rstd):
     """(x - mean) * rstd * weight + bias."""
-    return narrow(affine((wide(input) - mean) * rstd, weight, bias), input._layout.dtype)
+    return narrow(transformed(input, mean, rstd, weight, bias), input._layout.dtype)
 
 
 def _check_layer_norm(input, normalized_shape, weight, bias):
     need_tensor("layer_norm", "input", 1, input)
     if not normalized_shape:
-        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+                           "element, but got "
                            "normalized_shape = []")
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and tuple(value.shape) != normalized_shape:
-            raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(value.shape)} and "
+            raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                               f"{list(value.shape)} and "
                                f"normalized_shape = {list(normalized_shape)}")
     if tuple(input.shape[-len(normalized_shape):]) != normalized_shape:
         raise RuntimeError(f"Given normalized_shape={list(normalized_shape)}, expected input with shape [*, "
                            f"{', '.join(map(str, normalized_shape))}], but got input of size{list(input.shape)}")
     if input._layout.dtype.category < dt.FLOATING:
-        raise NotImplementedError(f"\"LayerNormKernelImpl\" not implemented for '{dt.scalar_type(input._layout.dtype)}'")
+        raise NotImplementedError("\"LayerNormKernelImpl\" not implemented for "
+                                  f"'{dt.scalar_type(input._layout.dtype)}'")
 
 
 def _layer_norm(input, normalized_shape, weight, bias, eps):
@@ -106,7 +164,7 @@ def _layer_norm(input, normalized_shape, weight, bias, eps):
     _check_layer_norm(input, shape, weight, bias)
     rank = input.dim()
     dims = tuple(range(rank - len(shape), rank))
-    mean, rstd = without_grad(center_and_scale, wide(input), dims, eps)
+    mean, rstd = without_grad(center_and_scale, input, dims, eps)
     return layer_norm_values(input, weight, bias, dims, eps, mean, rstd), mean, rstd
 
 
@@ -128,66 +186,72 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps):
     return _layer_norm(input, normalized_shape, weight, bias, eps)
 
 
-# -- RMS norm -------------------------------------------------------------------------------------------------------------------------
+# -- RMS norm --------------------------------------------------------------------------------------------------------
 
 
 def _rms_scale(x, dims, eps):
-    return rsqrt(mean_of(x * x, dims) + eps)
+    return root_inverse(mean_of(wide(x) * x, dims), eps)
+
+
+@elementwise("", grad={"g_in": lambda g, scale: g * scale, "y": lambda g, mean_gy, scale: -(g * (scale * mean_gy)),
+                       "mean_gy": lambda g, y, scale: -(g * (scale * y)),
+                       "scale": lambda g, g_in, y, mean_gy: g * (g_in - y * mean_gy)})
+def project_scaled(k, g_in, y, mean_gy, scale):
+    """scale * (g - y * mean(g * y))."""
+    return scale * (g_in - y * mean_gy)
 
 
 def _rms_input(g, input, weight, dims, eps, scale):
-    x, g = wide(input), wide(g)
     if MODE.grad:
-        scale = _rms_scale(x, dims, eps)
-    g = g if weight is None else g * wide(weight)
-    y = x * scale
-    return scale * (g - y * mean_of(g * y, dims))
+        scale = _rms_scale(input, dims, eps)
+    g = g if weight is None else g * weight
+    y = input * scale
+    return project_scaled(g, y, mean_of(g * y, dims), scale)
 
 
 def _rms_weight(g, input, weight, dims, eps, scale):
-    x = wide(input)
     if MODE.grad:
-        scale = _rms_scale(x, dims, eps)
-    return (wide(g) * (x * scale)).sum_to_size(weight.shape)
+        scale = _rms_scale(input, dims, eps)
+    return outer_sum(g * (input * scale), weight)
 
 
 @public("", node="MulBackward0", grad={"input": _rms_input, "weight": _rms_weight})
 def rms_norm_values(input, weight, dims, eps, scale):
     """x * scale * weight."""
-    return narrow(affine(wide(input) * scale, weight, None), input._layout.dtype)
+    return narrow(affine(input * scale, weight, None), input._layout.dtype)
 
 
 @public("rms_norm nn.functional.rms_norm", out=False)
 def rms_norm(input, normalized_shape, weight=None, eps=None):
-    """x / sqrt(mean(x**2) + eps) * weight over the last dimensions `normalized_shape`; `eps` defaults to that of the dtype."""
+    """x / sqrt(mean(x**2) + eps) * weight over the last dimensions `normalized_shape`; `eps` defaults to that of the
+    dtype.
+    """
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     _check_layer_norm(input, shape, weight, None)
     rank = input.dim()
     dims = tuple(range(rank - len(shape), rank))
     if eps is None:
         eps = dt.finfo(input._layout.dtype.compute).eps
-    return rms_norm_values(input, weight, dims, eps, without_grad(_rms_scale, wide(input), dims, eps))
+    return rms_norm_values(input, weight, dims, eps, without_grad(_rms_scale, input, dims, eps))
 
 
-# -- batch norm -----------------------------------------------------------------------------------------------------------------------
+# -- batch norm ------------------------------------------------------------------------------------------------------
 
 
 def _channels(value, rank):
     """A value per channel in the shape that broadcasts over a batch."""
-    return None if value is None else wide(value).reshape(1, -1, *[1] * (rank - 2))
+    return None if value is None else value.reshape(1, -1, *[1] * (rank - 2))
 
 
 def _batch_norm_input(g, input, weight, mean, rstd, dims, eps, training):
-    g, x = wide(g), wide(input)
     if weight is not None:
-        g = g * _channels(weight, x.dim())
-    return normalised_grad(g, x, dims, mean, rstd, eps) if training else g * rstd
+        g = g * _channels(weight, input.dim())
+    return normalised_grad(g, input, dims, mean, rstd, eps) if training else g * rstd
 
 
 def _batch_norm_weight(g, input, mean, rstd, dims, eps, training):
-    x = wide(input)
-    y = normalised(x, dims, mean, rstd, eps) if training else (x - mean) * rstd
-    return (wide(g) * y).sum(dims)
+    y = normalised(input, dims, mean, rstd, eps) if training else normalise(input, mean, rstd)
+    return (g * y).sum(dims)
 
 
 @public("", node="NativeBatchNormBackward0", grad={"input": _batch_norm_input, "weight": _batch_norm_weight,
@@ -195,30 +259,31 @@ def _batch_norm_weight(g, input, mean, rstd, dims, eps, training):
 def batch_norm_values(input, weight, bias, mean, rstd, dims, eps, training):
     """(x - mean) * rstd * weight + bias, all but the input by channel."""
     rank = input.dim()
-    y = affine((wide(input) - mean) * rstd, _channels(weight, rank), _channels(bias, rank))
-    return narrow(y, input._layout.dtype)
+    return narrow(transformed(input, mean, rstd, _channels(weight, rank), _channels(bias, rank)), input._layout.dtype)
 
 
 def _batch_moments(input, dims, eps, running_mean, running_var, momentum):
     """Mean and reciprocal deviation of a batch; moves the running statistics."""
-    x = wide(input)
-    mean, variance = moments(x, dims)
-    count = math.prod(x.shape[d] for d in dims)
-    for running, value in ((running_mean, mean), (running_var, variance * (count / max(count - 1, 1)))):
-        if running is not None:
-            running.mul_(1 - momentum).add_(value.reshape(-1), alpha=momentum)
-    return mean, rsqrt(variance + eps)
+    mean = mean_of(input, dims)
+    variance = mean_of(square_away(input, mean), dims)
+    count = math.prod([input.shape[d] for d in dims])
+    if running_mean is not None:
+        moving_average.inplace(running_mean, mean.reshape(-1), float(momentum), 1.0)
+    if running_var is not None:
+        moving_average.inplace(running_var, variance.reshape(-1), float(momentum), count / max(count - 1, 1))
+    return mean, root_inverse(variance, eps)
 
 
 def _fixed_moments(input, running_mean, running_var, eps):
     rank = input.dim()
-    return _channels(running_mean, rank), rsqrt(_channels(running_var, rank) + eps)
+    return _channels(running_mean, rank), root_inverse(_channels(running_var, rank), eps)
 
 
 def _check_batch_norm(input, values, training):
     need_tensor("batch_norm", "input", 1, input)
     if input.dim() < 2:
-        raise IndexError(f"Dimension out of range (expected to be in range of [-{input.dim()}, {input.dim() - 1}], but got 1)")
+        raise IndexError(f"Dimension out of range (expected to be in range of [-{input.dim()}, {input.dim() - 1}], "
+                         "but got 1)")
     for name, value in values.items():
         if value is not None and value.numel() != input.shape[1]:
             raise RuntimeError(f"{name} should contain {input.shape[1]} elements not {value.numel()}")
@@ -231,7 +296,9 @@ def _check_batch_norm(input, values, training):
 def _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps):
     if input.dim() < 2 and not input.numel():
         return input.clone(), input, input
-    _check_batch_norm(input, dict(running_mean=running_mean, running_var=running_var, weight=weight, bias=bias), training)
+    _check_batch_norm(
+        input, dict(running_mean=running_mean, running_var=running_var, weight=weight, bias=bias), training
+    )
     dims = (0, *range(2, input.dim()))
     if training:
         mean, rstd = without_grad(_batch_moments, input, dims, eps, running_mean, running_var, momentum)
@@ -241,11 +308,13 @@ def _batch_norm(input, running_mean, running_var, weight, bias, training, moment
 
 
 @public("nn.functional.batch_norm", out=False)
-def functional_batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05):
+def functional_batch_norm(
+    input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05
+):
     """Normalise each channel (dimension 1) by its statistics over the batch, or by the running ones.
 
-    With `training` the running statistics move by `momentum` towards those of the batch (the variance unbiased), in place.
-    ValueError for one value per channel in training."""
+    With `training` the running statistics move by `momentum` towards those of the batch (the variance unbiased), in
+    place. ValueError for one value per channel in training."""
     if training and math.prod((input.shape[0], *input.shape[2:])) == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
     return _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
@@ -266,7 +335,7 @@ def native_batch_norm(input, weight, bias, running_mean, running_var, training, 
     return found, input.new_empty(0), input.new_empty(0)
 
 
-# -- group and instance norm ------------------------------------------------------------------------------------------------------------
+# -- group and instance norm -----------------------------------------------------------------------------------------
 
 
 def _grouped(x, groups):
@@ -275,19 +344,19 @@ def _grouped(x, groups):
 
 
 def _group_channels(value, groups):
-    return None if value is None else wide(value).reshape(1, groups, -1, 1)
+    return None if value is None else value.reshape(1, groups, -1, 1)
 
 
 def _group_norm_input(g, input, weight, groups, eps, mean, rstd):
-    g, x = _grouped(wide(g), groups), _grouped(wide(input), groups)
+    g, x = _grouped(g, groups), _grouped(input, groups)
     if weight is not None:
         g = g * _group_channels(weight, groups)
     return normalised_grad(g, x, (2, 3), mean, rstd, eps).reshape(input.shape)
 
 
 def _group_norm_weight(g, input, groups, eps, mean, rstd):
-    y = normalised(_grouped(wide(input), groups), (2, 3), mean, rstd, eps)
-    return (_grouped(wide(g), groups) * y).sum((0, 3)).reshape(-1)
+    y = normalised(_grouped(input, groups), (2, 3), mean, rstd, eps)
+    return (_grouped(g, groups) * y).sum((0, 3)).reshape(-1)
 
 
 @public("", node="NativeGroupNormBackward0", out=False,
@@ -295,8 +364,7 @@ def _group_norm_weight(g, input, groups, eps, mean, rstd):
               "bias": lambda g, groups: _grouped(wide(g), groups).sum((0, 3)).reshape(-1)})
 def group_norm_values(input, weight, bias, groups, eps, mean, rstd):
     """(x - mean) * rstd * weight + bias, the statistics by sample and group."""
-    y = (_grouped(wide(input), groups) - mean) * rstd
-    y = affine(y, _group_channels(weight, groups), _group_channels(bias, groups))
+    y = transformed(_grouped(input, groups), mean, rstd, _group_channels(weight, groups), _group_channels(bias, groups))
     return owner(narrow(y, input._layout.dtype), input.shape)
 
 
@@ -315,21 +383,24 @@ def _check_group_norm(input, num_groups, weight, bias):
         raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
     channels = input.shape[1]
     if channels % num_groups:
-        raise RuntimeError(f"Expected number of channels in input to be divisible by num_groups, but got input of shape "
+        raise RuntimeError("Expected number of channels in input to be divisible by num_groups, but got input of "
+                           "shape "
                            f"{list(input.shape)} and num_groups={num_groups}")
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and (value.dim() != 1 or value.numel() != channels):
-            raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
+            raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in input, "
+                               f"but got {name} of shape "
                                f"{list(value.shape)} and input of shape {list(input.shape)}")
     if input._layout.dtype.category < dt.FLOATING:
-        raise NotImplementedError(f"\"GroupNormKernelImpl\" not implemented for '{dt.scalar_type(input._layout.dtype)}'")
+        raise NotImplementedError("\"GroupNormKernelImpl\" not implemented for "
+                                  f"'{dt.scalar_type(input._layout.dtype)}'")
 
 
 @public("torch.group_norm", out=False)
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabled=True):
     """Normalise each group of channels of each sample: (x - mean) / sqrt(var + eps) * weight + bias."""
     _check_group_norm(input, num_groups, weight, bias)
-    mean, rstd = without_grad(center_and_scale, _grouped(wide(input), num_groups), (2, 3), eps)
+    mean, rstd = without_grad(center_and_scale, _grouped(input, num_groups), (2, 3), eps)
     return group_norm_values(input, weight, bias, num_groups, eps, mean, rstd)
 
 
@@ -365,22 +436,26 @@ def instance_norm(input, weight, bias, running_mean, running_var, use_input_stat
 
 
 @public("nn.functional.instance_norm", out=False)
-def functional_instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1,
-                             eps=1e-05):
-    """Normalise each channel of each sample by its statistics, or by the running ones. ValueError for one value per channel."""
+def functional_instance_norm(
+    input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-05
+):
+    """Normalise each channel of each sample by its statistics, or by the running ones. ValueError for one value per
+    channel.
+    """
     if use_input_stats and math.prod(input.shape[2:]) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     return _instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
 
 
-# -- others ---------------------------------------------------------------------------------------------------------------------------
+# -- others ----------------------------------------------------------------------------------------------------------
 
 
 @public("nn.functional.local_response_norm", out=False)
 def local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0):
     """x / (k + alpha * mean of x**2 over `size` neighbouring channels) ** beta (Krizhevsky et al. 2012)."""
     if input.dim() < 3:
-        raise ValueError(f"Expected 3D or higher dimensionality                          input (got {input.dim()} dimensions)")
+        raise ValueError(f"Expected 3D or higher dimensionality                          input (got {input.dim()} "
+                         "dimensions)")
     if input.numel() == 0:
         return input
     squares = input * input

@@ -1,7 +1,7 @@
 """Order statistics: median, nanmedian, kthvalue, mode, quantile, nanquantile.
 
-Where the chosen element lies is found by a library call on host arrays (partition or sort along an axis); the value is picked by the
-kernels, and its gradient goes back to that place. NaN counts as the largest number.
+Where the chosen element lies is found by a library call on host arrays (partition or sort along an axis); the value
+is picked by the kernels, and its gradient goes back to that place. NaN counts as the largest number.
 """
 
 import numpy as np
@@ -98,8 +98,12 @@ def without(tensor, dim):
     return seen
 
 
-NODES = {"kthvalue": _choosing_node("kthvalue", "KthvalueBackward0"), "median": _choosing_node("median", "MedianBackward1"),
-         "nanmedian": _choosing_node("nanmedian", "NanmedianBackward1"), "mode": _choosing_node("mode", "ModeBackward0")}
+NODES = {
+    "kthvalue": _choosing_node("kthvalue", "KthvalueBackward0"),
+    "median": _choosing_node("median", "MedianBackward1"),
+    "nanmedian": _choosing_node("nanmedian", "NanmedianBackward1"),
+    "mode": _choosing_node("mode", "ModeBackward0"),
+}
 
 
 def _along(name, input, dim, keepdim, number=None):
@@ -131,7 +135,10 @@ def _whole_node(name, node):
     return public("", node=node, grad={"input": _whole_nan_grad}, out=False)(function)
 
 
-WHOLE = {"median": _whole_node("median", "MedianBackward0"), "nanmedian": _whole_node("nanmedian", "NanmedianBackward0")}
+WHOLE = {
+    "median": _whole_node("median", "MedianBackward0"),
+    "nanmedian": _whole_node("nanmedian", "NanmedianBackward0"),
+}
 
 
 def _median(name, input, dim, keepdim):
@@ -158,7 +165,8 @@ def nanmedian(input, dim=None, keepdim=False):
 
 @public("kthvalue")
 def kthvalue(input, k, dim=-1, keepdim=False):
-    """(values, indices) of the k-th smallest elements along `dim`, counted from 1. RuntimeError for a k out of range."""
+    """(values, indices) of the k-th smallest elements along `dim`, counted from 1. RuntimeError for a k out of range.
+    """
     need_tensor("kthvalue", "input", 1, input)
     at = wrap_dim(dim, input.dim())
     size = input.shape[at] if input.dim() else 1
@@ -181,7 +189,8 @@ INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 def _check_quantile(name, input, q, interpolation):
     need_tensor(name, "input", 1, input)
     if interpolation not in INTERPOLATIONS:
-        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}")
+        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but "
+                           f"got {interpolation}")
     if not input.numel():
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     if input.dtype not in (dt.float32, dt.float64):

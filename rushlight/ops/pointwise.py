@@ -1,7 +1,8 @@
 """Element-wise functions of one tensor: exponentials, trigonometry, roundings, signs, tests of floating point values.
 
-Each is a scalar body for the kernels and a gradient formula. Integers become the default float where the function is not one of
-integers. Functions of two tensors are in `binary`, those of `special.*` alone in `special`, logic in `logic`.
+Each is a scalar body for the kernels and a gradient formula. Integers become the default float where the function is
+not one of integers. Functions of two tensors are in `binary`, those of `special.*` alone in `special`, logic in
+`logic`.
 """
 
 import math
@@ -19,7 +20,7 @@ def zero(g):
     return REGISTRY["zeros_like"](g)
 
 
-# -- exponentials and logarithms --------------------------------------------------------------------------------------------------
+# -- exponentials and logarithms -------------------------------------------------------------------------------------
 
 
 @elementwise("exp exp_", promote="float", heavy=True, grad={"input": lambda g, out: g * out})
@@ -28,7 +29,9 @@ def exp(k, input):
     return k.exp(input)
 
 
-@elementwise("exp2 exp2_ special.exp2", promote="float", heavy=True, grad={"input": lambda g, out: g * out * math.log(2)})
+@elementwise(
+    "exp2 exp2_ special.exp2", promote="float", heavy=True, grad={"input": lambda g, out: g * out * math.log(2)}
+)
 def exp2(k, input):
     """2 to the power of each element."""
     return k.exp2(input)
@@ -65,7 +68,7 @@ def log1p(k, input):
     return k.log1p(input)
 
 
-# -- powers and roots -------------------------------------------------------------------------------------------------------------
+# -- powers and roots ------------------------------------------------------------------------------------------------
 
 
 @elementwise("sqrt sqrt_", promote="float", grad={"input": lambda g, out: g / (2 * out)})
@@ -86,7 +89,7 @@ def reciprocal(k, input):
     return k.div(k.const(1, input.dtype), input)
 
 
-# -- trigonometry -----------------------------------------------------------------------------------------------------------------
+# -- trigonometry ----------------------------------------------------------------------------------------------------
 
 
 @elementwise("sin sin_", promote="float", heavy=True, grad={"input": lambda g, input: g * cos(input)})
@@ -107,19 +110,31 @@ def tan(k, input):
     return k.tan(input)
 
 
-@elementwise("asin asin_ arcsin arcsin_", promote="float", heavy=True, grad={"input": lambda g, input: g * rsqrt(1 - input * input)})
+@elementwise(
+    "asin asin_ arcsin arcsin_",
+    promote="float",
+    heavy=True,
+    grad={"input": lambda g, input: g * rsqrt(1 - input * input)},
+)
 def asin(k, input):
     """The arcsine; NaN outside [-1, 1]."""
     return k.asin(input)
 
 
-@elementwise("acos acos_ arccos arccos_", promote="float", heavy=True, grad={"input": lambda g, input: g * -rsqrt(1 - input * input)})
+@elementwise(
+    "acos acos_ arccos arccos_",
+    promote="float",
+    heavy=True,
+    grad={"input": lambda g, input: g * -rsqrt(1 - input * input)},
+)
 def acos(k, input):
     """The arccosine; NaN outside [-1, 1]."""
     return k.acos(input)
 
 
-@elementwise("atan atan_ arctan arctan_", promote="float", heavy=True, grad={"input": lambda g, input: g / (input * input + 1)})
+@elementwise(
+    "atan atan_ arctan arctan_", promote="float", heavy=True, grad={"input": lambda g, input: g / (input * input + 1)}
+)
 def atan(k, input):
     """The arctangent, in (-pi/2, pi/2)."""
     return k.atan(input)
@@ -144,7 +159,9 @@ def tanh_back(k, input_g, out_value):
     return input_g * (1 - out_value * out_value)
 
 
-@elementwise("tanh tanh_ nn.functional.tanh", promote="float", heavy=True, grad={"input": lambda g, out: tanh_back(g, out)})
+@elementwise(
+    "tanh tanh_ nn.functional.tanh", promote="float", heavy=True, grad={"input": lambda g, out: tanh_back(g, out)}
+)
 def tanh(k, input):
     """The hyperbolic tangent."""
     return k.tanh(input)
@@ -164,19 +181,28 @@ def acosh(k, input):
     return k.acosh(input)
 
 
-@elementwise("atanh atanh_ arctanh arctanh_", promote="float", heavy=True, grad={"input": lambda g, input: g / (1 - input * input)})
+@elementwise(
+    "atanh atanh_ arctanh arctanh_",
+    promote="float",
+    heavy=True,
+    grad={"input": lambda g, input: g / (1 - input * input)},
+)
 def atanh(k, input):
     """The inverse hyperbolic tangent; NaN outside [-1, 1]."""
     return k.atanh(input)
 
 
-@elementwise("deg2rad deg2rad_", promote="float", node="Deg2RadBackward0", grad={"input": lambda g: g * (math.pi / 180)})
+@elementwise(
+    "deg2rad deg2rad_", promote="float", node="Deg2RadBackward0", grad={"input": lambda g: g * (math.pi / 180)}
+)
 def deg2rad(k, input):
     """Degrees to radians."""
     return input * (math.pi / 180)
 
 
-@elementwise("rad2deg rad2deg_", promote="float", node="Rad2DegBackward0", grad={"input": lambda g: g * (180 / math.pi)})
+@elementwise(
+    "rad2deg rad2deg_", promote="float", node="Rad2DegBackward0", grad={"input": lambda g: g * (180 / math.pi)}
+)
 def rad2deg(k, input):
     """Radians to degrees."""
     return input * (180 / math.pi)
@@ -194,7 +220,7 @@ def sinc(k, input):
     return k.sinc(input)
 
 
-# -- logistic functions -----------------------------------------------------------------------------------------------------------
+# -- logistic functions ----------------------------------------------------------------------------------------------
 
 
 @elementwise("", grad={"input_g": lambda g, out_value: sigmoid_back(g, out_value),
@@ -239,7 +265,7 @@ def logit_(self, eps=None):
     return logit_values.inplace(self, 0.0 if eps is None else float(eps), eps is not None)
 
 
-# -- error functions --------------------------------------------------------------------------------------------------------------
+# -- error functions -------------------------------------------------------------------------------------------------
 
 
 @elementwise("erf erf_ special.erf", promote="float", heavy=True,
@@ -263,7 +289,7 @@ def erfinv(k, input):
     return k.erfinv(input)
 
 
-# -- roundings --------------------------------------------------------------------------------------------------------------------
+# -- roundings -------------------------------------------------------------------------------------------------------
 
 
 def _rounded(k, name, input):
@@ -326,10 +352,11 @@ def round_(self, *, decimals=0):
 builtin_abs = abs
 
 
-# -- signs ------------------------------------------------------------------------------------------------------------------------
+# -- signs -----------------------------------------------------------------------------------------------------------
 
 
-@elementwise("abs abs_ absolute absolute_ Tensor.__abs__", grad={"input": lambda g, input: g * sgn(input)})
+@elementwise("abs abs_ absolute absolute_ "
+             "Tensor.__abs__", dtypes="numeric", grad={"input": lambda g, input: g * sgn(input)})
 def abs(k, input):
     """The absolute value."""
     return k.abs(input)
@@ -383,7 +410,7 @@ def angle(k, input):
     return k.where(k.isnan(input), input, k.where(input < 0, k.const(math.pi, input.dtype), k.const(0, input.dtype)))
 
 
-# -- tests ------------------------------------------------------------------------------------------------------------------------
+# -- tests -----------------------------------------------------------------------------------------------------------
 
 
 @elementwise("isnan", promote="bool")
@@ -441,8 +468,13 @@ def replace_nonfinite(k, input, nan: float, high: float, low: float, top: bool, 
 
 
 def _replacements(nan, posinf, neginf):
-    return (0.0 if nan is None else float(nan), 0.0 if posinf is None else float(posinf), 0.0 if neginf is None else float(neginf),
-            posinf is not None, neginf is not None)
+    return (
+        0.0 if nan is None else float(nan),
+        0.0 if posinf is None else float(posinf),
+        0.0 if neginf is None else float(neginf),
+        posinf is not None,
+        neginf is not None,
+    )
 
 
 @public("nan_to_num")
@@ -461,7 +493,7 @@ def nan_to_num_(self, nan=None, posinf=None, neginf=None):
     return replace_nonfinite.inplace(self, *_replacements(nan, posinf, neginf))
 
 
-# -- parts of a number ------------------------------------------------------------------------------------------------------------
+# -- parts of a number -----------------------------------------------------------------------------------------------
 
 FREXP = named_result("frexp", "mantissa", "exponent")
 
@@ -490,7 +522,7 @@ def frexp(input):
     return FREXP(frexp_mantissa(input), frexp_exponent(input))
 
 
-# -- forms of complex numbers that real ones have too -----------------------------------------------------------------------------
+# -- forms of complex numbers that real ones have too ----------------------------------------------------------------
 
 
 def _refuse_complex(name, input):
@@ -542,4 +574,5 @@ def imag(input):
 def need_tensor(name, argument, position, value):
     """TypeError with PyTorch's text unless `value` is a Tensor."""
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}")
+        raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
+                        f"{type(value).__name__}")

@@ -1,7 +1,8 @@
-"""Losses of a prediction and a target of the same shape: squared, absolute, Huber, cross entropies of probabilities, likelihoods.
+"""Losses of a prediction and a target of the same shape: squared, absolute, Huber, cross entropies of probabilities,
+likelihoods.
 
-Each loss per element is one scalar body; together with the mean or sum it is one node, whose gradient is the slope per element times a
-scale. All fuse into one pass over the operands.
+Each loss per element is one scalar body; together with the mean or sum it is one node, whose gradient is the slope
+per element times a scale. All fuse into one pass over the operands.
 """
 
 import math
@@ -21,8 +22,10 @@ def where(condition, input, other):
 def same_sizes(input, target, stacklevel=3):
     """Warn as PyTorch does where a loss would broadcast."""
     if input.shape != target.shape:
-        warnings.warn(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will likely "
-                      "lead to incorrect results due to broadcasting. Please ensure they have the same size.", stacklevel=stacklevel)
+        warnings.warn(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
+                      "This will likely "
+                      "lead to incorrect results due to broadcasting. Please ensure they have the same "
+                      "size.", stacklevel=stacklevel)
 
 
 def scaled(g, reduction, count):
@@ -37,7 +40,8 @@ def joint_numel(*tensors):
 def folded_loss(node, values, slope, target_slope=None):
     """A loss of (input, target, reduction, numbers) as one node.
 
-    `values`: the loss per element; `slope`: its derivative with respect to the input, `target_slope` to the target (None: -slope)."""
+    `values`: the loss per element; `slope`: its derivative with respect to the input, `target_slope` to the target
+    (None: -slope)."""
     def forward(input, target, reduction, number):
         """The reduced loss."""
         return reduced(values(input, target, *number), reduction)
@@ -123,7 +127,9 @@ SMOOTH = folded_loss("SmoothL1LossBackward0", smooth_error, _smooth_slope)
 
 @public("nn.functional.smooth_l1_loss", out=False)
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
-    """0.5 d**2 / beta where the distance d is below `beta`, else d - 0.5 beta; reduced. RuntimeError for a negative beta."""
+    """0.5 d**2 / beta where the distance d is below `beta`, else d - 0.5 beta; reduced. RuntimeError for a negative
+    beta.
+    """
     _check_pair("smooth_l1_loss", input, target)
     same_sizes(input, target)
     reduction = reduction_of(size_average, reduce, reduction)
@@ -151,7 +157,9 @@ HUBER = folded_loss("HuberLossBackward0", huber_error, _huber_slope)
 
 @public("nn.functional.huber_loss", out=False)
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
-    """0.5 d**2 where the distance d is at most `delta`, else delta (d - 0.5 delta); reduced. RuntimeError for delta <= 0."""
+    """0.5 d**2 where the distance d is at most `delta`, else delta (d - 0.5 delta); reduced. RuntimeError for delta
+    <= 0.
+    """
     _check_pair("huber_loss", input, target)
     same_sizes(input, target)
     reduction = reduction_of(None, None, reduction)
@@ -163,7 +171,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     return HUBER(input, target, reduction, (float(delta),))
 
 
-# -- binary cross entropy -----------------------------------------------------------------------------------------------
+# -- binary cross entropy --------------------------------------------------------------------------------------------
 
 
 @elementwise("", dtypes="floating", heavy=True, checks=True)
@@ -204,7 +212,8 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     _check_pair("binary_cross_entropy", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     if input.shape != target.shape:
-        raise ValueError(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated. Please "
+        raise ValueError(f"Using a target size ({target.size()}) that is different to the input size "
+                         f"({input.size()}) is deprecated. Please "
                          "ensure they have the same size.")
     if weight is not None:
         weight = weight.expand(REGISTRY["broadcast_shapes"](target.shape, weight.shape))
@@ -244,7 +253,9 @@ def _logit_target(g, input, target, weight, pos_weight, reduction):
     return scaled(g, reduction, joint_numel(input, target)) * slope
 
 
-@public("", node="BinaryCrossEntropyWithLogitsBackward0", out=False, grad={"input": _logit_slope, "target": _logit_target})
+@public(
+    "", node="BinaryCrossEntropyWithLogitsBackward0", out=False, grad={"input": _logit_slope, "target": _logit_target}
+)
 def logit_loss(input, target, weight, pos_weight, reduction):
     """Binary cross entropy of scores."""
     values = logit_entropy(input, target) if pos_weight is None else weighted_logit_entropy(input, target, pos_weight)
@@ -252,7 +263,9 @@ def logit_loss(input, target, weight, pos_weight, reduction):
 
 
 @public("nn.functional.binary_cross_entropy_with_logits", out=False)
-def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None):
+def binary_cross_entropy_with_logits(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
+):
     """Binary cross entropy of sigmoid(input), without overflow; `pos_weight` (broadcast) weighs positive targets."""
     _check_pair("binary_cross_entropy_with_logits", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
@@ -279,7 +292,7 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
     return SOFT_MARGIN(input, target, reduction_of(size_average, reduce, reduction), ())
 
 
-# -- likelihoods and divergences ------------------------------------------------------------------------------------------
+# -- likelihoods and divergences -------------------------------------------------------------------------------------
 
 
 def _kl_divergence(input, target, log_target):
@@ -290,11 +303,15 @@ def _kl_divergence(input, target, log_target):
 
 @public("nn.functional.kl_div", out=False)
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
-    """target * (log(target) - input) for log-probabilities `input`, reduced; "batchmean" divides the sum by the batch size."""
+    """target * (log(target) - input) for log-probabilities `input`, reduced; "batchmean" divides the sum by the batch
+    size.
+    """
     _check_pair("kl_div", input, target)
     if reduction == "mean" and size_average is None and reduce is None:
-        warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by the "
-                      "batch size, and aligns with the KL div math definition.'mean' will be changed to behave the same as 'batchmean' in "
+        warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support "
+                      "size.'batchmean' divides only by the "
+                      "batch size, and aligns with the KL div math definition.'mean' will be changed to behave the "
+                      "same as 'batchmean' in "
                       "the next major release.", stacklevel=2)
     values = _kl_divergence(input, target, log_target)
     if reduction == "batchmean" and size_average is None and reduce is None:
@@ -318,9 +335,11 @@ def _poisson(input, target, log_input, full, eps):
 
 
 @public("nn.functional.poisson_nll_loss", out=False)
-def poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-08, reduce=None, reduction="mean"):
-    """The negative log likelihood of Poisson targets: exp(x) - t x (x - t log(x + eps) without `log_input`), with Stirling's term if
-    `full`."""
+def poisson_nll_loss(
+    input, target, log_input=True, full=False, size_average=None, eps=1e-08, reduce=None, reduction="mean"
+):
+    """The negative log likelihood of Poisson targets: exp(x) - t x (x - t log(x + eps) without `log_input`), with
+    Stirling's term if `full`."""
     _check_pair("poisson_nll_loss", input, target)
     return reduced(_poisson(input, target, log_input, full, eps), reduction_of(size_average, reduce, reduction))
 
@@ -355,7 +374,9 @@ def raise_to(k, input, low: float):
 
 @public("nn.functional.gaussian_nll_loss", out=False)
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-06, reduction="mean"):
-    """0.5 (log(var) + (input - target)**2 / var), var at least `eps`; with the constant 0.5 log(2 pi) if `full`; reduced."""
+    """0.5 (log(var) + (input - target)**2 / var), var at least `eps`; with the constant 0.5 log(2 pi) if `full`;
+    reduced.
+    """
     _check_pair("gaussian_nll_loss", input, target)
     var = _variance(input, var)
     if reduction not in MODES:

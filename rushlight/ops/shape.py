@@ -14,7 +14,7 @@ from ..core.declare import REGISTRY, apply, operator, public, register
 from ..core.grads import GradRule
 from ..core.infer import wrap_dim
 from ..core.layout import broadcast_shapes as common_shape
-from ..core.layout import channels_last_strides, contiguous_strides
+from ..core.layout import channels_last_strides, contiguous_strides, dense_strides_like
 from ..core.layout import layout as make_layout
 from ..core.record import record
 from ..core.tensor import Tensor, empty
@@ -393,7 +393,7 @@ def flip(input, dims, *more):
         raise RuntimeError(f"dim {dims[0]} appears multiple times in the list of dims")
     if not dims or not found.ndim:
         return input.clone()
-    strides = found.strides if found.dense else contiguous_strides(found.shape)
+    strides = dense_strides_like(found.shape, found.strides)
     attrs = (("rank", found.ndim), ("dims", tuple(dims)), ("out", ((found.shape, strides, found.dtype),)))
     return apply(FLIP, (input, tuple(dims)), (input,), (), attrs)[0]
 

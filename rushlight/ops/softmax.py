@@ -1,4 +1,5 @@
-"""softmax, log_softmax, softmin, logsumexp: one node each, expressions that the row kernels walk in passes over a row in cache.
+"""softmax, log_softmax, softmin, logsumexp: one node each, expressions that the row kernels walk in passes over a row
+in cache.
 
 Half precisions are computed in float32. Gradients are formulas over the result.
 """
@@ -29,16 +30,35 @@ def narrow(value, dtype):
     return value if value._layout.dtype is dtype else value._cast(dtype)
 
 
+@elementwise("", heavy=True, grad={"x": lambda g, out: g * out, "top": lambda g, out: -(g * out)})
+def exp_away(k, x, top):
+    """exp(x - top)."""
+    return k.exp(x - top)
+
+
+@elementwise("", grad={"y": lambda g, g_in, total_gy: g * (g_in - total_gy), "g_in": lambda g, y: g * y,
+                       "total_gy": lambda g, y: -(g * y)})
+def softmax_slope(k, y, g_in, total_gy):
+    """y * (g - sum(g * y))."""
+    return y * (g_in - total_gy)
+
+
+@elementwise("", heavy=True)
+def log_plus(k, total_e, top):
+    """log(total) + top."""
+    return k.log(total_e) + top
+
+
 def _softmax_grad(g, out, dim):
     g, y = wide(g), wide(out)
-    return y * (g - (g * y).sum(dim, keepdim=True))
+    return softmax_slope(y, g, (g * y).sum(dim, keepdim=True))
 
 
 @public("", node="SoftmaxBackward0", grad={"input": _softmax_grad})
 def softmax_values(input, dim):
     """exp(x) / sum(exp(x)) along one dimension."""
     x = wide(input)
-    e = exp(x - largest(x, dim))
+    e = exp_away(x, largest(x, dim))
     return narrow(e / total(e, dim), input._layout.dtype)
 
 
@@ -60,7 +80,8 @@ def _along(name, function, input, dim, dtype):
     if dtype is not None:
         input = input.to(dtype)
     if input._layout.dtype.category < dt.FLOATING:
-        raise NotImplementedError(f"\"{name}_lastdim_kernel_impl\" not implemented for '{dt.scalar_type(input._layout.dtype)}'")
+        raise NotImplementedError(f"\"{name}_lastdim_kernel_impl\" not implemented for "
+                                  f"'{dt.scalar_type(input._layout.dtype)}'")
     at = wrap_dim(dim, input._layout.ndim)
     if input._layout.ndim == 0:
         return function(input.reshape(1), (0,)).reshape(())
@@ -127,7 +148,7 @@ def logsumexp_values(input, dims, keepdim):
     """log(sum(exp(x))) over a tuple of dimensions."""
     x = wide(input)
     top = finite_or_zero(largest(x, dims))
-    result = log(total(exp(x - top), dims, keepdim)) + (top if keepdim else without_dims(top, dims))
+    result = log_plus(total(exp_away(x, top), dims, keepdim), top if keepdim else without_dims(top, dims))
     return narrow(result, input._layout.dtype)
 
 

@@ -1,6 +1,7 @@
 """Special functions: `torch.special` and its neighbours at the top level (gamma, Bessel, normal distribution, entropy).
 
-Gradients are the classical formulas, see Abramowitz and Stegun, Handbook of Mathematical Functions, chapters 6, 7 and 9.
+Gradients are the classical formulas, see Abramowitz and Stegun, Handbook of Mathematical Functions, chapters 6, 7 and
+9.
 """
 
 import math
@@ -107,8 +108,14 @@ def igamma(k, input, other):
     return k.gammainc(input, other)
 
 
-@elementwise("igammac igammac_ special.gammaincc", promote="default", dtypes="floating", heavy=True, tensors=2,
-             grad={"input": _no_derivative("igammac"), "other": lambda g, input, other: -_gamma_density(g, input, other)})
+@elementwise(
+    "igammac igammac_ special.gammaincc",
+    promote="default",
+    dtypes="floating",
+    heavy=True,
+    tensors=2,
+    grad={"input": _no_derivative("igammac"), "other": lambda g, input, other: -_gamma_density(g, input, other)},
+)
 def igammac(k, input, other):
     """The regularised upper incomplete gamma function Q(input, other)."""
     return k.gammaincc(input, other)

@@ -16,7 +16,7 @@ def where(condition, input, other):
     return REGISTRY["where"](condition, input, other)
 
 
-# -- variance and deviation -----------------------------------------------------------------------------------------------------------
+# -- variance and deviation ------------------------------------------------------------------------------------------
 
 
 def _freedom(input, dims, correction):
@@ -76,7 +76,9 @@ def _pair_node(name, root):
         mean = total(x, dims, keepdim) / float(math.prod(input.shape[d] for d in dims))
         return [narrow(sqrt(spread) if root else spread, input._layout.dtype), narrow(mean, input._layout.dtype)]
     function.__name__ = name
-    return public("", node=f"{name.title().replace('_', '')}Backward0", grad={"input": _pair_slope(root)}, out=False)(function)
+    return public("", node=f"{name.title().replace('_', '')}Backward0", grad={"input": _pair_slope(root)}, out=False)(
+        function
+    )
 
 
 VAR_MEAN, STD_MEAN = _pair_node("var_mean", False), _pair_node("std_mean", True)
@@ -97,14 +99,17 @@ def _spread_arguments(name, input, dim, unbiased, keepdim, correction):
         correction = 1
     dims = wrap_dims(None if dim == () else dim, input._layout.ndim)
     if _freedom(input, dims, correction) <= 0:
-        warnings.warn(f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input numel "
+        warnings.warn(f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
+                      "factor (input numel "
                       "divided by output numel).", stacklevel=3)
     return dims, correction, bool(keepdim)
 
 
 @public("var")
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=UNSET):
-    """The variance over `dim` (int, tuple, None for all): squared distances from the mean over (count - correction), default 1."""
+    """The variance over `dim` (int, tuple, None for all): squared distances from the mean over (count - correction),
+    default 1.
+    """
     return var_node(input, *_spread_arguments("var", input, dim, unbiased, keepdim, correction))
 
 
@@ -126,7 +131,7 @@ def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=UNSET)
     return tuple(STD_MEAN(input, *_spread_arguments("std_mean", input, dim, unbiased, keepdim, correction)))
 
 
-# -- vector norms -----------------------------------------------------------------------------------------------------------------------
+# -- vector norms ----------------------------------------------------------------------------------------------------
 
 
 @elementwise("", heavy=True)
@@ -177,11 +182,14 @@ def vector_norm_node(input, ord, dims, keepdim):
 
 @public("linalg.vector_norm")
 def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
-    """(sum |x|**ord) ** (1 / ord) over `dim`; ord inf and -inf: the largest and smallest |x|, 0: the number of nonzero elements."""
+    """(sum |x|**ord) ** (1 / ord) over `dim`; ord inf and -inf: the largest and smallest |x|, 0: the number of
+    nonzero elements.
+    """
     need_tensor("linalg_vector_norm", "self", 1, x)
     if dtype is not None:
         if dtype.category < dt.FLOATING:
-            raise RuntimeError(f"linalg.vector_norm: dtype should be floating point or complex. Got {dt.scalar_type(dtype)}")
+            raise RuntimeError("linalg.vector_norm: dtype should be floating point or complex. Got "
+                               f"{dt.scalar_type(dtype)}")
         x = x.to(dtype)
     if x._layout.dtype.category < dt.FLOATING:
         raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
@@ -190,9 +198,12 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
     if ord.__class__ not in (int, float):
         ord = float(ord)
     if (ord < 0 or ord == math.inf) and any_empty(x, dims):
-        raise RuntimeError(f"linalg.vector_norm cannot compute the {ord:g} norm on an empty tensor because the operation does not have an "
-                           "identity" if dim is None else f"linalg.vector_norm cannot compute the {ord:g} norm on the dimension "
-                           f"{next(d for d in dims if not x.shape[d])} because this dimension is empty and the operation does not have "
+        raise RuntimeError(f"linalg.vector_norm cannot compute the {ord:g} norm on an empty tensor because the "
+                           "operation does not have an "
+                           "identity" if dim is None else f"linalg.vector_norm cannot compute the {ord:g} norm on "
+                                                          "the dimension "
+                           f"{next(d for d in dims if not x.shape[d])} because this dimension is empty and the "
+                           "operation does not have "
                            "an identity")
     return vector_norm_node(x, ord, dims, bool(keepdim))
 
@@ -236,34 +247,41 @@ def dist(input, other, p=2):
     return dist_node(input, other, p)
 
 
-# -- covariance -------------------------------------------------------------------------------------------------------------------------
+# -- covariance ------------------------------------------------------------------------------------------------------
 
 
 def _weights(name, values, count):
     if values is None:
         return None
     if values.dim() > 1:
-        raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {values.dim()} dimensions")
+        raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with "
+                           f"{values.dim()} dimensions")
     if values.numel() != count:
-        raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in the input but got "
+        raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in the input "
+                           "but got "
                            f"{values.numel()} != {count}")
     return values
 
 
 @public("cov", out=False)
 def cov(input, *, correction=1, fweights=None, aweights=None):
-    """The covariance matrix of variables (rows) from observations (columns), optionally weighted by counts and by importance."""
+    """The covariance matrix of variables (rows) from observations (columns), optionally weighted by counts and by
+    importance.
+    """
     if input.dim() > 2:
-        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions")
+        raise RuntimeError("cov(): expected input to have two or fewer dimensions but got an input with "
+                           f"{input.dim()} dimensions")
     if input._layout.dtype is dt.bool_:
         raise RuntimeError("cov(): bool dtype is not supported for input")
     x = input.reshape(1, -1) if input.dim() < 2 else input
     count = x.shape[1]
     counts, importance = _weights("fweights", fweights, count), _weights("aweights", aweights, count)
     if counts is not None and counts.is_floating_point():
-        raise RuntimeError(f"cov(): expected fweights to have integral dtype but got fweights with {dt.scalar_type(counts.dtype)} dtype")
+        raise RuntimeError("cov(): expected fweights to have integral dtype but got fweights with "
+                           f"{dt.scalar_type(counts.dtype)} dtype")
     if importance is not None and not importance.is_floating_point():
-        raise RuntimeError(f"cov(): expected aweights to have floating point dtype but got aweights with {dt.scalar_type(importance.dtype)} "
+        raise RuntimeError("cov(): expected aweights to have floating point dtype but got aweights with "
+                           f"{dt.scalar_type(importance.dtype)} "
                            "dtype")
     weight = counts
     if importance is not None:
@@ -294,7 +312,8 @@ builtin_max = max
 def corrcoef(input):
     """The matrix of Pearson's correlation coefficients of variables (rows), limited to [-1, 1]."""
     if input.dim() > 2:
-        raise RuntimeError(f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions")
+        raise RuntimeError("corrcoef(): expected input to have two or fewer dimensions but got an input with "
+                           f"{input.dim()} dimensions")
     c = cov(input)
     if c.dim() == 0:
         return c / c

@@ -13,8 +13,10 @@ import numpy as np
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, operator
-from ..core.layout import channels_last_strides, layout
+from ..core.layout import channels_last_strides, contiguous_layout, layout
+from ..core.device import CPU
 from ..core.record import record
+from ..core.storage import Storage
 from ..core.tensor import view as raw_view
 from .fetch import Place, fetch_at, scatter_sum
 from .pad import constant_pad
@@ -22,6 +24,15 @@ from .reduce import ARGMAX, SUM, reduce_
 
 UNROLLED = 32  # positions of a window that one kernel visits
 LONGEST = 64  # positions along one dimension that a kernel visits
+
+
+def table(values):
+    """A small array as a tensor that can be kept."""
+    values = np.array(values, order="C")
+    found = contiguous_layout(values.shape, dt.BY_NUMPY[values.dtype])
+    storage = Storage(found.nbytes, CPU)
+    storage.address, storage.guard = values.ctypes.data, values
+    return REGISTRY["clone"](raw_view(storage, found, 0))
 
 
 class Geometry:
@@ -73,7 +84,7 @@ class Geometry:
             whole = np.ones(())
             for counts in self.divisor:
                 whole = np.multiply.outer(whole, counts)
-            found = self.tensors[dtype] = REGISTRY["tensor"](whole.tolist(), dtype=dtype)
+            found = self.tensors[dtype] = table(whole.astype(dtype.numpy))
         return found
 
 

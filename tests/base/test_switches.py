@@ -17,7 +17,7 @@ def restored():
 def test_defaults():
     switches.read({})
     assert switches.EAGER is False
-    assert switches.LOG == switches.CHECK == frozenset()
+    assert switches.LOG == frozenset()
     assert switches.THREADS is None
     assert switches.CACHE.endswith(os.path.join("", "rushlight"))
 
@@ -30,7 +30,7 @@ def test_flag(text, value):
 
 def test_zero_means_off():
     switches.read({f"RUSHLIGHT_{row.name}": "0" for row in switches.TABLE})
-    assert not switches.EAGER and not switches.LOG and not switches.CHECK
+    assert not switches.EAGER and not switches.LOG
     assert switches.CACHE is None
     assert switches.THREADS == 1
 
@@ -42,7 +42,7 @@ def test_values():
     assert switches.THREADS == 3
 
 
-@pytest.mark.parametrize("name, text", [("LOG", "fuse,tea"), ("EAGER", "maybe"), ("THREADS", "many"), ("CHECK", "all")])
+@pytest.mark.parametrize("name, text", [("LOG", "fuse,tea"), ("EAGER", "maybe"), ("THREADS", "many")])
 def test_wrong_text_is_named(name, text):
     with pytest.raises(ValueError, match=f"RUSHLIGHT_{name}.*{text.split(',')[-1]}"):
         switches.read({f"RUSHLIGHT_{name}": text})
@@ -78,5 +78,4 @@ def test_env_refuses_what_it_does_not_know():
 def test_all_switches_are_documented():
     text = (source.ROOT / "docs" / "switches.md").read_text()
     assert [row.name for row in switches.TABLE if f"`RUSHLIGHT_{row.name}`" not in text] == []
-    names = switches.LOG_NAMES + switches.CHECK_NAMES
-    assert [name for name in names if f"`{name}`" not in text] == []
+    assert [name for name in switches.LOG_NAMES if f"`{name}`" not in text] == []

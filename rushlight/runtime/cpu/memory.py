@@ -14,10 +14,12 @@ import ctypes
 import errno
 import mmap
 import os
+import sys
 import threading
 
 import numpy
 
+from ...base import switches
 from . import cpuinfo
 
 ALIGN = 64
@@ -197,6 +199,7 @@ def _map(nbytes):
     _reserved += nbytes
     _peak_reserved = max(_peak_reserved, _reserved)
     _counts["mappings"] += 1
+    _log("took", nbytes)
     return address
 
 
@@ -224,6 +227,13 @@ def _unmap(address):
     nbytes = _mappings.pop(address)[2]  # the last reference to the mapping: the system has it back
     _reserved -= nbytes
     _counts["releases"] += 1
+    _log("gave back", nbytes)
+
+
+def _log(what, nbytes):
+    if "memory" in switches.LOG:
+        in_use = f"{_allocated / 2**20:.1f} MiB in use"
+        print(f"[memory] {what} {nbytes} bytes, holds {_reserved / 2**20:.1f} MiB, {in_use}", file=sys.stderr)
 
 
 def _release_large():
