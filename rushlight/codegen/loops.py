@@ -23,7 +23,7 @@ from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource
 from .reductions import COMBINES
 
-BLOCK = 4096  # elements of a float sum that one accumulator set takes before it is added to the outer one
+BLOCK = 16  # steps of a float sum that one accumulator set takes before it is added to the outer one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,8 +286,8 @@ class LoopEmitter:
             low, high = fn.constant(0), self.sizes_r[-1]
         whole = low + (high - low) // width * width
         if reduces and any(a.blocked for a in self.accumulators.values()):
-            with fn.loop(low, whole, BLOCK) as outer:
-                with fn.loop(outer, fn.minimum(outer + BLOCK, whole), width) as j:
+            with fn.loop(low, whole, BLOCK * width) as outer:
+                with fn.loop(outer, fn.minimum(outer + BLOCK * width, whole), width) as j:
                     self.step(number, reduces, stores, pointers, index, j, width, None)
                 for accumulator in self.accumulators.values():
                     accumulator.end_block()

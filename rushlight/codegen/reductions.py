@@ -48,7 +48,7 @@ class Fold:
             self.total.set(self.fn.insert(whole, joined, 0))
 
     def end_block(self):
-        """Called where a block of BLOCK elements ends."""
+        """Called where a block of steps ends."""
 
     def across(self, v):
         """All lanes folded to one."""

@@ -196,7 +196,8 @@ def true_divide(input, other):
     return true_div(input, other)
 
 
-register("Tensor.true_divide_ Tensor.__itruediv__", None, true_div.inplace)
+register("Tensor.true_divide_", None, true_div.inplace)
+register("Tensor.__itruediv__", true_div.inplace)
 
 
 @public("Tensor.__rtruediv__ Tensor.__rdiv__", out=False)
@@ -211,7 +212,8 @@ def floor_divide(input, other):
     return floor_div(input, other)
 
 
-register("Tensor.floor_divide_ Tensor.__ifloordiv__", None, floor_div.inplace)
+register("Tensor.floor_divide_", None, floor_div.inplace)
+register("Tensor.__ifloordiv__", floor_div.inplace)
 
 
 @public("Tensor.__rfloordiv__", out=False)

@@ -307,10 +307,10 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     floats = any(isinstance(v, float) for v in (start, end, step))
     if dtype is None:
         dtype = dt.get_default_dtype() if floats else dt.int64
-    count = max(0, math.ceil((end - start) / step))
     if dtype.category < dt.FLOATING and floats:
-        start, step = int(start), int(step)
+        start, end, step = int(start), int(end), int(step)
         floats = False
+    count = max(0, math.ceil((end - start) / step))
     numbers = (float(start), float(step)) if floats else (int(start), int(step))
     attrs = (("letter", "d" if floats else "q"), ("dtype", dtype), ("out", (((count,), dtype),)))
     result = _explicit(RANGE, attrs, numbers)

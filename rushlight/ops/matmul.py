@@ -91,6 +91,11 @@ def bmm(input, mat2):
     return apply(BMM, (input, mat2), (input, mat2), (), (("out", (((a.shape[0], a.shape[1], b.shape[2]), a.dtype),)),))[0]
 
 
+def _factors(input, beta, alpha):
+    """beta and alpha as integers for integer tensors, as PyTorch's kernels take them."""
+    return (int(beta), int(alpha)) if input._layout.dtype.category < dt.FLOATING else (beta, alpha)
+
+
 def _add_product(op, name, input, a, b, beta, alpha):
     """beta * input + alpha * a @ b with checks."""
     shape = (*a._layout.shape[:-1], b._layout.shape[-1])
@@ -133,6 +138,7 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
         raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: "
                            f"[{b.shape[0]}, {b.shape[1]}].")
+    beta, alpha = _factors(input, beta, alpha)
     return _add_product(BADDBMM, "baddbmm", input, batch1, batch2, beta, alpha)
 
 
@@ -144,6 +150,7 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
         raise RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
     if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
         raise RuntimeError(f"Incompatible matrix sizes for bmm ({a.shape[1]}x{a.shape[2]} and {b.shape[1]}x{b.shape[2]})")
+    beta, alpha = _factors(input, beta, alpha)
     wide = batch1.transpose(0, 1).reshape(a.shape[1], a.shape[0] * a.shape[2])
     tall = batch2.reshape(a.shape[0] * a.shape[2], b.shape[2])
     return addmm(input, wide, tall, beta=beta, alpha=alpha)
@@ -175,6 +182,7 @@ def addmv(input, mat, vec, *, beta=1, alpha=1):
     """beta * input + alpha * (mat @ vec)."""
     if mat._layout.ndim != 2 or vec._layout.ndim != 1 or mat._layout.shape[1] != vec._layout.shape[0]:
         raise RuntimeError(f"size mismatch, got input ({list(input._layout.shape)}), mat ({_shape_text(mat)}), vec ({_shape_text(vec)})")
+    beta, alpha = _factors(input, beta, alpha)
     result = _scaled(mv(mat, vec), alpha)
     return result if beta == 0 else _scaled(input, beta) + result
 
@@ -347,9 +355,14 @@ def tensordot(a, b, dims=2):
     dims_b = [wrap_dim(d, b._layout.ndim) for d in dims_b]
     sa, sb = a._layout.shape, b._layout.shape
     for i, j in zip(dims_a, dims_b):
-        if sa[i] != sb[j]:
+        if sa[i] == 1 and sb[j] != 1:
+            b = b.sum(j, keepdim=True)
+        elif sb[j] == 1 and sa[i] != 1:
+            a = a.sum(i, keepdim=True)
+        elif sa[i] != sb[j]:
             raise RuntimeError(f"contracted dimensions need to match, but first has size {sa[i]} in dim {i} and second has size {sb[j]} in "
                                f"dim {j}")
+    sa, sb = a._layout.shape, b._layout.shape
     free_a = [d for d in range(len(sa)) if d not in dims_a]
     free_b = [d for d in range(len(sb)) if d not in dims_b]
     k = math.prod(sa[d] for d in dims_a)

@@ -297,8 +297,8 @@ def outward(x):
     return permuted(x, [0, rank - 1, *range(1, rank - 1)])
 
 
-def run(op, tensors, sizes, dtype, attrs, numbers=()):
-    """Record a window operator whose result has the spatial `sizes`; channels that are innermost stay so."""
+def run(op, tensors, sizes, dtype, attrs, numbers=(), tables=()):
+    """Record a window operator whose result has the spatial `sizes`; channels that are innermost stay so. `tables`: further operands."""
     rank = len(sizes)
     last = channels_last(tensors[0], rank)
     if last:
@@ -307,7 +307,7 @@ def run(op, tensors, sizes, dtype, attrs, numbers=()):
     first = 1 if last else len(shape) - rank
     shape = (*shape[:first], *sizes, *shape[first + rank:])
     attrs = (*attrs, ("first", first), ("out", ((shape, dtype),)))
-    result = record(op, "t" * len(tensors) + "n" * len(numbers), attrs, tuple(tensors), tuple(numbers))[0]
+    result = record(op, "t" * (len(tensors) + len(tables)) + "n" * len(numbers), attrs, (*tensors, *tables), tuple(numbers))[0]
     return outward(result) if last else result
 
 
