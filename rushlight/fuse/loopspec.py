@@ -223,8 +223,8 @@ def build(group, stored):
     kind, kept, reduced, where = canonical(b)
     rows, columns = math.prod(n for n, _ in kept), math.prod(n for n, _ in reduced)
     partial = (kind == "row" and group.reduce_dims is not None and rows <= SPLIT_ROWS and columns >= SPLIT_ELEMENTS
-               and max(b.stages) <= 1 and not b.reloads and not any(b.levels[n] == "full" for _, n in b.stores.values())
-               and not has_arg(b))
+               and max(b.stages) <= 1 and not b.reloads and not has_arg(b)
+               and not any(b.levels[n] == "full" and b.stages[n] for _, n in b.stores.values()))
     if partial:
         return partial_launches(b, kept, reduced)
     spec = make_spec(b, kind, kept, reduced, where, b.nodes, b.levels, b.stages, b.stores.values(), False)
@@ -289,7 +289,8 @@ def partial_launches(b, kept, reduced):
     rows = math.prod(n for n, _ in kept)
     reduces = [i for i, n in enumerate(b.nodes) if n[0] == "reduce"]
     nodes, levels, stages = list(b.nodes), list(b.levels), list(b.stages)
-    scratch, stores, accesses = [], [], list(b.accesses)
+    scratch, accesses = [], list(b.accesses)
+    stores = [(at, node) for at, node in b.stores.values() if b.levels[node] == "full"]
     for i in reduces:
         dtype = dt.by_name(nodes[i][3])
         buffer = Scratch(max(1, rows * blocks) * dtype.itemsize)
@@ -371,7 +372,7 @@ def second_step(b, kept, blocks, reduces, scratch):
         levels.append("full")
         stages.append(0)
         nodes[i] = ("reduce", nodes[i][1], len(nodes) - 1, nodes[i][3])
-    stores = list(b.stores.values())
+    stores = [(at, node) for at, node in b.stores.values() if levels[node] == "row"]
     keep = needed(nodes, [node for _, node in stores])
     order_k = math.prod(n for n, _ in kept)
     wide_kept, step = [], order_k

@@ -6,7 +6,7 @@ The table of a run: entry 0 the error word, entry 1 + i the address of slot i, t
 
 import dataclasses
 
-from ..codegen import box_muller, lower, native_pool, native_random, native_sampling, native_scan, native_scatter  # noqa: F401  (they enter their lowerings)
+from ..codegen import box_muller, lower, native_random, native_sampling, native_scan, native_scatter  # noqa: F401  (they enter their lowerings)
 from ..codegen.cpu import contractions  # noqa: F401  (enters its lowerings)
 from ..codegen.kernel import Argument, Memory, Scratch
 from . import loopspec

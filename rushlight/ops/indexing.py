@@ -490,7 +490,7 @@ def assign(target, value):
     if value._storage is target._storage and value._layout is target._layout and value._offset == target._offset:
         return  # what `x[i] += y` ends with: the part is already there
     if value._layout.shape != target._layout.shape:
-        value = strip_ones(value)
+        value = strip_ones(value).expand(target._layout.shape)
     REGISTRY["Tensor.copy_"](target, value)
 
 

@@ -286,7 +286,7 @@ def expand(self, *size, implicit=False):
                 raise RuntimeError(f"expand({dt_name(self)}{{{list(found.shape)}}}, size={size}): the expanded size of the tensor ({n}) "
                                    f"isn't allowed in a leading, non-existing dimension {d}")
             shape.append(n)
-            strides.append(0)
+            strides.append(None)
             continue
         old, s = found.shape[d - lead], found.strides[d - lead]
         if n == -1 or n == old:
@@ -300,6 +300,8 @@ def expand(self, *size, implicit=False):
         else:
             raise RuntimeError(f"The expanded size of the tensor ({n}) must match the existing size ({old}) at non-singleton dimension "
                                f"{d}.  Target sizes: {size}.  Tensor sizes: {list(found.shape)}")
+    for d in range(lead - 1, -1, -1):  # new dimensions of size 1 get row-major strides, as PyTorch gives them
+        strides[d] = shape[d + 1] * strides[d + 1] if shape[d] == 1 and found.ndim else 0
     return view_of(self, shape, strides, self._offset, EXPAND, (self, found.shape))
 
 
