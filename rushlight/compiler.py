@@ -1,6 +1,8 @@
-"""`torch.compile`: Rushlight records, fuses and compiles every program already, so compiling a function returns it as it is.
+"""`torch.compile`: Rushlight records, fuses and compiles every program already, so compiling a function returns it as
+it is.
 
-The stream's programs are cached by structure (core/stream.py), which is what `torch.compile` asks for; replay of whole captured functions
+The stream's programs are cached by structure (core/stream.py), which is what `torch.compile` asks for; replay of whole
+captured functions
 without recording is a later step.
 """
 

@@ -1,6 +1,7 @@
 """Tensors from Python data: `tensor`, `as_tensor`, the legacy constructors `Tensor(2, 3)` and `FloatTensor([...])`.
 
-What comes in: numbers, nested sequences, arrays, tensors. What goes out: a tensor with memory of its own (`as_tensor`: shared if it can).
+What comes in: numbers, nested sequences, arrays, tensors. What goes out: a tensor with memory of its own (`as_tensor`:
+shared if it can).
 """
 
 import numpy as np
@@ -35,7 +36,8 @@ def infer_dtype(data):
 def array_dtype(kind):
     found = dt.BY_NUMPY.get(kind.newbyteorder("="))
     if found is None:
-        raise TypeError(f"can't convert np.ndarray of type {kind}. The only supported types are: float64, float32, float16, complex64, "
+        raise TypeError(f"can't convert np.ndarray of type {kind}. The only supported types are: float64, float32, "
+                        f"float16, complex64, "
                         "complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.")
     return found
 
@@ -65,7 +67,8 @@ def check_regular(data, shape, depth=0):
             raise ValueError("only one element tensors can be converted to Python scalars")
         return
     if not isinstance(data, (list, tuple)):
-        raise TypeError(f"not a sequence: expected sequence of length {shape[depth]} at dim {depth} (got {type(data).__name__})")
+        raise TypeError(f"not a sequence: expected sequence of length {shape[depth]} at dim {depth} (got "
+                        f"{type(data).__name__})")
     if len(data) != shape[depth]:
         raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
     if depth + 1 < len(shape):
@@ -114,7 +117,8 @@ def as_tensor(data, dtype=None, device=None):
     """`data` as a tensor, without a copy where it is a tensor or array of the right dtype."""
     if isinstance(data, Tensor):
         return data.to(dtype) if dtype is not None else data
-    if isinstance(data, np.ndarray) and (dtype is None or dtype.numpy == data.dtype) and not any(s < 0 for s in data.strides):
+    if isinstance(data, np.ndarray) and (dtype is None or dtype.numpy == data.dtype) and not any(s < 0
+                                                                                                 for s in data.strides):
         return from_numpy(data)
     return tensor(data, dtype=dtype, device=device)
 
@@ -151,9 +155,11 @@ class LegacyType(type):
 
 def legacy_types():
     """FloatTensor, LongTensor, ... by name."""
-    names = dict(Float="float32", Double="float64", Half="float16", BFloat16="bfloat16", Long="int64", Int="int32", Short="int16",
+    names = dict(Float="float32", Double="float64", Half="float16", BFloat16="bfloat16", Long="int64", Int="int32",
+                 Short="int16",
                  Char="int8", Byte="uint8", Bool="bool")
-    return {f"{n}Tensor": LegacyType(f"{n}Tensor", (), {"dtype": dt.by_name(d), "__module__": "torch"}) for n, d in names.items()}
+    return {f"{n}Tensor": LegacyType(f"{n}Tensor", (), {"dtype": dt.by_name(d), "__module__": "torch"}) for n,
+            d in names.items()}
 
 
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):

@@ -1,4 +1,5 @@
-"""Tensor methods that change dtype or device, share memory, copy, pickle or hook: bound to the class like those of `tensor.py`."""
+"""Tensor methods that change dtype or device, share memory, copy, pickle or hook: bound to the class like those of
+`tensor.py`."""
 
 import collections
 import copy
@@ -19,7 +20,8 @@ from .tensor import from_numpy, materialise
 
 
 def to(self, *args, **kwargs):
-    """This tensor as another dtype and/or on another device: `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`.
+    """This tensor as another dtype and/or on another device: `to(dtype)`, `to(device)`, `to(device, dtype)`,
+    `to(other)`.
 
     Returns the tensor itself where nothing changes, unless copy=True."""
     device, dtype, copy_, memory_format = parse_to(args, kwargs)
@@ -40,7 +42,8 @@ def parse_to(args, kwargs):
     allowed = {"device", "dtype", "non_blocking", "copy", "memory_format", "other"}
     for key in kwargs:
         if key not in allowed:
-            raise TypeError(f"to() received an invalid combination of arguments - got an unexpected keyword argument '{key}'")
+            raise TypeError(f"to() received an invalid combination of arguments - got an unexpected keyword argument "
+                            f"'{key}'")
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
     other, flags = kwargs.get("other"), []
     for value in args:
@@ -48,7 +51,8 @@ def parse_to(args, kwargs):
             dtype = value
         elif isinstance(value, Tensor):
             other = value
-        elif isinstance(value, (str, Device)) or (isinstance(value, int) and not isinstance(value, bool) and device is None and not flags):
+        elif isinstance(value, (str, Device)) or (isinstance(value, int) and not isinstance(value, bool)
+                                                  and device is None and not flags):
             device = value
         elif isinstance(value, bool):
             flags.append(value)
@@ -57,7 +61,8 @@ def parse_to(args, kwargs):
     if other is not None:
         device, dtype = other.device, other.dtype
     if not args and not kwargs:
-        raise TypeError("to() received an invalid combination of arguments - got (), but expected one of: (device, dtype, ...)")
+        raise TypeError("to() received an invalid combination of arguments - got (), but expected one of: (device, "
+                        "dtype, ...)")
     return device, dtype, kwargs.get("copy", len(flags) > 1 and flags[1]), kwargs.get("memory_format")
 
 
@@ -72,7 +77,8 @@ def caster(name):
     return cast
 
 
-CASTS = {"float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "int": "int32", "long": "int64", "short": "int16",
+CASTS = {"float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "int": "int32",
+         "long": "int64", "short": "int16",
          "char": "int8", "byte": "uint8", "bool": "bool"}
 
 
@@ -104,7 +110,8 @@ def cuda(self, device=None, non_blocking=False, memory_format=None):
     return to(self, Device("cuda", device) if not isinstance(device, (str, Device)) else device)
 
 
-# -- storages -------------------------------------------------------------------------------------------------------------------------
+# -- storages
+# -------------------------------------------------------------------------------------------------------------------------
 
 
 class UntypedStorage:

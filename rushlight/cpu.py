@@ -1,7 +1,8 @@
 """`torch.cpu`: waiting for pending work, and the memory of the CPU runtime in the words of `torch.cuda`."""
 
 from .core.stream import STREAM
-from .runtime.cpu.memory import (empty_cache, max_memory_allocated, max_memory_reserved, memory_allocated, memory_reserved, memory_stats,
+from .runtime.cpu.memory import (empty_cache, max_memory_allocated, max_memory_reserved, memory_allocated,
+                                 memory_reserved, memory_stats,
                                  reset_peak_memory_stats)
 
 
@@ -25,5 +26,6 @@ def current_device():
     return "cpu"
 
 
-__all__ = ["current_device", "device_count", "empty_cache", "is_available", "max_memory_allocated", "max_memory_reserved",
+__all__ = ["current_device", "device_count", "empty_cache", "is_available", "max_memory_allocated",
+           "max_memory_reserved",
            "memory_allocated", "memory_reserved", "memory_stats", "reset_peak_memory_stats", "synchronize"]

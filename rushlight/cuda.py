@@ -29,7 +29,11 @@ def manual_seed_all(seed):
     """Accepted: there is no generator to seed."""
 
 
-seed_all = seed = init = empty_cache = ipc_collect = reset_peak_memory_stats = lambda *args, **kwargs: None
+def init(*args, **kwargs):
+    """Nothing to do."""
+
+
+seed_all = seed = empty_cache = ipc_collect = reset_peak_memory_stats = init
 
 
 def memory_allocated(device=None):
@@ -42,7 +46,8 @@ max_memory_allocated = memory_reserved = max_memory_reserved = memory_allocated
 
 def _refuse(name):
     def call(*args, **kwargs):
-        raise AssertionError(f"torch.cuda.{name}: Torch not compiled with CUDA enabled (rushlight has no CUDA runtime here)")
+        raise AssertionError(f"torch.cuda.{name}: Torch not compiled with CUDA enabled (rushlight has no CUDA runtime "
+                             f"here)")
     call.__name__ = name
     return call
 
@@ -50,7 +55,8 @@ def _refuse(name):
 current_device, get_device_name, get_device_properties, get_device_capability = (
     _refuse(n) for n in ("current_device", "get_device_name", "get_device_properties", "get_device_capability"))
 synchronize, set_device, Stream, Event, stream, get_rng_state, set_rng_state, current_stream = (
-    _refuse(n) for n in ("synchronize", "set_device", "Stream", "Event", "stream", "get_rng_state", "set_rng_state", "current_stream"))
+    _refuse(n) for n in ("synchronize", "set_device", "Stream", "Event", "stream", "get_rng_state", "set_rng_state",
+                         "current_stream"))
 
 
 class device:

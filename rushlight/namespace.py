@@ -1,10 +1,12 @@
-"""Namespaces from the registry: `fill(globals(), "nn.functional")` gives a module the operators registered under that path."""
+"""Namespaces from the registry: `fill(globals(), "nn.functional")` gives a module the operators registered under that
+path."""
 
 from .core.declare import REGISTRY
 
 
 def fill(target, path):
-    """Enter every registered operator `path.name` (path "": names without a dot) into the dictionary `target`; the names entered."""
+    """Enter every registered operator `path.name` (path "": names without a dot) into the dictionary `target`; the
+    names entered."""
     prefix = f"{path}." if path else ""
     names = []
     for name, function in REGISTRY.items():

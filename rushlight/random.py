@@ -1,4 +1,5 @@
-"""`torch.random`: seeds and states of the CPU generator, and `fork_rng`, from the operator registry (ops/generator.py)."""
+"""`torch.random`: seeds and states of the CPU generator, and `fork_rng`, from the operator registry
+(ops/generator.py)."""
 
 from .core.declare import REGISTRY
 from .namespace import fill

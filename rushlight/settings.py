@@ -1,4 +1,5 @@
-"""Global settings that PyTorch programs make. Results here are deterministic and float32 products are float32 whatever they say."""
+"""Global settings that PyTorch programs make. Results here are deterministic and float32 products are float32 whatever
+they say."""
 
 from .core import dtype as dt
 from .core.device import CPU, resolve

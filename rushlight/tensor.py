@@ -1,6 +1,7 @@
 """The methods of Tensor: bound from the registry of operators, and those that read values or talk to NumPy.
 
-What comes in: REGISTRY entries "Tensor.x". What goes out: the complete class. Everything that reads a value is a sync point: it flushes
+What comes in: REGISTRY entries "Tensor.x". What goes out: the complete class. Everything that reads a value is a sync
+point: it flushes
 the stream first. Read `core/tensor.py` for the state of a tensor, `api.py` next.
 """
 
@@ -23,10 +24,12 @@ from .core.tensor import Tensor, view
 from .engine.host import array_at, from_bfloat
 from .runtime.cpu import memory
 
-FORMATS = {"float32": "f", "float64": "d", "int64": "q", "int32": "i", "int16": "h", "int8": "b", "uint8": "B", "bool": "?",
+FORMATS = {"float32": "f", "float64": "d", "int64": "q", "int32": "i", "int16": "h", "int8": "b", "uint8": "B",
+           "bool": "?",
            "float16": "e", "uint16": "H", "uint32": "I", "uint64": "Q", "complex64": "ff", "complex128": "dd"}
 FORMATS = {name: struct.Struct(f) for name, f in FORMATS.items()}
-DIRECT = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64, "int32": ctypes.c_int32, "bool": ctypes.c_bool}
+DIRECT = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64, "int32": ctypes.c_int32,
+          "bool": ctypes.c_bool}
 
 
 def materialise(tensor):
@@ -91,7 +94,9 @@ def numpy(self, *, force=False):
     if storage.guard is None:
         storage.guard = Guard(None)
     size = found.dtype.itemsize
-    interface = dict(version=3, shape=tuple(found.shape), typestr=found.dtype.numpy.str, data=(address + self._offset * size, False),
+    interface = dict(version=3, shape=tuple(found.shape), typestr=found.dtype.numpy.str, data=(address
+                                                                                               + self._offset * size,
+                                                                                               False),
                      strides=tuple(s * size for s in found.strides))
     if not found.numel:
         return np.empty(tuple(found.shape), found.dtype.numpy)
@@ -232,9 +237,12 @@ def retain_grad(self):
     self._retain = True
 
 
-METHODS = dict(item=item, numpy=numpy, tolist=tolist, data_ptr=_data_ptr, __bool__=__bool__, __int__=__int__, __float__=__float__,
-               __index__=__index__, __len__=__len__, __iter__=__iter__, __hash__=__hash__, __format__=__format__, __array__=__array__,
-               backward=backward, is_floating_point=is_floating_point, is_complex=is_complex, nelement=nelement, retain_grad=retain_grad,
+METHODS = dict(item=item, numpy=numpy, tolist=tolist, data_ptr=_data_ptr, __bool__=__bool__, __int__=__int__,
+               __float__=__float__,
+               __index__=__index__, __len__=__len__, __iter__=__iter__, __hash__=__hash__, __format__=__format__,
+               __array__=__array__,
+               backward=backward, is_floating_point=is_floating_point, is_complex=is_complex, nelement=nelement,
+               retain_grad=retain_grad,
                _array=_array)
 
 

@@ -5,20 +5,24 @@ from . import api as rl
 TOLERANCES = {"float16": (1e-3, 1e-5), "bfloat16": (1.6e-2, 1e-5), "float32": (1.3e-6, 1e-5), "float64": (1e-7, 1e-7)}
 
 
-def assert_close(actual, expected, *, allow_subclasses=True, rtol=None, atol=None, equal_nan=False, check_device=True, check_dtype=True,
+def assert_close(actual, expected, *, allow_subclasses=True, rtol=None, atol=None, equal_nan=False, check_device=True,
+                 check_dtype=True,
                  check_layout=True, check_stride=False, msg=None):
-    """AssertionError unless two tensors (numbers, arrays, sequences, mappings of them) are equal within tolerances of their dtype."""
+    """AssertionError unless two tensors (numbers, arrays, sequences, mappings of them) are equal within tolerances of
+    their dtype."""
     if isinstance(expected, (list, tuple)):
         if len(actual) != len(expected):
             raise AssertionError(f"The length of the sequences mismatch: {len(actual)} != {len(expected)}")
         for a, e in zip(actual, expected):
-            assert_close(a, e, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype, check_stride=check_stride, msg=msg)
+            assert_close(a, e, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype,
+                         check_stride=check_stride, msg=msg)
         return
     if isinstance(expected, dict):
         if set(actual) != set(expected):
             raise AssertionError(f"The keys of the mappings do not match: {sorted(actual)} != {sorted(expected)}")
         for key in expected:
-            assert_close(actual[key], expected[key], rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype, msg=msg)
+            assert_close(actual[key], expected[key], rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype,
+                         msg=msg)
         return
     a, e = rl.as_tensor(actual), rl.as_tensor(expected)
     compare(a, e, rtol, atol, equal_nan, check_dtype, check_stride, msg)

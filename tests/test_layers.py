@@ -17,7 +17,8 @@ LAYERS = (
     ("special", "return_types", "random", "settings", "linalg"),
     ("api",),
     ("nn",),  # before optim, whose AveragedModel is a module
-    ("optim", "amp", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing", "version"),
+    ("optim", "amp", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
+     "version"),
     ("vision", "audio", "text"),
     ("alias",),
     ("tools", "__main__"),

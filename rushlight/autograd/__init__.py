@@ -4,14 +4,16 @@ Read `engine` first, then `function`.
 """
 
 from . import anomaly as anomaly_mode
-from . import forward_ad, function, functional, graph, inplace, profiler, variable  # noqa: F401  (inplace enters the rules of writes)
+# noqa: F401  (inplace enters the rules of writes)
+from . import forward_ad, function, functional, graph, inplace, profiler, variable
 from . import modes as grad_mode
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .engine import backward, grad
 from .function import Function, FunctionCtx, NestedIOFunction, once_differentiable
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .modes import (enable_grad, enforce_grad_layout_policy, inference_mode, is_grad_enabled, is_inference_mode_enabled,
-                    is_multithreading_enabled, is_view_replay_enabled, no_grad, set_grad_enabled, set_multithreading_enabled)
+                    is_multithreading_enabled, is_view_replay_enabled, no_grad, set_grad_enabled,
+                    set_multithreading_enabled)
 from .variable import Variable
 
 
@@ -20,8 +22,12 @@ def kineto_available():
     return False
 
 
-__all__ = ["Function", "FunctionCtx", "GradcheckError", "NestedIOFunction", "Variable", "anomaly_mode", "backward", "detect_anomaly",
-           "enable_grad", "enforce_grad_layout_policy", "forward_ad", "function", "functional", "grad", "grad_mode", "gradcheck",
-           "gradgradcheck", "graph", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "is_multithreading_enabled",
-           "is_view_replay_enabled", "kineto_available", "no_grad", "once_differentiable", "profiler", "set_detect_anomaly",
+__all__ = ["Function", "FunctionCtx", "GradcheckError", "NestedIOFunction", "Variable", "anomaly_mode", "backward",
+"detect_anomaly",
+           "enable_grad", "enforce_grad_layout_policy", "forward_ad", "function", "functional", "grad", "grad_mode",
+           "gradcheck",
+           "gradgradcheck", "graph", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled",
+           "is_multithreading_enabled",
+           "is_view_replay_enabled", "kineto_available", "no_grad", "once_differentiable", "profiler",
+           "set_detect_anomaly",
            "set_grad_enabled", "set_multithreading_enabled", "variable"]

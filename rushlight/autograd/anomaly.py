@@ -19,14 +19,17 @@ def note_trace(node):
 def blame(node):
     """Warn where in the forward pass a node was made whose gradient failed."""
     if node.trace is None:
-        warnings.warn(f"Error detected in {node.name()}. No forward pass information available. Enable detect anomaly during forward "
+        warnings.warn(f"Error detected in {node.name()}. No forward pass information available. Enable detect anomaly "
+                      f"during forward "
                       "pass for more information.", stacklevel=3)
         return
-    warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{node.trace}", stacklevel=3)
+    warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{node.trace}",
+                  stacklevel=3)
     parent = node.parent
     while parent is not None:
         where = parent.trace or "No forward pass information available."
-        warnings.warn(f"\n\nPrevious calculation was induced by {parent.name()}. Traceback of forward call that induced the previous "
+        warnings.warn(f"\n\nPrevious calculation was induced by {parent.name()}. Traceback of forward call that "
+                      f"induced the previous "
                       f"calculation:\n{where}", stacklevel=3)
         parent = parent.parent
 
@@ -53,7 +56,8 @@ class detect_anomaly:
     def __init__(self, check_nan=True):
         self.check_nan = check_nan
         self.before = MODE.anomaly, MODE.check_nan
-        warnings.warn("Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging.",
+        warnings.warn("Anomaly Detection has been enabled. This mode will increase the runtime and should only be "
+                      "enabled for debugging.",
                       stacklevel=2)
 
     def __enter__(self):

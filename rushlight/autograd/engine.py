@@ -1,15 +1,17 @@
 """The backward pass: walks the graph of nodes from the newest to the oldest and hands gradients on.
 
-Consumers of a value are always recorded after its producer, so that visiting nodes by falling sequence number meets every node after all
-of its gradients have arrived: a heap is all the scheduling there is, and a chain of 100,000 operators needs no recursion. Gradients are
-ordinary tensors; what the formulas record goes into the same stream as the forward pass and fuses with it. The stream is flushed at the
+Consumers of a value are always recorded after its producer, so that visiting nodes by falling sequence number meets
+every node after all
+of its gradients have arrived: a heap is all the scheduling there is, and a chain of 100,000 operators needs no
+recursion. Gradients are
+ordinary tensors; what the formulas record goes into the same stream as the forward pass and fuses with it. The stream
+is flushed at the
 end, so that a training loop always cuts its blocks at the same place.
 """
 
 import heapq
 import warnings
 
-from ..core import grads as rules
 from ..core.declare import REGISTRY
 from ..core.graph import MODE
 from ..core.stream import STREAM
@@ -107,7 +109,8 @@ class Task:
         """Whether the pass reaches a node or leaf."""
         if self.reached is None:
             self.reached = reachable_ids(self.roots)
-        return id(target) in self.reached and (self.needed is None or id(target) in self.needed or id(target) in self.capture)
+        return id(target) in self.reached and (self.needed is None or id(target) in self.needed
+                                               or id(target) in self.capture)
 
     def shared(self, grad):
         """Note that others may hold this gradient, so that no leaf takes its memory."""
@@ -222,7 +225,8 @@ def reachable_ids(roots):
 def last_uses(roots, every=False):
     """For each leaf with hooks the node of the lowest number that uses it: a heap of (-number, id of leaf).
 
-    When the walk has passed that number, the gradient of the leaf is complete. With `every`: {id of leaf: number} for all leaves."""
+    When the walk has passed that number, the gradient of the leaf is complete. With `every`: {id of leaf: number} for
+    all leaves."""
     found, seen, todo = {}, set(), [fn for fn, _ in roots if not isinstance(fn, Tensor)]
     while todo:
         node = todo.pop()
@@ -265,7 +269,8 @@ def fitted(grad, layout, node, index=0):
         lead = found.ndim - layout.ndim
         if lead < 0 or any(n not in (1, m) for n, m in zip(layout.shape, found.shape[lead:])):
             name = node.name() if node is not None else "Function"
-            raise RuntimeError(f"Function {name} returned an invalid gradient at index {index} - got {list(found.shape)} but expected shape "
+            raise RuntimeError(f"Function {name} returned an invalid gradient at index {index} - got "
+                               f"{list(found.shape)} but expected shape "
                                f"compatible with {list(layout.shape)}")
         grad = REGISTRY["Tensor.sum_to_size"](grad, *layout.shape) if layout.shape else grad.sum()
     if grad._layout.dtype is not layout.dtype:
@@ -288,13 +293,15 @@ def first_grads(tensors, grad_tensors, create_graph):
             if layout.numel != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
             if layout.dtype.category != 2:
-                raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {layout.dtype}")
+                raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got "
+                                   f"{layout.dtype}")
             found.append(REGISTRY["ones"](layout.shape, dtype=layout.dtype))
             continue
         if not isinstance(grad, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
         if grad._layout.shape != layout.shape:
-            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has a shape of "
+            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has a "
+                               f"shape of "
                                f"{layout.shape}.")
         found.append(grad if create_graph else REGISTRY["detach"](grad))
     return found
@@ -321,7 +328,8 @@ def reachable(roots, inputs):
 
 
 def execute(tensors, grad_tensors, keep_graph, create_graph, inputs=None, accumulate=True):
-    """Run a backward pass. With `inputs`: returns their gradients (or accumulates only into them, if `accumulate` is None)."""
+    """Run a backward pass. With `inputs`: returns their gradients (or accumulates only into them, if `accumulate` is
+    None)."""
     grads = first_grads(tensors, grad_tensors, create_graph)
     roots = [edge_of(t) for t in tensors]
     capture, needed = None, None
@@ -358,13 +366,15 @@ def as_list(values):
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None):
     """Sum the gradients of `tensors` into the leaves of their graph (or into `inputs` only).
 
-    tensors: a tensor or gradient edge, or a sequence; grad_tensors: the vectors of the vector-Jacobian product (None: 1 for scalars).
+    tensors: a tensor or gradient edge, or a sequence; grad_tensors: the vectors of the vector-Jacobian product (None:
+    1 for scalars).
     RuntimeError for non-scalar tensors without a gradient, for tensors without a graph, and for a graph that was freed.
     """
     if grad_variables is not None:
         warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
         if grad_tensors is not None:
-            raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use "
+            raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to "
+                               "`backward()`. Please only use "
                                "`grad_tensors`.")
         grad_tensors = grad_variables
     tensors = as_list(tensors)
@@ -381,7 +391,8 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     found = execute(tensors, grad_tensors, keep, create_graph, inputs, None)
     for tensor, grad in zip(inputs, found):
-        if grad is not None and not isinstance(tensor, GradientEdge) and tensor.grad_fn is not None and not tensor._retain:
+        if grad is not None and not isinstance(tensor,
+                                               GradientEdge) and tensor.grad_fn is not None and not tensor._retain:
             tensor._grad = grad if tensor._grad is None else tensor._grad + grad
 
 
@@ -398,18 +409,24 @@ def start_list(grads, tensors):
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True, allow_unused=None,
          is_grads_batched=False, materialize_grads=False):
-    """Gradients of `outputs` with respect to `inputs`, as a tuple (a dictionary for a dictionary); nothing is accumulated.
+    """Gradients of `outputs` with respect to `inputs`, as a tuple (a dictionary for a dictionary); nothing is
+    accumulated.
 
-    allow_unused: None for inputs that the outputs do not depend on, instead of RuntimeError. is_grads_batched: the first dimension of
-    each of `grad_outputs` counts vectors, for each of which the product is computed; gradients get it as first dimension.
+    allow_unused: None for inputs that the outputs do not depend on, instead of RuntimeError. is_grads_batched: the
+    first dimension of
+    each of `grad_outputs` counts vectors, for each of which the product is computed; gradients get it as first
+    dimension.
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+                         "allow_unused=False.")
     if not only_inputs:
-        warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts of "
+        warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate "
+                      "gradient for other parts of "
                       "the graph, please use torch.autograd.backward.", FutureWarning, stacklevel=2)
     if isinstance(inputs, dict):
-        found = grad(outputs, list(inputs.values()), grad_outputs, retain_graph, create_graph, True, allow_unused, is_grads_batched,
+        found = grad(outputs, list(inputs.values()), grad_outputs, retain_graph, create_graph, True, allow_unused,
+                     is_grads_batched,
                      materialize_grads)
         return dict(zip(inputs, found))
     outputs, inputs = as_list(outputs), as_list(inputs)
@@ -432,7 +449,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
                 shape = (grad_outputs[0].shape[0], *tensor.shape) if is_grads_batched else tensor.shape
                 found[i] = REGISTRY["zeros"](shape, dtype=tensor.dtype)
             elif not allow_unused:
-                raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
+                raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the "
+                                   f"graph. Set "
                                    "allow_unused=True if this is the desired behavior.")
     return tuple(found)
 
@@ -440,7 +458,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
 def batched(outputs, inputs, grad_outputs, keep, create_graph):
     """The gradients for each vector of a batch, stacked: one pass a vector."""
     if any(g is None for g in grad_outputs):
-        raise RuntimeError("is_grads_batched: every element of grad_outputs must be a tensor with a leading batch dimension")
+        raise RuntimeError("is_grads_batched: every element of grad_outputs must be a tensor with a leading batch "
+                           "dimension")
     count = grad_outputs[0].shape[0]
     rows = []
     for i in range(count):

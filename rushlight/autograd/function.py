@@ -1,6 +1,7 @@
 """Custom functions: `Function` with user-written forward and backward.
 
-The context `ctx` that forward and backward get is the graph node itself, as in PyTorch: its class is named after the function
+The context `ctx` that forward and backward get is the graph node itself, as in PyTorch: its class is named after the
+function
 ("CubeBackward"), and `grad_fn` of the results is this object. Read `engine` next.
 """
 
@@ -19,14 +20,16 @@ class FunctionCtx:
     """What `ctx` offers in forward and backward."""
 
     def save_for_backward(self, *tensors):
-        """Keep tensors for backward, read there as `ctx.saved_tensors` (None allowed). Call at most once, in forward."""
+        """Keep tensors for backward, read there as `ctx.saved_tensors` (None allowed). Call at most once, in
+        forward."""
         self.to_save = tensors
 
     def save_for_forward(self, *tensors):
         """Keep tensors for `jvp`."""
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
-                raise AssertionError("save_for_forward expects all arguments to be tensors; you should save non-tensors as attributes "
+                raise AssertionError("save_for_forward expects all arguments to be tensors; you should save "
+                                     "non-tensors as attributes "
                                      f"on ctx. Got {type(t)}")
         self.saved_for_forward = tensors
 
@@ -36,7 +39,8 @@ class FunctionCtx:
 
     def mark_shared_storage(self, *pairs):
         """Deprecated; nothing to do."""
-        warnings.warn("mark_shared_storage is deprecated. Tensors with shared storages are automatically tracked. Note that calls to "
+        warnings.warn("mark_shared_storage is deprecated. Tensors with shared storages are automatically tracked. Note "
+                      "that calls to "
                       "`set_()` are not tracked", FutureWarning, stacklevel=2)
 
     def mark_non_differentiable(self, *args):
@@ -70,7 +74,8 @@ class FunctionNode(Node, FunctionCtx):
 
     @property
     def saved_tensors(self):
-        """The tensors given to `save_for_backward`. RuntimeError after the graph was freed or a tensor was modified in place."""
+        """The tensors given to `save_for_backward`. RuntimeError after the graph was freed or a tensor was modified in
+        place."""
         if self.freed:
             raise RuntimeError(rules.FREED)
         return tuple([None if s is None else s.unpack(self) for s in self.saved])
@@ -89,14 +94,16 @@ class FunctionNode(Node, FunctionCtx):
         while len(results) > count and results[-1] is None:
             results.pop()
         if len(results) != count:
-            raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected {count}, got {len(results)})")
+            raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected {count}, "
+                               f"got {len(results)})")
         for i, (edge, result) in enumerate(zip(self.edges, results)):
             if result is None:
                 continue
             if not isinstance(result, Tensor):
                 raise RuntimeError(f"expected Variable or None (got {type(result).__name__})")
             if edge is None and not self.needs_input_grad[i] and i in self.plain_inputs:
-                raise RuntimeError(f"function {self.name()} returned a gradient different than None at position {i + 1}, but the "
+                raise RuntimeError(f"function {self.name()} returned a gradient different than None at position "
+                                   f"{i + 1}, but the "
                                    "corresponding forward input was not a Variable")
         return results
 
@@ -111,7 +118,8 @@ def user_backward(function):
     if function.vjp is Function.vjp:
         return function.backward
     if function.backward is not Function.backward:
-        raise RuntimeError("Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should only implement one of "
+        raise RuntimeError("Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should "
+                           "only implement one of "
                            "them.")
     return function.vjp
 
@@ -124,7 +132,8 @@ class FunctionMeta(type):
 
     def __init__(cls, name, bases, attributes):
         super().__init__(name, bases, attributes)
-        cls._backward_cls = type(f"{name}Backward", (FunctionNode,), {"function": cls, "__module__": "torch.autograd.function"})
+        cls._backward_cls = type(f"{name}Backward", (FunctionNode,), {"function": cls,
+                                                                      "__module__": "torch.autograd.function"})
 
 
 class Function(FunctionCtx, metaclass=FunctionMeta):
@@ -137,13 +146,17 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     generate_vmap_rule = False
 
     def __init__(self, *args, **kwargs):
-        warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them "
-                      "on the class itself. Instantiating an autograd function will raise an error in a future version of PyTorch.",
+        warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you "
+                      f"should invoke them "
+                      "on the class itself. Instantiating an autograd function will raise an error in a future version "
+                      "of PyTorch.",
                       DeprecationWarning, stacklevel=2)
 
     def __call__(self, *args, **kwargs):
-        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function "
-                           "with static forward method. (Example: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
+        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use "
+                           "new-style autograd function "
+                           "with static forward method. (Example: "
+                           "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
 
     @staticmethod
     def forward(*args, **kwargs):
@@ -158,24 +171,28 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     @staticmethod
     def backward(ctx, *grad_outputs):
         """The gradients of the arguments of forward, None for those without."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom "
+                                  "autograd.Function to use it with "
                                   "backward mode AD.")
 
     @staticmethod
     def vjp(ctx, *grad_outputs):
         """Another name of `backward`."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom "
+                                  "autograd.Function to use it with "
                                   "backward mode AD.")
 
     @staticmethod
     def jvp(ctx, *grad_inputs):
         """Forward mode, which Rushlight does not have."""
-        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
+        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with "
+                                  "forward mode AD.")
 
     @staticmethod
     def vmap(info, in_dims, *args):
         """The rule for batches, which Rushlight does not use."""
-        raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap staticmethod or set "
+        raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap staticmethod "
+                                  "or set "
                                   "generate_vmap_rule=True.")
 
     @classmethod
@@ -218,7 +235,8 @@ def finish(node, args, output, wanted):
     positions = {id(a): i for i, a in enumerate(args) if isinstance(a, Tensor)}
     dirty = {id(t) for t in node.dirty_tensors}
     if dirty - {id(o) for o in outputs}:
-        raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output. The inputs that are "
+        raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output. The "
+                           "inputs that are "
                            "modified inplace must all be outputs of the Function.")
     replaced = {}
     for i, out in enumerate(outputs):
@@ -246,9 +264,12 @@ def connect(node, outputs, dirty, plain, positions, single):
                 out._view_version = out._version
             continue
         if out._base is not None and sum(isinstance(o, Tensor) for o in outputs) > 1:
-            raise RuntimeError("If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return "
-                               "more than one Tensor. This is not supported by the current autograd engine. You should either make sure "
-                               "the input is not a view (using .clone() for example) or make your Function only return one Tensor.")
+            raise RuntimeError("If your Function modifies inplace an input that is a view of another Tensor, your "
+                               "Function cannot return "
+                               "more than one Tensor. This is not supported by the current autograd engine. You should "
+                               "either make sure "
+                               "the input is not a view (using .clone() for example) or make your Function only return "
+                               "one Tensor.")
         if out._base is None and out._rg and out._grad_fn is None:
             raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
         own = positions.get(id(out))
@@ -266,7 +287,8 @@ def keep(node, outputs, replaced, wanted):
     saved = []
     for i, t in enumerate(node.to_save):
         if t is not None and not isinstance(t, Tensor):
-            raise TypeError(f"save_for_backward can only save variables, but argument {i} is of type {type(t).__name__}")
+            raise TypeError(f"save_for_backward can only save variables, but argument {i} is of type "
+                            f"{type(t).__name__}")
         t = replaced.get(id(t), t)
         if t is None or not wanted:
             saved.append(None)

@@ -1,7 +1,9 @@
 """`torch.autograd.functional`: products with Jacobians and Hessians, and whole ones, of Python functions.
 
-In: a function of tensors and the point. Out: tensors, or tuples of them shaped like the inputs. Everything is reverse mode: `jvp`
-differentiates the vector-Jacobian product once more, with respect to its vector. Flags that only choose how PyTorch computes
+In: a function of tensors and the point. Out: tensors, or tuples of them shaped like the inputs. Everything is reverse
+mode: `jvp`
+differentiates the vector-Jacobian product once more, with respect to its vector. Flags that only choose how PyTorch
+computes
 (`vectorize`, strategies) are accepted and change nothing. Read `engine` for the passes.
 """
 
@@ -14,15 +16,22 @@ __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
 INDEPENDENT = {
     "back": "The output of the user-provided function is independent of input {}. This is not allowed in strict mode.",
-    "trick": "The gradient with respect to the input is independent of entry {} in the grad_outputs when using the double backward trick "
+    "trick": "The gradient with respect to the input is independent of entry {} in the grad_outputs when using the "
+             "double backward trick "
              "to compute forward mode gradients. This is not allowed in strict mode.",
-    "hessian": "The hessian of the user-provided function with respect to input {} is independent of the input. This is not allowed in "
-               "strict mode. You should ensure that your function is thrice differentiable and that the hessian depends on the inputs.",
+    "hessian": "The hessian of the user-provided function with respect to input {} is independent of the input. This "
+               "is not allowed in "
+               "strict mode. You should ensure that your function is thrice differentiable and that the hessian "
+               "depends on the inputs.",
 }
-FLAT_GRADIENT = ("While computing the hessian, found that the jacobian of the user-provided function with respect to input {} is "
-                 "independent of the input. This is not allowed in strict mode. You should ensure that your function is twice "
-                 "differentiable and that the jacobian depends on the inputs (this would be violated by a linear function for example).")
-FLAT_JACOBIAN = ("The jacobian of the user-provided function is independent of input {}. This is not allowed in strict mode when "
+FLAT_GRADIENT = ("While computing the hessian, found that the jacobian of the user-provided function with respect to "
+                 "input {} is "
+                 "independent of the input. This is not allowed in strict mode. You should ensure that your function "
+                 "is twice "
+                 "differentiable and that the jacobian depends on the inputs (this would be violated by a linear "
+                 "function for example).")
+FLAT_JACOBIAN = ("The jacobian of the user-provided function is independent of input {}. This is not allowed in strict "
+                 "mode when "
                  "create_graph=True.")
 
 
@@ -33,7 +42,8 @@ def as_tuple(values, what, name):
     for i, value in enumerate(found):
         if not isinstance(value, Tensor):
             where = f"the value at index {i} has type" if several else f"the given {what} has type"
-            raise TypeError(f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but {where} {type(value)}.")
+            raise TypeError(f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but {where} "
+                            f"{type(value)}.")
     return several, found
 
 
@@ -59,7 +69,8 @@ def evaluate(func, inputs, name, create_graph, strict):
     several_out, outputs = as_tuple(func(*inputs), "outputs of the user-provided function", name)
     for i, out in enumerate(outputs if strict else ()):
         if not out.requires_grad:
-            raise RuntimeError(f"Output {i} of the user-provided function does not require gradients. The outputs must be computed in a "
+            raise RuntimeError(f"Output {i} of the user-provided function does not require gradients. The outputs must "
+                               f"be computed in a "
                                "differentiable manner from the input when running in strict mode.")
     return several_in, inputs, several_out, outputs
 
@@ -87,7 +98,8 @@ def products(outputs, inputs, vectors, create_graph):
     pairs = [(o, v) for o, v in zip(outputs, vectors) if o.requires_grad]
     if not pairs:
         return (None,) * len(inputs)
-    return grad([o for o, _ in pairs], inputs, [v for _, v in pairs], create_graph=create_graph, retain_graph=True, allow_unused=True)
+    return grad([o for o, _ in pairs], inputs, [v for _, v in pairs], create_graph=create_graph, retain_graph=True,
+                allow_unused=True)
 
 
 def filled(grads, like, stage, strict, create_graph):
@@ -107,10 +119,12 @@ def filled(grads, like, stage, strict, create_graph):
 def vjp(func, inputs, v=None, create_graph=False, strict=False):
     """(func(*inputs), v @ Jacobian): the product of a vector shaped like the outputs with the Jacobian at the inputs.
 
-    v may be None for a single output of one element. strict: RuntimeError where an output does not depend on an input."""
+    v may be None for a single output of one element. strict: RuntimeError where an output does not depend on an
+    input."""
     with enable_grad():
         several_in, inputs, several_out, outputs = evaluate(func, inputs, "vjp", create_graph, strict)
-        v = vector_like(v, outputs, "vjp", "The vector v can only be None if the user-provided function returns a single Tensor with a "
+        v = vector_like(v, outputs, "vjp", "The vector v can only be None if the user-provided function returns a "
+                                           "single Tensor with a "
                                            "single element.")
     with enable_grad():
         found = filled(products(outputs, inputs, v, create_graph), inputs, "back", strict, create_graph)
@@ -122,7 +136,8 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
 
     v may be None for a single input of one element."""
     several_given, given = as_tuple(inputs, "inputs", "jvp")
-    v = vector_like(v, given, "jvp", "The vector v can only be None if the input to the user-provided function is a single Tensor with a "
+    v = vector_like(v, given, "jvp", "The vector v can only be None if the input to the user-provided function is a "
+                                     "single Tensor with a "
                                      "single element.")
     with enable_grad():
         _, inputs, several_out, outputs = evaluate(func, unpacked(given, several_given), "jvp", create_graph, strict)
@@ -138,21 +153,27 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
 
 def check_strategy(strategy, vectorize, strict):
     if strategy not in ("forward-mode", "reverse-mode"):
-        raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than '
-                             'inputs, "forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".')
+        raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function '
+                             'has more outputs than '
+                             'inputs, "forward-mode" tends to be more performant. Otherwise, prefer to use '
+                             '"reverse-mode".')
     if strategy == "forward-mode" and strict:
-        raise RuntimeError('torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not supported together (yet). '
+        raise RuntimeError('torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not '
+                           'supported together (yet). '
                            "Please either set `strict=False` or `strategy=\"reverse-mode\"`.")
     if strategy == "forward-mode" and not vectorize:
-        raise NotImplementedError("Computing Jacobian using forward-AD or forward-over-reverse Hessian is only implemented for "
+        raise NotImplementedError("Computing Jacobian using forward-AD or forward-over-reverse Hessian is only "
+                                  "implemented for "
                                   "`vectorize=True`.")
     if strict and vectorize:
-        raise RuntimeError("torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported together. Please "
+        raise RuntimeError("torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported "
+                           "together. Please "
                            "either set `strict=False` or `vectorize=False`.")
 
 
 def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, strategy="reverse-mode"):
-    """The Jacobian of `func` at `inputs`: a tensor of shape output.shape + input.shape; tuples (outputs, then inputs) for several."""
+    """The Jacobian of `func` at `inputs`: a tensor of shape output.shape + input.shape; tuples (outputs, then inputs)
+    for several."""
     check_strategy(strategy, vectorize, strict)
     with enable_grad():
         several_in, inputs, several_out, outputs = evaluate(func, inputs, "jacobian", create_graph, strict)
@@ -173,7 +194,8 @@ def jacobian_rows(out, number, inputs, create_graph, strict):
             found = grad([flat[j]], inputs, retain_graph=True, create_graph=create_graph, allow_unused=True)
         for i, (column, g, x) in enumerate(zip(columns, found, inputs)):
             if g is None and strict:
-                raise RuntimeError(f"Output {number} of the user-provided function is independent of input {i}. This is not allowed in "
+                raise RuntimeError(f"Output {number} of the user-provided function is independent of input {i}. This "
+                                   f"is not allowed in "
                                    "strict mode.")
             if g is not None and strict and create_graph and not g.requires_grad:
                 raise RuntimeError(FLAT_JACOBIAN.format(i))
@@ -187,7 +209,8 @@ def stacked(column, out, x):
 
 
 def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, outer_jacobian_strategy="reverse-mode"):
-    """The Hessian of a function with one output of one element: input.shape + input.shape; a tuple of tuples for several inputs."""
+    """The Hessian of a function with one output of one element: input.shape + input.shape; a tuple of tuples for
+    several inputs."""
     several, inputs = as_tuple(inputs, "inputs", "hessian")
     if outer_jacobian_strategy not in ("forward-mode", "reverse-mode"):
         raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode".')
@@ -217,9 +240,11 @@ def single_output(out, name):
 
 
 def hessian_product(name, func, inputs, v, create_graph, strict):
-    """(func(*inputs), Hessian times v): the Hessian is symmetric, so the product from either side is one more backward pass."""
+    """(func(*inputs), Hessian times v): the Hessian is symmetric, so the product from either side is one more backward
+    pass."""
     several, given = as_tuple(inputs, "inputs", name)
-    v = vector_like(v, given, name, "The vector v can only be None if the input to the user-provided function is a single Tensor with a "
+    v = vector_like(v, given, name, "The vector v can only be None if the input to the user-provided function is a "
+                                    "single Tensor with a "
                                     "single element.")
     with enable_grad():
         _, inputs, several_out, outputs = evaluate(func, unpacked(given, several), name, create_graph, strict)

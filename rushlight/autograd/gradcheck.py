@@ -1,6 +1,7 @@
 """Checks of gradient formulas against finite differences: `gradcheck` and `gradgradcheck`.
 
-In: a function of tensors. Out: True, or GradcheckError with both Jacobians. Every element of every input is moved by `eps` and the
+In: a function of tensors. Out: True, or GradcheckError with both Jacobians. Every element of every input is moved by
+`eps` and the
 change of the outputs compared with what backward says, so inputs should be small and of double precision.
 """
 
@@ -13,10 +14,12 @@ from ..core.tensor import Tensor
 from .engine import grad
 from .modes import enable_grad, no_grad
 
-__all__ = ["GradcheckError", "get_analytical_jacobian", "get_numerical_jacobian", "get_numerical_jacobian_wrt_specific_input", "gradcheck",
+__all__ = ["GradcheckError", "get_analytical_jacobian", "get_numerical_jacobian",
+           "get_numerical_jacobian_wrt_specific_input", "gradcheck",
            "gradgradcheck"]
 
-NOT_REENTRANT = ("Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values, "
+NOT_REENTRANT = ("Backward is not reentrant, i.e., running backward with same input and grad_output multiple times "
+                 "gives different values, "
                  "although analytical gradient matches numerical gradient.The tolerance for nondeterminism was {}.")
 
 
@@ -24,14 +27,19 @@ class GradcheckError(RuntimeError):
     """What `gradcheck` and `gradgradcheck` raise for a wrong gradient."""
 
 
-def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, nondet_tol=0.0, check_undefined_grad=True,
-              check_grad_dtypes=False, check_batched_grad=False, check_batched_forward_grad=False, check_forward_ad=False,
+def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, nondet_tol=0.0,
+              check_undefined_grad=True,
+              check_grad_dtypes=False, check_batched_grad=False, check_batched_forward_grad=False,
+              check_forward_ad=False,
               check_backward_ad=True, fast_mode=False, masked=None):
     """Whether the gradients of `func` at `inputs` agree with central differences within |a - n| <= atol + rtol * |n|.
 
-    Raises GradcheckError where they do not (returns False with raise_exception=False), if two backward passes differ by more than
-    `nondet_tol`, if a gradient has another dtype (check_grad_dtypes), or if unused outputs break backward (check_undefined_grad).
-    `fast_mode` is accepted: all elements are compared, which is what PyTorch's slow mode does. Forward mode is not implemented.
+    Raises GradcheckError where they do not (returns False with raise_exception=False), if two backward passes differ
+    by more than
+    `nondet_tol`, if a gradient has another dtype (check_grad_dtypes), or if unused outputs break backward
+    (check_undefined_grad).
+    `fast_mode` is accepted: all elements are compared, which is what PyTorch's slow mode does. Forward mode is not
+    implemented.
     """
     if not (check_forward_ad or check_backward_ad):
         raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
@@ -66,7 +74,8 @@ def check(func, inputs, eps, atol, rtol, nondet_tol, check_undefined, check_dtyp
         for i, (a, b) in enumerate(zip(first, second)):
             n = numerical[i][number]
             if not close(a, n, rtol, atol):
-                raise GradcheckError(f"Jacobian mismatch for output {number} with respect to input {i},\nnumerical:{n}\nanalytical:{a}\n")
+                raise GradcheckError(f"Jacobian mismatch for output {number} with respect to input "
+                                     f"{i},\nnumerical:{n}\nanalytical:{a}\n")
             if a.numel() and float((a - b).abs().max()) > nondet_tol:
                 raise GradcheckError(NOT_REENTRANT.format(nondet_tol))
     check_unused(func, inputs, moved, outputs, check_undefined)
@@ -82,14 +91,19 @@ def check_inputs(inputs):
             continue
         found = True
         if x.dtype is not dt.float64:
-            warnings.warn(f"Input #{i} requires gradient and is not a double precision floating point or complex. This check will likely "
-                          "fail if all the inputs are not of double precision floating point or complex. ", stacklevel=4)
+            warnings.warn(f"Input #{i} requires gradient and is not a double precision floating point or complex. This "
+                          f"check will likely "
+                          "fail if all the inputs are not of double precision floating point or complex. ",
+                          stacklevel=4)
         if any(s == 0 and n > 1 for s, n in zip(x.stride(), x.shape)):
-            raise RuntimeError(f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are non-overlapping to "
-                               "be able to compute the numerical gradients correctly. You should call .contiguous on the input before "
+            raise RuntimeError(f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that "
+                               f"are non-overlapping to "
+                               "be able to compute the numerical gradients correctly. You should call .contiguous on "
+                               "the input before "
                                "passing it to gradcheck.")
     if not found:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.")
+        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have "
+                         "requires_grad=True.")
 
 
 def differentiable(outputs):
@@ -99,7 +113,8 @@ def differentiable(outputs):
 
 
 def get_numerical_jacobian_wrt_specific_input(fn, input, inputs, eps):
-    """For each differentiable output the matrix (elements of `input`, elements of the output) of central differences."""
+    """For each differentiable output the matrix (elements of `input`, elements of the output) of central
+    differences."""
     outputs = fn(*inputs)
     outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     wanted = [i for i, out in enumerate(outputs) if isinstance(out, Tensor) and out.requires_grad] \
@@ -142,7 +157,8 @@ def every_index(shape):
 def get_numerical_jacobian(fn, inputs, target=None, eps=1e-3, grad_out=1.0):
     """For each input that requires grad the numerical Jacobian of the first output."""
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    return [get_numerical_jacobian_wrt_specific_input(fn, x, inputs, eps)[0] for x in inputs if isinstance(x, Tensor) and x.requires_grad]
+    return [get_numerical_jacobian_wrt_specific_input(fn, x, inputs, eps)[0] for x in inputs if isinstance(x, Tensor)
+            and x.requires_grad]
 
 
 def analytical(output, inputs, check_dtypes=False):
@@ -165,7 +181,8 @@ def analytical(output, inputs, check_dtypes=False):
 
 def get_analytical_jacobian(inputs, output, nondet_tol=0.0, grad_out=1.0):
     """(Jacobians of one output, whether two passes agree, whether sizes are right, whether dtypes are right)."""
-    moved = [x for x in ((inputs,) if isinstance(inputs, Tensor) else inputs) if isinstance(x, Tensor) and x.requires_grad]
+    moved = [x for x in ((inputs,) if isinstance(inputs, Tensor) else inputs) if isinstance(x, Tensor)
+             and x.requires_grad]
     first, second = analytical(output, moved), analytical(output, moved)
     same = all(float((a - b).abs().max()) <= nondet_tol for a, b in zip(first, second) if a.numel())
     return first, same, True, True
@@ -194,7 +211,8 @@ def check_unused(func, inputs, moved, outputs, check_undefined):
     for out in outputs:
         found = grad([out], moved, [REGISTRY["zeros_like"](out)], retain_graph=True, allow_unused=True)
         if any(g is not None and bool((g != 0).any()) for g in found):
-            raise GradcheckError("Expected all inputs gradients to be undefined or zero when the gradient of an output is undefined or zero")
+            raise GradcheckError("Expected all inputs gradients to be undefined or zero when the gradient of an output "
+                                 "is undefined or zero")
 
 
 def check_batches(outputs, moved):
@@ -209,7 +227,8 @@ def check_batches(outputs, moved):
 
 
 def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3, gen_non_contig_grad_outputs=False,
-                  raise_exception=True, nondet_tol=0.0, check_undefined_grad=True, check_grad_dtypes=False, check_batched_grad=False,
+                  raise_exception=True, nondet_tol=0.0, check_undefined_grad=True, check_grad_dtypes=False,
+                  check_batched_grad=False,
                   check_fwd_over_rev=False, check_rev_over_rev=True, fast_mode=False, masked=False):
     """Whether second gradients agree with differences of the first: `gradcheck` of the backward pass of `func`.
 
@@ -231,10 +250,13 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
         with enable_grad():
             outputs = differentiable(func(*given))
             moved = [x for x in given if isinstance(x, Tensor) and x.requires_grad]
-            return tuple([g for g in grad(outputs, moved, list(seeds), create_graph=True, allow_unused=True) if g is not None])
+            return tuple([g for g in grad(outputs, moved, list(seeds), create_graph=True, allow_unused=True)
+                          if g is not None])
 
-    return gradcheck(first_gradients, (*inputs, *grad_outputs), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception,
-                     nondet_tol=nondet_tol, check_undefined_grad=check_undefined_grad, check_grad_dtypes=check_grad_dtypes,
+    return gradcheck(first_gradients, (*inputs, *grad_outputs), eps=eps, atol=atol, rtol=rtol,
+                     raise_exception=raise_exception,
+                     nondet_tol=nondet_tol, check_undefined_grad=check_undefined_grad,
+                     check_grad_dtypes=check_grad_dtypes,
                      check_batched_grad=check_batched_grad, fast_mode=fast_mode, masked=masked)
 
 

@@ -12,7 +12,8 @@ from ..core.graph import MODE, Node
 from ..core.tensor import Tensor
 from .leaf import GradientEdge, edge_of
 
-__all__ = ["GradientEdge", "Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks", "get_gradient_edge",
+__all__ = ["GradientEdge", "Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks",
+           "get_gradient_edge",
            "increment_version", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
 
 
@@ -25,7 +26,8 @@ def get_gradient_edge(tensor):
 
 
 def increment_version(tensor):
-    """Count a write that autograd has not seen, for a tensor or several. RuntimeError for tensors made in inference mode."""
+    """Count a write that autograd has not seen, for a tensor or several. RuntimeError for tensors made in inference
+    mode."""
     for t in (tensor,) if isinstance(tensor, Tensor) else tensor:
         if t._versions is None:
             t._storage.version += 1
@@ -34,9 +36,11 @@ def increment_version(tensor):
 
 
 class saved_tensors_hooks:
-    """Within this context every tensor saved for backward goes through `pack_hook(tensor)`, and backward gets `unpack_hook(packed)`.
+    """Within this context every tensor saved for backward goes through `pack_hook(tensor)`, and backward gets
+    `unpack_hook(packed)`.
 
-    The unpacked tensor must have the values, shape and dtype of the packed one. Contexts nest: the innermost hooks count.
+    The unpacked tensor must have the values, shape and dtype of the packed one. Contexts nest: the innermost hooks
+    count.
     """
 
     def __init__(self, pack_hook, unpack_hook):
@@ -90,7 +94,8 @@ def disable_saved_tensors_hooks(error_message):
 
 
 def register_multi_grad_hook(tensors, fn, *, mode="all"):
-    """Call `fn` with the gradients of several tensors (None: not needed) when all have been computed, once a backward pass.
+    """Call `fn` with the gradients of several tensors (None: not needed) when all have been computed, once a backward
+    pass.
 
     mode "any": call `fn(grad)` with the first that is computed."""
     if mode not in ("all", "any"):

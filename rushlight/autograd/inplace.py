@@ -1,6 +1,7 @@
 """What in-place writes to views do to the graph (Note [Views and in-place writes] in core/tensor.py).
 
-`CopySlices` is the new history of a base one of whose views was written: the gradient of the base, with the part that was written sent
+`CopySlices` is the new history of a base one of whose views was written: the gradient of the base, with the part that
+was written sent
 through the operator's node. `AsStridedBackward0` is the new history of the other views.
 """
 
@@ -13,7 +14,8 @@ from ..core.layout import layout
 
 
 class CopySlices:
-    """The operator of CopySlices nodes; `node.saved` = (layout of the base, its offset, layout of the view, its offset, inner node)."""
+    """The operator of CopySlices nodes; `node.saved` = (layout of the base, its offset, layout of the view, its
+    offset, inner node)."""
 
     node_name = "CopySlices"
 
@@ -29,7 +31,8 @@ class CopySlices:
         whole.copy_(grads[0])
         strides = view_layout.strides
         if not base_layout.dense:
-            raise NotImplementedError("backward of an in-place write to a view of a base with gaps is not implemented in rushlight")
+            raise NotImplementedError("backward of an in-place write to a view of a base with gaps is not implemented "
+                                      "in rushlight")
         part = REGISTRY["as_strided"](whole, view_layout.shape, strides, view_offset - base_offset)
         results = inner.apply([part.clone()])
         found = list(results)
@@ -47,7 +50,8 @@ class CopySlices:
 
 
 def copy_slices(base, view, inner, own=None):
-    """The node for `base` after the operator of node `inner` wrote to `view`; its edge `own` leads to what the view was before."""
+    """The node for `base` after the operator of node `inner` wrote to `view`; its edge `own` leads to what the view
+    was before."""
     own = rules.edge_before_write(view, inner) if own is None else own
     edges = list(inner.edges)
     base_edge = rules.edge(base) if base._rg else None
@@ -55,13 +59,15 @@ def copy_slices(base, view, inner, own=None):
         edges[own] = base_edge
     else:
         edges.append(base_edge)
-    node = rules.node_class("CopySlices")(CopySlices, tuple(edges), (base._layout, base._offset, view._layout, view._offset, inner), (base._layout,))
+    node = rules.node_class("CopySlices")(CopySlices, tuple(edges), (base._layout, base._offset, view._layout,
+                                                                     view._offset, inner), (base._layout,))
     node.counts = own
     return node
 
 
 class AsStrided:
-    """The operator of the node that a stale view takes; `node.saved` = (base layout, base offset, view layout, view offset)."""
+    """The operator of the node that a stale view takes; `node.saved` = (base layout, base offset, view layout, view
+    offset)."""
 
     node_name = "AsStridedBackward0"
 
@@ -71,7 +77,9 @@ class AsStrided:
 
 
 def as_strided_node(base, view):
-    return rules.node_class("AsStridedBackward0")(AsStrided, (rules.edge(base),), (base._layout, base._offset, view._layout, view._offset), (view._layout,))
+    return rules.node_class("AsStridedBackward0")(AsStrided, (rules.edge(base),), (base._layout, base._offset,
+                                                                                   view._layout, view._offset),
+                                                                                   (view._layout,))
 
 
 def as_strided_back(g, base, base_offset, view, offset):
@@ -117,11 +125,13 @@ tensors.make_as_strided_node = as_strided_node
 rules.make_copy_slices = copy_slices
 
 AS_STRIDED = rules.GradRule("as_strided", ("input", "base", "base_offset", "found", "offset"),
-                            {"input": lambda g, base, base_offset, found, offset: as_strided_back(g, base, base_offset, found, offset)})
+                            {"input": lambda g, base, base_offset, found, offset: as_strided_back(g, base, base_offset,
+                                                                                                  found, offset)})
 
 
 def as_strided(input, size, stride, storage_offset=None):
-    """A view of the storage with any sizes, strides (in elements, not negative) and offset. RuntimeError where it leaves the storage."""
+    """A view of the storage with any sizes, strides (in elements, not negative) and offset. RuntimeError where it
+    leaves the storage."""
     size, stride = tuple(int(n) for n in size), tuple(int(s) for s in stride)
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
@@ -130,8 +140,10 @@ def as_strided(input, size, stride, storage_offset=None):
     offset = input._offset if storage_offset is None else int(storage_offset)
     found = layout(size, stride, input._layout.dtype)
     if (offset + found.reach) * found.dtype.itemsize > input._storage.nbytes and found.numel:
-        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
-                           f"{found.dtype.itemsize} requiring a storage size of {(offset + found.reach) * found.dtype.itemsize} are out "
+        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and "
+                           f"itemsize "
+                           f"{found.dtype.itemsize} requiring a storage size of "
+                           f"{(offset + found.reach) * found.dtype.itemsize} are out "
                            f"of bounds for storage of size {input._storage.nbytes}")
     tensor = tensors.view(input._storage, found, offset)
     rules.mark_view(tensor, input)

@@ -1,6 +1,7 @@
 """The AccumulateGrad node of leaves, and what programs see of nodes: their neighbours, hooks and saved values.
 
-Edges lead to the leaf itself; the AccumulateGrad object exists for programs that look at the graph or hook it. Read `engine` next.
+Edges lead to the leaf itself; the AccumulateGrad object exists for programs that look at the graph or hook it. Read
+`engine` next.
 """
 
 import collections
@@ -29,7 +30,8 @@ class AccumulateGrad(Node):
 
 
 class GradientEdge(NamedTuple):
-    """A place in the graph that gradients flow to: output `output_nr` of `node`. Stands for a tensor in `grad` and `backward`."""
+    """A place in the graph that gradients flow to: output `output_nr` of `node`. Stands for a tensor in `grad` and
+    `backward`."""
 
     node: Node
     output_nr: int
@@ -99,7 +101,8 @@ class SavedTensor:
         if self._node.freed:
             raise RuntimeError(rules.FREED)
         if self._saved.hooks is not None:
-            raise RuntimeError("Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks "
+            raise RuntimeError("Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only "
+                               "one pair of hooks "
                                "is allowed at a time.")
         pack_saved(self._saved, self._saved.unpack(self._node), (pack_hook, unpack_hook))
 

@@ -1,7 +1,9 @@
 """`torch.autograd.profiler`: time spent in marked ranges, and what the engine did meanwhile.
 
-In: `record_function` ranges and the engine's counters. Out: `profile`, whose tables list the ranges. Operators run fused and later than
-they are recorded, so there is no time per operator; `profile.statistics` has the engine's counts of the profiled stretch.
+In: `record_function` ranges and the engine's counters. Out: `profile`, whose tables list the ranges. Operators run
+fused and later than
+they are recorded, so there is no time per operator; `profile.statistics` has the engine's counts of the profiled
+stretch.
 """
 
 import functools
@@ -69,7 +71,8 @@ class EventList(list):
         """All ranges as one."""
         return Average(list(self))
 
-    def table(self, sort_by=None, row_limit=100, max_src_column_width=75, max_name_column_width=55, max_shapes_column_width=80, header=None,
+    def table(self, sort_by=None, row_limit=100, max_src_column_width=75, max_name_column_width=55,
+              max_shapes_column_width=80, header=None,
               top_level_events_only=False, time_unit=None):
         """The ranges as text, one a line, the longest first if `sort_by` names a time."""
         rows = sorted(self, key=lambda e: -e.cpu_time_total) if sort_by else list(self)
@@ -77,17 +80,21 @@ class EventList(list):
         lines.append("-" * len(lines[0]))
         for e in rows[:row_limit if row_limit >= 0 else None]:
             name = e.name[:max_name_column_width]
-            lines.append(f"{name:{max_name_column_width}}  {e.cpu_time_total:>14.3f}  {e.cpu_time:>16.3f}  {e.count:>10}")
+            lines.append(f"{name:{max_name_column_width}}  {e.cpu_time_total:>14.3f}  {e.cpu_time:>16.3f}  "
+                         f"{e.count:>10}")
         return "\n".join(([header] if header else []) + lines) + "\n"
 
 
 class profile:
     """Context manager that collects `record_function` ranges and the engine's counters.
 
-    `use_cuda`, `record_shapes`, `with_flops`, `profile_memory`, `with_stack` and their like are accepted; they add nothing."""
+    `use_cuda`, `record_shapes`, `with_flops`, `profile_memory`, `with_stack` and their like are accepted; they add
+    nothing."""
 
-    def __init__(self, enabled=True, *, use_cuda=False, use_device=None, record_shapes=False, with_flops=False, profile_memory=False,
-                 with_stack=False, with_modules=False, use_kineto=False, use_cpu=True, experimental_config=None, acc_events=False,
+    def __init__(self, enabled=True, *, use_cuda=False, use_device=None, record_shapes=False, with_flops=False,
+                 profile_memory=False,
+                 with_stack=False, with_modules=False, use_kineto=False, use_cpu=True, experimental_config=None,
+                 acc_events=False,
                  custom_trace_id_callback=None, post_processing_timeout_s=None, activity_filters=None):
         self.enabled = enabled
         self.function_events, self.statistics = EventList(), {}
@@ -111,7 +118,8 @@ class profile:
 
     def note(self, name, start, end):
         """Take a finished range."""
-        self.function_events.append(FunctionEvent(name, (start - self.began) / 1e3, (end - self.began) / 1e3, threading.get_ident()))
+        self.function_events.append(FunctionEvent(name, (start - self.began) / 1e3, (end - self.began) / 1e3,
+                                                  threading.get_ident()))
 
     def key_averages(self, group_by_input_shape=False, group_by_stack_n=0, group_by_overload_name=False):
         """One entry a name."""
@@ -136,7 +144,8 @@ class profile:
 
 
 class record_function:
-    """A named range of the program: context manager and decorator. The stream is flushed at its end while a profiler runs."""
+    """A named range of the program: context manager and decorator. The stream is flushed at its end while a profiler
+    runs."""
 
     def __init__(self, name, args=None):
         self.name, self.args = name, args

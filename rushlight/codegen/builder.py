@@ -1,7 +1,9 @@
 """A small builder of LLVM IR text: Python expressions in, the text of a function out.
 
-It is several times cheaper than a general IR library because it keeps no graph: a `Value` is a type and a name, every operation
-appends one line. Types are the strings of LLVM's syntax ("i64", "float", "<8 x float>", "ptr"). Variables are stack slots that
+It is several times cheaper than a general IR library because it keeps no graph: a `Value` is a type and a name, every
+operation
+appends one line. Types are the strings of LLVM's syntax ("i64", "float", "<8 x float>", "ptr"). Variables are stack
+slots that
 LLVM's `sroa` pass turns into registers, so loops need no phi nodes. Read `loops` next for how kernels use it.
 """
 
@@ -262,7 +264,8 @@ class Function:
 
     def insert(self, value, item, lane):
         lane = self.convert(lane, "i32")
-        return self.emit(value.type, f"insertelement {value.type} {value.name}, {item.type} {item.name}, i32 {lane.name}")
+        return self.emit(value.type, f"insertelement {value.type} {value.name}, {item.type} {item.name}, i32 "
+                                     f"{lane.name}")
 
     def iota(self, kind):
         """The vector <0, 1, 2, ...> of an integer vector type."""
@@ -331,7 +334,8 @@ class Function:
         self.store(value, self.gep(pointer, index, kind), align=max(1, BITS[kind] // 8))
 
     def zero(self, pointer, nbytes):
-        """Set bytes to 0. (Never llvm.memset: the loader of object code has no place for stubs of external functions.)"""
+        """Set bytes to 0. (Never llvm.memset: the loader of object code has no place for stubs of external
+        functions.)"""
         wide = "<32 x i8>"
         whole = nbytes // 32 * 32
         with self.loop(0, whole, 32) as i:

@@ -1,7 +1,9 @@
 """The handler `k` of operator bodies for CPU kernels: typed values in, IR out.
 
-A body such as `k.where(x > 0, x, alpha * k.expm1(x))` runs once per kernel over `Typed` values: a DType, a builder Value (scalar, or a
-vector of lanes along the kernel's inner dimension) and, for integers that grow with the lane, the affine form that keeps loads
+A body such as `k.where(x > 0, x, alpha * k.expm1(x))` runs once per kernel over `Typed` values: a DType, a builder
+Value (scalar, or a
+vector of lanes along the kernel's inner dimension) and, for integers that grow with the lane, the affine form that
+keeps loads
 contiguous. Mathematical functions come from `scalar.FUNCTIONS`. Read `loops` next.
 """
 
@@ -9,7 +11,8 @@ from ..core import dtype as dt
 from .builder import BITS, Value, element, lanes, suffix, vector
 from .scalar import FUNCTIONS
 
-STORED = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "i16", "int64": "i64", "int32": "i32", "int16": "i16",
+STORED = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "i16", "int64": "i64", "int32": "i32",
+          "int16": "i16",
           "int8": "i8", "uint8": "i8", "uint16": "i16", "uint32": "i32", "uint64": "i64", "bool": "i8"}
 COMPUTED = {**STORED, "float16": "float", "bfloat16": "float", "bool": "i1"}
 
@@ -43,7 +46,8 @@ class Typed:
         if self.value is None:
             fn, (base, step) = self.k.fn, self.affine
             kind = vector("i64", self.k.width)
-            ramp = fn.iota(kind) if step == 1 else Value(fn, kind, "<" + ", ".join(f"i64 {i * step}" for i in range(self.k.width)) + ">")
+            ramp = fn.iota(kind) if step == 1 else Value(fn, kind, "<" + ", ".join(f"i64 {i * step}"
+                                                                                   for i in range(self.k.width)) + ">")
             self.value = fn.convert(base, kind) + ramp
         return self.value
 
@@ -118,7 +122,8 @@ class Typed:
 
 
 class Handler:
-    """Emits the operations of a body into a builder function. `width`: lanes of the vectors of this part of the kernel."""
+    """Emits the operations of a body into a builder function. `width`: lanes of the vectors of this part of the
+    kernel."""
 
     def __init__(self, fn, width):
         self.fn, self.width = fn, width
@@ -304,7 +309,8 @@ class Handler:
 
     def compare(self, predicate, a, b):
         dtype, x, y = self.pair(a, b)
-        return Typed(self, dt.bool_, x.compare(predicate, y, unsigned=not dtype.is_signed and not dtype.is_floating_point))
+        return Typed(self, dt.bool_, x.compare(predicate, y, unsigned=not dtype.is_signed
+                                               and not dtype.is_floating_point))
 
     # -- choices -------------------------------------------------------------------
 

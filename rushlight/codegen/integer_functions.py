@@ -1,18 +1,12 @@
 """Functions of integers in generated code that need a loop: greatest common divisor and power.
 
-Registered with the mathematical functions, so that bodies call them as `k.gcd(a, b)`. See `scalar_base` for the registry.
+Registered with the mathematical functions, so that bodies call them as `k.gcd(a, b)`. See `scalar_base` for the
+registry.
 """
 
-from .builder import BITS, element, lanes
+from .builder import BITS, element
+from .circular_reduction import any_lane
 from .scalar_base import FUNCTIONS
-
-
-def any_lane(fn, condition):
-    """Whether the condition holds in some lane."""
-    width = lanes(condition.type)
-    if width == 1:
-        return condition
-    return fn.cast("bitcast", condition, f"i{width}").ne(0)
 
 
 def magnitude(fn, x):

@@ -1,9 +1,12 @@
 """What a planner hands to the runtime: kernel sources, launches and memory operands.
 
 Note [Kernel ABI]
-Every kernel is `void kernel(ptr table, ptr static, i64 task)`. `table` belongs to one run of a program: entry 0 is the error word,
-the others are addresses of memory slots and scalar arguments. `static` belongs to the launch and is fixed when the program is
-planned: sizes, strides, and for each memory operand the pair (table index, byte offset). So a run fills one table, whatever the
+Every kernel is `void kernel(ptr table, ptr static, i64 task)`. `table` belongs to one run of a program: entry 0 is the
+error word,
+the others are addresses of memory slots and scalar arguments. `static` belongs to the launch and is fixed when the
+program is
+planned: sizes, strides, and for each memory operand the pair (table index, byte offset). So a run fills one table,
+whatever the
 number of launches, and a kernel serves every size of its structure.
 """
 
@@ -49,7 +52,8 @@ class Argument:
 
 @dataclasses.dataclass
 class Launch:
-    """`tasks` calls of a kernel with the same static block. `cost` is its estimated time in nanoseconds on one thread."""
+    """`tasks` calls of a kernel with the same static block. `cost` is its estimated time in nanoseconds on one
+    thread."""
 
     source: KernelSource
     static: list

@@ -1,16 +1,22 @@
 """Loop kernels: a fused group of element-wise, reduction and gathering operators becomes one function.
 
-What comes in is a `LoopSpec` from `fuse/` in which every decision is taken: loop dimensions, memory accesses, the order of values,
+What comes in is a `LoopSpec` from `fuse/` in which every decision is taken: loop dimensions, memory accesses, the
+order of values,
 which pass of the row each belongs to. What goes out is a KernelSource. Operator bodies run over `handler.Handler`.
 
 Note [Rows and passes]
-The kept dimensions K are the rows; tasks share them. For each row the reduced (or inner) dimensions R are walked once per pass: a value
-that needs a reduction's result belongs to a later pass (softmax: max, then exp and sum, then the quotient). Row-level values are computed
-between the passes. Kind "row" puts the vector lanes along the innermost R dimension; kind "col" along the innermost K dimension, so that
-a reduction over outer dimensions reads contiguous memory. Vectors are several registers wide, which LLVM splits: that is the unrolling.
+The kept dimensions K are the rows; tasks share them. For each row the reduced (or inner) dimensions R are walked once
+per pass: a value
+that needs a reduction's result belongs to a later pass (softmax: max, then exp and sum, then the quotient). Row-level
+values are computed
+between the passes. Kind "row" puts the vector lanes along the innermost R dimension; kind "col" along the innermost K
+dimension, so that
+a reduction over outer dimensions reads contiguous memory. Vectors are several registers wide, which LLVM splits: that
+is the unrolling.
 The rest of a row is one masked step (or scalar steps where an access is strided).
 
-Static block: chunk, K sizes, R sizes, [block of R0, blocks] for partial sums, then per access: slot, offset, byte strides over K and R;
+Static block: chunk, K sizes, R sizes, [block of R0, blocks] for partial sums, then per access: slot, offset, byte
+strides over K and R;
 per random operand: slot, offset, sizes, byte strides; then the table index of each number.
 """
 
@@ -32,8 +38,10 @@ class LoopSpec:
 
     accesses: (dtype name, mode) with mode 1, 0 or "s": the stride along the vector dimension.
     randoms: (dtype name, rank, whether the last stride is 1).
-    nodes: ("load", access) | ("num", number, letter, dtype name) | ("apply", op name, attrs, args, joined dtype name or None, dtype
-    name) | ("gather", op name, attrs, args, dtype name) | ("reduce", combine, arg, dtype name) | ("pick", reduce node, output).
+    nodes: ("load", access) | ("num", number, letter, dtype name) | ("apply", op name, attrs, args, joined dtype name
+    or None, dtype
+    name) | ("gather", op name, attrs, args, dtype name) | ("reduce", combine, arg, dtype name) | ("pick", reduce node,
+    output).
     levels: "full" or "row" per node; stages: the pass in (or, for row level, before) which a node is computed.
     reloads: node -> access, for full-level values that later passes read back from memory.
     stores: (access, node, stage).
@@ -75,7 +83,8 @@ class LoopEmitter:
         self.spec, self.operators = spec, operators
         self.fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
         self.width = vector_lanes(spec)
-        self.masked_tail = all(mode != "s" for _, mode in spec.accesses) and not any(n[0] == "gather" for n in spec.nodes)
+        self.masked_tail = all(mode != "s" for _, mode in spec.accesses) and not any(n[0] == "gather"
+                                                                                     for n in spec.nodes)
         self.reloads = dict(spec.reloads)
         self.partial_row = None
         self.passes = 1 + max([s for s, level in zip(spec.stages, spec.levels) if level == "full"]
@@ -230,7 +239,8 @@ class LoopEmitter:
         spec = self.spec
         for i, node in enumerate(spec.nodes):
             if spec.levels[i] == "row" and spec.stages[i] == stage and node[0] != "reduce":
-                self.row_values[i] = self.evaluate(node, self.row_handler, lambda arg: self.row_values[arg], self.row_load)
+                self.row_values[i] = self.evaluate(node, self.row_handler, lambda arg: self.row_values[arg],
+                                                   self.row_load)
         for access, node, at in spec.stores:
             if at == stage and spec.levels[node] == "row":
                 self.store(access, self.row_pointer(access), self.row_values[node], self.row_handler)
@@ -251,14 +261,15 @@ class LoopEmitter:
 
     def one_pass(self, number, reduces, stores, first, columns):
         """Walk the R dimensions once, feeding reductions and stores."""
-        spec, fn = self.spec, self.fn
+        spec = self.spec
         width = self.row_width if spec.kind == "col" else self.width
         self.accumulators = {}
         for i in reduces:
             self.accumulators[i] = COMBINES[spec.nodes[i][1]](self, spec.nodes[i], width)
         if spec.kind == "col":
             self.walk(0, spec.rank_r, self.row_pointers, [], first,
-                      lambda pointers, index: self.step(number, reduces, stores, pointers, index, None, width, self.row_mask))
+                      lambda pointers, index: self.step(number, reduces, stores, pointers, index, None, width,
+                                                        self.row_mask))
         else:
             self.walk(0, spec.rank_r - 1, self.row_pointers, [], first,
                       lambda pointers, index: self.inner(number, reduces, stores, pointers, index, first, columns))
@@ -312,7 +323,8 @@ class LoopEmitter:
 
         def load(access, handler):
             dtype = dt.by_name(spec.accesses[access][0])
-            return self.load(dtype, self.at(pointers[access], access, j), spec.accesses[access][1], self.lane_strides(access), handler)
+            return self.load(dtype, self.at(pointers[access], access, j), spec.accesses[access][1],
+                             self.lane_strides(access), handler)
 
         def value(i):
             if i in values:
@@ -335,7 +347,8 @@ class LoopEmitter:
             self.store(access, self.at(pointers[access], access, j), value(node), handler)
 
     def closure(self, needed, number):
-        """The full-level nodes that this pass computes, so that they can be emitted in program order without recursion."""
+        """The full-level nodes that this pass computes, so that they can be emitted in program order without
+        recursion."""
         spec, found, todo = self.spec, set(), [n for n in needed if self.spec.levels[n] == "full"]
         while todo:
             i = todo.pop()
@@ -386,7 +399,8 @@ class LoopEmitter:
         if joined is not None:
             keep = self.operators[op_name].options.get("unjoined", 0)
             wanted = dt.by_name(joined)
-            operands = [handler.cast(rebound(v, handler), wanted) if i >= keep and v.dtype is not wanted.compute else rebound(v, handler)
+            operands = [handler.cast(rebound(v, handler), wanted) if i >= keep and v.dtype is not wanted.compute
+                        else rebound(v, handler)
                         for i, v in enumerate(operands)]
         else:
             operands = [rebound(v, handler) for v in operands]
@@ -421,7 +435,8 @@ class LoopEmitter:
         fn = self.fn
         name = f"llvm.masked.load.{suffix(kind)}.p0"
         fn.module.declare(f"declare {kind} @{name}(ptr, i32, {mask.type}, {kind})")
-        return fn.emit(kind, f"call {kind} @{name}(ptr {pointer.name}, i32 {align}, {mask.type} {mask.name}, {kind} zeroinitializer)")
+        return fn.emit(kind, f"call {kind} @{name}(ptr {pointer.name}, i32 {align}, {mask.type} {mask.name}, {kind} "
+                             f"zeroinitializer)")
 
     def store(self, access, pointer, value, handler):
         fn = self.fn
@@ -440,7 +455,8 @@ class LoopEmitter:
             kind, mask = stored.type, handler.mask
             name = f"llvm.masked.store.{suffix(kind)}.p0"
             fn.module.declare(f"declare void @{name}({kind}, ptr, i32, {mask.type})")
-            fn.line(f"call void @{name}({kind} {stored.name}, ptr {pointer.name}, i32 {align}, {mask.type} {mask.name})")
+            fn.line(f"call void @{name}({kind} {stored.name}, ptr {pointer.name}, i32 {align}, {mask.type} "
+                    f"{mask.name})")
             return
         stride = self.lane_strides(access)[-1]
         for lane in range(handler.width):
@@ -484,7 +500,8 @@ class LoopEmitter:
             if value is not None:
                 if width > 1:
                     lowest_value = fn.convert(-(1 << 63), value.type)
-                    value = fn.intrinsic(f"llvm.vector.reduce.smax.{suffix(value.type)}", "i64", fn.select(condition, value, lowest_value))
+                    value = fn.intrinsic(f"llvm.vector.reduce.smax.{suffix(value.type)}", "i64", fn.select(condition,
+                                                                                                           value, lowest_value))
                 word = word | (value << 8)
             fn.line(f"store i64 {word.name}, ptr {fn.args[0].name}")
 
@@ -583,7 +600,8 @@ class RandomOperand:
         return k.where(Typed(k, dt.bool_, mask), loaded, k.const(other, self.dtype))
 
     def checked(self, index, dim, code="index"):
-        """An index of dimension `dim` (negative ones count from the end), checked: reports and reads 0 where out of range."""
+        """An index of dimension `dim` (negative ones count from the end), checked: reports and reads 0 where out of
+        range."""
         k, size = self.k, self.shape[dim]
         wrapped = k.where(index < 0, index + size, index)
         bad = k.logical_or(wrapped < 0, wrapped >= size)

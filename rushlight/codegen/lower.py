@@ -1,6 +1,7 @@
 """Lowerings of operators that are not loop kernels: name -> function(instruction) -> list of Launches.
 
-An operator declared with kind "template" or "native" names its lowering in `options["lower"]`; the modules that hold templates enter
+An operator declared with kind "template" or "native" names its lowering in `options["lower"]`; the modules that hold
+templates enter
 them here with `@lowering("gemm")`.
 """
 

@@ -1,9 +1,11 @@
 """Scans along one dimension: cumulative sums, products, extremes with positions, logcumsumexp.
 
-One kernel a combination of scan and dtypes; a task takes some of the rows (all positions of the other dimensions), each row is walked
+One kernel a combination of scan and dtypes; a task takes some of the rows (all positions of the other dimensions),
+each row is walked
 once. Floats are summed in double precision, as PyTorch does on the CPU.
 
-Static block: rows a task, rows, length; input slot, offset, byte stride along the dimension; the same for each output; the number of
+Static block: rows a task, rows, length; input slot, offset, byte stride along the dimension; the same for each output;
+the number of
 other dimensions, then for each its size and the byte strides of input and outputs.
 """
 

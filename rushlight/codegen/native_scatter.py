@@ -1,18 +1,27 @@
 """Scatters: kernels that write elements at computed positions, for index_put, scatter, index_add and their family.
 
-What comes in is an instruction over a *domain* (the shape of what is scattered): each dimension of the target is either indexed by a
-tensor of indices (broadcast to the domain) or walks along one dimension of the domain. What goes out is one launch. `ops/scatter.py`
+What comes in is an instruction over a *domain* (the shape of what is scattered): each dimension of the target is
+either indexed by a
+tensor of indices (broadcast to the domain) or walks along one dimension of the domain. What goes out is one launch.
+`ops/scatter.py`
 declares the operators.
 
 Note [Deterministic scatters]
-Two elements may meet at one position, so elements that could are taken in order by one task. Dimensions of the domain that the target
-walks along cannot meet: these are shared by the tasks (rows by their flat number, the last one in stretches), all others are loops
-inside a task, in order. So the result depends neither on the number of threads nor on the division into tasks. Where the last
-dimension is contiguous and no index varies along it, the inner loop is a vector loop (rows of embedding gradients, index_add).
+Two elements may meet at one position, so elements that could are taken in order by one task. Dimensions of the domain
+that the target
+walks along cannot meet: these are shared by the tasks (rows by their flat number, the last one in stretches), all
+others are loops
+inside a task, in order. So the result depends neither on the number of threads nor on the division into tasks. Where
+the last
+dimension is contiguous and no index varies along it, the inner loop is a vector loop (rows of embedding gradients,
+index_add).
 
-Static block: rows of a task, sizes of the row dimensions P, sizes of the serial dimensions S, size of the last dimension, its stretch,
-number of stretches, target (slot, offset, strides over P and the last dimension), per index (size and stride of the target's
-dimension; slot, offset, strides over P, S and the last dimension), source (the same, or the table index of a number), skipped index.
+Static block: rows of a task, sizes of the row dimensions P, sizes of the serial dimensions S, size of the last
+dimension, its stretch,
+number of stretches, target (slot, offset, strides over P and the last dimension), per index (size and stride of the
+target's
+dimension; slot, offset, strides over P, S and the last dimension), source (the same, or the table index of a number),
+skipped index.
 """
 
 import math
@@ -99,7 +108,8 @@ class Scatter:
             stretch = -(-stretch // 64) * 64
         stretches = -(-length // stretch)
         chunk = max(1, math.floor(TASK_NANOSECONDS / max(cost / (rows * stretches), 0.1)))
-        static = [chunk, *[self.domain[d] for d in self.outer], *[self.domain[d] for d in self.serial], length, stretch, stretches]
+        static = [chunk, *[self.domain[d] for d in self.outer], *[self.domain[d] for d in self.serial], length, stretch,
+                  stretches]
         size = self.ref[1].dtype.itemsize
         static += [memory(self.ref), *[self.ref[1].strides[self.along[d]] * size for d in self.outer]]
         static.append(self.target_last if self.last_shared else 0)
@@ -212,7 +222,8 @@ class ScatterKernel:
         fn, good = self.fn, None
         for i in which:
             size, stride = self.dims[i]
-            loaded = self.k.from_memory(self.index_dtypes[i], fn.load(pointers[1 + i], stored_type(self.index_dtypes[i])))
+            loaded = self.k.from_memory(self.index_dtypes[i], fn.load(pointers[1 + i],
+                                                                      stored_type(self.index_dtypes[i])))
             index = self.k.cast(loaded, dt.int64).value
             if self.negative:
                 index = fn.select(index < 0, index + size, index)
@@ -239,7 +250,8 @@ class ScatterKernel:
         varying = [i for i, varies in enumerate(self.varies) if varies]
         with fn.loop(low, high) as j:
             moved = [fn.gep(p, j * strides[-1]) for p, (_, strides) in zip(pointers[1:], self.operands[1:])]
-            self.guarded([None, *moved], varying, lambda place: self.element(place, moved[-1]), fn.gep(at, j * step_target))
+            self.guarded([None, *moved], varying, lambda place: self.element(place, moved[-1]), fn.gep(at,
+                                                                                                       j * step_target))
 
     def vectors(self, at, source, low, high):
         fn, width = self.fn, self.wide.width

@@ -1,7 +1,9 @@
 """Reductions of loop kernels: how an accumulator starts, takes a vector of values, and becomes the row's result.
 
-COMBINES maps the name in a "reduce" node to its class. `add(handler, value, position, mask)` takes one step; `finish(handler)` returns a
-Typed (or a tuple of them: value and index). In kind "row" lanes are folded at the end, in kind "col" every lane is a row of its own.
+COMBINES maps the name in a "reduce" node to its class. `add(handler, value, position, mask)` takes one step;
+`finish(handler)` returns a
+Typed (or a tuple of them: value and index). In kind "row" lanes are folded at the end, in kind "col" every lane is a
+row of its own.
 """
 
 from ..core import dtype as dt
@@ -211,4 +213,5 @@ class ArgMin(ArgMax, Minimum):
         return Minimum.first(self)
 
 
-COMBINES = {"sum": Sum, "prod": Product, "max": Maximum, "min": Minimum, "any": Any, "all": All, "argmax": ArgMax, "argmin": ArgMin}
+COMBINES = {"sum": Sum, "prod": Product, "max": Maximum, "min": Minimum, "any": Any, "all": All, "argmax": ArgMax,
+            "argmin": ArgMin}

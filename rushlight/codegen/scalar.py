@@ -4,16 +4,21 @@ Float and double, scalar and vector of any width; special values as in C99. See 
 for the bodies, `scalar_base` for what they share.
 """
 
-from . import bessel_functions, elementary, gamma_functions, integer_functions, powers, special_functions
+from . import (
+    airy_function, bessel_functions, elementary, gamma_functions, integer_functions, orthogonal_polynomials, powers,
+    special_functions,
+)
 from .scalar_base import FUNCTIONS, ULP
 
 __all__ = [
     "FUNCTIONS",
     "ULP",
+    "airy_function",
     "bessel_functions",
     "elementary",
     "gamma_functions",
     "integer_functions",
+    "orthogonal_polynomials",
     "powers",
     "special_functions",
 ]

@@ -36,7 +36,8 @@ class Op:
     native or host.
     """
 
-    __slots__ = ("name", "kind", "body", "infer", "checks", "checks_overlap", "promote", "dtypes", "params", "options", "rule",
+    __slots__ = ("name", "kind", "body", "infer", "checks", "checks_overlap", "promote", "dtypes", "params", "options",
+                 "rule",
                  "node_name", "heavy")
 
     def __init__(self, name, kind, body=None, infer=None, checks=False, checks_overlap=False, **options):
@@ -151,7 +152,8 @@ def with_out(call, function):
 def into_out(name, call, out, args, kwargs):
     outs = [out] if isinstance(out, Tensor) else list(out)
     if MODE.grad and any(wants_grad(v) for v in (*args, *kwargs.values(), outs)):
-        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
+                           f"one of the "
                            "arguments requires grad.")
     for o in outs:
         if not isinstance(o, Tensor):
@@ -172,7 +174,8 @@ def into_out(name, call, out, args, kwargs):
 # -------------------------------------------------------------------------------------------------------------
 
 
-def elementwise(names, promote="default", dtypes="all", grad=None, node=None, heavy=False, checks_overlap=True, **options):
+def elementwise(names, promote="default", dtypes="all", grad=None, node=None, heavy=False, checks_overlap=True,
+                **options):
     """Declare an element-wise operator (see the module's docstring).
 
     `promote`: "default" (operands join), "float" (integers become the default float), "compare" (operands join,
@@ -183,7 +186,8 @@ def elementwise(names, promote="default", dtypes="all", grad=None, node=None, he
     """
     def declare(body):
         name = options.pop("name", body.__name__)
-        op = Op(name, "loop", body, rules.elementwise, checks_overlap=checks_overlap, promote=promote, dtypes=dtypes, heavy=heavy,
+        op = Op(name, "loop", body, rules.elementwise, checks_overlap=checks_overlap, promote=promote, dtypes=dtypes,
+                heavy=heavy,
                 loop="elementwise", **options)
         op.infer = functools.partial(rules.elementwise, op)
         function, inplace = build_elementwise(op, body, grad, node)
@@ -245,7 +249,8 @@ class Elementwise:
     def apply_inplace(self, values):
         target = values[0]
         if not isinstance(target, Tensor):
-            raise TypeError(f"{self.op.name}_(): argument 'input' (position 1) must be Tensor, not {type(target).__name__}")
+            raise TypeError(f"{self.op.name}_(): argument 'input' (position 1) must be Tensor, not "
+                            f"{type(target).__name__}")
         rule, plan = self.rule, None
         if MODE.grad:
             check_inplace(target, any(wants_grad(v) for v in values))

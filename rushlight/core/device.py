@@ -52,4 +52,5 @@ def resolve(device):
         return CPU
     if device.type == "meta":
         raise NotImplementedError("device 'meta' is not implemented in rushlight")
-    raise AssertionError(f"Torch not compiled with {device.type.upper()} enabled (rushlight has no {device.type} runtime here)")
+    raise AssertionError(f"Torch not compiled with {device.type.upper()} enabled (rushlight has no {device.type} "
+                         f"runtime here)")

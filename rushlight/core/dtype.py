@@ -1,7 +1,9 @@
 """Data types and PyTorch's promotion rules.
 
-A `DType` is a singleton; `promote` joins two, `result_type` joins the operands of an operator (dimensioned tensors, zero-dim tensors,
-Python numbers) as https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc describes. Read `layout` next.
+A `DType` is a singleton; `promote` joins two, `result_type` joins the operands of an operator (dimensioned tensors,
+zero-dim tensors,
+Python numbers) as https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc describes. Read `layout`
+next.
 """
 
 import math
@@ -66,13 +68,16 @@ complex128 = DType("complex128", 16, COMPLEX, "c16", 10)
 bool_ = DType("bool", 1, BOOL, "?", 0, False)
 float16.compute = bfloat16.compute = float32
 
-ALL = (uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16, float32, float64, complex64, complex128, bool_)
+ALL = (uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16, float32, float64, complex64,
+       complex128, bool_)
 BY_NAME = {d.name: d for d in ALL}
-BY_NAME.update(half=float16, float=float32, double=float64, long=int64, int=int32, short=int16, cfloat=complex64, cdouble=complex128)
+BY_NAME.update(half=float16, float=float32, double=float64, long=int64, int=int32, short=int16, cfloat=complex64,
+               cdouble=complex128)
 BY_NUMPY = {d.numpy: d for d in ALL if d.numpy is not None}
 REAL_OF = {complex64: float32, complex128: float64}
 COMPLEX_OF = {float32: complex64, float64: complex128}
-SCALAR_TYPES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
+SCALAR_TYPES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
+                "int32": "Int",
                 "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat",
                 "complex128": "ComplexDouble", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64"}
 
@@ -183,7 +188,8 @@ def combine_up(high, low):
 
 
 def result_type(dimensioned, zero_dim, numbers):
-    """Join dtypes by priority: dimensioned tensors, then zero-dim tensors, then Python numbers (iterables of dtypes)."""
+    """Join dtypes by priority: dimensioned tensors, then zero-dim tensors, then Python numbers (iterables of
+    dtypes)."""
     joined = []
     for group in (dimensioned, zero_dim, numbers):
         result = None

@@ -3,8 +3,8 @@
 A rule maps parameter names to formulas. A formula's own parameter names say what it needs: `g` (gradient of the output; a tuple for
 several outputs), `out` (the output; `out1` the second one, `outs` all), `input_layout` (shape and dtype of parameter `input`, without its
 values), or any parameter of the operator. Only what the formulas in use name is saved. A
-formula returns the gradient of its parameter (a list for a list of tensors); sums over broadcast dimensions and casts back to the
-parameter's dtype are the engine's work. `g`-only parameters cost nothing to keep.
+formula returns the gradient of its parameter (a list for a list of tensors); one whose key is a tuple of parameters returns their
+gradients as a tuple. Sums over broadcast dimensions and casts back to the parameter's dtype are the engine's work. `g`-only parameters cost nothing to keep.
 
     grad={"input": lambda g, other: g * other, "other": lambda g, input: g * input}
 """
@@ -92,9 +92,14 @@ class Plan:
             raise RuntimeError(FREED)
         values = [unpack(v, node) for v in node.saved]
         g = grads[0] if len(grads) == 1 else [make_zeros(m) if x is None else x for x, m in zip(grads, node.metas)]
-        results = []
+        results, shared = [], {}
         for (formula, takes), count in zip(self.calls, node.counts):
-            got = formula(*[g if t == "g" else values[t] for t in takes])
+            if formula.__class__ is Joint:
+                if formula.call not in shared:
+                    shared[formula.call] = formula.call(*[g if t == "g" else values[t] for t in takes])
+                got = shared[formula.call][formula.index]
+            else:
+                got = formula(*[g if t == "g" else values[t] for t in takes])
             if count is None:
                 results.append(got)
             else:
@@ -124,6 +129,25 @@ def unpack(value, node):
     return value
 
 
+class Joint:
+    """One of the gradients that a formula for several parameters gives; it runs once a backward pass."""
+
+    __slots__ = ("call", "index")
+
+    def __init__(self, call, index):
+        self.call, self.index = call, index
+
+
+def single_formulas(formulas):
+    """(parameter, formula) pairs; a key that is a tuple of parameters gives Joint formulas."""
+    for key, formula in formulas.items():
+        if key.__class__ is tuple:
+            for i, param in enumerate(key):
+                yield param, Joint(formula, i)
+        else:
+            yield key, formula
+
+
 class GradRule:
     """The gradient formulas of one operator."""
 
@@ -133,11 +157,11 @@ class GradRule:
         self.params = list(params)
         self.positions = {p: i for i, p in enumerate(self.params)}
         self.formulas, self.takes = {}, {}
-        for param, formula in formulas.items():
+        for param, formula in single_formulas(formulas):
             if param not in self.positions:
                 raise TypeError(f"{name}: gradient for unknown parameter {param!r}")
             self.formulas[self.positions[param]] = formula
-            self.takes[self.positions[param]] = signatures.names(formula)
+            self.takes[self.positions[param]] = signatures.names(formula.call if formula.__class__ is Joint else formula)
         self.differentiable = tuple(sorted(self.formulas))
         self.saves_input = any("input" in t or self.params[0] in t for t in self.takes.values())
         self.plans = {}

@@ -1,7 +1,9 @@
 """The graph of gradients: nodes, edges, saved values, and the modes that decide whether nodes are made.
 
-A node belongs to one public operator. Its edges lead to the nodes that made its inputs, or to the leaf tensors themselves, whose
-gradient accumulates. Saved values are storages with views and versions, never the operator's own result tensor, so that reference
+A node belongs to one public operator. Its edges lead to the nodes that made its inputs, or to the leaf tensors
+themselves, whose
+gradient accumulates. Saved values are storages with views and versions, never the operator's own result tensor, so
+that reference
 counts alone free a graph. `autograd/engine.py` walks the graph.
 """
 
@@ -30,7 +32,8 @@ MODE = _Mode()
 class Saved:
     """A value kept for backward: what is needed to make the tensor again, and the version it had."""
 
-    __slots__ = ("storage", "layout", "offset", "versions", "version", "fn", "output", "leaf", "cls", "packed", "hooks", "is_out")
+    __slots__ = ("storage", "layout", "offset", "versions", "version", "fn", "output", "leaf", "cls", "packed", "hooks",
+                 "is_out")
 
     def unpack(self, node):
         """The tensor, connected to the graph again. RuntimeError if it was modified in place since."""
@@ -54,7 +57,8 @@ class Saved:
         """What the unpack hook gives, with the history of the tensor that was packed."""
         found = self.hooks[1](self.packed)
         if not hasattr(found, "_storage"):
-            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(found).__name__}")
+            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
+                            f"{type(found).__name__}")
         if self.leaf is found:
             return found
         tensor = make_view(found._storage, found._layout, found._offset)
@@ -71,11 +75,14 @@ class Saved:
         fn = node if self.is_out else self.fn
         made = "" if fn is None else f", which is output {self.output} of {short_name(fn)},"
         hint = ("with torch.autograd.set_detect_anomaly(True, check_nan=False)." if not MODE.anomaly else
-                "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was "
+                "the backtrace further above shows the operation that failed to compute its gradient. The variable in "
+                "question was "
                 "changed in there or anywhere later. Good luck!")
         hint = f"enable anomaly detection to find the operation that failed to compute its gradient, {hint}" if not MODE.anomaly else hint
-        raise RuntimeError("one of the variables needed for gradient computation has been modified by an inplace operation: "
-                           f"[torch.{_type_name(self.layout.dtype)} {list(self.layout.shape)}]{made} is at version {version}; expected "
+        raise RuntimeError("one of the variables needed for gradient computation has been modified by an inplace "
+                           "operation: "
+                           f"[torch.{_type_name(self.layout.dtype)} {list(self.layout.shape)}]{made} is at version "
+                           f"{version}; expected "
                            f"version {self.version} instead. Hint: {hint}")
 
 
@@ -174,7 +181,8 @@ def pass_on(edge, layout):
 
 
 class Extras:
-    """What few nodes have: hooks, tensors that retain their gradient, the trace of the forward call, the user's notes."""
+    """What few nodes have: hooks, tensors that retain their gradient, the trace of the forward call, the user's
+    notes."""
 
     __slots__ = ("pre_hooks", "post_hooks", "out_hooks", "retains", "trace", "parent", "notes")
 

@@ -8,7 +8,8 @@ types and leading words.
 import math
 
 from . import dtype as dt
-from .layout import (broadcast_shapes, broadcast_strides, channels_last_strides, contiguous_layout, contiguous_strides, layout,
+from .layout import (broadcast_shapes, broadcast_strides, channels_last_strides, contiguous_layout, contiguous_strides,
+                     layout,
                      permuted_strides, stride_order)
 
 NUMBER_DTYPES = {bool: dt.bool_, int: dt.int64}
@@ -48,7 +49,8 @@ def check_dtype(op, dtype):
     allowed = op.dtypes
     bad = (dtype.is_complex and not op.options.get("complex")) \
         or (allowed == "numeric" and dtype is dt.bool_) \
-        or (allowed == "integral" and dtype.category > dt.INTEGRAL) or (allowed == "integers" and dtype.category != dt.INTEGRAL) \
+        or (allowed == "integral" and dtype.category > dt.INTEGRAL) or (allowed == "integers"
+                                                                        and dtype.category != dt.INTEGRAL) \
         or (allowed == "floating" and dtype.category < dt.FLOATING)
     if bad:
         if op.options.get("refuse"):
@@ -90,7 +92,8 @@ def result_strides(shape, layouts):
 
 def check_out(name, result, out):
     if not dt.can_cast(result.dtype, out.dtype):
-        raise RuntimeError(f"{name}: result type {dt.scalar_type(result.dtype)} can't be cast to the desired output type "
+        raise RuntimeError(f"{name}: result type {dt.scalar_type(result.dtype)} can't be cast to the desired output "
+                           f"type "
                            f"{dt.scalar_type(out.dtype)}")
 
 

@@ -1,6 +1,7 @@
 """Layouts: the shape, strides and dtype of a tensor, interned so that equal layouts are one object.
 
-The recorder compares layouts by identity; everything that can be derived from a layout (number of elements, contiguity) is derived once.
+The recorder compares layouts by identity; everything that can be derived from a layout (number of elements,
+contiguity) is derived once.
 Read `storage` next.
 """
 
@@ -189,7 +190,8 @@ def broadcast_shapes(*shapes):
         for d, n in enumerate(shape):
             if n != 1 and n != result[d + shift]:
                 if result[d + shift] != 1:
-                    raise RuntimeError(f"The size of tensor a ({result[d + shift]}) must match the size of tensor b ({n}) "
+                    raise RuntimeError(f"The size of tensor a ({result[d + shift]}) must match the size of tensor b "
+                                       f"({n}) "
                                        f"at non-singleton dimension {d + shift}")
                 result[d + shift] = n
     return tuple(result)

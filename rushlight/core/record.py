@@ -56,28 +56,28 @@ def record(op, pattern, attrs, tensors, numbers=(), outs=None):
         if op.checks:
             stream.wheres.append((step.depth, user_line()))
         if outs is None:
-            outs = []
-            slots = stream.slots
-            device = tensors[0]._storage.device if tensors else op.device(attrs)
-            for layout in step.layouts:
-                storage = Storage(layout.nbytes, device)
-                storage.epoch = epoch
-                storage.index = len(slots)
-                slots.append(storage)
-                outs.append(view(storage, layout, 0))
-            stream.held += step.nbytes
-            if stream.held > MOST_BYTES:
-                exposed = True
-            del storage, slots
+            outs = new_results(stream, step, tensors[0]._storage.device if tensors else op.device(attrs))
+            exposed = exposed or stream.held > MOST_BYTES
         else:
             for t in outs:
                 if t._versions is None:
                     t._storage.version += 1
                 else:
                     t._versions[0] += 1
-            storage = None
         if exposed:
             stream.flush()
+    return outs
+
+
+def new_results(stream, step, device):
+    """Tensors over new storages for the results of a step."""
+    outs, slots = [], stream.slots
+    for layout in step.layouts:
+        storage = Storage(layout.nbytes, device)
+        storage.epoch, storage.index = stream.epoch, len(slots)
+        slots.append(storage)
+        outs.append(view(storage, layout, 0))
+    stream.held += step.nbytes
     return outs
 
 
@@ -279,3 +279,49 @@ def result(stream, step, device, epoch, slots, _new=Storage.__new__, _cls=Storag
 def is_tensor(value):
     """True for a Tensor."""
     return isinstance(value, Tensor)
+
+
+def write_copy(op, source, storage, layout, offset):
+    """`record` for one tensor without attributes whose result goes to a given part of a storage without history."""
+    stream = STREAM
+    with stream.lock:
+        sa = source._storage
+        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None or storage.guard is not None:
+            record(op, "t", (), (source,), (), (view(storage, layout, offset),))
+            return
+        epoch, slots = stream.epoch, stream.slots
+        if sa.epoch != epoch:
+            sa.epoch = epoch
+            sa.index = len(slots)
+            slots.append(sa)
+        if storage.epoch != epoch:
+            storage.epoch = epoch
+            storage.index = len(slots)
+            slots.append(storage)
+        key = (op, "t", (), sa.index, source._layout, source._offset, "out", storage.index, layout, offset)
+        step = stream.step.next.get(key)
+        if step is None:
+            step = unknown(stream, key, op, "t", (), (source,), (), (view(storage, layout, offset),))
+        stream.step = step
+        storage.version += 1
+
+
+def write_number(op, number, storage, layout, offset):
+    """`record` for one number that goes to a given part of a storage."""
+    stream = STREAM
+    with stream.lock:
+        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or storage.guard is not None:
+            record(op, "n", (), (), (number,), (view(storage, layout, offset),))
+            return
+        epoch, slots = stream.epoch, stream.slots
+        if storage.epoch != epoch:
+            storage.epoch = epoch
+            storage.index = len(slots)
+            slots.append(storage)
+        key = (op, "n", (), number.__class__, "out", storage.index, layout, offset)
+        step = stream.step.next.get(key)
+        if step is None:
+            step = unknown(stream, key, op, "n", (), (), (number,), (view(storage, layout, offset),))
+        stream.step = step
+        stream.scalars.append(number)
+        storage.version += 1

@@ -1,7 +1,7 @@
 """Named results: the tuple types of operators with several outputs, as `torch.return_types.max`.
 
-In: the name of an operator and of its fields. Out: a tuple class whose items are also attributes. `ops/` makes one for each operator
-that needs it; `api.py` shows them under `return_types`.
+In: the name of an operator and of its fields. Out: a tuple class whose items are also attributes. `ops/` makes one
+for each operator that needs it; `api.py` shows them under `return_types`.
 """
 
 from operator import itemgetter
@@ -20,7 +20,8 @@ class NamedResult(tuple):
         if len(values) == 1 and cls.n_fields != 1:
             values = tuple(values[0])
         if len(values) != cls.n_fields:
-            raise TypeError(f"{cls.__module__}.{cls.__name__}() takes a {cls.n_fields}-sequence ({len(values)}-sequence given)")
+            raise TypeError(f"{cls.__module__}.{cls.__name__}() takes a {cls.n_fields}-sequence "
+                            f"({len(values)}-sequence given)")
         return tuple.__new__(cls, values)
 
     @property

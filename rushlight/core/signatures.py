@@ -1,5 +1,7 @@
-"""Signatures of plain Python functions read off their code objects: ten times cheaper than `inspect.signature`, which the declaration of
-a thousand operators at import would feel. Functions with *args or **kwargs are fine; callables of other kinds go through `inspect`."""
+"""Signatures of plain Python functions read off their code objects: ten times cheaper than `inspect.signature`, which
+the declaration of
+a thousand operators at import would feel. Functions with *args or **kwargs are fine; callables of other kinds go
+through `inspect`."""
 
 import inspect
 import types
@@ -36,5 +38,6 @@ def parameters(function):
 
 def signature(function, skip=0):
     """The inspect.Signature of a function without its first `skip` parameters."""
-    return inspect.Signature([inspect.Parameter(n, kind, default=d, annotation=a) for n, d, a, kind in parameters(function)[skip:]],
+    return inspect.Signature([inspect.Parameter(n, kind, default=d, annotation=a) for n, d, a,
+                              kind in parameters(function)[skip:]],
                              __validate_parameters__=False)

@@ -1,13 +1,18 @@
 """Storages: device memory that tensors view, not necessarily allocated yet.
 
 Note [Liveness by reference counts]
-A storage is referred to by the tensors that view it, by gradient nodes that saved it, and while it takes part in pending instructions
-by the stream's list of slots. When the stream is flushed, a storage that only the list refers to can have no reader any more, so its
-contents need not reach memory. `references` measures what "only the list" means on this interpreter instead of assuming it.
+A storage is referred to by the tensors that view it, by gradient nodes that saved it, and while it takes part in
+pending instructions
+by the stream's list of slots. When the stream is flushed, a storage that only the list refers to can have no reader
+any more, so its
+contents need not reach memory. `references` measures what "only the list" means on this interpreter instead of
+assuming it.
 
 Note [Exposed storages]
-Memory that others can see (`from_numpy`, `.numpy()`, DLPack) has a `guard`: the object that the other side holds on to. While anyone
-but the storage refers to the guard, instructions on the storage run as soon as they are recorded, so that both sides see PyTorch's order.
+Memory that others can see (`from_numpy`, `.numpy()`, DLPack) has a `guard`: the object that the other side holds on
+to. While anyone
+but the storage refers to the guard, instructions on the storage run as soon as they are recorded, so that both sides
+see PyTorch's order.
 """
 
 import sys
@@ -50,7 +55,8 @@ GUARD_ALONE = _calibrate_guard()
 
 
 def is_exposed(storage):
-    """Whether somebody else can see the memory now. Forgets a guard that nobody holds any more (except the memory's own owner)."""
+    """Whether somebody else can see the memory now. Forgets a guard that nobody holds any more (except the memory's
+    own owner)."""
     if storage.guard is None:
         return False
     return sys.getrefcount(storage.guard) > GUARD_ALONE

@@ -1,13 +1,18 @@
 """The instruction stream: what has been recorded and has not run yet.
 
 Note [The prefix tree]
-The sequence of pending instructions is a path in a tree of `Step`s. The key of a step is the operator, its static attributes, and for
-each operand the slot it lives in and its interned layout and offset (numbers: only their type). So one dictionary look-up per operator
-is shape inference, promotion and validation (a known step has been checked before) as well as the key of the whole program: where a
-flush ends, the step holds the planned programs, by which slots are live. Numbers that change from step to step are arguments.
+The sequence of pending instructions is a path in a tree of `Step`s. The key of a step is the operator, its static
+attributes, and for
+each operand the slot it lives in and its interned layout and offset (numbers: only their type). So one dictionary
+look-up per operator
+is shape inference, promotion and validation (a known step has been checked before) as well as the key of the whole
+program: where a
+flush ends, the step holds the planned programs, by which slots are live. Numbers that change from step to step are
+arguments.
 The tree is bounded: when it has grown past `MOST_STEPS` it is dropped as a whole and grows again from what is in use.
 
-What comes in: operators from `record`. What goes out: `engine.flush` gets a path and the slots. Program order is meaning: fusing and
+What comes in: operators from `record`. What goes out: `engine.flush` gets a path and the slots. Program order is
+meaning: fusing and
 reordering may never show.
 """
 
@@ -22,9 +27,11 @@ MOST_BYTES = 1 << 28  # of results held back
 
 
 class Instruction:
-    """One recorded operator, without the memory it works on: operands are (slot, layout, offset) with offset in elements.
+    """One recorded operator, without the memory it works on: operands are (slot, layout, offset) with offset in
+    elements.
 
-    `args` tells for each parameter of the operator's body where it comes from: ("in", i) or ("num", position in the program's scalars).
+    `args` tells for each parameter of the operator's body where it comes from: ("in", i) or ("num", position in the
+    program's scalars).
     """
 
     __slots__ = ("op", "attrs", "ins", "outs", "args", "info", "given")
@@ -69,7 +76,8 @@ class Stream:
         self.slots, self.scalars = [], []
         self.epoch, self.held, self.steps = 0, 0, 0
         self.lock = threading.RLock()
-        self.make = None  # set by the engine: make(step, liveness mask, numbers) -> program with run(slots, numbers, lines)
+        # set by the engine: make(step, liveness mask, numbers) -> program with run(slots, numbers, lines)
+        self.make = None
         self.wheres = []  # with RUSHLIGHT_CHECK=trace: the user's line of each instruction
 
     def enter(self, storage):
@@ -80,7 +88,8 @@ class Stream:
         return index
 
     def leave(self):
-        """Take back the slots of an operator that was refused: later steps count on slots being numbered by the path alone."""
+        """Take back the slots of an operator that was refused: later steps count on slots being numbered by the path
+        alone."""
         count = self.step.count
         for storage in self.slots[count:]:
             storage.epoch = -1

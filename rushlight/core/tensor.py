@@ -1,11 +1,14 @@
 """The Tensor class: its state, and the attributes that need no operator.
 
-A tensor is a view (layout, offset) of a Storage plus what autograd keeps about it. Methods that compute are bound to this class by
+A tensor is a view (layout, offset) of a Storage plus what autograd keeps about it. Methods that compute are bound to
+this class by
 `rushlight/tensor.py` from the operator registry. Read `record` next.
 
 Note [Views and in-place writes]
-A view knows its base (`_base`, the tensor that owns the storage in autograd's eyes) and the version at which its `_grad_fn` was true.
-An in-place write to a view rewrites the history of the base (`CopySlices`); every other view of that base then finds its version stale
+A view knows its base (`_base`, the tensor that owns the storage in autograd's eyes) and the version at which its
+`_grad_fn` was true.
+An in-place write to a view rewrites the history of the base (`CopySlices`); every other view of that base then finds
+its version stale
 and takes a new `AsStridedBackward0` over the base. `refresh` does that before anybody looks at a view's gradient state.
 """
 
@@ -64,7 +67,8 @@ class Tensor(metaclass=TensorMeta):
             return shape
         rank = len(shape)
         if not -max(rank, 1) <= dim < max(rank, 1):
-            raise IndexError(f"Dimension out of range (expected to be in range of [{-max(rank, 1)}, {max(rank, 1) - 1}], but got {dim})")
+            raise IndexError(f"Dimension out of range (expected to be in range of [{-max(rank, 1)}, "
+                             f"{max(rank, 1) - 1}], but got {dim})")
         if rank == 0:
             raise IndexError("Dimension specified as 0 but tensor has no dimensions")
         return shape[dim]
@@ -93,7 +97,8 @@ class Tensor(metaclass=TensorMeta):
     @requires_grad.setter
     def requires_grad(self, value):
         if self._grad_fn is not None and not value:
-            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a computed variable in "
+            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a "
+                               "computed variable in "
                                "a subgraph that doesn't require differentiation use var_no_grad = var.detach().")
         if value and self._layout.dtype.category < dt.FLOATING:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
@@ -125,10 +130,14 @@ class Tensor(metaclass=TensorMeta):
     def grad(self):
         """The accumulated gradient of a leaf (or of a tensor with `retain_grad`)."""
         if self._grad is None and self._grad_fn is not None and not self._retain:
-            warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
-                          "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf "
-                          "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure "
-                          "you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information.",
+            warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+                          "attribute won't be "
+                          "populated during autograd.backward(). If you indeed want the .grad field to be populated "
+                          "for a non-leaf "
+                          "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by "
+                          "mistake, make sure "
+                          "you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more "
+                          "information.",
                           stacklevel=2)
         return self._grad
 
@@ -168,7 +177,8 @@ def check_grad_assignment(tensor, value):
     if value is tensor:
         raise RuntimeError("can't assign Variable as its own grad")
     if value._layout.dtype is not tensor._layout.dtype:
-        raise RuntimeError(f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with dtype '{tensor.dtype}'. "
+        raise RuntimeError(f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with dtype "
+                           f"'{tensor.dtype}'. "
                            "Please ensure that the gradient and the tensor have the same dtype")
     if value._layout.shape != tensor._layout.shape:
         raise RuntimeError(f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
@@ -234,17 +244,25 @@ def raise_stale_view(tensor, indirect):
             else "is a view and is being modified inplace")
     made = f"Output {tensor._nr} of {graph.short_name(tensor._grad_fn)}" if tensor._grad_fn is not None else "A view"
     if tensor._creation == CUSTOM:
-        raise RuntimeError(f"{made} {what}. This view was created inside a custom Function (or because an input was returned as-is) and "
-                           "the autograd logic to handle view+inplace would override the custom backward associated with the custom "
-                           "Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the "
+        raise RuntimeError(f"{made} {what}. This view was created inside a custom Function (or because an input was "
+                           f"returned as-is) and "
+                           "the autograd logic to handle view+inplace would override the custom backward associated "
+                           "with the custom "
+                           "Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
+                           "cloning the "
                            "output of the custom Function.")
     if tensor._creation == MULTI_OUTPUT:
-        raise RuntimeError(f"{made} {what}. This view is the output of a function that returns multiple views. Such functions do not "
-                           "allow the output views to be modified inplace. You should replace the inplace operation by an "
+        raise RuntimeError(f"{made} {what}. This view is the output of a function that returns multiple views. Such "
+                           f"functions do not "
+                           "allow the output views to be modified inplace. You should replace the inplace operation by "
+                           "an "
                            "out-of-place one.")
-    raise RuntimeError(f"{'A view' if made == 'A view' else made} was created in no_grad mode and {what.removeprefix('is a view and ')} "
-                       "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is forbidden. You can "
-                       "clarify your code by moving both the view and the inplace either both inside the no_grad block (if you "
+    raise RuntimeError(f"{'A view' if made == 'A view' else made} was created in no_grad mode and "
+                       f"{what.removeprefix('is a view and ')} "
+                       "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is "
+                       "forbidden. You can "
+                       "clarify your code by moving both the view and the inplace either both inside the no_grad block "
+                       "(if you "
                        "don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked).")
 
 

@@ -1,7 +1,9 @@
 """The engine: flushed blocks of the stream come in, memory holds their results after.
 
-`flush` plans a program the first time, compiles its kernels, fills the table and runs it. `statistics()` counts what happened. The
-planner, the code generators and the runtime are loaded when the first block runs: a program that only imports pays nothing for them.
+`flush` plans a program the first time, compiles its kernels, fills the table and runs it. `statistics()` counts what
+happened. The
+planner, the code generators and the runtime are loaded when the first block runs: a program that only imports pays
+nothing for them.
 """
 
 import importlib
@@ -21,7 +23,8 @@ def _first_make(step, mask, scalars):
 
 
 def statistics():
-    """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from disk), launches,
+    """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from
+    disk), launches,
     bytes of results allocated, seconds spent planning."""
     return _engine().statistics()
 

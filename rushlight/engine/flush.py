@@ -1,8 +1,10 @@
 """Running a block: look up or make its program, give results memory, fill the table, launch.
 
 Note [A run]
-`Executable` is a Plan with machine code. Its run fills one table of addresses and numbers, then makes a native call per segment; host
-segments (library calls on arrays) come in between. Errors that only the data shows set the table's error word; the exception then
+`Executable` is a Plan with machine code. Its run fills one table of addresses and numbers, then makes a native call
+per segment; host
+segments (library calls on arrays) come in between. Errors that only the data shows set the table's error word; the
+exception then
 names the operator and the user's line.
 """
 
@@ -35,11 +37,14 @@ class Counters:
 
 
 def statistics():
-    """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from disk), launches,
+    """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from
+    disk), launches,
     bytes of results allocated, seconds spent planning."""
     tallies = Counters.tallies
-    return dict(instructions=sum(t[0] * t[1] for t in tallies), flushes=sum(t[0] for t in tallies), programs_planned=Counters.planned,
-                kernels_compiled=jit.stats["compiled"], kernels_loaded=jit.stats["loaded"], launches=sum(t[0] * t[2] for t in tallies),
+    return dict(instructions=sum(t[0] * t[1] for t in tallies), flushes=sum(t[0] for t in tallies),
+                programs_planned=Counters.planned,
+                kernels_compiled=jit.stats["compiled"], kernels_loaded=jit.stats["loaded"], launches=sum(t[0] * t[2]
+                                                                                                         for t in tallies),
                 bytes_allocated=sum(t[0] * t[3] for t in tallies), plan_seconds=Counters.plan_seconds)
 
 
@@ -138,7 +143,8 @@ FAILURES = {
     "variance": (ValueError, "var has negative entry/entries"),
     "take": (IndexError, "out of range: tried to access an index outside the tensor"),
     "probability": (RuntimeError, "Expected p_in >= 0 && p_in <= 1 to be true, but got false."),
-    "source": (RuntimeError, "masked_scatter: expected self and source to have same dtypes and enough elements in source"),
+    "source": (RuntimeError, "masked_scatter: expected self and source to have same dtypes and enough elements in "
+                             "source"),
 }
 
 
@@ -158,17 +164,21 @@ def make(step, mask, scalars):
     if "fuse" in log:
         describe(executable)
     if "time" in log:
-        print(f"[time] planned {len(path)} instructions in {1e3 * (time.perf_counter() - began):.2f} ms", file=sys.stderr)
+        print(f"[time] planned {len(path)} instructions in {1e3 * (time.perf_counter() - began):.2f} ms",
+              file=sys.stderr)
     return executable
 
 
 def describe(executable):
     """Print a plan: one line per launch."""
-    print(f"[fuse] {executable.plan.instructions} live instructions, arena {executable.plan.arena} bytes", file=sys.stderr)
+    print(f"[fuse] {executable.plan.instructions} live instructions, arena {executable.plan.arena} bytes",
+          file=sys.stderr)
     for segment in executable.plan.segments:
         for row in segment.launches:
-            what = [n[1] for n in row[0].source.key[7] if n[0] in ("apply", "reduce", "gather")] if row[0].source.key[0] == "loop" \
+            what = [n[1] for n in row[0].source.key[7] if n[0] in ("apply", "reduce",
+                                                                   "gather")] if row[0].source.key[0] == "loop" \
                 else row[0].source.key[:2]
-            print(f"  {len(row)} x {row[0].tasks} tasks, {sum(x.cost for x in row) / 1e3:.1f} us: {what}", file=sys.stderr)
+            print(f"  {len(row)} x {row[0].tasks} tasks, {sum(x.cost for x in row) / 1e3:.1f} us: {what}",
+                  file=sys.stderr)
         if segment.host is not None:
             print(f"  host {segment.host!r}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Host instructions: operators that a library computes on arrays (sorting, FFT, linear algebra on the CPU).
 
-The body gets NumPy arrays that view the operands and results in place: `body(outs, ins, numbers, **attrs)` writes into `outs`. bfloat16
+The body gets NumPy arrays that view the operands and results in place: `body(outs, ins, numbers, **attrs)` writes into
+`outs`. bfloat16
 operands come as float32 copies and results are rounded back, since NumPy has no such type.
 """
 
@@ -41,7 +42,8 @@ def call(instruction, slots, scalars, places, arena):
         return array_at(address, layout, offset)
     ins = [from_bfloat(array(ref)) if ref[1].dtype is dt.bfloat16 else array(ref) for ref in instruction.ins]
     outs = [array(ref) for ref in instruction.outs]
-    given = [np.empty(o.shape, np.float32) if ref[1].dtype is dt.bfloat16 else o for o, ref in zip(outs, instruction.outs)]
+    given = [np.empty(o.shape, np.float32) if ref[1].dtype is dt.bfloat16 else o for o, ref in zip(outs,
+                                                                                                   instruction.outs)]
     numbers = [scalars[a[1]] for a in instruction.args if a[0] == "num"]
     attrs = {k: v for k, v in instruction.attrs if k != "out"}
     instruction.op.body(given, ins, numbers, **attrs)

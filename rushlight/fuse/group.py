@@ -1,18 +1,22 @@
 """Which instructions share a kernel.
 
-Instructions are taken in program order; each joins an earlier group where the rules below allow it, else it starts a group of its own.
+Instructions are taken in program order; each joins an earlier group where the rules below allow it, else it starts a
+group of its own.
 
 Note [Fusion rules]
 An instruction I may join group G if all of these hold:
   1. order     no group after G conflicts with I (reads what I writes, writes what I reads or writes)
   2. loops     I's domain is G's, or I works on the rows that G's reduction leaves (row level)
   3. reduce    a reduction joins if G has none yet or reduces the same dimensions of the same domain
-  4. values    what I reads and G wrote is read exactly as it was written (same strides and offset over the domain): it stays in a
+  4. values    what I reads and G wrote is read exactly as it was written (same strides and offset over the domain): it
+  stays in a
                register; any other way of reading needs memory, so a new kernel
-  5. writes    what I writes and G reads or wrote is accessed in exactly the same way; in a group with reductions (several passes over
+  5. writes    what I writes and G reads or wrote is accessed in exactly the same way; in a group with reductions
+  (several passes over
                a row) it is not accessed at all
   6. gather    an operand read at computed positions is not written by G, and G does not reduce
-  7. related   I depends on G or shares an operand with it: unrelated work stays apart, so that kernels stay few in kind; equal kernels
+  7. related   I depends on G or shares an operand with it: unrelated work stays apart, so that kernels stay few in
+  kind; equal kernels
                of unrelated groups become one launch later (plan.py)
   8. size      G stays below MOST_MEMBERS instructions and MOST_ACCESSES memory operands
 """
@@ -23,7 +27,8 @@ MOST_MEMBERS, MOST_ACCESSES = 64, 24
 
 
 class Access:
-    """How a member reads or writes a slot: byte offset, byte strides over the group's domain, level ("full" or "row"), dtype."""
+    """How a member reads or writes a slot: byte offset, byte strides over the group's domain, level ("full" or "row"),
+    dtype."""
 
     __slots__ = ("slot", "offset", "strides", "level", "dtype")
 
@@ -83,7 +88,8 @@ def row_positions(shape, domain, dims):
 
 
 def accesses_of(refs, shape, domain, positions, level):
-    """Accesses over the domain of operands that broadcast to `shape`, whose dimensions lie at `positions` of the domain."""
+    """Accesses over the domain of operands that broadcast to `shape`, whose dimensions lie at `positions` of the
+    domain."""
     found = []
     for slot, layout, offset in refs:
         strides = [0] * len(domain)
@@ -160,13 +166,15 @@ def fits(group, candidate):
             return False
         if any(a is not None and a.slot == access.slot and not a.same_place(access, domain) for a in candidate.ins):
             return False
-        if group.members and any(m.slot == access.slot for m in (*met, *candidate.ins) if m is not None) and meets_itself(access, domain):
+        if group.members and any(m.slot == access.slot for m in (*met, *candidate.ins)
+                                 if m is not None) and meets_itself(access, domain):
             return False
     return True
 
 
 def meets_itself(access, domain):
-    """Whether two positions of the domain may reach the same element, so that a later one would read what an earlier one wrote."""
+    """Whether two positions of the domain may reach the same element, so that a later one would read what an earlier
+    one wrote."""
     reach = access.dtype.itemsize
     for s, n in sorted((abs(s), n) for s, n in zip(access.strides, domain) if n > 1):
         if s < reach:

@@ -1,6 +1,7 @@
 """From a group of instructions to a LoopSpec and the numbers of its static block.
 
-What comes in: a Group, and which slots need memory after it. What goes out: the spec (structure, shared by all sizes) and the Launches.
+What comes in: a Group, and which slots need memory after it. What goes out: the spec (structure, shared by all sizes)
+and the Launches.
 """
 
 import math
@@ -40,7 +41,8 @@ class Builder:
     def access(self, access):
         """The number of a memory access, shared by equal ones."""
         for i, known in enumerate(self.accesses):
-            if known.slot == access.slot and known.level == access.level and known.same_place(access, self.group.domain):
+            if known.slot == access.slot and known.level == access.level and known.same_place(access,
+                                                                                              self.group.domain):
                 return i
         self.accesses.append(access)
         return len(self.accesses) - 1
@@ -99,7 +101,8 @@ class Builder:
             joined = instruction.info.name if instruction.info is not None else None
             node = ("apply", instruction.op.name, attrs, tuple(inputs), joined, result.name)
         at = self.node(node, level, stage)
-        if instruction.op.heavy or kind == "gather" or any(a in self.heavy_nodes and self.levels[a] == "full" for a in inputs):
+        if instruction.op.heavy or kind == "gather" or any(a in self.heavy_nodes and self.levels[a] == "full"
+                                                           for a in inputs):
             self.heavy_nodes.add(at)
         self.write(m.outs[0], at)
 
@@ -190,10 +193,12 @@ def gather_dims(dims, count):
 
 
 def order(dims, builder):
-    """Dimensions from outermost to innermost: by the strides of what is written, then of what is read. Arg-reductions keep theirs."""
+    """Dimensions from outermost to innermost: by the strides of what is written, then of what is read. Arg-reductions
+    keep theirs."""
     if has_arg(builder):
         return dims
-    weights = sorted(range(len(builder.accesses)), key=lambda i: (not any(at == i for at, _ in builder.stores.values()), i))
+    weights = sorted(range(len(builder.accesses)), key=lambda i: (not any(at == i for at, _ in builder.stores.values()),
+                                                                  i))
 
     def rank(d):
         return tuple(-abs(d[1][i]) for i in weights if any(x[1][i] for x in dims))
@@ -235,11 +240,13 @@ def make_spec(b, kind, kept, reduced, where, nodes, levels, stages, stores, part
     vector_dim = (kept if kind == "col" else reduced)[-1][1]
     accesses = tuple((a.dtype.name, mode(vector_dim[i], a.dtype.itemsize)) for i, a in enumerate(b.accesses))
     randoms = tuple((x.dtype.name, x.ndim, bool(x.ndim) and x.strides[-1] == 1) for _, x, _ in b.randoms)
-    names = [n for n, _ in accesses] + [n for n, _, _ in randoms] + [node[-1] for node in nodes if node[0] in ("apply", "gather", "reduce")]
+    names = [n for n, _ in accesses] + [n for n, _, _ in randoms] + [node[-1] for node in nodes if node[0] in ("apply",
+                                                                                                               "gather", "reduce")]
     widest = max([dt.by_name(n).compute.itemsize for n in names if n != "bool"], default=4)
     staged = tuple((at, node, stages[node]) for at, node in stores)
     return LoopSpec(kind, len(kept), len(reduced), accesses, randoms, tuple(nodes), tuple(levels), tuple(stages),
-                    tuple(sorted(b.reloads.items())), staged, where, partial, bool(b.heavy_nodes), len(b.numbers), widest)
+                    tuple(sorted(b.reloads.items())), staged, where, partial, bool(b.heavy_nodes), len(b.numbers),
+                    widest)
 
 
 def static_of(b, accesses, kept, reduced, extra=()):
@@ -258,7 +265,8 @@ def launch(b, spec, kind, kept, reduced, accesses, static):
     rows, columns = math.prod(n for n, _ in kept), math.prod(n for n, _ in reduced)
     passes = 1 + max(spec.stages, default=0)
     strided = any(m == "s" for _, m in spec.accesses)
-    weight = (HEAVY_NANOSECONDS if b.heavy_nodes else ELEMENT_NANOSECONDS) * (4 / spec.widest if spec.widest < 4 else spec.widest / 4)
+    weight = (HEAVY_NANOSECONDS if b.heavy_nodes else ELEMENT_NANOSECONDS) * (4 / spec.widest if spec.widest < 4
+                                                                              else spec.widest / 4)
     weight = weight * max(1, len(accesses) / 3) * passes * (6 if strided or b.randoms else 1) + 0.01 * len(spec.nodes)
     if kind == "flat":
         units, unit = columns, weight
@@ -282,7 +290,8 @@ def vector_width(spec):
 
 
 def partial_launches(b, kept, reduced):
-    """A long reduction in two steps: sums of fixed blocks, then the sum of these, so that the result does not depend on threads."""
+    """A long reduction in two steps: sums of fixed blocks, then the sum of these, so that the result does not depend
+    on threads."""
     inner = math.prod(n for n, _ in reduced[1:])
     block = max(1, SPLIT_BLOCK // inner)
     blocks = -(-reduced[0][0] // block)
@@ -385,6 +394,7 @@ def second_step(b, kept, blocks, reduces, scratch):
     sequence = sorted(keep, key=lambda i: (nodes[i][0] != "load", i))
     index = {i: at for at, i in enumerate(sequence)}
     spec = make_spec(second, "row", wide_kept, reduced, (), [renumber(nodes[i], index) for i in sequence],
-                     [levels[i] for i in sequence], [stages[i] for i in sequence], [(at, index[n]) for at, n in stores], False)
+                     [levels[i] for i in sequence], [stages[i] for i in sequence], [(at, index[n]) for at, n in stores],
+                     False)
     static = static_of(second, accesses, wide_kept, reduced)
     return Launch(spec.source(OPERATORS), [order_k, *static], 1, 100.0 + order_k * blocks)

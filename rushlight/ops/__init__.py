@@ -1,4 +1,5 @@
-"""The operators, a family a file. Each declaration says everything about its operator: see core/declare.py and docs/add-an-operator.md."""
+"""The operators, a family a file. Each declaration says everything about its operator: see core/declare.py and
+docs/add-an-operator.md."""
 
 import importlib
 import pkgutil

@@ -13,7 +13,7 @@ from ..core import infer as rules
 from ..core.declare import REGISTRY, operator, public
 from ..core.record import record
 from .pooling import check_dtype, check_tensor, max_node, mean_node, sizes_of
-from .windows import Geometry, adaptive_windows, lowest, pick_flat, put_flat
+from .windows import Geometry, adaptive_windows, pick_flat, put_flat
 
 MEANS = {n: mean_node("AdaptiveAvgPool", n) for n in (2, 3)}
 MAXIMA = {n: max_node("AdaptiveMaxPool", n) for n in (2, 3)}
@@ -36,6 +36,8 @@ def output_sizes(op, input, output_size, n, text):
         output_size = (None,) * n
     if not isinstance(output_size, (tuple, list)):
         output_size = (output_size,) * n
+    elif len(shape) <= len(output_size):
+        raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
     if len(output_size) == 1 and n > 1:
         output_size = tuple(output_size) * n
     if len(output_size) != n:
@@ -108,8 +110,8 @@ def adaptive_max_pool(op, n, input, output_size):
     """(values, indices) over n = 2 or 3 dimensions."""
     check_tensor(op, input)
     shape = input._layout.shape
-    check_shape(op, shape, n, ":")
     sizes = output_sizes(op, input, output_size, n, f"{op}(): internal error: output_size.size() must be {n}")
+    check_shape(op, shape, n, ":")
     check_full(op, shape, 1 if len(shape) == n + 2 else 0)
     if min(sizes) < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(sizes)}: {[*shape[:-n], *sizes]}")

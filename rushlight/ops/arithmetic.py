@@ -1,4 +1,5 @@
-"""Arithmetic of two operands and its neighbours: add, sub, mul, div, remainder, pow, comparisons, minimum and maximum, where."""
+"""Arithmetic of two operands and its neighbours: add, sub, mul, div, remainder, pow, comparisons, minimum and maximum,
+where."""
 
 from ..core import dtype as dt
 from ..core import infer as rules
@@ -28,7 +29,8 @@ def swapped(name, function):
 
     def method(self, other):
         if not isinstance(self, Tensor):
-            raise TypeError(f"descriptor '{name}' for 'torch._C.TensorBase' objects doesn't apply to a '{type(self).__name__}' object")
+            raise TypeError(f"descriptor '{name}' for 'torch._C.TensorBase' objects doesn't apply to a "
+                            f"'{type(self).__name__}' object")
         return fast(self, other)
     method.__name__, method.__doc__ = name, f"The operator with this tensor on the right: {name}."
     register(f"Tensor.{name}", method)
@@ -62,10 +64,12 @@ def sub_scaled(k, input, other, alpha: float):
 
 def _refuse_bool_subtract(*values):
     if all(isinstance(v, bool) or (isinstance(v, Tensor) and v.dtype is dt.bool_) for v in values):
-        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+                           "`logical_xor()` "
                            "operator instead.")
     if any(isinstance(v, bool) or (isinstance(v, Tensor) and v.dtype is dt.bool_) for v in values):
-        raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+        raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+                           "invert a mask, "
                            "use the `~` or `logical_not()` operator instead.")
 
 
@@ -250,14 +254,16 @@ def fmod(k, input, other):
 
 
 @elementwise("neg neg_ negative negative_ Tensor.__neg__", dtypes="numeric", grad={"input": _neg},
-             refuse="Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` "
+             refuse="Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
+                    "mask, use the `~` "
                     "or `logical_not()` operator instead.")
 def neg(k, input):
     """-input."""
     return -input
 
 
-# -- comparisons ----------------------------------------------------------------------------------------------------------------
+# -- comparisons
+# ----------------------------------------------------------------------------------------------------------------
 
 
 @elementwise("eq eq_ Tensor.__eq__", promote="compare", tensors=1, name="eq")
@@ -296,7 +302,8 @@ def ge(k, input, other):
     return k.compare("ge", k.like(input, other), other)
 
 
-# -- choices ----------------------------------------------------------------------------------------------------------------------
+# -- choices
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 def _where_rule(layouts, numbers, attrs):
@@ -305,7 +312,8 @@ def _where_rule(layouts, numbers, attrs):
 
 
 @elementwise("Tensor._where", name="where_values", unjoined=1, promote=_where_rule, node="WhereBackward0",
-             grad={"input": lambda g, condition: where(condition, g, 0), "other": lambda g, condition: where(condition, 0, g)})
+             grad={"input": lambda g, condition: where(condition, g, 0), "other": lambda g, condition: where(condition,
+                                                                                                             0, g)})
 def where_values(k, condition, input, other):
     """input where condition holds, else other."""
     return k.where(condition, input, other)
@@ -319,9 +327,11 @@ def where_method(self, condition, other):
 
 @public("torch.where")
 def where(condition, input=None, other=None):
-    """`input` where `condition` holds, else `other` (broadcast, promoted); with one argument: `nonzero(as_tuple=True)`."""
+    """`input` where `condition` holds, else `other` (broadcast, promoted); with one argument:
+    `nonzero(as_tuple=True)`."""
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
     if condition.dtype is not dt.bool_ and condition.dtype is not dt.uint8:
-        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {dt.scalar_type(condition.dtype)}")
+        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype "
+                           f"{dt.scalar_type(condition.dtype)}")
     return where_values(condition, input, other)

@@ -1,6 +1,7 @@
 """Convolutions of 1 to 3 dimensions and their transposes.
 
-Three template operators carry them: `conv`, its gradient for the input (also the transposed convolution) and for the weight. Each is the
+Three template operators carry them: `conv`, its gradient for the input (also the transposed convolution) and for the
+weight. Each is the
 gradient of the others, so that all orders of derivatives stay inside the templates.
 """
 
@@ -21,18 +22,26 @@ def _bias_grad(g):
 # parameters: the tensors, the shape of the tensor whose gradient is meant, and the geometry
 CONV = operator("convolution", "template", rules.explicit, lower="conv", node="ConvolutionBackward0",
                 params=("input", "weight", "bias", "input_shape", "weight_shape", "options"),
-                grad={"input": lambda g, weight, input_shape, options: conv_input_grad(g, weight, None, input_shape, options),
-                      "weight": lambda g, input, weight_shape, options: conv_weight_grad(g, input, weight_shape, options),
+                grad={"input": lambda g, weight, input_shape, options: conv_input_grad(g, weight, None, input_shape,
+                                                                                       options),
+                      "weight": lambda g, input, weight_shape, options: conv_weight_grad(g, input, weight_shape,
+                                                                                         options),
                       "bias": _bias_grad})
-INPUT_GRAD = operator("convolution_input", "template", rules.explicit, lower="conv_input_grad", node="ConvolutionBackward0",
+INPUT_GRAD = operator("convolution_input", "template", rules.explicit, lower="conv_input_grad",
+                      node="ConvolutionBackward0",
                       params=("result", "weight", "bias", "result_shape", "weight_shape", "options"),
-                      grad={"result": lambda g, weight, result_shape, options: convolve(g, weight, None, result_shape, options),
-                            "weight": lambda g, result, weight_shape, options: conv_weight_grad(result, g, weight_shape, options),
+                      grad={"result": lambda g, weight, result_shape, options: convolve(g, weight, None, result_shape,
+                                                                                        options),
+                            "weight": lambda g, result, weight_shape, options: conv_weight_grad(result, g, weight_shape,
+                                                                                                options),
                             "bias": _bias_grad})
-WEIGHT_GRAD = operator("convolution_weight", "template", rules.explicit, lower="conv_weight_grad", node="ConvolutionBackward0",
+WEIGHT_GRAD = operator("convolution_weight", "template", rules.explicit, lower="conv_weight_grad",
+                       node="ConvolutionBackward0",
                        params=("result", "input", "result_shape", "input_shape", "options"),
-                       grad={"result": lambda g, input, result_shape, options: convolve(input, g, None, result_shape, options),
-                             "input": lambda g, result, input_shape, options: conv_input_grad(result, g, None, input_shape, options)})
+                       grad={"result": lambda g, input, result_shape, options: convolve(input, g, None, result_shape,
+                                                                                        options),
+                             "input": lambda g, result, input_shape, options: conv_input_grad(result, g, None,
+                                                                                              input_shape, options)})
 
 
 def convolve(input, weight, bias, out_shape, options):
@@ -63,7 +72,8 @@ def _tuple(value, n, name, op):
     if len(value) == 1:
         return value * n
     if len(value) != n:
-        raise RuntimeError(f"expected {name} to be a single integer value or a list of {n} values to match the convolution dimensions, but "
+        raise RuntimeError(f"expected {name} to be a single integer value or a list of {n} values to match the "
+                           f"convolution dimensions, but "
                            f"got {name}={list(value)}")
     return value
 
@@ -72,13 +82,15 @@ def checked(op, input, weight, bias, stride, padding, dilation, groups, n, trans
     """Checks shared by all convolutions; (batched input, whether it was unbatched, geometry)."""
     for label, value in (("input", input), ("weight", weight)):
         if not isinstance(value, Tensor):
-            raise TypeError(f"{op}() received an invalid combination of arguments: argument '{label}' must be Tensor, not "
+            raise TypeError(f"{op}() received an invalid combination of arguments: argument '{label}' must be Tensor, "
+                            f"not "
                             f"{type(value).__name__}")
     x, w = input._layout, weight._layout
     if w.ndim != n + 2:
         raise RuntimeError(f"{op}: expected weight to be {n + 2}D, got {w.ndim}D (weight {tuple(w.shape)})")
     if x.ndim not in (n + 1, n + 2):
-        raise RuntimeError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {op}, but got input of size: {list(x.shape)}")
+        raise RuntimeError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {op}, but got input of size: "
+                           f"{list(x.shape)}")
     unbatched = x.ndim == n + 1
     if unbatched:
         input = input.unsqueeze(0)
@@ -94,17 +106,21 @@ def checked(op, input, weight, bias, stride, padding, dilation, groups, n, trans
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
     if w.shape[0] % groups or (not transposed and w.shape[0] < groups):
-        raise RuntimeError(f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size "
+        raise RuntimeError(f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got "
+                           f"weight of size "
                            f"{list(w.shape)} instead" if w.shape[0] < groups else
-                           f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size "
+                           f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but "
+                           f"got weight of size "
                            f"{list(w.shape)} instead")
     expected = w.shape[0] if transposed else w.shape[1] * groups
     if x.shape[1] != expected:
-        raise RuntimeError(f"Given groups={groups}, weight of size {list(w.shape)}, expected input{list(x.shape)} to have {expected} "
+        raise RuntimeError(f"Given groups={groups}, weight of size {list(w.shape)}, expected input{list(x.shape)} to "
+                           f"have {expected} "
                            f"channels, but got {x.shape[1]} channels instead")
     channels = w.shape[1] * groups if transposed else w.shape[0]
     if bias is not None and tuple(bias._layout.shape) != (channels,):
-        raise RuntimeError(f"Given weight of size {list(w.shape)}, expected bias to be 1-dimensional with {channels} elements, but got bias "
+        raise RuntimeError(f"Given weight of size {list(w.shape)}, expected bias to be 1-dimensional with {channels} "
+                           f"elements, but got bias "
                            f"of size {list(bias._layout.shape)} instead")
     if bias is not None and bias._layout.dtype is not x.dtype or w.dtype is not x.dtype:
         raise RuntimeError(f"Input type ({x.dtype.name}) and {'weight' if w.dtype is not x.dtype else 'bias'} type "
@@ -117,7 +133,8 @@ def conv(op, input, weight, bias, stride, padding, dilation, groups, n):
     """A convolution over n spatial dimensions."""
     if isinstance(padding, str):
         input, padding = string_padding(input, weight, stride, padding, dilation, n)
-    input, unbatched, (stride, padding, dilation) = checked(op, input, weight, bias, stride, padding, dilation, groups, n, False)
+    input, unbatched, (stride, padding, dilation) = checked(op, input, weight, bias, stride, padding, dilation, groups,
+                                                            n, False)
     x, w = input._layout, weight._layout
     sizes = []
     for d in range(n):
@@ -126,7 +143,8 @@ def conv(op, input, weight, bias, stride, padding, dilation, groups, n):
         if padded < reach:
             whole = " x ".join(str(x.shape[i + 2] + 2 * padding[i]) for i in range(n))
             kernel = " x ".join(str(dilation[i] * (w.shape[i + 2] - 1) + 1) for i in range(n))
-            raise RuntimeError(f"Calculated padded input size per channel: ({whole}). Kernel size: ({kernel}). Kernel size can't be "
+            raise RuntimeError(f"Calculated padded input size per channel: ({whole}). Kernel size: ({kernel}). Kernel "
+                               f"size can't be "
                                "greater than actual input size")
         sizes.append((padded - reach) // stride[d] + 1)
     out = convolve(input, weight, bias, (x.shape[0], w.shape[0], *sizes), _options(stride, padding, dilation, groups))
@@ -183,17 +201,21 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 def conv_transpose(op, input, weight, bias, stride, padding, output_padding, groups, dilation, n):
     """A transposed convolution over n spatial dimensions; weight (C, O / groups, ...)."""
-    input, unbatched, (stride, padding, dilation) = checked(op, input, weight, bias, stride, padding, dilation, groups, n, True)
+    input, unbatched, (stride, padding, dilation) = checked(op, input, weight, bias, stride, padding, dilation, groups,
+                                                            n, True)
     extra = _tuple(output_padding, n, "output_padding", op)
     x, w = input._layout, weight._layout
     sizes = []
     for d in range(n):
         if extra[d] >= max(stride[d], dilation[d]):
-            raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got output_padding: {extra[d]}, stride: "
+            raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got "
+                               f"output_padding: {extra[d]}, stride: "
                                f"{stride[d]}, dilation: {dilation[d]}")
-        sizes.append((x.shape[d + 2] - 1) * stride[d] - 2 * padding[d] + dilation[d] * (w.shape[d + 2] - 1) + 1 + extra[d])
+        sizes.append((x.shape[d + 2] - 1) * stride[d] - 2 * padding[d] + dilation[d] * (w.shape[d + 2] - 1) + 1
+                     + extra[d])
     if any(s < 1 for s in sizes):
-        raise RuntimeError(f"Given input size per channel: {list(x.shape[2:])}. Calculated output size per channel: {sizes}. Output size "
+        raise RuntimeError(f"Given input size per channel: {list(x.shape[2:])}. Calculated output size per channel: "
+                           f"{sizes}. Output size "
                            "is too small")
     options = _options(stride, padding, dilation, groups)
     out = conv_input_grad(input, weight, bias, (x.shape[0], w.shape[1] * groups, *sizes), options)

@@ -44,7 +44,8 @@ def _copy_infer(layouts, numbers, pattern, attrs, given):
     """The source broadcasts to the target and takes its dtype, whatever it is."""
     source, target = layouts[0], given[0]
     if rules.broadcast_shapes(source.shape, target.shape) != tuple(target.shape):
-        raise RuntimeError(f"The expanded size of the tensor must match the existing size: target sizes {list(target.shape)}, "
+        raise RuntimeError(f"The expanded size of the tensor must match the existing size: target sizes "
+                           f"{list(target.shape)}, "
                            f"tensor sizes {list(source.shape)}")
     return [], None
 
@@ -61,7 +62,8 @@ COPY_RULE = GradRule("copy", ["input", "src"], {"input": _zeros_for, "src": lamb
 
 @public("Tensor.copy_", out=False)
 def copy_(self, src, non_blocking=False):
-    """Write the values of `src` (broadcast, cast) into this tensor; returns it. RuntimeError if the shapes do not fit."""
+    """Write the values of `src` (broadcast, cast) into this tensor; returns it. RuntimeError if the shapes do not
+    fit."""
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     plan = None
@@ -79,7 +81,8 @@ def copy_(self, src, non_blocking=False):
 
 @public("clone", out=False)
 def clone(input, *, memory_format=None):
-    """A copy with memory of its own, part of the graph. `memory_format`: preserve_format (default), contiguous_format, channels_last."""
+    """A copy with memory of its own, part of the graph. `memory_format`: preserve_format (default), contiguous_format,
+    channels_last."""
     strides = format_strides(input, memory_format)
     if strides is None:
         return clone_values(input)
@@ -117,7 +120,8 @@ def contiguous(self, memory_format=None):
         raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
     if is_contiguous(self, memory_format):
         return self
-    strides = contiguous_strides(self._layout.shape) if name == "contiguous_format" else format_strides(self, memory_format)
+    strides = contiguous_strides(self._layout.shape) if name == "contiguous_format" else format_strides(self,
+                                                                                                        memory_format)
     return to_strides(self, strides)
 
 

@@ -29,7 +29,8 @@ class MemoryFormat:
         return (memory_format_by_name, (self.name,))
 
 
-FORMATS = {name: MemoryFormat(name) for name in ("contiguous_format", "channels_last", "channels_last_3d", "preserve_format")}
+FORMATS = {name: MemoryFormat(name) for name in ("contiguous_format", "channels_last", "channels_last_3d",
+                                                 "preserve_format")}
 
 
 def memory_format_by_name(name):
@@ -90,7 +91,8 @@ def fill_(self, value):
     """Write one number (or the element of a zero-dim tensor) everywhere, in place."""
     if isinstance(value, Tensor):
         if value.dim():
-            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} dimensions.")
+            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} "
+                               f"dimensions.")
     plan = None
     if MODE.grad:
         grads.check_inplace(self, grads.wants_grad(value))
@@ -124,12 +126,14 @@ grads.zeros = _grad_zeros
 
 
 def _options(dtype, layout, device, pin_memory, memory_format, shape):
-    strides = channels_last_strides(shape) if getattr(memory_format, "name", "") in ("channels_last", "channels_last_3d") else None
+    strides = channels_last_strides(shape) if getattr(memory_format, "name", "") in ("channels_last",
+                                                                                     "channels_last_3d") else None
     return dtype, device, strides
 
 
 @public("torch.empty", out=False)
-def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None, names=None):
+def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+          memory_format=None, names=None):
     """A tensor of uninitialised memory."""
     shape = sizes_of("empty", size if size else ((),))
     if out is not None:
@@ -147,10 +151,12 @@ def empty_strided(size, stride, *, dtype=None, layout=None, device=None, require
 
 
 @public("torch.empty_permuted", out=False)
-def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False,
+                   pin_memory=False):
     """Uninitialised dense memory whose dimensions lie in the order `physical_layout` (outermost first)."""
     if sorted(physical_layout) != list(range(len(size))):
-        raise RuntimeError(f"Number of dimensions in size does not match the length of the physical_layout or dimensions repeat: "
+        raise RuntimeError(f"Number of dimensions in size does not match the length of the physical_layout or "
+                           f"dimensions repeat: "
                            f"size {tuple(size)}, physical_layout {tuple(physical_layout)}")
     strides, step = [0] * len(size), 1
     for d in reversed(physical_layout):
@@ -160,7 +166,8 @@ def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=Non
 
 
 @public("torch.full", out=False)
-def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
+def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+         names=None):
     """A tensor filled with a number; the dtype follows the number unless given."""
     shape = sizes_of("full", (size,))
     if isinstance(fill_value, Tensor):
@@ -203,29 +210,34 @@ def _like(input, dtype, device, memory_format):
         strides = dense_strides_like(input._layout.shape, input._layout.strides)
     elif name.startswith("channels_last"):
         strides = channels_last_strides(input._layout.shape)
-    return new(tuple(input._layout.shape), dtype or input._layout.dtype, device or input._storage.device, False, strides)
+    return new(tuple(input._layout.shape), dtype or input._layout.dtype, device or input._storage.device, False,
+               strides)
 
 
 @public("torch.empty_like", out=False)
-def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
+def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+               memory_format=None):
     """Uninitialised memory of the same shape, dtype and strides."""
     return _like(input, dtype, device, memory_format).requires_grad_(requires_grad)
 
 
 @public("torch.zeros_like", out=False)
-def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
+def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+               memory_format=None):
     """Zeros of the same shape and dtype."""
     return fill(_like(input, dtype, device, memory_format), 0).requires_grad_(requires_grad)
 
 
 @public("torch.ones_like", out=False)
-def ones_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
+def ones_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+              memory_format=None):
     """Ones of the same shape and dtype."""
     return fill(_like(input, dtype, device, memory_format), 1).requires_grad_(requires_grad)
 
 
 @public("torch.full_like", out=False)
-def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
+def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+              memory_format=None):
     """A constant of the same shape and dtype."""
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
@@ -247,13 +259,15 @@ def new_empty_strided(self, size, stride, dtype=None, device=None, requires_grad
 @public("Tensor.new_zeros", out=False)
 def new_zeros(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """Zeros of this tensor's dtype and device."""
-    return fill(new(sizes_of("new_zeros", size), dtype or self.dtype, device or self.device), 0).requires_grad_(requires_grad)
+    return fill(new(sizes_of("new_zeros", size), dtype or self.dtype, device or self.device),
+                0).requires_grad_(requires_grad)
 
 
 @public("Tensor.new_ones", out=False)
 def new_ones(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """Ones of this tensor's dtype and device."""
-    return fill(new(sizes_of("new_ones", size), dtype or self.dtype, device or self.device), 1).requires_grad_(requires_grad)
+    return fill(new(sizes_of("new_ones", size), dtype or self.dtype, device or self.device),
+                1).requires_grad_(requires_grad)
 
 
 @public("Tensor.new_full", out=False)
@@ -263,7 +277,8 @@ def new_full(self, size, fill_value, dtype=None, device=None, requires_grad=Fals
     return fill(tensor, fill_value).requires_grad_(requires_grad)
 
 
-# -- ranges -----------------------------------------------------------------------------------------------------------------------
+# -- ranges
+# -----------------------------------------------------------------------------------------------------------------------
 
 
 def _range_body(k, start, step, letter: object, dtype: object):

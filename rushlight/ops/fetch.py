@@ -67,14 +67,46 @@ SUM_FETCH = fetch_operator("scatter_sum_backward")
 SUM_FETCH_RULE = fetch_rule("index")
 
 
-class Place:
-    """A placement: `spec`, the domain's shape, whether negative indices count from the end, the error code of a bad
-    index, and a number that marks indices without effect on sums (padding of embeddings) or None."""
+class Attributes:
+    """Static attributes of an instruction, made once for many calls: compared by identity, which makes recording cheap."""
 
-    __slots__ = ("spec", "domain", "negative", "code", "skip")
+    __slots__ = ("items",)
+
+    def __init__(self, *items):
+        self.items = items
+
+    def __iter__(self):
+        return iter(self.items)
+
+    def __repr__(self):
+        return repr(self.items)
+
+
+class Place:
+    """A placement: `spec`, the domain's shape, whether negative indices count from the end, the error code of a bad index, and a
+    number that marks indices without effect on sums (padding of embeddings) or None.
+
+    Placements are kept by those who make them (`functools.lru_cache`), with the attributes of the instructions they serve."""
+
+    __slots__ = ("spec", "domain", "negative", "code", "skip", "attributes")
 
     def __init__(self, spec, domain, negative=False, code="index", skip=None):
         self.spec, self.domain, self.negative, self.code, self.skip = spec, tuple(domain), negative, code, skip
+        self.attributes = {}
+
+    def reading(self, dtype, tensors):
+        """The attributes of a fetch."""
+        found = self.attributes[dtype] = Attributes(
+            ("spec", self.spec), ("negative", self.negative), ("code", self.code), ("aligned", tuple(range(1, 1 + tensors))),
+            ("out", ((self.domain, dtype),)))
+        return found
+
+    def writing(self, mode):
+        """The attributes of a write."""
+        found = self.attributes[mode] = Attributes(
+            ("mode", mode), ("spec", self.spec), ("negative", self.negative), ("code", self.code), ("domain", self.domain or (1,)),
+            ("skip", self.skip is not None))
+        return found
 
 
 def check_sizes(shape, place):
@@ -86,14 +118,19 @@ def check_sizes(shape, place):
             raise IndexError(f"index is out of bounds for dimension {t} with size 0")
 
 
+PATTERNS = ["t" * (1 + n) for n in range(65)]
+
+
 def fetch(op, rule, input, tensors, place):
     """The elements of `input` at the placement, as a step of the graph by `rule`."""
     found = input._layout
-    check_sizes(found.shape, place)
-    attrs = (("spec", place.spec), ("negative", place.negative), ("code", place.code), ("aligned", tuple(range(1, 1 + len(tensors)))),
-             ("out", ((place.domain, found.dtype),)))
-    result = record(op, "t" * (1 + len(tensors)), attrs, (input, *tensors))[0]
-    if MODE.grad:
+    attrs = place.attributes.get(found.dtype)
+    if attrs is None:
+        attrs = place.reading(found.dtype, len(tensors))
+    if 0 in found.shape:
+        check_sizes(found.shape, place)
+    result = record(op, PATTERNS[len(tensors)], attrs, (input, *tensors))[0]
+    if MODE.grad and (input._rg or input._base is not None):
         rule.attach((input, tensors, place, found.shape), [result])
     return result
 
@@ -121,10 +158,9 @@ def write(op, target, tensors, source, place, mode="set"):
     if 0 in place.domain:
         return
     check_sizes(target._layout.shape, place)
-    domain = place.domain or (1,)
-    skip = place.skip is not None
-    attrs = (("mode", mode), ("spec", place.spec), ("negative", place.negative), ("code", place.code), ("domain", domain),
-             ("skip", skip))
+    attrs = place.attributes.get(mode)
+    if attrs is None:
+        attrs = place.writing(mode)
     pattern, operands, numbers = "t" * len(tensors), list(tensors), []
     if isinstance(source, Tensor):
         pattern += "t"
@@ -132,7 +168,7 @@ def write(op, target, tensors, source, place, mode="set"):
     else:
         pattern += "n"
         numbers.append(source)
-    if skip:
+    if place.skip is not None:
         pattern += "n"
         numbers.append(place.skip)
     record(op, pattern, attrs, tuple(operands), tuple(numbers), (target,))
@@ -150,9 +186,15 @@ def spread(tensor, trailing, leading=0):
     return view
 
 
-def along(rank, dim, leading=True):
+def along(rank, dim):
     """The spec of an operator whose index replaces dimension `dim` of a domain of the same rank."""
     return tuple([("i", 0) if d == dim else ("d", d) for d in range(rank)])
+
+
+@functools.lru_cache(20_000)
+def along_place(shape, dim, negative, code):
+    """The placement of an index with the shape of the domain, in dimension `dim`."""
+    return Place(along(len(shape), dim), shape, negative, code)
 
 
 def check_index_dtype(name, index):

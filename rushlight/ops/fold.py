@@ -9,7 +9,7 @@ from ..core.record import record
 from .pooling import check_tensor
 from .windows import both, covering_blocks
 
-DIRECT = 25  # positions of a block that one kernel of `fold` visits
+DIRECT = 9  # positions of a block that one kernel of `fold` visits
 
 
 def _blocks_body(k, x, stride, padding, dilation):

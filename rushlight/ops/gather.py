@@ -4,6 +4,8 @@ Positions out of range are found by the kernel, which reads nothing outside, and
 `scatter` for the writing counterparts.
 """
 
+import functools
+
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, operator, public
@@ -11,7 +13,7 @@ from ..core.infer import wrap_dim
 from ..core.layout import broadcast_shapes
 from ..core.record import record
 from ..core.tensor import Tensor
-from .fetch import Place, along, check_index_dtype, fetch, fetch_operator, fetch_rule, spread
+from .fetch import Place, along_place, check_index_dtype, fetch, fetch_operator, fetch_rule, spread
 
 GATHER, GATHER_RULE = fetch_operator("gather"), fetch_rule("gather")
 INDEX_SELECT, INDEX_SELECT_RULE = fetch_operator("index_select"), fetch_rule("index_select")
@@ -47,7 +49,7 @@ def gather(input, dim, index, *, sparse_grad=False):
     if not index._layout.numel:
         return REGISTRY["empty"](tuple(shape), dtype=input.dtype) + input.sum() * 0 if input.requires_grad \
             else REGISTRY["empty"](tuple(shape), dtype=input.dtype)
-    return fetch(GATHER, GATHER_RULE, input, [index], Place(along(len(sizes), dim), shape, False, "bounds"))
+    return fetch(GATHER, GATHER_RULE, input, [index], along_place(shape, dim, False, "bounds"))
 
 
 @public("index_select")
@@ -63,10 +65,9 @@ def index_select(input, dim, index):
         if index._layout.numel != 1:
             raise RuntimeError("index_select(): Index to scalar can have only 1 value")
         return fetch(INDEX_SELECT, INDEX_SELECT_RULE, input.reshape(1), [index], Place((("i", 0),), (1,))).reshape(())
-    shape = list(found.shape)
-    shape[dim] = index._layout.numel
+    shape = (*found.shape[:dim], index._layout.numel, *found.shape[dim + 1:])
     index = index if index._layout.ndim else spread(index, 1)
-    return fetch(INDEX_SELECT, INDEX_SELECT_RULE, input, [spread(index, found.ndim - dim - 1)], Place(along(found.ndim, dim), shape))
+    return fetch(INDEX_SELECT, INDEX_SELECT_RULE, input, [spread(index, found.ndim - dim - 1)], along_place(shape, dim, False, "index"))
 
 
 @public("take")
@@ -96,10 +97,15 @@ def take_along_dim(input, indices, dim=None):
     input, indices = input.expand(wide[0]), indices.expand(wide[1])
     if not wide[1]:
         return gather(input, dim, indices)
-    return fetch(GATHER, GATHER_RULE, input, [indices], Place(along(len(rest), dim), indices._layout.shape, True, "bounds"))
+    return fetch(GATHER, GATHER_RULE, input, [indices], along_place(indices._layout.shape, dim, True, "bounds"))
 
 
 # -- embeddings -----------------------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(2_000)
+def embedding_place(shape, columns, padding):
+    return Place((("i", 0), ("d", len(shape))), (*shape, columns), False, "index", padding)
 
 
 @public("torch.embedding", out=False)
@@ -110,9 +116,7 @@ def embedding_of(weight, indices, padding_idx=-1, scale_grad_by_freq=False, spar
     check_index_dtype("embedding", indices)
     if weight.dim() != 2:
         raise RuntimeError("'weight' must be 2-D")
-    shape = indices._layout.shape
-    rank = len(shape)
-    place = Place((("i", 0), ("d", rank)), (*shape, weight._layout.shape[1]), False, "index", padding_idx if padding_idx >= 0 else None)
+    place = embedding_place(indices._layout.shape, weight._layout.shape[1], padding_idx if padding_idx >= 0 else None)
     result = fetch(EMBEDDING, EMBEDDING_RULE, weight, [spread(indices, 1)], place)
     if scale_grad_by_freq and result.requires_grad:
         return scaled_by_count(result, indices, weight._layout.shape[0])

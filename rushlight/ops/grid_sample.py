@@ -63,21 +63,22 @@ def whole(k, c):
     return k.cast(k.where(fits, c, k.const(-100.0, c.dtype)), dt.int64)
 
 
-def cubic_weights(k, t, derivative):
-    """Keys' kernel at distances 1 + t, t, 1 - t, 2 - t, or its derivatives in t."""
+def cubic_weights(k, t, order):
+    """Keys' kernel at distances 1 + t, t, 1 - t, 2 - t, or its first or second derivatives in t."""
     a, found = CUBIC, []
     for x, far, sign in ((t + 1, True, 1), (t, False, 1), (1 - t, False, -1), (2 - t, True, -1)):
-        if derivative:
-            value = ((x * (3 * a) - 10 * a) * x + 8 * a) if far else (x * (3 * (a + 2)) - 2 * (a + 3)) * x
-            value = value * float(sign)
+        if order == 2:
+            value = x * (6 * a) - 10 * a if far else x * (6 * (a + 2)) - 2 * (a + 3)
+        elif order == 1:
+            value = (((x * (3 * a) - 10 * a) * x + 8 * a) if far else (x * (3 * (a + 2)) - 2 * (a + 3)) * x) * float(sign)
         else:
             value = ((x * a - 5 * a) * x + 8 * a) * x - 4 * a if far else (x * (a + 2) - (a + 3)) * x * x + 1
         found.append(value)
     return found
 
 
-def line_taps(k, c, size, mode, padding, align, derivative):
-    """The positions of one dimension: [(index, mask, weight)]; `derivative`: weights differentiated by the coordinate `c` in -1..1."""
+def line_taps(k, c, size, mode, padding, align, order):
+    """The positions of one dimension: [(index, mask, weight)]; `order`: how often weights are differentiated by `c` (in -1..1)."""
     wide = k.cast(size, c.dtype)
     factor = (wide - 1) * 0.5 if align else wide * 0.5
     c = (c + 1.0) * factor if align else ((c + 1.0) * wide - 1.0) * 0.5
@@ -88,30 +89,34 @@ def line_taps(k, c, size, mode, padding, align, derivative):
     if mode == "bicubic":
         low = k.floor(c)
         found = []
-        for j, weight in enumerate(cubic_weights(k, c - low, derivative)):
+        for j, weight in enumerate(cubic_weights(k, c - low, order)):
             place = padded(k, low + float(j - 1), size, padding, align)[0]
-            found.append(tap(whole(k, k.round(place)), weight * factor if derivative else weight))
+            for _ in range(order):
+                weight = weight * factor
+            found.append(tap(whole(k, k.round(place)), weight))
         return found
     c, slope = padded(k, c, size, padding, align)
     if mode == "nearest":
-        return [tap(whole(k, k.round(c)), k.const(0.0 if derivative else 1.0, c.dtype))]
+        return [tap(whole(k, k.round(c)), k.const(0.0 if order else 1.0, c.dtype))]
     low = k.floor(c)
     i, t = whole(k, low), c - low
-    if derivative:
+    if order == 2:
+        return [tap(i, k.const(0.0, c.dtype)), tap(i + 1, k.const(0.0, c.dtype))]
+    if order:
         return [tap(i, -(factor * slope)), tap(i + 1, factor * slope)]
     return [tap(i, 1 - t), tap(i + 1, t)]
 
 
-def all_taps(k, grid, sizes, places, mode, padding, align, derivative):
-    """The taps of all dimensions; `derivative`: the dimension whose weights are differentiated, or None."""
+def all_taps(k, grid, sizes, places, mode, padding, align, orders):
+    """The taps of all dimensions; `orders`: how often the weights of each are differentiated."""
     n = len(sizes)
-    return [line_taps(k, grid.load([*places, n - 1 - d]), size, mode, padding, align, d == derivative) for d, size in enumerate(sizes)]
+    return [line_taps(k, grid.load([*places, n - 1 - d]), size, mode, padding, align, orders[d]) for d, size in enumerate(sizes)]
 
 
-def _sample_body(k, x, grid, mode, padding, align, derivative):
+def _sample_body(k, x, grid, mode, padding, align, orders):
     rank, total = len(x.shape), None
     places = [k.index(0), *[k.index(d) for d in range(2, rank)]]
-    for chosen in itertools.product(*all_taps(k, grid, x.shape[2:], places, mode, padding, align, derivative)):
+    for chosen in itertools.product(*all_taps(k, grid, x.shape[2:], places, mode, padding, align, orders)):
         at, mask, factor = [k.index(0), k.index(1)], None, None
         for i, m, w in chosen:
             at.append(k.where(m, i, k.const(0, dt.int64)))
@@ -122,18 +127,13 @@ def _sample_body(k, x, grid, mode, padding, align, derivative):
     return total
 
 
-def _place_body(k, grid, *sizes, mode, padding, align, tap, what):
-    """The flat position of one tap, or its weight, over (N, 1, ...)."""
-    n = len(sizes)
-    places = [k.index(0), *[k.index(2 + d) for d in range(n)]]
-    chosen = list(itertools.product(*all_taps(k, grid, sizes, places, mode, padding, align, None)))[tap]
-    flat = mask = factor = None
-    for size, (i, m, w) in zip(sizes, chosen):
-        i = k.where(m, i, k.const(0, dt.int64))
-        flat = i if flat is None else flat * size + i
-        mask = m if mask is None else k.logical_and(mask, m)
-        factor = w if factor is None else factor * w
-    return flat if what == "place" else k.where(mask, factor, k.const(0.0, factor.dtype))
+def _place_body(k, grid, size, mode, padding, align, order, coordinate, tap, what):
+    """The position of one tap along one dimension, or its weight, over (N, ...): both 0 where it is outside."""
+    c = grid.load([*[k.index(d) for d in range(len(grid.shape) - 1)], coordinate])
+    i, mask, weight = line_taps(k, c, size, mode, padding, align, order)[tap]
+    if what == "place":
+        return k.where(mask, i, k.const(0, dt.int64))
+    return k.where(mask, weight, k.const(0.0, weight.dtype))
 
 
 SAMPLE = operator("grid_sample", "loop", rules.explicit, _sample_body, loop="gather")
@@ -143,51 +143,77 @@ PLACES = operator("grid_places", "loop", rules.explicit, _place_body, loop="gath
 # -- the operator and its gradients ---------------------------------------------------------------------------------------------------
 
 
-def recorded(input, grid, options, derivative):
+def _sample(input, grid, options, orders):
+    """The samples, or their derivatives of these orders by the coordinates."""
+    if max(orders) > 2:
+        raise NotImplementedError("grid_sample: third derivatives by the grid are not implemented in rushlight")
     shape = (*input._layout.shape[:2], *grid._layout.shape[1:-1])
-    attrs = (*options, ("derivative", derivative), ("out", ((shape, input._layout.dtype),)))
+    attrs = (*options, ("orders", orders), ("out", ((shape, input._layout.dtype),)))
     return record(SAMPLE, "tt", attrs, (input, grid))[0]
 
 
-def _sample(input, grid, options):
-    return recorded(input, grid, options, None)
+def line_places(grid, size, coordinate, order, options):
+    """(positions, weights) of every tap along one dimension."""
+    found, shape = [], tuple(grid._layout.shape[:-1])
+    for tap in range({"bilinear": 2, "nearest": 1, "bicubic": 4}[dict(options)["mode"]]):
+        pair = []
+        for what, dtype in (("place", dt.int64), ("weight", grid._layout.dtype)):
+            attrs = (*options, ("order", order), ("coordinate", coordinate), ("tap", tap), ("what", what), ("out", ((shape, dtype),)))
+            pair.append(record(PLACES, "tn", attrs, (grid,), (size,))[0])
+        found.append(pair)
+    return found
 
 
-def _image_grad(g, input, grid, options):
-    """The weights times g, added at the positions that were read."""
-    shape, out = input._layout.shape, grid._layout.shape[1:-1]
-    sizes, count = shape[2:], math.prod(out)
-    if not g._layout.numel:
-        return REGISTRY["zeros"](tuple(shape), dtype=g.dtype)
-    taps = {"bilinear": 2, "nearest": 1, "bicubic": 4}[dict(options)["mode"]] ** len(sizes)
-    indices, values, flat = [], [], g.reshape(*shape[:2], count)
-    for tap in range(taps):
-        for what, dtype, found in (("place", dt.int64, indices), ("weight", g._layout.dtype, values)):
-            attrs = (*options, ("tap", tap), ("what", what), ("out", (((shape[0], 1, *out), dtype),)))
-            found.append(record(PLACES, "t" + "n" * len(sizes), attrs, (grid,), tuple(sizes))[0].reshape(shape[0], 1, count))
-    values = REGISTRY["cat"]([flat * w for w in values], 2)
+def _spread(samples, grid, options, orders, sizes):
+    """The transpose of `_sample`: the weights times g, added at the positions that were read."""
+    lead, out = tuple(samples._layout.shape[:2]), grid._layout.shape[1:-1]
+    count, n = math.prod(out), len(sizes)
+    if not samples._layout.numel:
+        return REGISTRY["zeros"]((*lead, *sizes), dtype=samples.dtype)
+    indices, values, flat = [], [], samples.reshape(*lead, count)
+    for chosen in itertools.product(*[line_places(grid, sizes[d], n - 1 - d, orders[d], options) for d in range(n)]):
+        index = weight = None
+        for size, (i, w) in zip(sizes, chosen):
+            index = i if index is None else index * size + i
+            weight = w if weight is None else weight * w
+        indices.append(index.reshape(lead[0], 1, count))
+        values.append(flat * weight.reshape(lead[0], 1, count))
+    values = REGISTRY["cat"](values, 2)
     place = Place((("d", 0), ("d", 1), ("i", 0)), values._layout.shape)
-    return scatter_sum(values, [REGISTRY["cat"](indices, 2)], place, (*shape[:2], math.prod(sizes))).reshape(tuple(shape))
+    return scatter_sum(values, [REGISTRY["cat"](indices, 2)], place, (*lead, math.prod(sizes))).reshape(*lead, *sizes)
 
 
-def _grid_grad(g, input, grid, options):
-    """For each coordinate the sum over channels of g times the derivative of the sample."""
-    n = grid._layout.shape[-1]
+def by_grid(sample, g, input, grid, options, orders):
+    """For each coordinate the sum over channels of g times the sample differentiated once more."""
+    n = len(orders)
     if dict(options)["mode"] == "nearest":
         return REGISTRY["zeros_like"](grid)
-    found = [(g * recorded(input, grid, options, n - 1 - i)).sum(1) for i in range(n)]
+    found = []
+    for i in range(n):
+        more = tuple([order + (d == n - 1 - i) for d, order in enumerate(orders)])
+        found.append((g * sample(input, grid, options, more)).sum(1))
     return REGISTRY["stack"](found, -1)
 
 
 def sample_node(n):
-    """The sampling function with the node that PyTorch shows; second derivatives are refused as there."""
-    def refuse(g):
-        raise RuntimeError(f"derivative for aten::grid_sampler_{n}d_backward is not implemented")
-    node, refused = f"GridSampler{n}DBackwardBackward0", {"g": refuse, "input": refuse, "grid": refuse}
-    backs = [public("", node=node, out=False, grad=refused)(back) for back in (_image_grad, _grid_grad)]
-    return public("", node=f"GridSampler{n}DBackward0", out=False,
-                  grad={"input": lambda g, input, grid, options: backs[0](g, input, grid, options),
-                        "grid": lambda g, input, grid, options: backs[1](g, input, grid, options)})(_sample)
+    """The sampling function with the node that PyTorch shows. Samples and their transposes are each other's gradients."""
+    made, again = {}, f"GridSampler{n}DBackwardBackward0"
+
+    def by_input(g, grid, options, orders, input_layout):
+        return made["spread"](g, grid, options, orders, tuple(input_layout.shape[2:]))
+
+    def by_place(g, input, grid, options, orders):
+        return by_grid(made["inner"], g, input, grid, options, orders)
+    formulas = {"input": by_input, "grid": by_place}
+
+    def by_samples(g, grid, options, orders):
+        return made["inner"](g, grid, options, orders)
+
+    def by_spread_place(g, samples, grid, options, orders):
+        return by_grid(made["inner"], samples, g, grid, options, orders)
+    made["spread"] = public("", node=again, out=False, grad={"samples": by_samples, "grid": by_spread_place})(_spread)
+    made["inner"] = public("", node=again, out=False, grad=formulas)(_sample)
+    return public("", node=f"GridSampler{n}DBackward0", out=False, grad=formulas)(_sample)
 
 
 NODES = {n: sample_node(n) for n in (2, 3)}
@@ -224,7 +250,7 @@ def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
     mode = MODES[interpolation_mode]
     check_sampler(input, grid, mode)
     options = (("mode", mode), ("padding", PADDINGS[padding_mode]), ("align", bool(align_corners)))
-    return NODES[input.dim() - 2](input, grid, options)
+    return NODES[input.dim() - 2](input, grid, options, (0,) * (input.dim() - 2))
 
 
 @public("nn.functional.grid_sample", out=False)

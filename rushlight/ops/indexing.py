@@ -5,6 +5,7 @@ once; index tensors, lists, arrays and masks then go to `index` or `index_put_` 
 `nonzero`, a sync point; only `x[mask] = number` needs none. Read `fetch` for the kernels.
 """
 
+import functools
 import warnings
 
 import numpy as np
@@ -15,9 +16,12 @@ from ..core.device import CPU
 from ..core.grads import GradRule, mark_view
 from ..core.graph import MODE
 from ..core.layout import broadcast_shapes, contiguous_layout, layout
+from ..core.record import write_copy, write_number
 from ..core.storage import Storage
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
+from .copy import COPY
+from .creation import FILL
 from .fetch import (INDEX_DTYPES, Place, check_writable, fetch, fetch_operator, fetch_rule, spread, write, write_operator, written)
 from .view import SELECT, embed
 
@@ -143,10 +147,14 @@ def take_view(tensor, chosen):
 
 def parse(tensor, index):
     """A Selection for any index. IndexError and TypeError as PyTorch raises them."""
-    items = as_tuple(index)
-    found = tensor._layout
+    chosen = Selection(tensor._layout)
+    read_items(chosen, tensor._layout, as_tuple(index))
+    return chosen
+
+
+def read_items(chosen, found, items):
+    """Enter the items of an index into a Selection."""
     given = dims_of(items, found.ndim)
-    chosen = Selection(found)
     for item in items:
         kind = item.__class__
         if kind is slice:
@@ -164,7 +172,6 @@ def parse(tensor, index):
         else:
             parse_object(chosen, found, item)
     chosen.keep(found, found.ndim - chosen.dim)
-    return chosen
 
 
 def need_dim(chosen, found):
@@ -335,6 +342,17 @@ def getitem(self, index):
     if kind is Tensor:
         if index._layout.dtype in INDEX_DTYPES and index._layout.ndim and found.ndim:
             return index_(self, [index])
+    if kind is not tuple:
+        index = as_tuple(index)
+    known = known_view(found, index)
+    if known is not None:
+        offset = known.place(index)
+        if offset is not None:
+            view = raw_view(self._storage, known.layout, self._offset + offset)
+            mark_view(view, self)
+            if MODE.grad and (self._rg or self._base is not None) and self.requires_grad:
+                known.rule.attach((self, found.shape, known.path(index)), [view])
+            return view
     chosen = parse(self, index)
     if chosen.indices is None:
         return take_view(self, chosen)
@@ -358,17 +376,90 @@ def nonzero_columns(mask):
     return list(REGISTRY["nonzero"](mask, as_tuple=True))
 
 
+class Known:
+    """A view that an index of a certain form makes of a certain layout: its layout, its offset but for the integers in the index
+    (`integers`: place in the index, size and stride of the dimension), and how the graph calls it."""
+
+    __slots__ = ("layout", "offset", "integers", "rule", "items")
+
+    def __init__(self, found, index, chosen):
+        self.layout = layout(tuple(chosen.shape), tuple(chosen.strides), found.dtype)
+        self.rule, self.items, self.integers, self.offset = BASIC[chosen.last or "alias"], tuple(chosen.items), [], chosen.offset
+        dims = [d for d, item in enumerate(i for i in chosen.items if i is not None) if item.__class__ is int]
+        for at, item in enumerate(index):
+            if item.__class__ is int:
+                size, stride = found.shape[dims[len(self.integers)]], found.strides[dims[len(self.integers)]]
+                self.integers.append((at, size, stride))
+                self.offset -= (item + size if item < 0 else item) * stride
+
+    def place(self, index):
+        """The offset for the integers of this index, or None where one is out of range."""
+        offset = self.offset
+        for at, size, stride in self.integers:
+            i = index[at]
+            if i < 0:
+                i += size
+            if not 0 <= i < size:
+                return None
+            offset += i * stride
+        return offset
+
+    def path(self, index):
+        """The normalised items with the integers of this index."""
+        given = iter([index[at] + size if index[at] < 0 else index[at] for at, size, _ in self.integers])
+        return tuple([next(given) if item.__class__ is int else item for item in self.items])
+
+
+_KNOWN = {}
+
+
+def known_view(found, index):
+    """The Known of an index tuple of ints, slices, None and Ellipsis; None for any other index and for one that is out of range."""
+    key = [found]
+    for item in index:
+        kind = item.__class__
+        if kind is int:
+            key.append(int)
+        elif kind is slice:
+            key += (slice, item.start, item.stop, item.step)
+        elif item is None or item is Ellipsis:
+            key.append(item)
+        else:
+            return None
+    key = tuple(key)
+    try:
+        known = _KNOWN.get(key)
+    except TypeError:
+        return None
+    if known is None:
+        if len(_KNOWN) > 50_000:
+            _KNOWN.clear()
+        chosen = Selection(found)
+        read_items(chosen, found, index)
+        known = _KNOWN[key] = Known(found, index, chosen)
+    return known
+
+
 INDEX, INDEX_RULE = fetch_operator("index"), fetch_rule("index")
 PUT = write_operator("index_put", repeats=True)
 
 
 def placement(shape, indices):
     """(Place, index tensors over its domain) of PyTorch's `index(tensor, indices)`."""
-    used = [d for d, i in enumerate(indices) if i is not None]
+    place, trailing = find_place(shape, tuple([i if i is None else i._layout.shape for i in indices]))
+    if not trailing:
+        return place, [i for i in indices if i is not None]
+    return place, [spread(i, trailing) for i in indices if i is not None]
+
+
+@functools.lru_cache(20_000)
+def find_place(shape, given):
+    """(Place, number of dimensions of the result after those of the indices) from the shapes of the indices, None where there is none."""
+    used = [d for d, i in enumerate(given) if i is not None]
     try:
-        common = broadcast_shapes(*[indices[d]._layout.shape for d in used])
+        common = broadcast_shapes(*[given[d] for d in used])
     except RuntimeError:
-        shapes = ", ".join(str(list(indices[d]._layout.shape)) for d in used)
+        shapes = ", ".join(str(list(given[d])) for d in used)
         raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
     first = used[0] if used[-1] - used[0] + 1 == len(used) else 0
     before = [d for d in range(len(shape)) if d not in used and d < first]
@@ -380,8 +471,7 @@ def placement(shape, indices):
             spec.append(("i", used.index(d)))
         else:
             spec.append(("d", before.index(d) if d in before else len(before) + len(common) + after.index(d)))
-    tensors = [spread(indices[d], len(after)) for d in used]
-    return Place(tuple(spec), domain, True), tensors
+    return Place(tuple(spec), domain, True), len(after)
 
 
 def normal_indices(input, indices):
@@ -430,11 +520,15 @@ register("Tensor._index", index_)
 @public("Tensor.__setitem__", out=False)
 def setitem(self, index, value):
     """`self[index] = value`: copies or fills the part that `index` selects. RuntimeError where the shapes do not fit."""
-    if not isinstance(value, Tensor):
+    tensor = isinstance(value, Tensor)
+    if not tensor:
         check_assigned(self, value)
         if index.__class__ is Tensor and index._layout.dtype is dt.bool_ and index._layout.shape == self._layout.shape:
             REGISTRY["Tensor.masked_fill_"](self, index, value)
             return
+    if self._versions is None and (not MODE.grad or not (
+            self._rg or self._base is not None or tensor and (value._rg or value._base is not None))) and set_quietly(self, index, value):
+        return
     chosen = None
     if index is Ellipsis:
         target = self
@@ -455,6 +549,26 @@ def setitem(self, index, value):
     else:
         value = REGISTRY["full"]((), value, dtype=self._layout.dtype, device=self._storage.device)
     REGISTRY["Tensor.index_put_"](target, index_list(chosen, target), value)
+
+
+def set_quietly(tensor, index, value):
+    """`tensor[index] = value` where the graph need not know and the index is plain; whether that was so."""
+    index = index if index.__class__ is tuple else as_tuple(index)
+    known = known_view(tensor._layout, index)
+    offset = None if known is None else known.place(index)
+    if offset is None or known.layout.overlaps_itself:
+        return False
+    target, offset = known.layout, offset + tensor._offset
+    if value.__class__ in (int, float, bool):
+        write_number(FILL, value, tensor._storage, target, offset)
+        return True
+    if not isinstance(value, Tensor) or value._storage.device is not tensor._storage.device:
+        return False
+    if value._layout.shape != target.shape:
+        value = strip_ones(value).expand(target.shape)
+    if value._storage is not tensor._storage or value._offset != offset or value._layout is not target:
+        write_copy(COPY, value, tensor._storage, target, offset)
+    return True
 
 
 def same_type(target, value):

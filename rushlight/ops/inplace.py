@@ -1,6 +1,8 @@
-"""What changes a tensor itself: in-place views (squeeze_, transpose_, ...), resize_, set_, and the *_copy forms of views.
+"""What changes a tensor itself: in-place views (squeeze_, transpose_, ...), resize_, set_, and the *_copy forms of
+views.
 
-In-place views change a tensor's layout, not its memory; its history then starts with the view's node. Read `view` for the views.
+In-place views change a tensor's layout, not its memory; its history then starts with the view's node. Read `view` for
+the views.
 """
 
 from ..core import dtype as dt
@@ -34,7 +36,8 @@ def fill_diagonal_(self, fill_value, wrap=False):
     return self
 
 
-# -- in-place views -----------------------------------------------------------------------------------------------------------------------
+# -- in-place views
+# -----------------------------------------------------------------------------------------------------------------------
 
 
 def become(tensor, view):

@@ -1,6 +1,7 @@
 """Matrix products: mm, bmm, addmm and its family, matmul, linear, dot, outer, bilinear, einsum, tensordot.
 
-Everything ends in one template operator, `gemm`: out = beta * bias + alpha * a @ b with any strides and leading batch dimensions.
+Everything ends in one template operator, `gemm`: out = beta * bias + alpha * a @ b with any strides and leading batch
+dimensions.
 """
 
 import math
@@ -20,8 +21,10 @@ def _gemm(name, grad, params, node=None):
     return operator(name, "template", rules.explicit, lower="gemm", grad=grad, params=params, node=node)
 
 
-MM = _gemm("mm", {"input": lambda g, mat2: product(g, _t(mat2)), "mat2": lambda g, input: product(_t(input), g)}, ("input", "mat2"))
-BMM = _gemm("bmm", {"input": lambda g, mat2: product(g, _t(mat2)), "mat2": lambda g, input: product(_t(input), g)}, ("input", "mat2"))
+MM = _gemm("mm", {"input": lambda g, mat2: product(g, _t(mat2)), "mat2": lambda g, input: product(_t(input), g)},
+           ("input", "mat2"))
+BMM = _gemm("bmm", {"input": lambda g, mat2: product(g, _t(mat2)), "mat2": lambda g, input: product(_t(input), g)},
+            ("input", "mat2"))
 
 
 def _scaled(value, factor):
@@ -46,7 +49,8 @@ def same_dtype(name, *tensors):
     first = tensors[0]._layout.dtype
     for t in tensors[1:]:
         if t._layout.dtype is not first:
-            raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {first.name.replace('float32', 'float')} != "
+            raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: "
+                               f"{first.name.replace('float32', 'float')} != "
                                f"{t._layout.dtype.name.replace('float32', 'float')} ({name})")
     if first is dt.bool_:
         raise NotImplementedError(f"\"{name}_impl_cpu_\" not implemented for 'Bool'")
@@ -85,10 +89,12 @@ def bmm(input, mat2):
     if a.ndim != 3 or b.ndim != 3:
         raise RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
     if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
-        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: "
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, "
+                           f"{a.shape[2]}] but got: "
                            f"[{b.shape[0]}, {b.shape[1]}].")
     same_dtype("bmm", input, mat2)
-    return apply(BMM, (input, mat2), (input, mat2), (), (("out", (((a.shape[0], a.shape[1], b.shape[2]), a.dtype),)),))[0]
+    return apply(BMM, (input, mat2), (input, mat2), (), (("out", (((a.shape[0], a.shape[1], b.shape[2]), a.dtype),)),
+                                                         ))[0]
 
 
 def _factors(input, beta, alpha):
@@ -107,7 +113,8 @@ def _add_product(op, name, input, a, b, beta, alpha):
     except RuntimeError:
         fits = False
     if not fits:
-        raise RuntimeError(f"The expanded size of the tensor must match the existing size: {name} expected input to broadcast to "
+        raise RuntimeError(f"The expanded size of the tensor must match the existing size: {name} expected input to "
+                           f"broadcast to "
                            f"{list(shape)}, got {list(input._layout.shape)}")
     values, attrs = (input, a, b, beta, alpha), (("out", ((shape, a._layout.dtype),)),)
     if beta == 0:
@@ -136,7 +143,8 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     if a.ndim != 3 or b.ndim != 3:
         raise RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
     if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
-        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: "
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, "
+                           f"{a.shape[2]}] but got: "
                            f"[{b.shape[0]}, {b.shape[1]}].")
     beta, alpha = _factors(input, beta, alpha)
     return _add_product(BADDBMM, "baddbmm", input, batch1, batch2, beta, alpha)
@@ -149,7 +157,8 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     if a.ndim != 3 or b.ndim != 3:
         raise RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
     if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
-        raise RuntimeError(f"Incompatible matrix sizes for bmm ({a.shape[1]}x{a.shape[2]} and {b.shape[1]}x{b.shape[2]})")
+        raise RuntimeError(f"Incompatible matrix sizes for bmm ({a.shape[1]}x{a.shape[2]} and "
+                           f"{b.shape[1]}x{b.shape[2]})")
     beta, alpha = _factors(input, beta, alpha)
     wide = batch1.transpose(0, 1).reshape(a.shape[1], a.shape[0] * a.shape[2])
     tall = batch2.reshape(a.shape[0] * a.shape[2], b.shape[2])
@@ -160,9 +169,11 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
 def mv(input, vec):
     """(n, m) @ (m) -> (n)."""
     if input._layout.ndim != 2 or vec._layout.ndim != 1:
-        raise RuntimeError(f"vector + matrix @ vector expected, got {vec._layout.ndim}, {input._layout.ndim}, {vec._layout.ndim}")
+        raise RuntimeError(f"vector + matrix @ vector expected, got {vec._layout.ndim}, {input._layout.ndim}, "
+                           f"{vec._layout.ndim}")
     if input._layout.shape[1] != vec._layout.shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({input._layout.shape[0]}), mat ({_shape_text(input)}), vec ({vec._layout.shape[0]})")
+        raise RuntimeError(f"size mismatch, got input ({input._layout.shape[0]}), mat ({_shape_text(input)}), vec "
+                           f"({vec._layout.shape[0]})")
     return matrix_vector(input, vec)
 
 
@@ -181,7 +192,8 @@ def matrix_vector(input, vec):
 def addmv(input, mat, vec, *, beta=1, alpha=1):
     """beta * input + alpha * (mat @ vec)."""
     if mat._layout.ndim != 2 or vec._layout.ndim != 1 or mat._layout.shape[1] != vec._layout.shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({list(input._layout.shape)}), mat ({_shape_text(mat)}), vec ({_shape_text(vec)})")
+        raise RuntimeError(f"size mismatch, got input ({list(input._layout.shape)}), mat ({_shape_text(mat)}), vec "
+                           f"({_shape_text(vec)})")
     beta, alpha = _factors(input, beta, alpha)
     result = _scaled(mv(mat, vec), alpha)
     return result if beta == 0 else _scaled(input, beta) + result
@@ -191,7 +203,8 @@ def addmv(input, mat, vec, *, beta=1, alpha=1):
 def addr(input, vec1, vec2, *, beta=1, alpha=1):
     """beta * input + alpha * outer(vec1, vec2)."""
     if vec1._layout.ndim != 1 or vec2._layout.ndim != 1:
-        raise RuntimeError(f"addr: Expected 1-D argument vec1 and vec2, but got {vec1._layout.ndim}-D and {vec2._layout.ndim}-D")
+        raise RuntimeError(f"addr: Expected 1-D argument vec1 and vec2, but got {vec1._layout.ndim}-D and "
+                           f"{vec2._layout.ndim}-D")
     if any(isinstance(v, float) for v in (beta, alpha)) and input._layout.dtype.category < dt.FLOATING:
         raise RuntimeError("For integral input tensors, argument beta must not be a floating point number.")
     result = _scaled(_outer(vec1, vec2), alpha)
@@ -205,9 +218,11 @@ def dot(input, tensor):
     if a.ndim != 1 or b.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors")
     if a.dtype is not b.dtype:
-        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {dt.scalar_type(a.dtype)} and {dt.scalar_type(b.dtype)}")
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {dt.scalar_type(a.dtype)} and "
+                           f"{dt.scalar_type(b.dtype)}")
     if a.shape != b.shape:
-        raise RuntimeError(f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have the same number of "
+        raise RuntimeError(f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have "
+                           f"the same number of "
                            f"elements, but got {a.shape[0]} and {b.shape[0]} elements respectively")
     same_dtype("dot", input, tensor)
     return inner_product(input, tensor)
@@ -241,7 +256,8 @@ def inner(input, other):
     if not input._layout.ndim or not other._layout.ndim:
         return input * other
     if input._layout.shape[-1] != other._layout.shape[-1]:
-        raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes {list(input._layout.shape)} and "
+        raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes "
+                           f"{list(input._layout.shape)} and "
                            f"{list(other._layout.shape)}")
     return tensordot(input, other, ([-1], [-1]))
 
@@ -284,7 +300,8 @@ def batched(input, other):
 def broadcast_batches(input, other):
     a, b = input._layout, other._layout
     if a.shape[-1] != b.shape[-2]:
-        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{math.prod(a.shape[:-2])}, {a.shape[-1]}] but "
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: "
+                           f"[{math.prod(a.shape[:-2])}, {a.shape[-1]}] but "
                            f"got: [{math.prod(b.shape[:-2])}, {b.shape[-2]}].")
     lead = rules.broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]))
     count = math.prod(lead)
@@ -307,7 +324,8 @@ def linear(input, weight, bias=None):
         result = matmul(input, weight)
         return result if bias is None else result + bias
     if not x.ndim or x.shape[-1] != w.shape[1]:
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({math.prod(x.shape[:-1])}x{x.shape[-1] if x.ndim else 1} and "
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied "
+                           f"({math.prod(x.shape[:-1])}x{x.shape[-1] if x.ndim else 1} and "
                            f"{w.shape[1]}x{w.shape[0]})")
     if x.ndim == 2:
         return mm(input, weight.t()) if bias is None else addmm(bias, input, weight.t())
@@ -324,9 +342,11 @@ def bilinear(input1, input2, weight, bias=None):
     """y[o] = x1 @ weight[o] @ x2 + bias[o]; input1 (..., a), input2 (..., b), weight (o, a, b)."""
     a, b, w = input1._layout, input2._layout, weight._layout
     if a.shape[:-1] != b.shape[:-1]:
-        raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim 0: got {list(a.shape)} and {list(b.shape)}")
+        raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim 0: got {list(a.shape)} and "
+                           f"{list(b.shape)}")
     if a.shape[-1] != w.shape[1] or b.shape[-1] != w.shape[2]:
-        raise RuntimeError(f"bilinear(): input1 size does not match weight size: got {a.shape[-1]}, {b.shape[-1]} but expected "
+        raise RuntimeError(f"bilinear(): input1 size does not match weight size: got {a.shape[-1]}, {b.shape[-1]} but "
+                           f"expected "
                            f"{w.shape[1]}, {w.shape[2]}")
     rows = math.prod(a.shape[:-1])
     left = mm(input1.reshape(rows, w.shape[1]), weight.permute(1, 0, 2).reshape(w.shape[1], w.shape[0] * w.shape[2]))
@@ -335,7 +355,8 @@ def bilinear(input1, input2, weight, bias=None):
     return result if bias is None else result + bias
 
 
-# -- sums of products over named dimensions -----------------------------------------------------------------------------------------
+# -- sums of products over named dimensions
+# -----------------------------------------------------------------------------------------
 
 
 @public("tensordot")
@@ -360,7 +381,8 @@ def tensordot(a, b, dims=2):
         elif sb[j] == 1 and sa[i] != 1:
             a = a.sum(i, keepdim=True)
         elif sa[i] != sb[j]:
-            raise RuntimeError(f"contracted dimensions need to match, but first has size {sa[i]} in dim {i} and second has size {sb[j]} in "
+            raise RuntimeError(f"contracted dimensions need to match, but first has size {sa[i]} in dim {i} and second "
+                               f"has size {sb[j]} in "
                                f"dim {j}")
     sa, sb = a._layout.shape, b._layout.shape
     free_a = [d for d in range(len(sa)) if d not in dims_a]
@@ -373,7 +395,8 @@ def tensordot(a, b, dims=2):
 
 @public("einsum", out=False)
 def einsum(equation, *operands):
-    """Sums of products in Einstein's notation, e.g. einsum("ij,jk->ik", a, b); "..." stands for broadcast dimensions."""
+    """Sums of products in Einstein's notation, e.g. einsum("ij,jk->ik", a, b); "..." stands for broadcast
+    dimensions."""
     if not isinstance(equation, str):
         equation, operands = sublists(equation, operands)
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
@@ -396,7 +419,9 @@ def sublists(first, rest):
     """einsum's second form: operand, [0, 1], operand, [1, 2], [0, 2]."""
     items = [first, *rest]
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    spell = lambda sub: "".join("..." if i is Ellipsis else letters[i] for i in sub)  # noqa: E731
+    def spell(sub):
+        return "".join("..." if i is Ellipsis else letters[i] for i in sub)
+
     pairs = [(items[i], items[i + 1]) for i in range(0, len(items) - 1, 2)]
     text = ",".join(spell(sub) for _, sub in pairs)
     return text + ("->" + spell(items[-1]) if len(items) % 2 else ""), [x for x, _ in pairs]
@@ -407,15 +432,18 @@ def parse_equation(equation, operands):
     left, arrow, right = equation.replace(" ", "").partition("->")
     subscripts = left.split(",")
     if len(subscripts) != len(operands):
-        raise RuntimeError("einsum(): more operands were provided than specified in the equation" if len(operands) > len(subscripts)
+        raise RuntimeError("einsum(): more operands were provided than specified in the equation"
+                           if len(operands) > len(subscripts)
                            else "einsum(): fewer operands were provided than specified in the equation")
     most, inputs = 0, []
     for text, x in zip(subscripts, operands):
         named = len(text.replace("...", ""))
         extra = x._layout.ndim - named
         if ("..." not in text and extra) or extra < 0:
-            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions "
-                               f"({x._layout.ndim}) for operand {len(inputs)}" + ("" if "..." in text else " and no ellipsis was given"))
+            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({named}) does not match the "
+                               f"number of dimensions "
+                               f"({x._layout.ndim}) for operand {len(inputs)}" + ("" if "..." in text
+                                                                                  else " and no ellipsis was given"))
         if not text.replace("...", "").isalpha() and named:
             raise RuntimeError("einsum(): invalid subscript given, subscripts must be in [a-zA-Z]")
         most = max(most, extra)
@@ -443,7 +471,8 @@ def label_sizes(inputs, operands):
             if sizes.get(label, 1) == 1:
                 sizes[label] = n
             elif n not in (1, sizes[label]):
-                raise RuntimeError(f"einsum(): subscript {label} has size {n} for operand {number} which does not broadcast with previously "
+                raise RuntimeError(f"einsum(): subscript {label} has size {n} for operand {number} which does not "
+                                   f"broadcast with previously "
                                    f"seen size {sizes[label]}")
     return sizes
 
@@ -479,7 +508,8 @@ def contract(a, la, b, lb, keep):
     free_a, free_b = [v for v in la if v not in lb], [v for v in lb if v not in la]
     count = [math.prod(size_a[v] for v in vs) for vs in (batch, free_a, summed)]
     left = a.permute([la.index(v) for v in (*batch, *free_a, *summed)]).reshape(count)
-    right = b.permute([lb.index(v) for v in (*batch, *summed, *free_b)]).reshape(count[0], count[2], math.prod(size_b[v] for v in free_b))
+    right = b.permute([lb.index(v) for v in (*batch, *summed, *free_b)]).reshape(count[0], count[2],
+                                                                                 math.prod(size_b[v] for v in free_b))
     if not summed:
         result = left * right
     else:
@@ -496,7 +526,8 @@ def chain_matmul(*matrices):
 
 @public("linalg.multi_dot")
 def multi_dot(tensors):
-    """The product of several matrices in the order that needs the fewest multiplications; first and last may be vectors."""
+    """The product of several matrices in the order that needs the fewest multiplications; first and last may be
+    vectors."""
     tensors = list(tensors)
     if len(tensors) < 2:
         raise RuntimeError("multi_dot(): expected at least 2 tensors but got " + str(len(tensors)))

@@ -1,4 +1,5 @@
-"""What depends on data for its size: nonzero, argwhere, count_nonzero, masked_select. They wait for the values (sync points)."""
+"""What depends on data for its size: nonzero, argwhere, count_nonzero, masked_select. They wait for the values (sync
+points)."""
 
 import numpy as np
 
@@ -27,7 +28,8 @@ def count_true(mask):
 
 @public("nonzero", out=False)
 def nonzero(input, *, as_tuple=False, out=None):
-    """The positions of elements that differ from zero: a (count, ndim) tensor, or with `as_tuple` one tensor per dimension."""
+    """The positions of elements that differ from zero: a (count, ndim) tensor, or with `as_tuple` one tensor per
+    dimension."""
     found = input._layout
     if as_tuple and not found.ndim:
         input, found = input.detach().unsqueeze(0), input.detach().unsqueeze(0)._layout

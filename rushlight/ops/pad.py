@@ -1,6 +1,7 @@
 """Padding (`nn.functional.pad` in all modes) and the shuffles that trade channels for pixels.
 
-Constant padding fills the border and copies the interior. The other modes read at positions that depend on sizes alone: small index
+Constant padding fills the border and copies the interior. The other modes read at positions that depend on sizes
+alone: small index
 tensors, kept for the next call, and one gather kernel; the gradient adds with the same indices.
 """
 
@@ -66,7 +67,8 @@ def constant_pad_nd(input, pad, value=0):
     for i in range(len(pad) // 2):
         size = input._layout.shape[-1 - i]
         if size + pad[2 * i] + pad[2 * i + 1] < 0:
-            raise RuntimeError(f"The input size {size}, plus negative padding {pad[2 * i]} and {pad[2 * i + 1]} resulted in a negative output "
+            raise RuntimeError(f"The input size {size}, plus negative padding {pad[2 * i]} and {pad[2 * i + 1]} "
+                               f"resulted in a negative output "
                                f"size, which is invalid. Check dimension {input.dim() - 1 - i} of your input.")
     return constant_pad(input, tuple(int(n) for n in pad), value)
 
@@ -75,11 +77,13 @@ def check_pad(input, pad):
     if len(pad) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) // 2 > input.dim():
-        raise RuntimeError("Length of pad should be no more than twice the number of dimensions of the input. Pad length is "
+        raise RuntimeError("Length of pad should be no more than twice the number of dimensions of the input. Pad "
+                           "length is "
                            f"{len(pad)} while the input has {input.dim()} dimensions.")
 
 
-# -- reflect, replicate, circular -----------------------------------------------------------------------------------------------------------
+# -- reflect, replicate, circular
+# -----------------------------------------------------------------------------------------------------------
 
 
 _POSITIONS = {}
@@ -109,7 +113,8 @@ OPERATORS = {}
 NODES = {"reflect": "Reflection", "replicate": "Replication", "circular": "Circular"}
 for _mode in ("reflect", "replicate", "circular"):
     for _n in (1, 2, 3):
-        OPERATORS[_mode, _n] = (fetch_operator(f"{_mode}_pad{_n}d"), fetch_rule(f"{_mode}_pad{_n}d", f"{NODES[_mode]}Pad{_n}DBackward0"))
+        OPERATORS[_mode, _n] = (fetch_operator(f"{_mode}_pad{_n}d"), fetch_rule(f"{_mode}_pad{_n}d",
+                                                                                f"{NODES[_mode]}Pad{_n}DBackward0"))
 
 
 def check_sizes(input, pad, mode):
@@ -119,12 +124,14 @@ def check_sizes(input, pad, mode):
     if rank not in (count + 1, count + 2):
         raise NotImplementedError("Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now")
     if any(n == 0 for n in input._layout.shape[1:]):
-        raise RuntimeError(f"Expected {count + 1}D or {count + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions "
+        raise RuntimeError(f"Expected {count + 1}D or {count + 2}D (batch mode) tensor with possibly 0 batch size and "
+                           f"other non-zero dimensions "
                            f"for input, but got: {list(input.shape)}")
     for i in range(count):
         size, before, after = input._layout.shape[-1 - i], pad[2 * i], pad[2 * i + 1]
         if mode == "reflect" and (before >= size or after >= size):
-            raise RuntimeError(f"Argument #{4 + 2 * i}: Padding size should be less than the corresponding input dimension, but got: padding "
+            raise RuntimeError(f"Argument #{4 + 2 * i}: Padding size should be less than the corresponding input "
+                               f"dimension, but got: padding "
                                f"({before}, {after}) at dimension {rank - 1 - i} of input {list(input.shape)}")
         if mode == "circular" and (before > size or after > size):
             raise RuntimeError("Padding value causes wrapping around more than once.")
@@ -154,7 +161,8 @@ def indexed_pad(input, pad, mode):
 def pad(input, pad, mode="constant", value=None):
     """Pad dimensions: `pad` holds (before, after) from the last dimension backwards; negative numbers crop.
 
-    mode: "constant" (with `value`, default 0), "reflect", "replicate", "circular". RuntimeError and NotImplementedError as PyTorch."""
+    mode: "constant" (with `value`, default 0), "reflect", "replicate", "circular". RuntimeError and
+    NotImplementedError as PyTorch."""
     pad = tuple(pad.tolist()) if hasattr(pad, "tolist") else tuple(pad)
     if len(pad) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
@@ -170,7 +178,8 @@ def pad(input, pad, mode="constant", value=None):
     return indexed_pad(input, pad, mode)
 
 
-# -- shuffles -------------------------------------------------------------------------------------------------------------------------------
+# -- shuffles
+# -------------------------------------------------------------------------------------------------------------------------------
 
 
 @public("pixel_shuffle nn.functional.pixel_shuffle", grad={"input": lambda g, upscale_factor: pixel_unshuffle(g, upscale_factor)},

@@ -19,7 +19,7 @@ from .fetch import write, write_operator
 from .windows import MAX_BACK, Geometry, pick_flat, plane_place, put_flat, reach, run, wide, window_max, window_sum, window_sum_back
 
 WORDS = {1: "one", 2: "two", 3: "three"}
-GATHERED = 16  # windows over one position up to which the gradient of maxima is gathered
+GATHERED = 9  # windows over one position up to which the gradient of maxima is gathered
 
 
 # -- arguments ------------------------------------------------------------------------------------------------------------------------
@@ -332,13 +332,13 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     return result.squeeze(-2)
 
 
-@public("nn.functional.avg_pool2d", out=False)
+@public("nn.functional.avg_pool2d")
 def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
     """The mean of every window of an image; `divisor_override` replaces the count. Input (N, C, H, W) or (C, H, W)."""
     return avg_pool("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-@public("nn.functional.avg_pool3d", out=False)
+@public("nn.functional.avg_pool3d")
 def avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
     """The mean of every window of a volume; `divisor_override` replaces the count. Input (N, C, D, H, W) or (C, D, H, W)."""
     return avg_pool("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)

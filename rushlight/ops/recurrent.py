@@ -1,6 +1,7 @@
 """Recurrent layers: `lstm`, `gru`, `rnn_tanh`, `rnn_relu` over whole or packed sequences, and their single cells.
 
-The input part of all time steps is one matrix product; each step then adds the recurrent part and fuses its gates into one kernel. The
+The input part of all time steps is one matrix product; each step then adds the recurrent part and fuses its gates into
+one kernel. The
 signatures are those of the functions that PyTorch's modules call (torch.lstm and so on).
 """
 
@@ -123,7 +124,8 @@ def _call(name, step, args, states):
     if isinstance(args[2], Tensor) or states > 1 and isinstance(args[1], Tensor):
         data, batch_sizes, hx, params, has_biases, num_layers, dropout, train, bidirectional = args
         hidden = tuple(hx) if states > 1 else (hx,)
-        return _run(step, data, batch_sizes.tolist(), hidden, params, has_biases, num_layers, dropout, train, bidirectional)
+        return _run(step, data, batch_sizes.tolist(), hidden, params, has_biases, num_layers, dropout, train,
+                    bidirectional)
     input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first = args
     hidden = tuple(hx) if states > 1 else (hx,)
     if input.dim() != 3:
@@ -136,7 +138,8 @@ def _call(name, step, args, states):
 @public("torch.lstm", out=False)
 def lstm(*args):
     """lstm(input, (h0, c0), params, has_biases, num_layers, dropout, train, bidirectional, batch_first) or
-    lstm(data, batch_sizes, (h0, c0), params, has_biases, num_layers, dropout, train, bidirectional): (output, h_n, c_n)."""
+    lstm(data, batch_sizes, (h0, c0), params, has_biases, num_layers, dropout, train, bidirectional): (output, h_n,
+    c_n)."""
     out, (h, c) = _call("lstm", _lstm_step, args, 2)
     return out, h, c
 

@@ -1,6 +1,7 @@
 """Reductions: sum, mean, prod, maxima and minima with and without indices, any, all, variance, norms, logsumexp.
 
-`reduce_` records one reduction; statistics such as variance are expressions over it, which the row kernels fuse into passes over a row.
+`reduce_` records one reduction; statistics such as variance are expressions over it, which the row kernels fuse into
+passes over a row.
 """
 
 from ..core import dtype as dt
@@ -25,7 +26,8 @@ def _accumulate_input(dtype, options):
 
 
 def _one(name, combine, accumulate, results=_same, **options):
-    return operator(f"{name}_reduce", "loop", rules.reduction, loop="reduction", combine=combine, accumulate=accumulate, results=results,
+    return operator(f"{name}_reduce", "loop", rules.reduction, loop="reduction", combine=combine, accumulate=accumulate,
+                    results=results,
                     **options)
 
 
@@ -47,7 +49,8 @@ def reduce_(op, input, dims, keepdim, dtype):
     return [unary_with(op, attrs, input)]
 
 
-TOTALS = {}  # layout -> attributes of the sum over everything, kept because making and hashing them is most of a small sum's cost
+# layout -> attributes of the sum over everything, kept because making and hashing them is most of a small sum's cost
+TOTALS = {}
 
 
 def expand_back(value, shape, dims, keepdim):
@@ -116,7 +119,8 @@ def mean_dims(input, shape, dims, keepdim, dtype, count):
     return total if wide is dtype else total._cast(dtype)
 
 
-@public("Tensor._mean_all", node="MeanBackward0", out=False, grad={"input": lambda g, shape, count: (g / count).expand(shape)})
+@public("Tensor._mean_all", node="MeanBackward0", out=False, grad={"input": lambda g, shape,
+                                                                   count: (g / count).expand(shape)})
 def mean_all(input, shape, dims, keepdim, dtype, count):
     """Mean of all elements."""
     return mean_dims(input, shape, dims, keepdim, dtype, count)
@@ -127,7 +131,8 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     """Mean over `dim`. RuntimeError for integers without a floating `dtype`."""
     result = dtype or input._layout.dtype
     if result.category < dt.FLOATING:
-        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: "
+        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or "
+                           f"complex dtype. Got: "
                            f"{dt.scalar_type(input._layout.dtype)}")
     found = input._layout
     if dim is None and not keepdim:
@@ -139,7 +144,8 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     return mean_dims(input, found.shape, dims, keepdim, result, count)
 
 
-# -- products, counts, truth ------------------------------------------------------------------------------------------------------------
+# -- products, counts, truth
+# ------------------------------------------------------------------------------------------------------------
 
 
 def _prod_grad(g, input, out, dims, keepdim):

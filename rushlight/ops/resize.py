@@ -20,7 +20,7 @@ from .adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive
 from .pooling import check_tensor
 from .windows import run, table, wide
 
-DIRECT = 27  # positions that one kernel adds up for each result
+DIRECT = 9  # positions that one kernel adds up for each result
 LONGEST = 64  # positions along one dimension above which the map is a matrix product
 
 

@@ -19,7 +19,8 @@ def _sum_grad(g, dim):
 
 
 def _product_grad(g, input, out, dim, dtype):
-    """d/dx_k of the products: sums over j >= k of g_j * out_j / x_k, with the rows that hold a zero worked out without division."""
+    """d/dx_k of the products: sums over j >= k of g_j * out_j / x_k, with the rows that hold a zero worked out without
+    division."""
     zero = input == 0
     if not bool(zero.any()):
         return _reversed_sum(g * out, dim) / input

@@ -10,7 +10,7 @@ from ..core.declare import REGISTRY, elementwise, public
 from ..core.infer import wrap_dim
 from ..core.layout import broadcast_shapes as common_shape
 from ..core.tensor import Tensor
-from .fetch import Place, along, check_no_overlap, check_writable, spread, write, write_operator, written
+from .fetch import Place, along_place, check_no_overlap, check_writable, spread, write, write_operator, written
 from .gather import check_gather
 from .indexing import view_at
 
@@ -50,7 +50,7 @@ def scatter_into(op, name, input, dim, index, src, mode):
     if isinstance(src, Tensor):
         src = spread(src, 1) if not src._layout.ndim else src
         src = view_at(src.detach(), tuple([(0, n, 1) for n in found.shape]))
-    write(op, input, [index], src, Place(along(len(sizes), dim), found.shape, False, "bounds"), mode)
+    write(op, input, [index], src, along_place(found.shape, dim, False, "bounds"), mode)
 
 
 def check_source(name, input, index, src, dim):
@@ -269,7 +269,7 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
         index, src = spread(index, 1), spread(src, 1)
     shape = index._layout.shape
     src = view_at(src.detach(), tuple([(0, n, 1) for n in shape]))
-    place = Place(along(input._layout.ndim, dim), shape, False, "bounds")
+    place = along_place(shape, dim, False, "bounds")
     reduce_into(SCATTER_REDUCE, input, [index], src, place, reduce, include_self)
 
 
@@ -331,7 +331,7 @@ def index_operands(name, input, dim, index, source):
     if isinstance(source, Tensor) and not source._layout.ndim:
         source = spread(source, len(shape))
     index = index if found.ndim else spread(index, 1)
-    place = Place(along(len(shape), dim), shape, name == "index_fill", "index")
+    place = along_place(tuple(shape), dim, name == "index_fill", "index")
     return input, [spread(index, len(shape) - dim - 1)], source, place
 
 

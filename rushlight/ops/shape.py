@@ -4,6 +4,7 @@
 it there directly. Read `view` for what only changes strides, `pad` for padding and shuffles, `inplace` for the in-place forms.
 """
 
+import functools
 import itertools
 
 import numpy as np
@@ -12,11 +13,12 @@ from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, apply, operator, public, register
 from ..core.grads import GradRule
+from ..core.graph import MODE
 from ..core.infer import wrap_dim
 from ..core.layout import broadcast_shapes as common_shape
 from ..core.layout import channels_last_strides, contiguous_strides, dense_strides_like
 from ..core.layout import layout as make_layout
-from ..core.record import record
+from ..core.record import record, write_copy
 from ..core.tensor import Tensor, empty
 from ..core.tensor import view as raw_view
 from ..core.views import view_of
@@ -44,28 +46,66 @@ def joined_dtype(tensors):
 # -- cat, stack ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _cat_back(g, sizes, dim):
+class Join:
+    """How tensors of certain layouts are joined: size along `dim` of each (None: takes no part), and each one's part of the result."""
+
+    __slots__ = ("dim", "sizes", "shape", "strides", "dtype", "parts")
+
+    def __init__(self, dim, sizes, shape, strides, dtype):
+        self.dim, self.sizes, self.shape, self.strides, self.dtype = dim, sizes, shape, strides, dtype
+        found = make_layout(shape, strides or contiguous_strides(shape), dtype)
+        self.parts, at = [], 0
+        for n in sizes:
+            part = make_layout((*shape[:dim], n or 0, *shape[dim + 1:]), found.strides, dtype)
+            self.parts.append((part, at * found.strides[dim]))
+            at += n or 0
+
+
+def _cat_back(g, join):
     parts, start = [], 0
-    for n in sizes:
+    for n in join.sizes:
         if n is None:
             parts.append(REGISTRY["zeros"](0, dtype=g.dtype))
             continue
-        parts.append(REGISTRY["Tensor._slice"](g, dim, start, start + n, 1))
+        parts.append(REGISTRY["Tensor._slice"](g, join.dim, start, start + n, 1))
         start += n
     return parts
 
 
-@public("Tensor._cat", grad={"tensors": _cat_back}, node="CatBackward0", out=False)
-def join(tensors, dim, sizes, shape, strides, dtype):
-    """Copy tensors into their parts of a new one; size None: a tensor that takes no part."""
-    first = tensors[0]
-    out = empty(shape, dtype, first._storage.device, strides)
-    strides, at = out._layout.strides, 0
-    for t, n in zip(tensors, sizes):
-        if n:
-            part = raw_view(out._storage, make_layout((*shape[:dim], n, *shape[dim + 1:]), strides, dtype), at * strides[dim])
-            record(COPY, "t", (), (t,), (), (part,))
-            at += n
+CAT = GradRule("cat", ["tensors", "join"], {"tensors": _cat_back})
+
+
+@functools.lru_cache(10_000)
+def plan_cat(layouts, dim):
+    """The Join of layouts, checked. The errors are the user's."""
+    for i, found in enumerate(layouts):
+        if not found.ndim:
+            raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")
+    used = [x for x in layouts if x.ndim != 1 or x.numel] or list(layouts[:1])
+    shape = list(used[0].shape)
+    dim = wrap_dim(dim, len(shape))
+    sizes, total = [], 0
+    for i, found in enumerate(layouts):
+        if found.ndim == 1 and not found.numel and len(shape) > 1:
+            sizes.append(None)
+            continue
+        check_cat(shape, found.shape, dim, i)
+        sizes.append(found.shape[dim])
+        total += found.shape[dim]
+    shape[dim] = total
+    return Join(dim, tuple(sizes), tuple(shape), cat_strides(used, shape), rules.joined_dtype(layouts, ()))
+
+
+def concatenate(tensors, dim):
+    """`cat` of a list of tensors."""
+    plan = plan_cat(tuple([t._layout for t in tensors]), dim)
+    out = empty(plan.shape, plan.dtype, tensors[0]._storage.device, plan.strides)
+    storage = out._storage
+    for t, (part, offset) in zip(tensors, plan.parts):
+        if part.numel:
+            write_copy(COPY, t, storage, part, offset)
+    if MODE.grad:
+        CAT.attach((tensors, plan), [out])
     return out
 
 
@@ -75,23 +115,7 @@ def cat(tensors, dim=0):
     tensors = tensor_list("cat", tensors)
     if not tensors:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    for i, t in enumerate(tensors):
-        if not t._layout.ndim:
-            raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")
-    used = [t for t in tensors if t._layout.ndim != 1 or t._layout.numel] or tensors[:1]
-    shape = list(used[0]._layout.shape)
-    dim = wrap_dim(dim, len(shape))
-    sizes, total = [], 0
-    for i, t in enumerate(tensors):
-        found = t._layout.shape
-        if len(found) == 1 and not found[0] and len(shape) > 1:
-            sizes.append(None)
-            continue
-        check_cat(shape, found, dim, i)
-        sizes.append(found[dim])
-        total += found[dim]
-    shape[dim] = total
-    return join(tensors, dim, tuple(sizes), tuple(shape), cat_strides(used, shape), joined_dtype(tensors))
+    return concatenate(tensors, dim)
 
 
 def check_cat(shape, found, dim, number):
@@ -107,8 +131,7 @@ def cat_strides(used, shape):
     """channels_last where all inputs have it, else None (contiguous)."""
     if len(shape) not in (4, 5):
         return None
-    for t in used:
-        found = t._layout
+    for found in used:
         if found.contiguous or found.strides != channels_last_strides(found.shape):
             return None
     return channels_last_strides(shape)
@@ -118,16 +141,21 @@ def _stack_back(g, dim):
     return list(REGISTRY["unbind"](g, dim))
 
 
-@public("Tensor._stack", grad={"tensors": _stack_back}, node="StackBackward0", out=False)
-def join_new(tensors, dim, shape, dtype):
-    """Copy tensors to the positions of a new dimension."""
-    out = empty(shape, dtype, tensors[0]._storage.device)
-    strides = out._layout.strides
-    found = make_layout(shape[:dim] + shape[dim + 1:], strides[:dim] + strides[dim + 1:], dtype)
-    for i, t in enumerate(tensors):
-        if found.numel:
-            record(COPY, "t", (), (t,), (), (raw_view(out._storage, found, i * strides[dim]),))
-    return out
+STACK = GradRule("stack", ["tensors", "dim"], {"tensors": _stack_back})
+
+
+@functools.lru_cache(10_000)
+def plan_stack(layouts, dim):
+    """(dim, shape, dtype, layout of a part, distance of parts) of equal layouts along a new dimension."""
+    shape = tuple(layouts[0].shape)
+    dim = wrap_dim(dim, len(shape) + 1)
+    for i, found in enumerate(layouts):
+        if found.shape != shape:
+            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(found.shape)} at "
+                               f"entry {i}")
+    whole, dtype = (*shape[:dim], len(layouts), *shape[dim:]), rules.joined_dtype(layouts, ())
+    strides = contiguous_strides(whole)
+    return dim, whole, dtype, make_layout(shape, strides[:dim] + strides[dim + 1:], dtype), strides[dim]
 
 
 @public("stack")
@@ -136,13 +164,14 @@ def stack(tensors, dim=0):
     tensors = tensor_list("stack", tensors)
     if not tensors:
         raise RuntimeError("stack expects a non-empty TensorList")
-    shape = tensors[0]._layout.shape
-    dim = wrap_dim(dim, len(shape) + 1)
-    for i, t in enumerate(tensors):
-        if t._layout.shape != shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(t._layout.shape)} at "
-                               f"entry {i}")
-    return join_new(tensors, dim, (*shape[:dim], len(tensors), *shape[dim:]), joined_dtype(tensors))
+    dim, shape, dtype, part, step = plan_stack(tuple([t._layout for t in tensors]), dim)
+    out = empty(shape, dtype, tensors[0]._storage.device)
+    if part.numel:
+        for i, t in enumerate(tensors):
+            write_copy(COPY, t, out._storage, part, i * step)
+    if MODE.grad:
+        STACK.attach((tensors, dim), [out])
+    return out
 
 
 def at_least(rank, tensors):

@@ -10,6 +10,7 @@ from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, into_out, operator, public
 from ..core.infer import wrap_dim
+from ..core.layout import dense_strides_like
 from ..core.record import record
 from ..core.return_types import named_result
 from ..core.tensor import Tensor
@@ -59,7 +60,12 @@ def unsorted(g, indices, dim, shape):
 def sort_along(input, dim, descending, shape):
     """(values, positions)."""
     indices = positions(input, dim, descending)
-    return input.gather(dim, indices) if shape else input.clone(), indices
+    found = input._layout
+    if found.contiguous or not shape:
+        return input.gather(dim, indices) if shape else input.clone(), indices
+    strides = dense_strides_like(found.shape, found.strides)
+    keep = REGISTRY["Tensor._to_strides"]
+    return keep(input.gather(dim, indices), strides), keep(indices, strides)
 
 
 def with_outs(name, call, out, args):

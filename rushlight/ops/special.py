@@ -233,3 +233,50 @@ def xlogy(k, input, other):
 def xlog1py(k, input, other):
     """input * log1p(other); 0 where input is 0 (and `other` not NaN)."""
     return k.xlog1py(k.like(input, other), other)
+
+
+# -- functions without gradients --------------------------------------------------------------------------------------
+
+
+def _plain(name, emitted, text):
+    """Declare a function of one tensor that has no gradient."""
+    def body(k, input):
+        return getattr(k, emitted)(input)
+    body.__name__, body.__doc__ = name, text
+    return elementwise(f"special.{name}", name=f"special_{name}", promote="float", heavy=True)(body)
+
+
+PLAIN = {
+    "airy_ai": ("airy_ai", "The Airy function Ai."),
+    "bessel_j0": ("bessel_j0", "The Bessel function of the first kind of order 0."),
+    "bessel_j1": ("bessel_j1", "The Bessel function of the first kind of order 1."),
+    "bessel_y0": ("bessel_y0", "The Bessel function of the second kind of order 0."),
+    "bessel_y1": ("bessel_y1", "The Bessel function of the second kind of order 1."),
+    "modified_bessel_i0": ("i0", "The modified Bessel function of the first kind of order 0."),
+    "modified_bessel_i1": ("i1", "The modified Bessel function of the first kind of order 1."),
+    "modified_bessel_k0": ("modified_bessel_k0", "The modified Bessel function of the second kind of order 0."),
+    "modified_bessel_k1": ("modified_bessel_k1", "The modified Bessel function of the second kind of order 1."),
+    "scaled_modified_bessel_k0": ("scaled_modified_bessel_k0", "exp(x) times modified_bessel_k0."),
+    "scaled_modified_bessel_k1": ("scaled_modified_bessel_k1", "exp(x) times modified_bessel_k1."),
+    "spherical_bessel_j0": ("spherical_bessel_j0", "The spherical Bessel function of order 0, sin(x) / x."),
+}
+for _name, (_emitted, _text) in PLAIN.items():
+    _plain(_name, _emitted, _text)
+
+
+def _polynomial(name, text):
+    """Declare an orthogonal polynomial of the degree `n` (numbers or tensors, rounded towards zero)."""
+    def body(k, input, n):
+        return getattr(k, name)(k.like(input, n), n)
+    body.__name__, body.__doc__ = name, text
+    return elementwise(f"special.{name}", name=f"special_{name}", promote="float", heavy=True)(body)
+
+
+for _name, _text in (("chebyshev_polynomial_{}", "Chebyshev's polynomial {} of degree n."),
+                     ("shifted_chebyshev_polynomial_{}", "Chebyshev's polynomial {} of degree n at 2 x - 1.")):
+    for _kind in "tuvw":
+        _polynomial(_name.format(_kind), _text.format(_kind.upper()))
+_polynomial("hermite_polynomial_h", "The physicists' Hermite polynomial of degree n.")
+_polynomial("hermite_polynomial_he", "The probabilists' Hermite polynomial of degree n.")
+_polynomial("laguerre_polynomial_l", "The Laguerre polynomial of degree n.")
+_polynomial("legendre_polynomial_p", "The Legendre polynomial of degree n.")

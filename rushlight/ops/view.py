@@ -32,7 +32,8 @@ def inferred_size(shape, numel):
             known *= n
     if at is not None:
         if known == 0:
-            raise RuntimeError(f"cannot reshape tensor of {numel} elements into shape {shape} because the unspecified dimension size -1 "
+            raise RuntimeError(f"cannot reshape tensor of {numel} elements into shape {shape} because the unspecified "
+                               f"dimension size -1 "
                                "can be any value and is ambiguous")
         if numel % known:
             raise RuntimeError(f"shape '{shape}' is invalid for input of size {numel}")
@@ -60,7 +61,8 @@ def view(self, *shape):
     shape = inferred_size(int_list(shape), found.numel)
     strides = view_strides(found.shape, found.strides, shape)
     if strides is None:
-        raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+        raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension "
+                           "spans across two "
                            "contiguous subspaces). Use .reshape(...) instead.")
     return view_of(self, shape, strides, self._offset, VIEW, (self, found.shape))
 
@@ -73,9 +75,11 @@ def view_dtype(self, dtype):
         if not shape:
             raise RuntimeError(f"self.dim() cannot be 0 to view {found.dtype} as {dtype} (different element sizes)")
         if strides[-1] != 1:
-            raise RuntimeError(f"self.stride(-1) must be 1 to view {found.dtype} as {dtype} (different element sizes), but got {strides[-1]}")
+            raise RuntimeError(f"self.stride(-1) must be 1 to view {found.dtype} as {dtype} (different element sizes), "
+                               f"but got {strides[-1]}")
         if (shape[-1] * old) % new or any(s * old % new for s in strides[:-1]) or offset * old % new:
-            raise RuntimeError(f"self.size(-1) must be divisible by {new // old} to view {found.dtype} as {dtype} (different element "
+            raise RuntimeError(f"self.size(-1) must be divisible by {new // old} to view {found.dtype} as {dtype} "
+                               f"(different element "
                                f"sizes), but got {shape[-1]}")
         shape[-1] = shape[-1] * old // new
         strides = [s * old // new for s in strides[:-1]] + [1]
@@ -137,12 +141,14 @@ def unflatten(input, dim, sizes):
     try:
         sizes = inferred_size(sizes, found.shape[dim])
     except RuntimeError:
-        raise RuntimeError(f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} ({found.shape[dim]}) in the "
+        raise RuntimeError(f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} "
+                           f"({found.shape[dim]}) in the "
                            "input tensor") from None
     return view(input, (*found.shape[:dim], *sizes, *found.shape[dim + 1:]))
 
 
-# -- order of dimensions ----------------------------------------------------------------------------------------------------------
+# -- order of dimensions
+# ----------------------------------------------------------------------------------------------------------
 
 
 def _inverse(dims):
@@ -163,8 +169,10 @@ def permute(input, *dims):
     found = input._layout
     dims = int_list(dims)
     if len(dims) != found.ndim:
-        raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
-                           f"ordering of dimensions i.e. input.dim() = {found.ndim} is not equal to len(dims) = {len(dims)}")
+        raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length "
+                           f"of the desired "
+                           f"ordering of dimensions i.e. input.dim() = {found.ndim} is not equal to len(dims) = "
+                           f"{len(dims)}")
     dims = [wrap_dim(d, found.ndim) for d in dims]
     if len(set(dims)) != len(dims):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
@@ -205,7 +213,8 @@ def movedim(input, source, destination):
     source = [source] if hasattr(source, "__index__") else list(source)
     destination = [destination] if hasattr(destination, "__index__") else list(destination)
     if len(source) != len(destination):
-        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({source} dims) should contain the same number of dims "
+        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({source} dims) should contain the "
+                           f"same number of dims "
                            f"as destination ({destination} dims)")
     source, destination = [wrap_dim(d, rank) for d in source], [wrap_dim(d, rank) for d in destination]
     if len(set(source)) != len(source) or len(set(destination)) != len(destination):
@@ -219,7 +228,8 @@ def movedim(input, source, destination):
     return permute(input, [next(rest) if d is None else d for d in order])
 
 
-# -- sizes of one ---------------------------------------------------------------------------------------------------------------
+# -- sizes of one
+# ---------------------------------------------------------------------------------------------------------------
 
 
 SQUEEZE = GradRule("squeeze", ["input", "shape"], {"input": _reshape_back})
@@ -252,7 +262,8 @@ def unsqueeze(input, dim):
     return view_of(input, shape, strides, input._offset, UNSQUEEZE, (input, found.shape))
 
 
-# -- repetition -----------------------------------------------------------------------------------------------------------------
+# -- repetition
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def sum_to(g, shape):
@@ -277,13 +288,15 @@ def expand(self, *size, implicit=False):
     size = int_list(size)
     lead = len(size) - found.ndim
     if lead < 0:
-        raise RuntimeError(f"expand({dt_name(self)}{{{list(found.shape)}}}, size={size}): the number of sizes provided ({len(size)}) must be "
+        raise RuntimeError(f"expand({dt_name(self)}{{{list(found.shape)}}}, size={size}): the number of sizes provided "
+                           f"({len(size)}) must be "
                            f"greater or equal to the number of dimensions in the tensor ({found.ndim})")
     shape, strides = [], []
     for d, n in enumerate(size):
         if d < lead:
             if n < 0:
-                raise RuntimeError(f"expand({dt_name(self)}{{{list(found.shape)}}}, size={size}): the expanded size of the tensor ({n}) "
+                raise RuntimeError(f"expand({dt_name(self)}{{{list(found.shape)}}}, size={size}): the expanded size of "
+                                   f"the tensor ({n}) "
                                    f"isn't allowed in a leading, non-existing dimension {d}")
             shape.append(n)
             strides.append(None)
@@ -298,7 +311,8 @@ def expand(self, *size, implicit=False):
             shape.append(n)
             strides.append(0)
         else:
-            raise RuntimeError(f"The expanded size of the tensor ({n}) must match the existing size ({old}) at non-singleton dimension "
+            raise RuntimeError(f"The expanded size of the tensor ({n}) must match the existing size ({old}) at "
+                               f"non-singleton dimension "
                                f"{d}.  Target sizes: {size}.  Tensor sizes: {list(found.shape)}")
     for d in range(lead - 1, -1, -1):  # new dimensions of size 1 get row-major strides, as PyTorch gives them
         strides[d] = shape[d + 1] * strides[d + 1] if shape[d] == 1 and found.ndim else 0
@@ -322,7 +336,8 @@ def broadcast_to(input, size):
     return expand(input, size)
 
 
-# -- parts ------------------------------------------------------------------------------------------------------------------------
+# -- parts
+# ------------------------------------------------------------------------------------------------------------------------
 
 
 def _embed(g, shape, take, *where):

@@ -22,7 +22,7 @@ from .fetch import Place, fetch_at, scatter_sum
 from .pad import constant_pad
 from .reduce import ARGMAX, SUM, reduce_
 
-UNROLLED = 32  # positions of a window that one kernel visits
+UNROLLED = 12  # positions of a window that one kernel visits
 LONGEST = 64  # positions along one dimension that a kernel visits
 
 
@@ -33,6 +33,9 @@ def table(values):
     storage = Storage(found.nbytes, CPU)
     storage.address, storage.guard = values.ctypes.data, values
     return REGISTRY["clone"](raw_view(storage, found, 0))
+
+
+STILL = ("fixed", 1, 1, 0, 1, False)  # windows of a dimension that stays as it is
 
 
 class Geometry:
@@ -55,13 +58,17 @@ class Geometry:
     def adaptive(self):
         return any([w[0] == "adaptive" for w in self.windows])
 
+    def busy(self):
+        """The dimensions in which windows are not single positions in order."""
+        return [d for d, w in enumerate(self.windows) if w != STILL]
+
     def parts(self):
         """The same windows in steps: everything at once, or one dimension after another from the last."""
-        if math.prod([w[-1] if w[0] == "adaptive" else w[1] for w in self.windows]) <= UNROLLED or self.rank == 1:
+        if math.prod([w[-1] if w[0] == "adaptive" else w[1] for w in self.windows]) <= UNROLLED or len(self.busy()) < 2:
             return [self]
         found, sizes = [], list(self.ins)
-        for d in reversed(range(self.rank)):
-            windows = [("fixed", 1, 1, 0, 1, False)] * self.rank
+        for d in reversed(self.busy()):
+            windows = [STILL] * self.rank
             windows[d] = self.windows[d]
             before = tuple(sizes)
             sizes[d] = self.outs[d]
@@ -360,7 +367,7 @@ def one_sum_back(g, part):
     if max([count for count, _ in reaches]) > LONGEST:
         return long_sum_back(g, part)
     attrs = (("windows", part.windows), ("reaches", reaches))
-    if math.prod([count for count, _ in reaches]) > UNROLLED and part.rank > 1:
+    if math.prod([count for count, _ in reaches]) > UNROLLED and len(part.busy()) > 1:
         return one_by_one_back(g, part)
     return run(SUM_BACK, [g], part.ins, wide(g._layout.dtype), attrs)
 
@@ -368,8 +375,8 @@ def one_sum_back(g, part):
 def one_by_one_back(g, part):
     """The transpose, one dimension after another."""
     sizes = list(part.outs)
-    for d in range(part.rank):
-        windows = [("fixed", 1, 1, 0, 1, False)] * part.rank
+    for d in part.busy():
+        windows = [STILL] * part.rank
         windows[d] = part.windows[d]
         after = list(sizes)
         after[d] = part.ins[d]
@@ -382,7 +389,7 @@ def long_sum_back(g, part):
     """The transpose of long sums at small steps: g is spread out with zeros between, then summed over windows of the same length."""
     for d, w in enumerate(part.windows):
         _, count, stride, padding, _, _ = w
-        if count == 1 and stride == 1:
+        if w == STILL:
             continue
         dim, shape = g._layout.ndim - part.rank + d, list(g._layout.shape)
         n, o = part.ins[d], part.outs[d]
@@ -390,7 +397,7 @@ def long_sum_back(g, part):
         room = REGISTRY["zeros"](tuple(shape), dtype=g.dtype)
         at = slice(count - 1 - padding, count - padding + (o - 1) * stride, stride)
         room[(slice(None),) * dim + (at,)] = g
-        ins, outs, windows = list(room.shape[-part.rank:]), list(room.shape[-part.rank:]), [("fixed", 1, 1, 0, 1, False)] * part.rank
+        ins, outs, windows = list(room.shape[-part.rank:]), list(room.shape[-part.rank:]), [STILL] * part.rank
         outs[d], windows[d] = n, ("fixed", count, 1, 0, 1, False)
         g = window_sum(room, Geometry(windows, ins, outs))
     return g

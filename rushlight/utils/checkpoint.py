@@ -2,8 +2,10 @@
 
 In: a function and its arguments. Out: its results, with a graph that holds the arguments only. Two ways:
 
-* `use_reentrant=True`: the part is one custom Function whose backward runs it again and starts a backward pass inside the running one.
-* `use_reentrant=False`: the part records its ordinary graph, but hooks on saved tensors keep a place in a list instead of each value;
+* `use_reentrant=True`: the part is one custom Function whose backward runs it again and starts a backward pass inside
+the running one.
+* `use_reentrant=False`: the part records its ordinary graph, but hooks on saved tensors keep a place in a list instead
+of each value;
   the first value that backward asks for runs the part again, which fills the list, and stops when the list is full.
 
 Read `autograd/graph.py` (saved_tensors_hooks) and `autograd/function.py` next.
@@ -19,13 +21,16 @@ from .. import api as rl
 from ..autograd.graph import saved_tensors_hooks
 from ..core.graph import MODE
 
-__all__ = ["CheckpointError", "CheckpointFunction", "CheckpointPolicy", "DefaultDeviceType", "GraphExecGroup", "SAC_IGNORED_OPS",
+__all__ = ["CheckpointError", "CheckpointFunction", "CheckpointPolicy", "DefaultDeviceType", "GraphExecGroup",
+           "SAC_IGNORED_OPS",
            "SelectiveCheckpointContext", "check_backward_validity", "checkpoint", "checkpoint_sequential",
            "create_selective_checkpoint_contexts", "detach_variable", "get_device_states", "noop_context_fn",
            "set_checkpoint_debug_enabled", "set_checkpoint_early_stop", "set_device_states"]
 
-IMPLICIT = ("the use_reentrant parameter should be passed explicitly. {} use_reentrant=False is recommended, but if you need to preserve the "
-            "current default behavior, you can pass use_reentrant=True. Refer to docs for more details on the differences between the two "
+IMPLICIT = ("the use_reentrant parameter should be passed explicitly. {} use_reentrant=False is recommended, but if "
+            "you need to preserve the "
+            "current default behavior, you can pass use_reentrant=True. Refer to docs for more details on the "
+            "differences between the two "
             "variants.")
 EARLY_STOP = {"enabled": True}
 
@@ -60,7 +65,8 @@ class SelectiveCheckpointContext:
 
 def create_selective_checkpoint_contexts(policy_fn_or_list, allow_cache_entry_mutation=False):
     """Not there: choosing by operator what is kept."""
-    raise NotImplementedError("create_selective_checkpoint_contexts is not implemented in rushlight: a checkpoint keeps none of the values "
+    raise NotImplementedError("create_selective_checkpoint_contexts is not implemented in rushlight: a checkpoint "
+                              "keeps none of the values "
                               "inside it")
 
 
@@ -135,7 +141,8 @@ def check_backward_validity(inputs):
         warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2)
 
 
-# -- random state ---------------------------------------------------------------------------------------------------------------------
+# -- random state
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def random_snapshot(preserve):
@@ -159,7 +166,8 @@ def random_replay(snapshot):
         generator._seed, generator._state = before
 
 
-# -- one custom function --------------------------------------------------------------------------------------------------------------
+# -- one custom function
+# --------------------------------------------------------------------------------------------------------------
 
 
 class CheckpointFunction(rl.autograd.Function):
@@ -179,8 +187,10 @@ class CheckpointFunction(rl.autograd.Function):
     @staticmethod
     def backward(ctx, *grads):
         if MODE.task is not None and MODE.task.capture is not None:
-            raise RuntimeError("When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an `inputs` "
-                               "parameter to .backward(). To resolve this error, you can either set use_reentrant=False, or call "
+            raise RuntimeError("When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or "
+                               "passing an `inputs` "
+                               "parameter to .backward(). To resolve this error, you can either set "
+                               "use_reentrant=False, or call "
                                ".backward() without passing the `inputs` argument.")
         inputs = list(ctx.inputs)
         for i, tensor in zip(ctx.places, ctx.saved_tensors):
@@ -196,11 +206,13 @@ class CheckpointFunction(rl.autograd.Function):
         return (None, None, *[x.grad if isinstance(x, rl.Tensor) else None for x in detached])
 
 
-# -- hooks on saved tensors -------------------------------------------------------------------------------------------------------------
+# -- hooks on saved tensors
+# -------------------------------------------------------------------------------------------------------------
 
 
 class _SaveArguments(rl.autograd.Function):
-    """Keeps arguments as saved tensors of a node, so that a checkpoint around this one does not keep their values either."""
+    """Keeps arguments as saved tensors of a node, so that a checkpoint around this one does not keep their values
+    either."""
 
     @staticmethod
     def forward(ctx, dummy, *tensors):
@@ -268,7 +280,8 @@ class _Part:
             return number
 
         def refuse(number):
-            raise CheckpointError("torch.utils.checkpoint: a backward pass inside a checkpointed function is not implemented in rushlight")
+            raise CheckpointError("torch.utils.checkpoint: a backward pass inside a checkpointed function is not "
+                                  "implemented in rushlight")
 
         args = [x.detach().requires_grad_(x.requires_grad) if isinstance(x, rl.Tensor) else x for x in self.arguments()]
         with random_replay(self.snapshot), self.context, rl.enable_grad(), saved_tensors_hooks(keep, refuse):
@@ -277,8 +290,10 @@ class _Part:
             except _StopRecomputation:
                 pass  # everything that was asked for is in `found`
         if len(found) != len(self.places) and self.check:
-            raise CheckpointError("torch.utils.checkpoint: A different number of tensors was saved during the original forward and "
-                                  f"recomputation.\nNumber of tensors saved during forward: {len(self.places)}\nNumber of tensors saved "
+            raise CheckpointError("torch.utils.checkpoint: A different number of tensors was saved during the original "
+                                  "forward and "
+                                  f"recomputation.\nNumber of tensors saved during forward: {len(self.places)}\nNumber "
+                                  f"of tensors saved "
                                   f"during recomputation: {len(found)}.")
         self.values = {i: t for i, t in enumerate(found) if t is not None}
 
@@ -288,21 +303,28 @@ class _Part:
         for number, reference in enumerate(self.places):
             place = reference()
             if place is not None and self.looks.get(number) != place.looks:
-                lines.append(f"tensor at position {number}:\nsaved metadata: {place.looks}\nrecomputed metadata: {self.looks.get(number)}")
-        raise CheckpointError("torch.utils.checkpoint: Recomputed values for the following tensors have different metadata than during the "
+                lines.append(f"tensor at position {number}:\nsaved metadata: {place.looks}\nrecomputed metadata: "
+                             f"{self.looks.get(number)}")
+        raise CheckpointError("torch.utils.checkpoint: Recomputed values for the following tensors have different "
+                              "metadata than during the "
                               "forward pass.\n" + "\n".join(lines) + "\n.")
 
 
-def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, determinism_check="default", debug=False, early_stop=True,
+def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, determinism_check="default",
+               debug=False, early_stop=True,
                **kwargs):
     """function(*args, **kwargs) without keeping its intermediate values: backward runs it again.
 
-    use_reentrant: see the module's docstring; False is recommended. preserve_rng_state (True): random operators draw the same numbers the
-    second time. context_fn: gives the context of the first and of the second run. determinism_check: "default" compares shapes, dtypes and
-    devices of both runs, "none" does not. CheckpointError where the second run differs. debug=True raises NotImplementedError.
+    use_reentrant: see the module's docstring; False is recommended. preserve_rng_state (True): random operators draw
+    the same numbers the
+    second time. context_fn: gives the context of the first and of the second run. determinism_check: "default"
+    compares shapes, dtypes and
+    devices of both runs, "none" does not. CheckpointError where the second run differs. debug=True raises
+    NotImplementedError.
     """
     if use_reentrant is None:
-        warnings.warn("torch.utils.checkpoint: " + IMPLICIT.format("Starting in PyTorch 2.9, calling checkpoint without use_reentrant will "
+        warnings.warn("torch.utils.checkpoint: " + IMPLICIT.format("Starting in PyTorch 2.9, calling checkpoint "
+                                                                   "without use_reentrant will "
                                                                    "raise an exception."), stacklevel=2)
         use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)
@@ -330,7 +352,8 @@ def checkpoint_sequential(functions, segments, input, use_reentrant=None, **kwar
     """A chain of functions (or a Sequential) in `segments` pieces; all but the last piece are checkpointed."""
     if use_reentrant is None:
         warnings.warn("torch.utils.checkpoint.checkpoint_sequential: "
-                      + IMPLICIT.format("In version 2.9 we will raise an exception if use_reentrant is not passed."), stacklevel=2)
+                      + IMPLICIT.format("In version 2.9 we will raise an exception if use_reentrant is not passed."),
+                      stacklevel=2)
         use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)
     if kwargs:

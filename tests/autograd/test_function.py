@@ -124,7 +124,8 @@ def test_input_returned_as_it_is():
     (lambda ctx, g: g[:1].expand(5), r"SomeBackward returned an invalid gradient at index 0"),
 ])
 def test_wrong_backward(back, text):
-    some = type("Some", (rl.autograd.Function,), dict(forward=staticmethod(lambda ctx, x: x * 2), backward=staticmethod(back)))
+    some = type("Some", (rl.autograd.Function,), dict(forward=staticmethod(lambda ctx, x: x * 2),
+                                                      backward=staticmethod(back)))
     with pytest.raises(RuntimeError, match=text):
         some.apply(leaf(1.0, 2.0)).sum().backward()
 

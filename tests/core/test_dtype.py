@@ -6,8 +6,11 @@ from rushlight.core import dtype as dt
 
 
 @pytest.mark.parametrize("a, b, expected", [
-    ("uint8", "int8", "int16"), ("uint8", "int16", "int16"), ("int32", "int64", "int64"), ("int64", "float16", "float16"),
-    ("float16", "bfloat16", "float32"), ("float32", "float64", "float64"), ("bool", "uint8", "uint8"), ("float64", "complex64", "complex128"),
+    ("uint8", "int8", "int16"), ("uint8", "int16", "int16"), ("int32", "int64", "int64"), ("int64", "float16",
+                                                                                           "float16"),
+    ("float16", "bfloat16", "float32"), ("float32", "float64", "float64"), ("bool", "uint8", "uint8"), ("float64",
+                                                                                                        "complex64",
+                                                                                                        "complex128"),
 ])
 def test_promote(a, b, expected):
     first, second = dt.by_name(a), dt.by_name(b)

@@ -7,7 +7,8 @@ from rushlight.core import layout as lay
 
 
 @pytest.mark.parametrize("shape, strides, contiguous, dense", [
-    ((2, 3), (3, 1), True, True), ((2, 3), (1, 2), False, True), ((2, 3), (4, 1), False, False), ((2, 1), (1, 7), True, True),
+    ((2, 3), (3, 1), True, True), ((2, 3), (1, 2), False, True), ((2, 3), (4, 1), False, False), ((2, 1), (1, 7), True,
+                                                                                                  True),
     ((0, 3), (9, 9), True, True), ((2, 3), (0, 1), False, False), ((), (), True, True),
 ])
 def test_kinds(shape, strides, contiguous, dense):
@@ -17,7 +18,8 @@ def test_kinds(shape, strides, contiguous, dense):
 
 
 @pytest.mark.parametrize("shape, strides, target, expected", [
-    ((2, 3), (3, 1), (6,), (1,)), ((2, 3), (1, 2), (6,), None), ((2, 3, 4), (12, 4, 1), (6, 2, 2), (4, 2, 1)), ((4,), (2,), (2, 2), (4, 2)),
+    ((2, 3), (3, 1), (6,), (1,)), ((2, 3), (1, 2), (6,), None), ((2, 3, 4), (12, 4, 1), (6, 2, 2), (4, 2, 1)), ((4,),
+                                                                                                                (2,), (2, 2), (4, 2)),
 ])
 def test_view_strides(shape, strides, target, expected):
     assert lay.view_strides(shape, strides, target) == expected
@@ -38,7 +40,8 @@ def test_size():
 
 
 def test_broadcast_error_names_the_dimension():
-    with pytest.raises(RuntimeError, match=r"The size of tensor a \(3\) must match the size of tensor b \(4\) at non-singleton dimension 0"):
+    with pytest.raises(RuntimeError, match=r"The size of tensor a \(3\) must match the size of tensor b \(4\) at "
+                                           r"non-singleton dimension 0"):
         rl.zeros(3) + rl.zeros(4)
 
 

@@ -1,4 +1,5 @@
-"""The deferred stream: nothing runs before a sync point, order is kept, known sequences plan nothing, blocks are bounded."""
+"""The deferred stream: nothing runs before a sync point, order is kept, known sequences plan nothing, blocks are
+bounded."""
 import threading
 
 import numpy as np

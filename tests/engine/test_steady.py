@@ -49,7 +49,8 @@ def test_batch_sizes_share_kernels():
     for count in (96, 33, 128, 77):
         step(count)
     found = work(before)
-    assert found["kernels_compiled"] == found["kernels_loaded"] == 0 and found["programs_planned"] <= 8  # two flushes a step
+    # two flushes a step
+    assert found["kernels_compiled"] == found["kernels_loaded"] == 0 and found["programs_planned"] <= 8
 
 
 def test_a_loop_launches_the_same_program():

@@ -24,9 +24,11 @@ def reference(x, w, stride, padding, dilation, groups):
     return out
 
 
-CASES = [((2, 3, 8, 9), (4, 3, 3, 3), (1, 1), (1, 1), (1, 1), 1), ((1, 4, 11, 7), (6, 2, 3, 2), (2, 3), (0, 1), (2, 1), 2),
+CASES = [((2, 3, 8, 9), (4, 3, 3, 3), (1, 1), (1, 1), (1, 1), 1), ((1, 4, 11, 7), (6, 2, 3, 2), (2, 3), (0, 1), (2, 1),
+                                                                   2),
          ((2, 6, 9, 9), (6, 1, 3, 3), (1, 1), (1, 1), (1, 1), 6), ((2, 3, 17), (5, 3, 4), (3,), (2,), (1,), 1),
-         ((1, 2, 5, 6, 7), (3, 2, 2, 3, 2), (1, 2, 1), (1, 0, 1), (1, 1, 2), 1), ((3, 16, 6, 6), (32, 16, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+         ((1, 2, 5, 6, 7), (3, 2, 2, 3, 2), (1, 2, 1), (1, 0, 1), (1, 1, 2), 1), ((3, 16, 6, 6), (32, 16, 1, 1), (1, 1),
+                                                                                  (0, 0), (1, 1), 1),
          ((4, 1, 12, 12), (20, 1, 5, 5), (1, 1), (0, 0), (1, 1), 1)]
 
 
@@ -76,7 +78,8 @@ def test_channels_last_input():
 
 
 def test_errors():
-    with pytest.raises(RuntimeError, match=r"expected input\[2, 3, 28, 28\] to have 8 channels, but got 3 channels instead"):
+    with pytest.raises(RuntimeError, match=r"expected input\[2, 3, 28, 28\] to have 8 channels, but got 3 channels "
+                                           r"instead"):
         F.conv2d(rl.zeros(2, 3, 28, 28), rl.zeros(20, 8, 5, 5))
     with pytest.raises(RuntimeError, match="Kernel size can't be greater than actual input size"):
         F.conv2d(rl.zeros(1, 1, 2, 2), rl.zeros(1, 1, 3, 3))

@@ -12,7 +12,8 @@ def pair(*shape, dtype=np.float32):
     return rl.tensor(array), array
 
 
-@pytest.mark.parametrize("m, k, n", [(1, 1, 1), (3, 4, 5), (64, 50, 33), (130, 257, 70), (1, 300, 40), (5, 0, 3), (0, 4, 3)])
+@pytest.mark.parametrize("m, k, n", [(1, 1, 1), (3, 4, 5), (64, 50, 33), (130, 257, 70), (1, 300, 40), (5, 0, 3), (0, 4,
+                                                                                                                   3)])
 def test_mm(m, k, n):
     (a, x), (b, y) = pair(m, k), pair(k, n)
     assert np.allclose((a @ b).numpy(), x @ y, atol=1e-4)
@@ -27,7 +28,9 @@ def test_dtypes(dtype):
     assert out.double().tolist() == (np.arange(12.0).reshape(3, 4) @ np.arange(8.0).reshape(4, 2)).tolist()
 
 
-@pytest.mark.parametrize("left, right", [((4,), (4,)), ((3, 4), (4,)), ((4,), (4, 2)), ((5, 3, 4), (4, 2)), ((5, 3, 4), (4,)), ((4,), (5, 4, 2)),
+@pytest.mark.parametrize("left, right", [((4,), (4,)), ((3, 4), (4,)), ((4,), (4, 2)), ((5, 3, 4), (4, 2)), ((5, 3, 4),
+                                                                                                             (4,)), ((4,
+                                                                                                                      ), (5, 4, 2)),
                                          ((2, 1, 3, 4), (5, 4, 2)), ((3, 4), (5, 4, 2))])
 def test_matmul_broadcasts(left, right):
     (a, x), (b, y) = pair(*left), pair(*right)
@@ -50,14 +53,18 @@ def test_gradients():
     assert type(out.grad_fn).__name__ == "AddmmBackward0"
     (out * out).sum().backward()
     g = 2 * (x @ y.T + z)
-    assert np.allclose(a.grad.numpy(), g @ y) and np.allclose(b.grad.numpy(), g.T @ x) and np.allclose(c.grad.numpy(), g.sum(0))
+    assert np.allclose(a.grad.numpy(), g @ y) and np.allclose(b.grad.numpy(), g.T @ x) and np.allclose(c.grad.numpy(),
+                                                                                                       g.sum(0))
     assert rl.autograd.gradcheck(rl.bmm, (rl.randn(2, 3, 4, dtype=rl.float64, requires_grad=True),
                                           rl.randn(2, 4, 2, dtype=rl.float64, requires_grad=True)))
 
 
-@pytest.mark.parametrize("equation, shapes", [("ij,jk->ik", [(3, 4), (4, 5)]), ("bij,bjk", [(2, 3, 4), (2, 4, 5)]), ("ii->i", [(4, 4)]),
-                                              ("i,j->ij", [(3,), (4,)]), ("...ij,...jk->...ik", [(2, 3, 4), (4, 5)]), ("ij->", [(3, 4)]),
-                                              ("bhid,bhjd->bhij", [(2, 3, 4, 5), (2, 3, 6, 5)]), ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)])])
+@pytest.mark.parametrize("equation, shapes", [("ij,jk->ik", [(3, 4), (4, 5)]), ("bij,bjk", [(2, 3, 4), (2, 4, 5)]),
+                                              ("ii->i", [(4, 4)]),
+                                              ("i,j->ij", [(3,), (4,)]), ("...ij,...jk->...ik", [(2, 3, 4), (4, 5)]),
+                                              ("ij->", [(3, 4)]),
+                                              ("bhid,bhjd->bhij", [(2, 3, 4, 5), (2, 3, 6, 5)]), ("ij,jk,kl->il", [(2,
+                                                                                                                    3), (3, 4), (4, 5)])])
 def test_einsum(equation, shapes):
     pairs = [pair(*s) for s in shapes]
     got = rl.einsum(equation, *[t for t, _ in pairs])

@@ -14,7 +14,8 @@ def test_values(shape, dim):
     t = rl.tensor(x)
     for name in ("sum", "mean", "prod", "std", "var"):
         options = {"ddof": 1} if name in ("std", "var") else {}
-        assert np.allclose(getattr(t, name)(dim).numpy(), getattr(x, name)(axis=dim, **options), rtol=1e-3, atol=1e-5), name
+        assert np.allclose(getattr(t, name)(dim).numpy(), getattr(x, name)(axis=dim, **options), rtol=1e-3,
+                           atol=1e-5), name
     values, where = t.max(dim)
     assert np.array_equal(values.numpy(), x.max(dim)) and np.array_equal(where.numpy(), x.argmax(dim))
     assert np.array_equal(t.argmin(dim).numpy(), x.argmin(dim))
@@ -43,8 +44,10 @@ def test_nan_wins():
     assert np.isnan(t.max().item()) and t.argmax().item() == 1 and np.isnan(t.amin().item())
 
 
-@pytest.mark.parametrize("function", [lambda x: x.softmax(1), lambda x: x.log_softmax(0), lambda x: x.logsumexp(1), lambda x: x.var(1),
-                                      lambda x: x.cumsum(1), lambda x: x.prod(1), lambda x: x.norm(), lambda x: x.amax(1)])
+@pytest.mark.parametrize("function", [lambda x: x.softmax(1), lambda x: x.log_softmax(0), lambda x: x.logsumexp(1),
+                                      lambda x: x.var(1),
+                                      lambda x: x.cumsum(1), lambda x: x.prod(1), lambda x: x.norm(),
+                                      lambda x: x.amax(1)])
 def test_gradients(function):
     x = rl.tensor(RNG.randn(3, 4), requires_grad=True)
     assert rl.autograd.gradcheck(function, (x,)) and rl.autograd.gradgradcheck(function, (x,))

@@ -86,7 +86,9 @@ def test_variance():
     check_gradients(lambda x: rl.std(x), X[0])
     check_gradients(lambda x: sum(rl.var_mean(x, 1)), X[0])
     shifted = tensor((X + 1e4).astype(np.float32))
-    np.testing.assert_allclose(shifted.var().item(), (X + 1e4).astype(np.float32).astype(np.float64).var(ddof=1), rtol=1e-4)
+    np.testing.assert_allclose(
+        shifted.var().item(), (X + 1e4).astype(np.float32).astype(np.float64).var(ddof=1), rtol=1e-4
+    )
     with pytest.raises(RuntimeError, match="floating point"):
         rl.tensor([1, 2]).var()
 
@@ -119,14 +121,18 @@ def test_order_statistics():
     values, indices = rl.median(tensor(rows), 1)
     np.testing.assert_array_equal(values.numpy(), np.sort(rows, 1)[:, 5])
     np.testing.assert_array_equal(np.take_along_axis(rows, indices.numpy()[:, None], 1)[:, 0], values.numpy())
-    assert rl.tensor([3.0, math.nan, 1.0]).median().isnan() and rl.tensor([3.0, math.nan, 1.0]).nanmedian().item() == 1.0
+    assert (
+        rl.tensor([3.0, math.nan, 1.0]).median().isnan() and rl.tensor([3.0, math.nan, 1.0]).nanmedian().item() == 1.0
+    )
     assert rl.kthvalue(tensor(rows), 3).values.tolist() == np.sort(rows, 1)[:, 2].tolist()
     assert rl.mode(rl.tensor([2, 1, 2, 1, 3])).values.item() == 1
     check_gradients(lambda x: rl.median(x, 1).values, rows[:, :5])
     for q in (0.0, 0.3, 1.0):
         np.testing.assert_allclose(rl.quantile(tensor(rows), q, 1).numpy(), np.quantile(rows, q, axis=1))
     points = np.array([0.25, 0.5])
-    np.testing.assert_allclose(rl.quantile(tensor(rows), tensor(points), dim=0).numpy(), np.quantile(rows, points, axis=0))
+    np.testing.assert_allclose(
+        rl.quantile(tensor(rows), tensor(points), dim=0).numpy(), np.quantile(rows, points, axis=0)
+    )
     check_gradients(lambda x: rl.quantile(x, 0.4, 1), rows[:, :5])
     with pytest.raises(RuntimeError, match="range"):
         rl.quantile(tensor(rows), 1.5)

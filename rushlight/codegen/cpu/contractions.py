@@ -17,7 +17,8 @@ def _bias(ref, shape):
     """An Operand of a layout that broadcasts to the result's shape."""
     _, layout, _ = ref
     lead = len(shape) - layout.ndim
-    strides = [0] * lead + [0 if n == 1 and m != 1 else s for n, s, m in zip(layout.shape, layout.strides, shape[lead:])]
+    strides = [0] * lead + [0 if n == 1 and m != 1 else s for n, s, m in zip(layout.shape, layout.strides,
+                                                                             shape[lead:])]
     return Operand(memory(ref), layout.dtype.name, strides[-2], strides[-1], tuple(strides[:-2]))
 
 
@@ -30,7 +31,8 @@ def gemm(instruction):
     numbers = [Argument(arg[1]) for arg in instruction.args if arg[0] == "num"]
     alpha, beta = numbers if numbers else (None, None)
     spec = GemmSpec(shape[-2], shape[-1], a[1].shape[-1], _operand(a), _operand(b), _operand(out),
-                    bias=_bias(bias[0], shape) if bias else None, alpha=alpha, beta=beta if bias else None, batch=tuple(shape[:-2]))
+                    bias=_bias(bias[0], shape) if bias else None, alpha=alpha, beta=beta if bias else None,
+                    batch=tuple(shape[:-2]))
     return plan_gemm(spec) if out[1].numel else []
 
 
@@ -42,7 +44,8 @@ def _conv_spec(instruction, input, weight, out, bias):
     options = dict(instruction.attrs)
     image, filters = input[1], weight[1]
     return ConvSpec(image.shape[0], image.shape[1], filters.shape[0], tuple(image.shape[2:]), tuple(filters.shape[2:]),
-                    tuple(out[1].shape[2:]), options["stride"], options["padding"], options["dilation"], options["groups"],
+                    tuple(out[1].shape[2:]), options["stride"], options["padding"], options["dilation"],
+                    options["groups"],
                     _tensor(input), _tensor(weight), _tensor(out), _tensor(bias) if bias else None)
 
 
@@ -56,7 +59,8 @@ def conv(instruction):
 
 @lowering("conv_input_grad")
 def conv_input_grad(instruction):
-    """ins: gradient of the result, weight[, bias over the input's channels]; out: gradient of the input (transposed convolution)."""
+    """ins: gradient of the result, weight[, bias over the input's channels]; out: gradient of the input (transposed
+    convolution)."""
     g, weight, *bias = instruction.ins
     spec = _conv_spec(instruction, instruction.outs[0], weight, g, bias[0] if bias else None)
     return plan_conv_input_grad(spec) if instruction.outs[0][1].numel else []

@@ -19,7 +19,7 @@ from ..kernel import Launch, Memory
 from . import conv_direct_weight, conv_pointwise
 from .conv_direct import choose_direct, plan_direct
 from .conv_direct_weight import plan_direct_weight
-from .conv_kernel import ConvMicro, MAX_BLOCK, conv_source, layout
+from .conv_kernel import MAX_BLOCK, MAX_PIECES, PARTIAL, ConvMicro, conv_source, layout
 from .conv_pack import plan_image, plan_weight
 from .conv_weight_grad import plan_weight_grad, weight_grad_cost
 from .statics import ceil_div
@@ -28,7 +28,7 @@ from .vectors import BYTES, compute_dtype, compute_kind
 
 PIXELS = 96  # of a task
 TILES = {
-    32: [(12, 2), (6, 4), (14, 2), (13, 2), (8, 2), (8, 3), (12, 1), (16, 1)],
+    32: [(12, 2), (6, 4), (11, 2), (10, 2), (8, 2), (8, 3), (12, 1), (8, 1)],
     16: [(6, 2), (4, 2), (4, 3), (3, 4), (8, 1)],
 }
 
@@ -222,13 +222,15 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
     row, plane = padded[2] * channels, padded[1] * padded[2] * channels
     image = padded[0] * plane
     merged = groups == 1 and windows[2].tap == 1
+    run = depth * taps[2] if merged else depth
+    segments = [*taps[:2], min(taps[2], 1)] if merged else taps
     n_, yc, *y_ = result.strides
     y0 = sum(w.y0 * step for w, step in zip(windows, y_))
     x0 = windows[0].x0 * plane + windows[1].x0 * row + windows[2].x0 * channels
     counts = [w.count for w in windows]
     y_steps = [n_, *(w.y_step * step for w, step in zip(windows, y_))]
     kind_size = BYTES[compute_dtype(result.dtype)]
-    block, filter_block = _blocks(tile, pixels, width, depth * math.prod(taps) * tile.columns * kind_size)
+    block, filter_block = _blocks(tile, pixels, width, depth * math.prod(taps) * width * kind_size)
     micro = ConvMicro(tile, kind, result.dtype, spec.bias.dtype if spec.bias else None)
     y = Memory(result.memory.slot, result.memory.offset + y0 * BYTES[result.dtype])
     x = Memory(memory.slot, memory.offset + x0 * kind_size)
@@ -250,12 +252,12 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
         y2=y_steps[2],
         y3=y_steps[3],
         t0=taps[0],
-        t1=taps[1],
-        t2=min(taps[2], 1) if merged else taps[2],
+        t1=max(taps[1], 1),
+        t2=1 if merged else max(taps[2], 1),
         q0=windows[0].tap * plane,
         q1=windows[1].tap * row,
         q2=windows[2].tap * channels,
-        run=depth * taps[2] if merged else depth,
+        run=run,
         groups=groups,
         xg=depth,
         wg=ceil_div(width, tile.columns) * tile.columns * elements,
@@ -266,6 +268,7 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
         filter_block=filter_block,
         filter_blocks=ceil_div(width, filter_block),
         ordered=int(_ordered(counts, y_steps)),
+        **_pieces(tile, segments, run, kind_size),
     )
     reads = [memory, panels]
     if spec.bias:
@@ -277,29 +280,44 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
 
 
 def _tile(kind, pixels, width, elements):
-    """The register tile: wide ones only where a panel of the weights (`elements` a filter) is a small part of L2."""
+    """The register tile that covers the result in the fewest cycles, with what a tile costs beside its `elements` steps."""
     lanes, best = target.current.lanes(kind), None
     for rows, vectors in TILES[32 if target.current.registers >= 32 else 16]:
-        columns = vectors * lanes
-        if vectors > 2 and elements * columns * (target.current.vector_bytes // lanes) > target.current.l2 // 4:
-            continue
-        cost = ceil_div(pixels, rows) * ceil_div(width, columns) * (tile_cost(rows, vectors) + 0.5)
+        groups = ceil_div(elements, _room(vectors * lanes, target.current.vector_bytes // lanes))
+        cost = elements * tile_cost(rows, vectors) + max(groups, 1) * (rows * vectors * 3 + 50)
+        cost *= ceil_div(pixels, rows) * ceil_div(width, vectors * lanes)
         if best is None or cost < best[0]:
             best = (cost, Tile(rows, vectors, lanes))
     return best[1]
 
 
-def _blocks(tile, pixels, width, panel_bytes):
-    """(pixels, filters) of a task: more pixels where panels of the weights come from far, filters cut where tasks are
-    few.
-    """
-    wanted = PIXELS if panel_bytes < target.current.l2 // 8 else 3 * PIXELS
-    block = min(MAX_BLOCK // tile.rows, max(1, wanted // tile.rows)) * tile.rows
+def _room(columns, size):
+    """How many steps of a weight panel of `columns` are held in L1."""
+    return max(32, int(0.7 * target.current.l1) // (columns * size))
+
+
+def _blocks(tile, pixels, width, weight_bytes):
+    """(pixels, filters) of a task: more pixels where the weights come from far, filters cut where tasks are few."""
+    wanted = min(PIXELS if weight_bytes < target.current.l2 // 2 else 3 * PIXELS, MAX_BLOCK, PARTIAL // tile.columns)
+    block = max(1, wanted // tile.rows) * tile.rows
     pixel_blocks = ceil_div(pixels, block)
     block = ceil_div(ceil_div(pixels, pixel_blocks), tile.rows) * tile.rows
     panels = ceil_div(width, tile.columns)
     cuts = max(ceil_div(panels * tile.columns, 512), min(panels, ceil_div(8, pixel_blocks)))
     return block, ceil_div(panels, cuts) * tile.columns
+
+
+def _pieces(tile, taps, run, size):
+    """Static entries of conv_kernel.py, Note [Pieces]: a group's part of a weight panel takes about half of L1."""
+    room = _room(tile.columns, size)
+    total = math.prod(taps) * run
+    if total <= 1.5 * room:
+        room = max(room, total)
+    parts = max(1, ceil_div(run, room))
+    piece = ceil_div(ceil_div(run, parts), 16) * 16 if parts > 1 else max(run, 1)
+    parts = max(1, ceil_div(run, piece))
+    group = min(MAX_PIECES, max(1, room // piece))
+    return dict(piece=piece, parts=parts, group=group, pieces=math.prod(taps) * parts)
 
 
 def _ordered(counts, steps):

@@ -3,6 +3,10 @@
 In: padded image [n][d][h][w][c] (conv_pack.py), weight panels; out: the tensor in its own strides. A pixel's inputs are
 segments t0 x t1 x t2 of `run` contiguous elements, so any kernel size, stride and dilation is loops over the same tile.
 conv.py plans it.
+
+Note [Pieces]
+A weight panel of many channels does not fit in L1 and would come from L2 for every tile. So K is taken in groups of pieces (parts
+of a segment, or several short ones) for all pixels of the task before the next group, with the sums kept in between.
 """
 
 import dataclasses
@@ -16,6 +20,8 @@ from .tiles import Tile
 from .vectors import load, mask_below, memory_kind, multiply_add, store
 
 MAX_BLOCK = 512  # pixels of a task: two offset tables on the stack
+MAX_PIECES = 256            # pieces of a group
+PARTIAL = 16384             # sums of a task kept between groups
 UNROLL = 4
 GRID = ["g1", "g2", "g3", "x0", "x1", "x2", "x3", "y0", "y1", "y2", "y3"]
 
@@ -30,32 +36,12 @@ class ConvMicro:
     bias: str = None
 
 
+FIELDS = "pixels t0 t1 t2 q0 q1 q2 run groups xg wg yg yc filters block filter_block filter_blocks ordered".split()
+PIECES = "piece parts group pieces".split()
+
+
 def layout(micro):
-    names = [
-        "@x",
-        "@w",
-        "@y",
-        "pixels",
-        *GRID,
-        "t0",
-        "t1",
-        "t2",
-        "q0",
-        "q1",
-        "q2",
-        "run",
-        "groups",
-        "xg",
-        "wg",
-        "yg",
-        "yc",
-        "filters",
-        "block",
-        "filter_block",
-        "filter_blocks",
-        "ordered",
-    ]
-    return Layout(*names, *(["@bias"] if micro.bias else []))
+    return Layout("@x", "@w", "@y", *GRID, *FIELDS, *PIECES, *(["@bias"] if micro.bias else []))
 
 
 def conv_source(micro):
@@ -70,6 +56,7 @@ def conv_source(micro):
 
 
 def _emit_task(module, name, micro):
+    """A task: a block of pixels, a group, a block of filters."""
     fn = kernel(module, name)
     s = layout(micro).open(fn)
     tile = micro.tile
@@ -79,6 +66,8 @@ def _emit_task(module, name, micro):
     count = fn.minimum(s.pixels - p0, s.block)
     o1 = fn.minimum(o0 + s.filter_block, s.filters)
     tables = [fn.alloca(f"[{MAX_BLOCK} x i64]", 64) for _ in range(2)]
+    list_of_pieces = fn.alloca(f"[{2 * MAX_PIECES} x i64]", 64)
+    partial = fn.alloca(f"[{PARTIAL} x {micro.kind}]", 64)
     grid = [s.g1, s.g2, s.g3]
     fn.call("void", name + "_offsets", tables[0], p0, count, *grid, s.x0, s.x1, s.x2, s.x3)
     fn.call("void", name + "_offsets", tables[1], p0, count, *grid, s.y0, s.y1, s.y2, s.y3)
@@ -86,74 +75,92 @@ def _emit_task(module, name, micro):
     x = fn.gep(s.x, group * s.xg, micro.kind)
     w = fn.gep(s.w, group * s.wg, micro.kind)
     y = fn.gep(s.y, group * s.yg, memory_kind(micro.out))
-    with fn.loop(o0, o1, tile.columns) as o:
+    with fn.loop(o0, o1, tile.columns) as o, fn.loop(0, fn.maximum(s.pieces, 1), s.group) as piece:
+        until = fn.minimum(piece + s.group, s.pieces)
+        before = _fill_pieces(fn, s, piece, until, list_of_pieces)
+        panel = fn.gep(w, o * depth + before * tile.columns, micro.kind)
+        first = fn.cast("zext", piece.eq(0), "i64")
+        last = fn.cast("zext", until >= s.pieces, "i64")
         with fn.loop(0, count, tile.rows) as p:
-            args = [
-                x,
-                fn.gep(tables[0], p, "i64"),
-                fn.gep(tables[1], p, "i64"),
-                fn.minimum(count - p, tile.rows),
-                fn.minimum(o1 - o, tile.columns),
-                fn.gep(w, o * depth, micro.kind),
-                s.t0,
-                s.t1,
-                s.t2,
-                s.q0,
-                s.q1,
-                s.q2,
-                s.run,
-                fn.gep(y, o * s.yc, memory_kind(micro.out)),
-                s.yc,
-                s.ordered,
-            ]
-            if micro.bias:
-                args.append(fn.gep(s.bias, group * s.filters + o, memory_kind(micro.bias)))
-            fn.call("void", name + "_tile", *args)
+            where = [x, fn.gep(tables[0], p, "i64"), fn.gep(tables[1], p, "i64")]
+            edges = [fn.minimum(count - p, tile.rows), fn.minimum(o1 - o, tile.columns)]
+            steps = [panel, list_of_pieces, until - piece, fn.gep(partial, p * tile.columns, micro.kind), first, last]
+            to = [fn.gep(y, o * s.yc, memory_kind(micro.out)), s.yc, s.ordered]
+            more = [fn.gep(s.bias, group * s.filters + o, memory_kind(micro.bias))] if micro.bias else []
+            fn.call("void", name + "_tile", *where, *edges, *steps, *to, *more)
     fn.ret()
+
+
+def _fill_pieces(fn, s, piece, until, table):
+    """table[i] = (place relative to a pixel, length) of pieces piece..until; the elements of K before them."""
+
+    def locate(index):
+        tap, part = split(fn, index, s.parts)
+        line, c = split(fn, tap, s.t2)
+        a, b = split(fn, line, s.t1)
+        start = part * s.piece
+        return a * s.q0 + b * s.q1 + c * s.q2 + start, fn.minimum(s.run - start, s.piece), tap * s.run + start
+
+    with fn.loop(piece, until) as index:
+        shift, length, _ = locate(index)
+        fn.store_at(shift, table, (index - piece) * 2)
+        fn.store_at(length, table, (index - piece) * 2 + 1)
+    return locate(piece)[2]
 
 
 def _emit_tile(module, name, micro):
-    tile = micro.tile
-    names = [("ptr", "x"), ("ptr", "xoff"), ("ptr", "yoff"), ("i64", "m"), ("i64", "n"), ("ptr", "w")]
-    names += [("i64", label) for label in ("t0", "t1", "t2", "q0", "q1", "q2", "run")] + [
-        ("ptr", "y"),
-        ("i64", "yc"),
-        ("i64", "ordered"),
-    ]
-    names += [("ptr", "bias")] if micro.bias else []
+    """One tile over some pieces of K, added to the partial sums; they end in the result or there."""
+    tile, kind = micro.tile, micro.kind
+    names = [("ptr", "x"), ("ptr", "xoff"), ("ptr", "yoff"), ("i64", "m"), ("i64", "n"), ("ptr", "w"), ("ptr", "pieces")]
+    names += [("i64", "count"), ("ptr", "partial"), ("i64", "first"), ("i64", "last"), ("ptr", "y"), ("i64", "yc")]
+    names += [("i64", "ordered")] + ([("ptr", "bias")] if micro.bias else [])
     fn = module.function(name, names, linkage="internal", attributes="nounwind noinline")
-    x, xoff, yoff, m, n, w, t0, t1, t2, q0, q1, q2, run, y, yc, ordered = fn.args[:16]
-    vector = builder.vector(micro.kind, tile.lanes)
-    sums = [[fn.variable(vector, 0) for _ in range(tile.vectors)] for _ in range(tile.rows)]
-    starts = [
-        fn.gep(x, fn.load_at(xoff, fn.minimum(fn.constant(i), m - 1), "i64"), micro.kind) for i in range(tile.rows)
-    ]
+    x, xoff, yoff, m, n, w, pieces, count, partial, first, last, y, yc, ordered = fn.args[:14]
+    sums = [[fn.variable(builder.vector(kind, tile.lanes), 0) for _ in range(tile.vectors)] for _ in range(tile.rows)]
+    places = [(i * tile.columns + j * tile.lanes, sums[i][j]) for i in range(tile.rows) for j in range(tile.vectors)]
+    flags = [fn.constant(flag, "i32") for flag in (1, 3, 1)]  # for writing, keep close, data
+    for line in range(0, tile.rows * tile.columns * builder.BITS[kind] // 8, 64):
+        fn.intrinsic("llvm.prefetch.p0", "void", fn.gep(partial, line), *flags)
+    starts = [fn.gep(x, fn.load_at(xoff, fn.minimum(fn.constant(i), m - 1), "i64"), kind) for i in range(tile.rows)]
     panel = fn.variable("ptr", w)
-    with fn.loop(0, t0) as a, fn.loop(0, t1) as b, fn.loop(0, t2) as c:
-        shift = a * q0 + b * q1 + c * q2
-        points = [fn.gep(p, shift, micro.kind) for p in starts]
-        here = panel.get()
+    with repeat(fn, 0, count) as piece:
+        shift, length = fn.load_at(pieces, piece * 2, "i64"), fn.load_at(pieces, piece * 2 + 1, "i64")
+        _accumulate(fn, micro, sums, [fn.gep(p, shift, kind) for p in starts], panel.get(), length)
+        panel.set(fn.gep(panel.get(), length * tile.columns, kind))
 
-        def step(k):
-            row = [
-                fn.load_vector(here, k * tile.columns + j * tile.lanes, micro.kind, tile.lanes)
-                for j in range(tile.vectors)
-            ]
-            for i in range(tile.rows):
-                spread = fn.splat(fn.load_at(points[i], k, micro.kind), tile.lanes)
-                for j in range(tile.vectors):
-                    sums[i][j].set(multiply_add(fn, spread, row[j], sums[i][j].get()))
+    with fn.if_(first.eq(0)):
+        for at, total in places:
+            total.set(total.get() + fn.load_vector(partial, at, kind, tile.lanes))
 
-        whole = run & -UNROLL
-        with repeat(fn, 0, whole, UNROLL) as k:
-            for u in range(UNROLL):
-                step(k + u)
-        with repeat(fn, whole, run) as k:
-            step(k)
-        panel.set(fn.gep(here, run * tile.columns, micro.kind))
-    bias = fn.args[16] if micro.bias else None
-    _store_tile(fn, micro, [[v.get() for v in row] for row in sums], yoff, m, n, y, yc, ordered, bias)
+    def finish():
+        bias = fn.args[14] if micro.bias else None
+        _store_tile(fn, micro, [[v.get() for v in row] for row in sums], yoff, m, n, y, yc, ordered, bias)
+
+    def keep():
+        for at, total in places:
+            fn.store_vector(total.get(), partial, at)
+
+    fn.if_else(last.ne(0), finish, keep)
     fn.ret()
+
+
+def _accumulate(fn, micro, sums, points, panel, length):
+    """sums[i] += points[i][k] * panel[k] over one piece."""
+    tile, kind = micro.tile, micro.kind
+
+    def step(k):
+        row = [fn.load_vector(panel, k * tile.columns + j * tile.lanes, kind, tile.lanes) for j in range(tile.vectors)]
+        for i in range(tile.rows):
+            spread = fn.splat(fn.load_at(points[i], k, kind), tile.lanes)
+            for j in range(tile.vectors):
+                sums[i][j].set(multiply_add(fn, spread, row[j], sums[i][j].get()))
+
+    whole = length & -UNROLL
+    with repeat(fn, 0, whole, UNROLL) as k:
+        for u in range(UNROLL):
+            step(k + u)
+    with repeat(fn, whole, length) as k:
+        step(k)
 
 
 def _store_tile(fn, micro, sums, yoff, m, n, y, yc, ordered, bias):

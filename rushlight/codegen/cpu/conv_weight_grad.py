@@ -21,7 +21,7 @@ from .statics import Layout, ceil_div, kernel, split
 from .tiles import Tile, tile_cost
 from .vectors import BYTES, constant_mask, compute_dtype, compute_kind, load, memory_kind, store
 
-CHUNK = 128
+CHUNK = 256
 FEW_PANELS = 3  # of filters: more of them are worth packing the rows for, in spite of the copy
 SHAPES = {
     32: [(14, 2), (13, 2), (12, 2), (11, 2), (10, 2), (9, 2), (8, 2), (6, 2), (16, 1), (12, 1), (8, 1)],
@@ -165,38 +165,31 @@ def _emit_product(module, name, micro):
         first = fn.cast("zext", p.eq(part * s.slice), "i64")
         with fn.loop(r0, r1, tile.rows) as r:
             m = fn.minimum(r1 - r, tile.rows)
-            _, in_run = split(fn, r, s.run)
-            start = fn.gep(x, _place(fn, r, s.run, s.t1, s.t2, s.q0, s.q1, s.q2), kind)
+            with fn.if_(_reaches_over(fn, s, r, m)):
+                to = fn.gep(pack, (r - r0) * CHUNK, kind)
+                fn.call("void", name + "_rows", x, table, count, r, m, s.t1, s.t2, s.q0, s.q1, s.q2, s.run, to)
+        with fn.loop(o0, o1, tile.columns) as o, fn.loop(r0, r1, tile.rows) as r:
+            m = fn.minimum(r1 - r, tile.rows)
+            turn, lane = split(fn, o, s.panel)
+            c = fn.gep(sums, (turn * s.rows + r) * s.panel + lane, kind)
+            width, columns = fn.constant(tile.columns), fn.gep(panel, (o - o0) * CHUNK, kind)
 
-            def filters(suffix, a, *more):
-                with fn.loop(o0, o1, tile.columns) as o:
-                    turn, lane = split(fn, o, s.panel)
-                    c = fn.gep(sums, (turn * s.rows + r) * s.panel + lane, kind)
-                    fn.call(
-                        "void",
-                        name + suffix,
-                        count,
-                        a,
-                        zero,
-                        zero,
-                        m,
-                        fn.constant(tile.columns),
-                        fn.gep(panel, (o - o0) * CHUNK, kind),
-                        zero,
-                        c,
-                        s.panel,
-                        fn.constant(1),
-                        first,
-                        *more,
-                    )
+            def tile_of(suffix, a, *more):
+                args = [count, a, zero, zero, m, width, columns, zero, c, s.panel, fn.constant(1), first, *more]
+                fn.call("void", name + suffix, *args)
 
-            def packed():
-                fn.call("void", name + "_rows", x, table, count, r, m, s.t1, s.t2, s.q0, s.q1, s.q2, s.run, pack)
-                filters("_tile", pack)
+            def direct():
+                start = fn.gep(x, _place(fn, r, s.run, s.t1, s.t2, s.q0, s.q1, s.q2), kind)
+                tile_of("_indexed", start, table)
 
-            direct = (in_run + m <= s.run) & s.indexed.ne(0)
-            fn.if_else(direct, lambda: filters("_indexed", start, table), packed)
+            over = _reaches_over(fn, s, r, m)
+            fn.if_else(over, lambda: tile_of("_tile", fn.gep(pack, (r - r0) * CHUNK, kind)), direct)
     fn.ret()
+
+
+def _reaches_over(fn, s, r, m):
+    """Whether the tile of rows r.. is packed: it must be where it reaches over several runs, and may be anywhere."""
+    return (split(fn, r, s.run)[1] + m > s.run) | s.indexed.eq(0)
 
 
 def _pack_filters(fn, tile, kind, dy, p, count, o0, o1, s, panel):
@@ -290,7 +283,7 @@ def _cut(spec, pixels):
     slice_size = spec.groups * rows * wide
     slices = _slices(pixels, blocks, slice_size, rows * width)
     part = ceil_div(ceil_div(pixels, slices), CHUNK) * CHUNK or CHUNK
-    pack_size = CHUNK * (filter_block + ceil_div(tile.rows, 16) * 16) + 64
+    pack_size = CHUNK * (filter_block + ceil_div(row_block, tile.rows) * tile.rows) + 64
     slices = ceil_div(pixels, part)
     return _Cut(tile, run, rows, panel, wide, row_block, filter_block, blocks, part, slices, slice_size, pack_size)
 

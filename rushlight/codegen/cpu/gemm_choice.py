@@ -85,6 +85,8 @@ def _candidates(target, k, batch, m, n, a, b, out, a_walks, b_walks):
             step = max(step, columns * size / 28)  # bytes a cycle that L2 delivers
         base = step * k
         for a_mode, a_cost in a_modes.items():
+            if a_mode == "along" and rows > 12:
+                continue  # more row pointers than registers
             factor = 1.0
             if a_mode == "along":
                 factor = 1.03 + (0.6 if a[1] * size % 4096 == 0 and rows > 8 and k > 64 else 0)

@@ -7,5 +7,6 @@ memory.py         the caching allocator
 cpuinfo.py        what the processor can do, for code generators
 platform.py       what differs between operating systems and processors, as rows of a table
 
-Nothing here imports llvmlite before the first kernel is asked for, and no module is imported before it is needed. Read next: program.py.
+Nothing here imports llvmlite before the first kernel is asked for, and no module is imported before it is needed. Read
+next: program.py.
 """
