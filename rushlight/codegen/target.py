@@ -10,14 +10,14 @@ import dataclasses
 @dataclasses.dataclass(frozen=True)
 class Target:
     """`vector_bytes`: width of a vector register; `registers`: how many there are; `l1`, `l2`, `l3`: data caches in
-    bytes (of one core; `l3` shared); `threads`: a hint for how many tasks are worth having, never for what a task
-    computes."""
+    bytes (of one core; `l3` shared); `matrix`: the matrix unit the process may use: "amx" (bfloat16 tiles) or none."""
 
     vector_bytes: int = 32
     registers: int = 16
     l1: int = 32768
     l2: int = 524288
     l3: int = 16777216
+    matrix: str = ""
 
     def lanes(self, kind):
         """The number of elements of LLVM type `kind` in one register."""

@@ -12,6 +12,7 @@ gradients as a tuple. Sums over broadcast dimensions and casts back to the param
 
 from . import signatures
 from . import tensor as tensors
+from .dtype import FLOATING
 from .graph import MODE, Node, Saved, save, sequence
 from .tensor import CUSTOM, MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
 
@@ -65,7 +66,7 @@ class Plan:
         for name in self.names:
             at = positions.get(name)
             if at is None:
-                kept.append(values[positions[name.removesuffix("_layout")]]._layout if name.endswith("_layout") else None)
+                kept.append(layout_of(values, positions, name) if name.endswith("_layout") else None)
                 continue
             value = values[at]
             if isinstance(value, Tensor):
@@ -106,6 +107,12 @@ class Plan:
             else:
                 results.extend(got if got is not None else [None] * count)
         return results
+
+
+def layout_of(values, positions, name):
+    """The layout of the operand that a name such as "weight_layout" means; None for one that is not given."""
+    value = values[positions[name.removesuffix("_layout")]]
+    return None if value is None else value._layout
 
 
 def make_zeros(found):
@@ -325,6 +332,8 @@ def rebase(tensor, node, own=None):
     """The tensor has been written by the operator of `node`: give it, its base and so its other views their new history.
 
     own: the number of the edge that leads to what the tensor was before, where the caller knows it."""
+    if tensor._layout.dtype.category < FLOATING:
+        return
     base, before = tensor._base, tensor._grad_fn
     if base is None:
         tensor._grad_fn, tensor._nr, tensor._rg = node, 0, True

@@ -5,6 +5,7 @@ write. A known step of the prefix tree costs one dictionary look-up; an unknown 
 errors here, on the user's line. Gradients are attached by the callers (`grads.py`). Read `declare` next.
 """
 
+import os
 import sys
 
 from ..base import switches
@@ -12,7 +13,7 @@ from .storage import Storage, is_exposed
 from .stream import HARD_LENGTH, MOST_BYTES, SOFT_LENGTH, STREAM, Instruction
 from .tensor import Tensor, view
 
-PACKAGE = __name__.partition(".")[0]
+FOLDER = __file__.removesuffix(os.path.join("core", "record.py"))
 
 
 def record(op, pattern, attrs, tensors, numbers=(), outs=None):
@@ -171,7 +172,7 @@ def partly_overlaps(a, b):
 def user_line():
     """(file, line) of the innermost frame outside this package."""
     frame = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
+    while frame is not None and frame.f_code.co_filename.startswith(FOLDER):
         frame = frame.f_back
     return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("<unknown>", 0)
 
@@ -197,6 +198,31 @@ def binary(op, a, b):
         if step is None:
             step = unknown(stream, key, op, "tt", (), (a, b), (), None)
         stream.step = step
+        return result(stream, step, sa.device, epoch, slots)
+
+
+def checked_pair(op, attrs, a, b):
+    """`record` for two tensors of an operator that checks indices."""
+    stream = STREAM
+    with stream.lock:
+        sa, sb = a._storage, b._storage
+        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None or sb.guard is not None:
+            return record(op, "tt", attrs, (a, b))[0]
+        epoch, slots = stream.epoch, stream.slots
+        if sa.epoch != epoch:
+            sa.epoch = epoch
+            sa.index = len(slots)
+            slots.append(sa)
+        if sb.epoch != epoch:
+            sb.epoch = epoch
+            sb.index = len(slots)
+            slots.append(sb)
+        key = (op, "tt", attrs, sa.index, a._layout, a._offset, sb.index, b._layout, b._offset)
+        step = stream.step.next.get(key)
+        if step is None:
+            step = unknown(stream, key, op, "tt", attrs, (a, b), (), None)
+        stream.step = step
+        stream.wheres.append((step.depth, user_line()))
         return result(stream, step, sa.device, epoch, slots)
 
 

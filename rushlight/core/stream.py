@@ -78,6 +78,7 @@ class Stream:
         self.lock = threading.RLock()
         # set by the engine: make(step, liveness mask, numbers) -> program with run(slots, numbers, lines)
         self.make = None
+        self.tracing, self.traces = False, 0  # core/macro.py runs a body for its instructions alone
         self.wheres = []  # with RUSHLIGHT_CHECK=trace: the user's line of each instruction
 
     def enter(self, storage):
@@ -105,6 +106,8 @@ class Stream:
     def flush(self):
         """Run what is pending."""
         with self.lock:
+            if self.tracing:
+                return
             step = self.step
             if step is self.root:
                 if self.slots:

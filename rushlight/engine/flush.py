@@ -41,11 +41,16 @@ def statistics():
     disk), launches,
     bytes of results allocated, seconds spent planning."""
     tallies = Counters.tallies
-    return dict(instructions=sum(t[0] * t[1] for t in tallies), flushes=sum(t[0] for t in tallies),
-                programs_planned=Counters.planned,
-                kernels_compiled=jit.stats["compiled"], kernels_loaded=jit.stats["loaded"], launches=sum(t[0] * t[2]
-                                                                                                         for t in tallies),
-                bytes_allocated=sum(t[0] * t[3] for t in tallies), plan_seconds=Counters.plan_seconds)
+    return dict(
+        instructions=sum(t[0] * t[1] for t in tallies),
+        flushes=sum(t[0] for t in tallies),
+        programs_planned=Counters.planned,
+        kernels_compiled=jit.stats["compiled"],
+        kernels_loaded=jit.stats["loaded"],
+        launches=sum(t[0] * t[2] for t in tallies),
+        bytes_allocated=sum(t[0] * t[3] for t in tallies),
+        plan_seconds=Counters.plan_seconds,
+    )
 
 
 def reset_statistics():
@@ -59,10 +64,23 @@ def reset_statistics():
 class Executable:
     """A planned and compiled program."""
 
-    __slots__ = ("plan", "slots", "steps", "pack", "table", "address", "errors", "launches", "busy", "formats", "tally")
+    __slots__ = (
+        "plan",
+        "slots",
+        "steps",
+        "pack",
+        "table",
+        "address",
+        "errors",
+        "launches",
+        "busy",
+        "formats",
+        "tally",
+        "constants",
+    )
 
     def __init__(self, instructions, mask, scalars):
-        plan = self.plan = planning.build(instructions, mask)
+        plan = self.plan = planning.build(instructions, mask, len(scalars))
         self.slots = len(mask)
         sources = {launch.source.key: launch.source for s in plan.segments for row in s.launches for launch in row}
         addresses = jit.compile_kernels(list(sources.values()))
@@ -74,7 +92,8 @@ class Executable:
                 program = Program([self.record(row, addresses) for row in segment.launches])
                 self.launches += len(segment.launches)
                 self.steps.append((program, None))
-        self.formats = "".join(["d" if s.__class__ is float else "q" for s in scalars])
+        self.constants = plan.constants
+        self.formats = "".join(["d" if s.__class__ is float else "q" for s in (*scalars, *plan.constants)])
         form = struct.Struct(f"={self.slots + 2}q{self.formats}")
         self.pack = form.pack_into
         self.table = ctypes.create_string_buffer(form.size)
@@ -110,6 +129,8 @@ class Executable:
             table = ctypes.create_string_buffer(len(table))
             address = ctypes.addressof(table)
         self.busy = True
+        if self.constants:
+            scalars = (*scalars, *self.constants)
         try:
             self.pack(table, 0, 0, *[s.address for s in slots], arena.address if arena else 0, *scalars)
             for program, instruction in self.steps:

@@ -8,10 +8,11 @@ numbers.
 
 import dataclasses
 
-from ..codegen import box_muller, lower, native_random, native_sampling, native_scan, native_scatter  # noqa: F401  (they enter their lowerings)
+from ..codegen import lower, natives  # noqa: F401  (natives enters its lowerings)
 from ..codegen.cpu import contractions  # noqa: F401  (enters its lowerings)
 from ..codegen.kernel import Argument, Memory, Scratch
 from . import loopspec
+from .expand import expand
 from .group import Grouping
 
 ALIGN = 64
@@ -27,7 +28,8 @@ class Segment:
 
 @dataclasses.dataclass
 class Plan:
-    """`allocate`: (slot, bytes) of results that stay; `external`: slots whose memory exists before; `arena`: bytes of temporaries."""
+    """`allocate`: (slot, bytes) of results that stay; `external`: slots whose memory exists before; `arena`: bytes "
+      "of temporaries."""
 
     segments: list
     allocate: list
@@ -36,6 +38,7 @@ class Plan:
     arena: int
     instructions: int
     checks: bool
+    constants: list
 
 
 def live_instructions(instructions, mask):
@@ -63,8 +66,10 @@ def made_slots(instructions):
     return made
 
 
-def build(instructions, mask):
-    """Plan a program."""
+def build(instructions, mask, numbers):
+    """Plan a program of instructions, given which slots are live and how many numbers it takes."""
+    instructions, slots, constants = expand(instructions, len(mask), numbers)
+    mask = mask + bytes(slots - len(mask))
     outside = externals(instructions)
     made = {slot: n for slot, n in made_slots(instructions).items() if slot not in outside}
     kept = live_instructions(instructions, mask)
@@ -87,7 +92,9 @@ def build(instructions, mask):
     used = {slot for group in groups for slot in (*group.reads, *group.writes, *group.randoms)}
     allocate = [(slot, n) for slot, n in made.items() if mask[slot]]
     external = sorted(slot for slot in used if slot not in made)
-    return Plan(segments, allocate, external, places, arena, len(kept), any(i.op.checks for i in instructions))
+    return Plan(
+        segments, allocate, external, places, arena, len(kept), any(i.op.checks for i in instructions), constants
+    )
 
 
 def externals(instructions):

@@ -53,8 +53,11 @@ def check_shape(op, shape, n, colon=""):
 def check_full(op, shape, start):
     for d in range(start, len(shape)):
         if not shape[d]:
-            raise RuntimeError(f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(shape)} "
-                               f"with dimension {d} being empty")
+            raise RuntimeError(
+                f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
+                f"{list(shape)} "
+                f"with dimension {d} being empty"
+            )
 
 
 def adaptive_avg_pool(op, n, input, output_size):
@@ -78,8 +81,11 @@ def check_line(op, input, output_size):
     check_tensor(op, input)
     rank = input._layout.ndim
     if rank not in (2, 3):
-        raise RuntimeError(f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 'self' (while checking arguments "
-                           f"for {op})")
+        raise RuntimeError(
+            f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 'self' (while checking "
+            "arguments "
+            f"for {op})"
+        )
     if isinstance(output_size, (tuple, list)):
         if len(output_size) != 1:
             raise RuntimeError(f"{op}() argument 'output_size' should contain one int (got {len(output_size)})")
@@ -170,7 +176,7 @@ def adaptive_max_pool3d_with_indices(input, output_size, return_indices=False):
     return adaptive_max_pool("adaptive_max_pool3d", 3, input, output_size)
 
 
-# -- random windows -------------------------------------------------------------------------------------------------------------------
+# -- random windows --------------------------------------------------------------------------------------------------
 
 
 def _fractional_body(k, x, samples, *numbers, kernel, what):
@@ -215,12 +221,19 @@ def _fractional(input, samples, kernel, sizes):
 
 
 def _fractional_back(n):
-    put = public("", node=f"FractionalMaxPool{n}DBackwardBackward0", out=False,
-                 grad={"g": lambda g, indices: pick_flat(g, indices, n)})(lambda g, indices, sizes: put_flat(g, indices, sizes))
+    put = public(
+        "",
+        node=f"FractionalMaxPool{n}DBackwardBackward0",
+        out=False,
+        grad={"g": lambda g, indices: pick_flat(g, indices, n)},
+    )(lambda g, indices, sizes: put_flat(g, indices, sizes))
     return {"input": lambda g, out1, input_layout: put(g[0], out1, tuple(input_layout.shape[-n:]))}
 
 
-FRACTIONALS = {n: public("", node=f"FractionalMaxPool{n}DBackward0", out=False, grad=_fractional_back(n))(_fractional) for n in (2, 3)}
+FRACTIONALS = {
+    n: public("", node=f"FractionalMaxPool{n}DBackward0", out=False, grad=_fractional_back(n))(_fractional)
+    for n in (2, 3)
+}
 SIDES = {2: ("height", "width"), 3: ("time", "height", "width")}
 
 
@@ -237,7 +250,9 @@ def fractional_max_pool(n, input, kernel_size, output_size, output_ratio, sample
             raise ValueError(f"{op} requires output_ratio to either be a single Int or tuple of Ints.")
         output_size = [int(shape[d - n] * r) for d, r in enumerate(ratios)]
     if len(shape) < n + 1 and samples is None:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-len(shape)}, {len(shape) - 1}], but got {-n - 1})")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-len(shape)}, {len(shape) - 1}], but got {-n - 1})"
+        )
     if samples is None:
         batch = 1 if len(shape) == n + 1 else shape[0]
         samples = REGISTRY["rand"](batch, shape[-n - 1], n, dtype=input.dtype, device=input.device)
@@ -261,9 +276,13 @@ def _fractional_public(n, named):
     def pool(input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None):
         found = fractional_max_pool(n, input, kernel_size, output_size, output_ratio, _random_samples)
         return found if return_indices or named else found[0]
+
     pool.__name__ = f"fractional_max_pool{n}d" + ("_with_indices" if named else "")
-    pool.__doc__ = (f"Maxima of windows of {word} at random steps (Graham, 2014), `output_size` of them or `output_ratio` of the input's size; "
-                    "the positions too" + ("." if named else " with `return_indices`."))
+    pool.__doc__ = (
+        f"Maxima of windows of {word} at random steps (Graham, 2014), `output_size` of them or `output_ratio` of "
+        "the input's size; "
+        "the positions too" + ("." if named else " with `return_indices`.")
+    )
     return public(f"nn.functional.{pool.__name__}", out=False)(pool)
 
 

@@ -7,6 +7,7 @@ indices goes to the chosen one.
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, into_out, public
 from ..core.infer import wrap_dim, wrap_dims
+from ..core.macro import macro
 from ..core.return_types import named_result
 from ..core.tensor import Tensor
 from .binary import maximum, minimum
@@ -19,6 +20,7 @@ AMINMAX = named_result("aminmax", "min", "max")
 VALUE, INDEXED, JOIN = {"max": MAX, "min": MIN}, {"max": ARGMAX, "min": ARGMIN}, {"max": maximum, "min": minimum}
 
 
+@macro("extreme_back", 3)
 def shared(g, input, out, dims, keepdim):
     """g divided evenly among the elements that equal the result."""
     g = expand_back(g, input.shape, dims, keepdim)

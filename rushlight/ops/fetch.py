@@ -17,7 +17,7 @@ from ..core.declare import REGISTRY, bind, one_node, operator, register, with_ou
 from ..core.grads import GradRule, check_inplace, rebase, wants_grad
 from ..core.graph import MODE
 from ..core.layout import layout
-from ..core.record import partly_overlaps, record
+from ..core.record import checked_pair, partly_overlaps, record
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
 
@@ -129,7 +129,10 @@ def fetch(op, rule, input, tensors, place):
         attrs = place.reading(found.dtype, len(tensors))
     if 0 in found.shape:
         check_sizes(found.shape, place)
-    result = record(op, PATTERNS[len(tensors)], attrs, (input, *tensors))[0]
+    if len(tensors) == 1:
+        result = checked_pair(op, attrs, input, tensors[0])
+    else:
+        result = record(op, PATTERNS[len(tensors)], attrs, (input, *tensors))[0]
     if MODE.grad and (input._rg or input._base is not None):
         rule.attach((input, tensors, place, found.shape), [result])
     return result

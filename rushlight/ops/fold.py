@@ -1,4 +1,6 @@
-"""Sliding blocks of images: unfold (blocks as columns) and fold (the sum of overlapping blocks), each the gradient of the other."""
+"""Sliding blocks of images: unfold (blocks as columns) and fold (the sum of overlapping blocks), each the gradient of
+the other.
+"""
 
 import itertools
 import math
@@ -25,7 +27,10 @@ def _blocks_body(k, x, stride, padding, dilation):
 def _sum_body(k, g, kernel, stride, padding, dilation):
     """(N, C, H, W) from (N, C, KH, KW, OH, OW)."""
     total = None
-    parts = [covering_blocks(k, k.index(2 + d), g.shape[4 + d], kernel[d], stride[d], padding[d], dilation[d]) for d in range(2)]
+    parts = [
+        covering_blocks(k, k.index(2 + d), g.shape[4 + d], kernel[d], stride[d], padding[d], dilation[d])
+        for d in range(2)
+    ]
     for (y, oy, my), (x, ox, mx) in itertools.product(*parts):
         value = g.load([k.index(0), k.index(1), y, x, oy, ox], both(k, my, mx), 0)
         total = value if total is None else total + value
@@ -60,7 +65,9 @@ ROWS, COLUMNS = _op("col2im_rows", _row_body), _op("col2im_columns", _column_bod
 
 def block_counts(size, options):
     kernel, dilation, padding, stride = options
-    return tuple([(n + 2 * p - d * (m - 1) - 1) // s + 1 for n, m, d, p, s in zip(size, kernel, dilation, padding, stride)])
+    return tuple(
+        [(n + 2 * p - d * (m - 1) - 1) // s + 1 for n, m, d, p, s in zip(size, kernel, dilation, padding, stride)]
+    )
 
 
 def _unfold(input, options):
@@ -83,7 +90,14 @@ def _fold(input, size, options):
     blocks, dtype = input.reshape(n, c, *kernel, *out), input._layout.dtype
 
     def attrs(shape, kernel, stride, padding, dilation):
-        return (("kernel", kernel), ("stride", stride), ("padding", padding), ("dilation", dilation), ("out", ((shape, dtype),)))
+        return (
+            ("kernel", kernel),
+            ("stride", stride),
+            ("padding", padding),
+            ("dilation", dilation),
+            ("out", ((shape, dtype),)),
+        )
+
     whole = (n, c, *size)
     if math.prod(kernel) <= DIRECT:
         result = record(SUM, "t", attrs(whole, kernel, stride, padding, dilation), (blocks,))[0]
@@ -95,10 +109,15 @@ def _fold(input, size, options):
 
 
 NODES = {}
-NODES["unfold"] = public("", node="Im2ColBackward0", out=False,
-                         grad={"input": lambda g, options, input_layout: NODES["fold"](g, input_layout.shape[-2:], options)})(_unfold)
-NODES["fold"] = public("", node="Col2ImBackward0", out=False,
-                       grad={"input": lambda g, options: NODES["unfold"](g, options)})(_fold)
+NODES["unfold"] = public(
+    "",
+    node="Im2ColBackward0",
+    out=False,
+    grad={"input": lambda g, options, input_layout: NODES["fold"](g, input_layout.shape[-2:], options)},
+)(_unfold)
+NODES["fold"] = public(
+    "", node="Col2ImBackward0", out=False, grad={"input": lambda g, options: NODES["unfold"](g, options)}
+)(_fold)
 
 
 def pairs(**values):
@@ -113,11 +132,18 @@ def pairs(**values):
 
 
 def check_options(kernel, dilation, padding, stride):
-    for text, word, value, least in (("kernel size", "kernel", kernel, 1), ("dilation", "dilation", dilation, 1),
-                                     ("padding", "pad", padding, 0), ("stride", "stride", stride, 1)):
+    for text, word, value, least in (
+        ("kernel size", "kernel", kernel, 1),
+        ("dilation", "dilation", dilation, 1),
+        ("padding", "pad", padding, 0),
+        ("stride", "stride", stride, 1),
+    ):
         if min(value) < least:
-            raise RuntimeError(f"{text} should be {'greater than zero' if least else 'non-negative'}, but got {word}_height: {value[0]} "
-                               f"{word}_width: {value[1]}")
+            raise RuntimeError(
+                f"{text} should be {'greater than zero' if least else 'non-negative'}, but got {word}_height: "
+                f"{value[0]} "
+                f"{word}_width: {value[1]}"
+            )
 
 
 @public("nn.functional.unfold", out=False)
@@ -126,39 +152,60 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     check_tensor("unfold", input)
     shape = input._layout.shape
     if len(shape) < 3:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-len(shape)}, {len(shape) - 1}], but got 2)")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-len(shape)}, {len(shape) - 1}], but got 2)"
+        )
     options = pairs(kernel_size=kernel_size, dilation=dilation, padding=padding, stride=stride)
     check_options(*options)
     if len(shape) > 4 or 0 in shape[1:] or (len(shape) == 3 and not shape[0]):
-        raise RuntimeError("Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but "
-                           f"got: {list(shape)}")
+        raise RuntimeError(
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for "
+            "input, but "
+            f"got: {list(shape)}"
+        )
     kernel, dilation, padding, stride = options
     counts = block_counts(shape[-2:], options)
     if min(counts) < 1:
-        raise RuntimeError(f"Given input with spatial size {tuple(shape[-2:])}, kernel_size={kernel}, dilation={dilation}, padding={padding}, "
-                           f"calculated shape of the array of sliding blocks as {counts}, but its components must be at least one.")
+        raise RuntimeError(
+            f"Given input with spatial size {tuple(shape[-2:])}, kernel_size={kernel}, dilation={dilation}, "
+            f"padding={padding}, "
+            f"calculated shape of the array of sliding blocks as {counts}, but its components must be at least one."
+        )
     return NODES["unfold"](input, tuple(options))
 
 
 @public("nn.functional.fold", out=False)
 def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
-    """The sum of overlapping blocks (N, C * KH * KW, blocks) as an image (N, C, *output_size). A batch dimension is optional."""
+    """The sum of overlapping blocks (N, C * KH * KW, blocks) as an image (N, C, *output_size). A batch dimension is
+    optional.
+    """
     check_tensor("fold", input)
     shape = input._layout.shape
-    size, *options = pairs(output_size=output_size, kernel_size=kernel_size, dilation=dilation, padding=padding, stride=stride)
+    size, *options = pairs(
+        output_size=output_size, kernel_size=kernel_size, dilation=dilation, padding=padding, stride=stride
+    )
     check_options(*options)
     kernel, dilation, padding, stride = options
     if len(shape) not in (2, 3) or 0 in shape[-2:]:
-        raise RuntimeError("Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but "
-                           f"got: {list(shape)}")
+        raise RuntimeError(
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
+            "input, but "
+            f"got: {list(shape)}"
+        )
     if shape[-2] % math.prod(kernel):
-        raise RuntimeError(f"Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)="
-                           f"{shape[-2]} and kernel_size={kernel}.")
+        raise RuntimeError(
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
+            "input.size(1)="
+            f"{shape[-2]} and kernel_size={kernel}."
+        )
     counts = block_counts(size, options)
     if shape[-1] != math.prod(counts) or min(counts) < 1:
-        raise RuntimeError(f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, stride={stride}, expected "
-                           f"size of input's dimension 2 to match the calculated number of sliding blocks {counts[0]} * {counts[1]} = "
-                           f"{math.prod(counts)}, but got input.size(2)={shape[-1]}.")
+        raise RuntimeError(
+            f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, "
+            f"stride={stride}, expected "
+            f"size of input's dimension 2 to match the calculated number of sliding blocks {counts[0]} * {counts[1]} = "
+            f"{math.prod(counts)}, but got input.size(2)={shape[-1]}."
+        )
     if min(size) < 1:
         raise RuntimeError(f"Expected output spatial size to be positive, but got: output_size={size}.")
     return NODES["fold"](input, size, tuple(options))

@@ -1,7 +1,7 @@
 """Sampling of images and volumes at given places: grid_sample, and affine_grid, which makes such places.
 
-Coordinates run from -1 to 1 over the image. One gather kernel interpolates; the same body with derivatives of the weights gives the
-gradient of the places, and the weights themselves, scattered, that of the image.
+Coordinates run from -1 to 1 over the image. One gather kernel interpolates; the same body with derivatives of the
+weights gives the gradient of the places, and the weights themselves, scattered, that of the image.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from .pooling import check_tensor
 CUBIC = -0.75
 
 
-# -- one dimension --------------------------------------------------------------------------------------------------------------------
+# -- one dimension ---------------------------------------------------------------------------------------------------
 
 
 def clipped(k, c, size):
@@ -70,7 +70,9 @@ def cubic_weights(k, t, order):
         if order == 2:
             value = x * (6 * a) - 10 * a if far else x * (6 * (a + 2)) - 2 * (a + 3)
         elif order == 1:
-            value = (((x * (3 * a) - 10 * a) * x + 8 * a) if far else (x * (3 * (a + 2)) - 2 * (a + 3)) * x) * float(sign)
+            value = (((x * (3 * a) - 10 * a) * x + 8 * a) if far else (x * (3 * (a + 2)) - 2 * (a + 3)) * x) * float(
+                sign
+            )
         else:
             value = ((x * a - 5 * a) * x + 8 * a) * x - 4 * a if far else (x * (a + 2) - (a + 3)) * x * x + 1
         found.append(value)
@@ -78,7 +80,9 @@ def cubic_weights(k, t, order):
 
 
 def line_taps(k, c, size, mode, padding, align, order):
-    """The positions of one dimension: [(index, mask, weight)]; `order`: how often weights are differentiated by `c` (in -1..1)."""
+    """The positions of one dimension: [(index, mask, weight)]; `order`: how often weights are differentiated by `c`
+    (in -1..1).
+    """
     wide = k.cast(size, c.dtype)
     factor = (wide - 1) * 0.5 if align else wide * 0.5
     c = (c + 1.0) * factor if align else ((c + 1.0) * wide - 1.0) * 0.5
@@ -86,6 +90,7 @@ def line_taps(k, c, size, mode, padding, align, order):
     def tap(i, weight):
         mask = k.logical_and(i >= 0, i < size)
         return i, mask, weight
+
     if mode == "bicubic":
         low = k.floor(c)
         found = []
@@ -110,7 +115,10 @@ def line_taps(k, c, size, mode, padding, align, order):
 def all_taps(k, grid, sizes, places, mode, padding, align, orders):
     """The taps of all dimensions; `orders`: how often the weights of each are differentiated."""
     n = len(sizes)
-    return [line_taps(k, grid.load([*places, n - 1 - d]), size, mode, padding, align, orders[d]) for d, size in enumerate(sizes)]
+    return [
+        line_taps(k, grid.load([*places, n - 1 - d]), size, mode, padding, align, orders[d])
+        for d, size in enumerate(sizes)
+    ]
 
 
 def _sample_body(k, x, grid, mode, padding, align, orders):
@@ -140,7 +148,7 @@ SAMPLE = operator("grid_sample", "loop", rules.explicit, _sample_body, loop="gat
 PLACES = operator("grid_places", "loop", rules.explicit, _place_body, loop="gather")
 
 
-# -- the operator and its gradients ---------------------------------------------------------------------------------------------------
+# -- the operator and its gradients ----------------------------------------------------------------------------------
 
 
 def _sample(input, grid, options, orders):
@@ -158,7 +166,14 @@ def line_places(grid, size, coordinate, order, options):
     for tap in range({"bilinear": 2, "nearest": 1, "bicubic": 4}[dict(options)["mode"]]):
         pair = []
         for what, dtype in (("place", dt.int64), ("weight", grid._layout.dtype)):
-            attrs = (*options, ("order", order), ("coordinate", coordinate), ("tap", tap), ("what", what), ("out", ((shape, dtype),)))
+            attrs = (
+                *options,
+                ("order", order),
+                ("coordinate", coordinate),
+                ("tap", tap),
+                ("what", what),
+                ("out", ((shape, dtype),)),
+            )
             pair.append(record(PLACES, "tn", attrs, (grid,), (size,))[0])
         found.append(pair)
     return found
@@ -196,7 +211,9 @@ def by_grid(sample, g, input, grid, options, orders):
 
 
 def sample_node(n):
-    """The sampling function with the node that PyTorch shows. Samples and their transposes are each other's gradients."""
+    """The sampling function with the node that PyTorch shows. Samples and their transposes are each other's
+    gradients.
+    """
     made, again = {}, f"GridSampler{n}DBackwardBackward0"
 
     def by_input(g, grid, options, orders, input_layout):
@@ -204,6 +221,7 @@ def sample_node(n):
 
     def by_place(g, input, grid, options, orders):
         return by_grid(made["inner"], g, input, grid, options, orders)
+
     formulas = {"input": by_input, "grid": by_place}
 
     def by_samples(g, grid, options, orders):
@@ -211,6 +229,7 @@ def sample_node(n):
 
     def by_spread_place(g, samples, grid, options, orders):
         return by_grid(made["inner"], samples, g, grid, options, orders)
+
     made["spread"] = public("", node=again, out=False, grad={"samples": by_samples, "grid": by_spread_place})(_spread)
     made["inner"] = public("", node=again, out=False, grad=formulas)(_sample)
     return public("", node=f"GridSampler{n}DBackward0", out=False, grad=formulas)(_sample)
@@ -224,17 +243,27 @@ def check_sampler(input, grid, mode):
     """RuntimeError for shapes that do not fit."""
     x, g = input._layout, grid._layout
     if x.shape[:1] != g.shape[:1]:
-        raise RuntimeError("grid_sampler(): expected grid and input to have same batch size, but got input with sizes "
-                           f"{list(x.shape)} and grid with sizes {list(g.shape)}")
+        raise RuntimeError(
+            "grid_sampler(): expected grid and input to have same batch size, but got input with sizes "
+            f"{list(x.shape)} and grid with sizes {list(g.shape)}"
+        )
     if x.ndim < 3 or g.shape[-1] != x.ndim - 2:
-        raise RuntimeError(f"grid_sampler(): expected grid to have size {x.ndim - 2} in last dimension, but got grid with sizes {list(g.shape)}")
+        raise RuntimeError(
+            f"grid_sampler(): expected grid to have size {x.ndim - 2} in last dimension, but got grid with sizes "
+            f"{list(g.shape)}"
+        )
     for d in range(2, x.ndim):
         if not x.shape[d]:
-            raise RuntimeError("grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes "
-                               f"{list(x.shape)} with dimension {d} being empty")
+            raise RuntimeError(
+                "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes "
+                f"{list(x.shape)} with dimension {d} being empty"
+            )
     if x.ndim not in (4, 5) or g.ndim != x.ndim:
-        raise RuntimeError(f"grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes "
-                           f"{list(x.shape)} and grid with sizes {list(g.shape)}")
+        raise RuntimeError(
+            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with "
+            "sizes "
+            f"{list(x.shape)} and grid with sizes {list(g.shape)}"
+        )
     if mode == "bicubic" and x.ndim == 5:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     if x.dtype is not g.dtype:
@@ -245,7 +274,9 @@ def check_sampler(input, grid, mode):
 
 @public("grid_sampler", out=False)
 def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
-    """`nn.functional.grid_sample` with modes as numbers: 0 bilinear, 1 nearest, 2 bicubic; 0 zeros, 1 border, 2 reflection."""
+    """`nn.functional.grid_sample` with modes as numbers: 0 bilinear, 1 nearest, 2 bicubic; 0 zeros, 1 border, 2
+    reflection.
+    """
     check_tensor("grid_sampler", input)
     mode = MODES[interpolation_mode]
     check_sampler(input, grid, mode)
@@ -255,30 +286,43 @@ def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
 
 @public("nn.functional.grid_sample", out=False)
 def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
-    """Values of images (N, C, H, W) at places `grid` (N, OH, OW, 2) of (x, y) in -1..1: (N, C, OH, OW); volumes likewise.
+    """Values of images (N, C, H, W) at places `grid` (N, OH, OW, 2) of (x, y) in -1..1: (N, C, OH, OW); volumes
+    likewise.
 
-    mode: "bilinear", "nearest", "bicubic" (images only); padding_mode, for places outside: "zeros", "border", "reflection"."""
+    mode: "bilinear", "nearest", "bicubic" (images only); padding_mode, for places outside: "zeros", "border",
+    "reflection"."""
     if mode not in MODES:
-        raise ValueError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'")
+        raise ValueError(
+            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
+        )
     if padding_mode not in PADDINGS:
-        raise ValueError("nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
-                         f"'{padding_mode}'")
+        raise ValueError(
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
+            f"'{padding_mode}'"
+        )
     if align_corners is None:
-        warnings.warn("Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please specify "
-                      "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details.", stacklevel=2)
+        warnings.warn(
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
+            "specify "
+            "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details.",
+            stacklevel=2,
+        )
         align_corners = False
     return grid_sampler(input, grid, MODES.index(mode), PADDINGS.index(padding_mode), align_corners)
 
 
-# -- places -----------------------------------------------------------------------------------------------------------------------------
+# -- places ----------------------------------------------------------------------------------------------------------
 
 
 def base_grid(theta, size, align):
-    """The places of a result of `size` under the identity, with a last coordinate of 1: (positions, coordinates + 1)."""
+    """The places of a result of `size` under the identity, each with a last coordinate of 1."""
     dims, lines = len(size) - 2, []
     for d, n in enumerate(size[2:]):
-        at = REGISTRY["linspace"](-1, 1, n, dtype=theta.dtype, device=theta.device) if n > 1 \
+        at = (
+            REGISTRY["linspace"](-1, 1, n, dtype=theta.dtype, device=theta.device)
+            if n > 1
             else REGISTRY["zeros"](1, dtype=theta.dtype, device=theta.device)
+        )
         if not align:
             at = at * ((n - 1) / n)
         lines.append(at.reshape(*(1,) * d, n, *(1,) * (dims - 1 - d)).expand(*size[2:]))
@@ -292,8 +336,12 @@ def _grid_theta(g, theta_layout, size, align):
     return REGISTRY["matmul"](flat.transpose(1, 2), base)
 
 
-@public("affine_grid_generator", grad={"theta": lambda g, theta_layout, size, align_corners: _grid_theta(g, theta_layout, size, align_corners)},
-        node="AffineGridGeneratorBackward0", out=False)
+@public(
+    "affine_grid_generator",
+    grad={"theta": lambda g, theta_layout, size, align_corners: _grid_theta(g, theta_layout, size, align_corners)},
+    node="AffineGridGeneratorBackward0",
+    out=False,
+)
 def affine_grid_generator(theta, size, align_corners):
     """The places of `affine_grid`, with checked arguments."""
     dims = len(size) - 2
@@ -303,21 +351,32 @@ def affine_grid_generator(theta, size, align_corners):
 
 @public("nn.functional.affine_grid", out=False)
 def affine_grid(theta, size, align_corners=None):
-    """Places for `grid_sample` under affine maps: theta (N, 2, 3) for size (N, C, H, W), or (N, 3, 4) for (N, C, D, H, W)."""
+    """Places for `grid_sample` under affine maps: theta (N, 2, 3) for size (N, C, H, W), or (N, 3, 4) for (N, C, D,
+    H, W).
+    """
     size = tuple(int(n) for n in size)
     if align_corners is None:
-        warnings.warn("Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please specify "
-                      "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details.", stacklevel=2)
+        warnings.warn(
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
+            "specify "
+            "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details.",
+            stacklevel=2,
+        )
         align_corners = False
     if not theta.is_floating_point():
         raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
     dims, shape = len(size) - 2, theta._layout.shape
     if dims in (2, 3):
         if len(shape) != 3 or tuple(shape[1:]) != (dims, dims + 1):
-            raise ValueError(f"Expected a batch of {dims}D affine matrices of shape Nx{dims}x{dims + 1} for size {list(size)}. Got {theta.shape}.")
+            raise ValueError(
+                f"Expected a batch of {dims}D affine matrices of shape Nx{dims}x{dims + 1} for size {list(size)}. "
+                f"Got {theta.shape}."
+            )
     else:
-        raise NotImplementedError("affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size "
-                                  f"{list(size)}.")
+        raise NotImplementedError(
+            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size "
+            f"{list(size)}."
+        )
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {list(size)}")
     return affine_grid_generator(theta, size, bool(align_corners))

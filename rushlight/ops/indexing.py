@@ -341,7 +341,9 @@ def getitem(self, index):
         return view
     if kind is Tensor:
         if index._layout.dtype in INDEX_DTYPES and index._layout.ndim and found.ndim:
-            return index_(self, [index])
+            return index_rows(self, index)
+        if index._layout.dtype is dt.bool_ and index._layout.shape == found.shape and found.ndim:
+            return REGISTRY["Tensor._index_masked"](self, found.shape, index)
     if kind is not tuple:
         index = as_tuple(index)
     known = known_view(found, index)
@@ -502,6 +504,23 @@ def normal_indices(input, indices):
     return found
 
 
+@functools.lru_cache(20_000)
+def rows_place(found, index):
+    """(Place, layout of the index over its domain) of one index tensor for the first dimension."""
+    place, trailing = find_place(found.shape, (index.shape,))
+    return place, layout((*index.shape, *[1] * trailing), (*index.strides, *[0] * trailing), index.dtype)
+
+
+def index_rows(input, index):
+    """`input[index]` for one tensor of integers."""
+    place, spread_layout = rows_place(input._layout, index._layout)
+    if spread_layout is not index._layout:
+        plain = index
+        index = raw_view(plain._storage, spread_layout, plain._offset)
+        index._versions = plain._versions
+    return fetch(INDEX, INDEX_RULE, input, [index], place)
+
+
 def index_(input, indices):
     """The elements at the positions that `indices` give (a sequence of index tensors, masks or None per dimension)."""
     indices = normal_indices(input, indices)
@@ -564,8 +583,9 @@ def set_quietly(tensor, index, value):
         return True
     if not isinstance(value, Tensor) or value._storage.device is not tensor._storage.device:
         return False
-    if value._layout.shape != target.shape:
-        value = strip_ones(value).expand(target.shape)
+    given = value._layout
+    if given.shape != target.shape and (given.ndim > target.ndim or value._storage is tensor._storage):
+        value = fitting(value, tensor, target.shape)
     if value._storage is not tensor._storage or value._offset != offset or value._layout is not target:
         write_copy(COPY, value, tensor._storage, target, offset)
     return True
@@ -595,6 +615,13 @@ def strip_ones(value):
     return REGISTRY["Tensor.reshape"](value, shape[at:]) if at else value
 
 
+def fitting(value, target, shape):
+    """An assigned value seen in the shape it is written to; leading dimensions of size 1 do not count."""
+    if value._storage is target._storage and not value._layout.ndim:
+        value = value.clone()
+    return strip_ones(value).expand(shape)
+
+
 def assign(target, value):
     """Copy or fill."""
     if not isinstance(value, Tensor):
@@ -604,7 +631,7 @@ def assign(target, value):
     if value._storage is target._storage and value._layout is target._layout and value._offset == target._offset:
         return  # what `x[i] += y` ends with: the part is already there
     if value._layout.shape != target._layout.shape:
-        value = strip_ones(value).expand(target._layout.shape)
+        value = fitting(value, target, target._layout.shape)
     REGISTRY["Tensor.copy_"](target, value)
 
 

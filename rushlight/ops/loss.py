@@ -10,7 +10,9 @@ import warnings
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, apply, operator, public
+from ..core.grads import GradRule
 from ..core.graph import MODE
+from ..core.macro import macro
 from .normalization import without_grad
 from .pick import pick, spread
 from .pointwise import exp, need_tensor
@@ -102,12 +104,12 @@ def at_class(x, target, ignore):
     return apply(AT_CLASS, (), (x, target), (ignore,), attrs)[0]
 
 
-def class_weights(weight, target, ignore):
+def class_weights(weight, target, ignore, dtype):
     """weight[target], 0 for ignored classes; without weights 1 and 0."""
     if weight is None:
-        return (target != ignore)._cast(dt.get_default_dtype())
-    attrs = (("out", ((tuple(target.shape), weight._layout.dtype),)),)
-    return apply(AT_WEIGHT, (), (weight, target), (ignore,), attrs)[0]
+        return (target != ignore)._cast(dtype)
+    attrs = (("out", ((tuple(target.shape), dtype),)),)
+    return apply(AT_WEIGHT, (), (wide(weight), target), (ignore,), attrs)[0]
 
 
 def score_grad(x, norm, scale, target):
@@ -122,7 +124,7 @@ def score_grad(x, norm, scale, target):
 def _folded(values, factors, reduction):
     """Per-element values (N, 1, ...) as the loss, `factors` the weights of the elements."""
     if reduction == "none":
-        return REGISTRY["clone"](values.squeeze(1))
+        return values.reshape((values.shape[0], *values.shape[2:]))
     total = values.sum()
     return total / factors.sum() if reduction == "mean" else total
 
@@ -134,21 +136,24 @@ def _unfolded(g, factors, reduction):
     return (g / factors.sum()) * factors if reduction == "mean" else g * factors
 
 
+@macro("nll_loss_back", 4)
 def _nll_grad(g, input, target, factors, reduction):
     scale = _unfolded(wide(g), factors, reduction)
-    return -spread(scale, target, 1, input.shape[1])
+    return narrow(-spread(scale, target, 1, input.shape[1]), input._layout.dtype)
 
 
-def _nll_forward(input, target, factors, reduction, ignore_index, weighted):
-    picked = -at_class(wide(input), target, ignore_index)
-    return narrow(_folded(picked * factors if weighted else picked, factors, reduction), input._layout.dtype)
+@macro("nll_loss", 3, checks=True)
+def _nll_forward(input, target, weight, reduction, ignore_index):
+    """(loss, weights of the elements)."""
+    x = wide(input)
+    factors = class_weights(weight, target, ignore_index, x._layout.dtype)
+    picked = -at_class(x, target, ignore_index)
+    loss = _folded(picked if weight is None else picked * factors, factors, reduction)
+    return narrow(loss, input._layout.dtype), factors
 
 
-def _nll_node(node):
-    return public("", node=node, out=False, grad={"input": _nll_grad})(_nll_forward)
-
-
-NLL = {1: _nll_node("NllLossBackward0"), 2: _nll_node("NllLoss2DBackward0")}
+NLL_PARAMS = ["input", "target", "factors", "reduction"]
+NLL = [GradRule("nll_loss", NLL_PARAMS, {"input": _nll_grad}, f"NllLoss{kind}Backward0") for kind in ("", "2D")]
 
 
 def _check_nll(input, target, weight):
@@ -189,10 +194,9 @@ def _rows(input, target):
 def nll(input, target, weight, ignore_index, reduction):
     """nll_loss after the checks."""
     rows, index, single = _rows(input, target)
-    factors = without_grad(class_weights, None if weight is None else wide(weight), index, ignore_index)
-    if factors._layout.dtype is not wide(rows)._layout.dtype:
-        factors = factors._cast(wide(rows)._layout.dtype)
-    loss = NLL[1 if input.dim() <= 2 else 2](rows, index, factors, reduction, int(ignore_index), weight is not None)
+    loss, factors = without_grad(_nll_forward, rows, index, weight, reduction, int(ignore_index))
+    if MODE.grad:
+        NLL[input.dim() > 2].attach((rows, index, factors, reduction), [loss])
     return loss.reshape(target.shape) if single and reduction == "none" else loss
 
 
@@ -210,24 +214,32 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
 # -- cross entropy ---------------------------------------------------------------------------------------------------
 
 
+@macro("cross_entropy_slope", 5)
 def _cross_entropy_grad(g, input, target, factors, norm, reduction):
     scale = _unfolded(wide(g), factors, reduction)
     x = wide(input)
     if MODE.grad:
         norm = logsumexp_values(x, (1,), True)
-    return score_grad(x, norm, scale, target)
+    return narrow(score_grad(x, norm, scale, target), input._layout.dtype)
 
 
-def _index_cross_entropy(input, target, factors, norm, reduction, ignore_index):
-    """factors * (logsumexp(x) - x[target]), folded."""
+@macro("cross_entropy", 3, checks=True)
+def _cross_entropy_forward(input, target, weight, reduction, ignore_index):
+    """(loss, weights of the elements, logsumexp): the loss is factors * (logsumexp(x) - x[target]), folded."""
     x = wide(input)
-    return narrow(
-        _folded((norm - at_class(x, target, ignore_index)) * factors, factors, reduction), input._layout.dtype
-    )
+    norm = logsumexp_values(x, (1,), True)
+    factors = class_weights(weight, target, ignore_index, x._layout.dtype)
+    loss = _folded((norm - at_class(x, target, ignore_index)) * factors, factors, reduction)
+    return narrow(loss, input._layout.dtype), factors, norm
 
 
 CROSS_ENTROPY = [
-    public("", node=f"NllLoss{kind}Backward0", out=False, grad={"input": _cross_entropy_grad})(_index_cross_entropy)
+    GradRule(
+        "cross_entropy",
+        ["input", "target", "factors", "norm", "reduction"],
+        {"input": _cross_entropy_grad},
+        f"NllLoss{kind}Backward0",
+    )
     for kind in ("", "2D")
 ]
 
@@ -235,12 +247,9 @@ CROSS_ENTROPY = [
 def _index_loss(input, target, weight, ignore_index, reduction):
     """Cross entropy with class indices, as one node."""
     rows, index, single = _rows(input, target)
-    x = wide(rows)
-    norm = without_grad(logsumexp_values, x, (1,), True)
-    factors = without_grad(class_weights, None if weight is None else wide(weight), index, ignore_index)
-    if factors._layout.dtype is not x._layout.dtype:
-        factors = factors._cast(x._layout.dtype)
-    loss = CROSS_ENTROPY[input.dim() > 2](rows, index, factors, norm, reduction, int(ignore_index))
+    loss, factors, norm = without_grad(_cross_entropy_forward, rows, index, weight, reduction, int(ignore_index))
+    if MODE.grad:
+        CROSS_ENTROPY[input.dim() > 2].attach((rows, index, factors, norm, reduction), [loss])
     return loss.reshape(target.shape) if single and reduction == "none" else loss
 
 
@@ -255,7 +264,9 @@ def _smoothed_loss(input, target, weight, ignore_index, reduction, smoothing):
     used = index.squeeze(1) != ignore_index
     spread_out = REGISTRY["where"](used, spread_out, 0)
     if reduction == "mean":
-        factors = class_weights(weight, index, ignore_index) if weight is not None else used.sum()
+        factors = (
+            class_weights(weight, index, ignore_index, wide(weight)._layout.dtype) if weight is not None else used.sum()
+        )
         smooth = spread_out.sum() / (factors.sum() if weight is not None else factors)
     else:
         smooth = reduced(spread_out, reduction)

@@ -79,7 +79,7 @@ def _power_of(over, p):
 
 
 def _class_factors(weight, target):
-    return None if weight is None else without_grad(class_weights, weight, target, -1)
+    return None if weight is None else without_grad(class_weights, weight, target, -1, weight._layout.dtype)
 
 
 def _multi_margin_forward(input, target, p, margin, weight, reduction):

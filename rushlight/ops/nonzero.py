@@ -1,8 +1,6 @@
 """What depends on data for its size: nonzero, argwhere, count_nonzero, masked_select. They wait for the values (sync
 points)."""
 
-import numpy as np
-
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, operator, public
@@ -10,20 +8,21 @@ from ..core.layout import broadcast_shapes
 from ..core.record import record
 
 
-def _nonzero_body(outs, ins, numbers):
-    found = np.nonzero(np.atleast_1d(ins[0])) if ins[0].ndim else ()
-    for row, positions in zip(outs[0], found):
-        row[...] = positions
-
-
-NONZERO = operator("nonzero", "host", rules.explicit, _nonzero_body)
+COUNT = operator("count_blocks", "native", rules.explicit, lower="count_blocks")
+NONZERO = operator("nonzero", "native", rules.explicit, lower="compress")
+MASKED_SELECT = operator("masked_select", "native", rules.explicit, lower="compress")
+BLOCK, MOST_BLOCKS = 16384, 64  # elements of a block of a mask; most blocks
 
 
 def count_true(mask):
-    """How many elements differ from zero, as a Python int."""
-    if mask._layout.dtype is not dt.bool_:
-        mask = mask != 0
-    return int(mask.sum().item())
+    """(number of true elements as a Python int, counts of the blocks of the mask as a tensor). Sync point."""
+    found = mask._layout
+    shape = found.shape or (1,)
+    rows = found.numel // shape[-1] if shape[-1] else 0
+    wanted = max(1, min(MOST_BLOCKS, found.numel // BLOCK))
+    blocks = min(wanted, rows if rows > 1 else wanted)
+    counts = record(COUNT, "t", (("out", (((blocks,), dt.int64),)),), (mask,))[0]
+    return int(counts.sum().item()), counts
 
 
 @public("nonzero", out=False)
@@ -33,8 +32,12 @@ def nonzero(input, *, as_tuple=False, out=None):
     found = input._layout
     if as_tuple and not found.ndim:
         input, found = input.detach().unsqueeze(0), input.detach().unsqueeze(0)._layout
-    count = count_true(input.detach())
-    positions = record(NONZERO, "t", (("out", (((found.ndim, count), dt.int64),)),), (input,))[0]
+    if not found.numel or not found.ndim:
+        count = int(found.numel and bool(input.item()))
+        positions = REGISTRY["empty"]((found.ndim, count), dtype=dt.int64)
+    else:
+        count, counts = count_true(input)
+        positions = record(NONZERO, "tt", (("mode", "positions"), ("out", (((found.ndim, count), dt.int64),))), (input, counts))[0]
     if as_tuple:
         return positions.unbind(0)
     result = positions.t()
@@ -55,7 +58,19 @@ def _select_back(g, shape, mask):
 @public("Tensor._masked_select", grad={"input": _select_back}, node="MaskedSelectBackward0", out=False)
 def select_masked(input, shape, mask):
     """The elements of `input` where `mask` of the same shape holds."""
-    return REGISTRY["Tensor._index"](input, [mask] if mask._layout.ndim else [mask.unsqueeze(0)])
+    if input._layout.contiguous and mask._layout.contiguous:
+        input, mask = input.reshape(-1), mask.reshape(-1)
+    if not input._layout.numel:
+        return REGISTRY["empty"](0, dtype=input.dtype)
+    count, counts = count_true(mask)
+    attrs = (("mode", "values"), ("out", (((count,), input._layout.dtype),)))
+    return record(MASKED_SELECT, "ttt", attrs, (mask, counts, input))[0]
+
+
+@public("Tensor._index_masked", grad={"input": _select_back}, node="IndexBackward0", out=False)
+def index_masked(input, shape, mask):
+    """`input[mask]` for a mask of the same shape."""
+    return select_masked(input, shape, mask)
 
 
 @public("masked_select")

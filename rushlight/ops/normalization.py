@@ -11,7 +11,9 @@ import math
 
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, elementwise, public
+from ..core.grads import GradRule
 from ..core.graph import MODE
+from ..core.macro import macro
 from .pointwise import need_tensor
 from .reduce import SUM, reduce_
 from .softmax import narrow, wide
@@ -87,14 +89,6 @@ def center_and_scale(x, dims, eps):
     return mean, root_inverse(mean_of(square_away(x, mean), dims), eps)
 
 
-def normalised_grad(g, x, dims, mean, rstd, eps):
-    """The gradient of (x - mean) * rstd with respect to x."""
-    y = normalised(x, dims, mean, rstd, eps)
-    if MODE.grad:
-        rstd = center_and_scale(x, dims, eps)[1]
-    return project(g, mean_of(g, dims), y, mean_of(g * y, dims), rstd)
-
-
 def normalised(x, dims, mean, rstd, eps):
     """(x - mean) * rstd as part of the graph where that is recorded."""
     if MODE.grad:
@@ -119,25 +113,33 @@ def affine(y, weight, bias):
 # -- layer norm ------------------------------------------------------------------------------------------------------
 
 
-def _layer_norm_input(g, input, weight, mean, rstd, dims, eps):
-    return normalised_grad(g if weight is None else g * weight, input, dims, mean, rstd, eps)
+@macro("layer_norm_back", 5)
+def _layer_norm_grad(g, input, weight, mean, rstd, dims, eps, bias_layout):
+    """The gradients of the input, weight and bias."""
+    y = normalised(input, dims, mean, rstd, eps)
+    h = g if weight is None else g * weight
+    if MODE.grad:
+        rstd = center_and_scale(input, dims, eps)[1]
+    found = project(h, mean_of(h, dims), y, mean_of(h * y, dims), rstd)
+    return (narrow(found, input._layout.dtype), None if weight is None else outer_sum(g * y, weight._layout),
+            None if bias_layout is None else outer_sum(g, bias_layout))
 
 
-def _layer_norm_weight(g, input, mean, rstd, dims, eps, weight):
-    return outer_sum(g * normalised(input, dims, mean, rstd, eps), weight)
+def outer_sum(values, layout):
+    """The sum over the dimensions in front of those of a parameter."""
+    lead = values.dim() - layout.ndim
+    return narrow(wide(values).sum(tuple(range(lead))) if lead else wide(values) * 1, layout.dtype)
 
 
-def outer_sum(values, like):
-    """The sum over the dimensions in front of those that `like` has."""
-    lead = values.dim() - like.dim()
-    return wide(values).sum(tuple(range(lead))) if lead else wide(values)
+LAYER_NORM = GradRule("layer_norm", ["input", "weight", "bias", "dims", "eps", "mean", "rstd"],
+                      {("input", "weight", "bias"): _layer_norm_grad}, "NativeLayerNormBackward0")
 
 
-@public("", node="NativeLayerNormBackward0", grad={"input": _layer_norm_input, "weight": _layer_norm_weight,
-                                                   "bias": lambda g, bias: outer_sum(g, bias)})
-def layer_norm_values(input, weight, bias, dims, eps, mean, rstd):
-    """(x - mean) * rstd * weight + bias."""
-    return narrow(transformed(input, mean, rstd, weight, bias), input._layout.dtype)
+@macro("layer_norm", 3)
+def _layer_norm_forward(input, weight, bias, dims, eps):
+    """(result, mean, 1 / deviation)."""
+    mean, rstd = center_and_scale(input, dims, eps)
+    return narrow(transformed(input, mean, rstd, weight, bias), input._layout.dtype), mean, rstd
 
 
 def _check_layer_norm(input, normalized_shape, weight, bias):
@@ -164,8 +166,10 @@ def _layer_norm(input, normalized_shape, weight, bias, eps):
     _check_layer_norm(input, shape, weight, bias)
     rank = input.dim()
     dims = tuple(range(rank - len(shape), rank))
-    mean, rstd = without_grad(center_and_scale, input, dims, eps)
-    return layer_norm_values(input, weight, bias, dims, eps, mean, rstd), mean, rstd
+    found, mean, rstd = without_grad(_layer_norm_forward, input, weight, bias, dims, eps)
+    if MODE.grad:
+        LAYER_NORM.attach((input, weight, bias, dims, eps, mean, rstd), [found])
+    return found, mean, rstd
 
 
 @public("torch.layer_norm", out=False)
@@ -201,24 +205,27 @@ def project_scaled(k, g_in, y, mean_gy, scale):
     return scale * (g_in - y * mean_gy)
 
 
-def _rms_input(g, input, weight, dims, eps, scale):
+@macro("rms_norm_back", 4)
+def _rms_grad(g, input, weight, scale, dims, eps):
+    """The gradients of the input and weight."""
     if MODE.grad:
         scale = _rms_scale(input, dims, eps)
-    g = g if weight is None else g * weight
     y = input * scale
-    return project_scaled(g, y, mean_of(g * y, dims), scale)
+    h = g if weight is None else g * weight
+    found = project_scaled(h, y, mean_of(h * y, dims), scale)
+    return narrow(found, input._layout.dtype), None if weight is None else outer_sum(g * y, weight._layout)
 
 
-def _rms_weight(g, input, weight, dims, eps, scale):
-    if MODE.grad:
-        scale = _rms_scale(input, dims, eps)
-    return outer_sum(g * (input * scale), weight)
+RMS_NORM = GradRule(
+    "rms_norm", ["input", "weight", "dims", "eps", "scale"], {("input", "weight"): _rms_grad}, "MulBackward0"
+)
 
 
-@public("", node="MulBackward0", grad={"input": _rms_input, "weight": _rms_weight})
-def rms_norm_values(input, weight, dims, eps, scale):
-    """x * scale * weight."""
-    return narrow(affine(input * scale, weight, None), input._layout.dtype)
+@macro("rms_norm", 2)
+def _rms_forward(input, weight, dims, eps):
+    """(result, 1 / root of the mean square)."""
+    scale = _rms_scale(input, dims, eps)
+    return narrow(affine(input * scale, weight, None), input._layout.dtype), scale
 
 
 @public("rms_norm nn.functional.rms_norm", out=False)
@@ -232,7 +239,10 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     dims = tuple(range(rank - len(shape), rank))
     if eps is None:
         eps = dt.finfo(input._layout.dtype.compute).eps
-    return rms_norm_values(input, weight, dims, eps, without_grad(_rms_scale, input, dims, eps))
+    found, scale = without_grad(_rms_forward, input, weight, dims, eps)
+    if MODE.grad:
+        RMS_NORM.attach((input, weight, dims, eps, scale), [found])
+    return found
 
 
 # -- batch norm ------------------------------------------------------------------------------------------------------
@@ -243,40 +253,60 @@ def _channels(value, rank):
     return None if value is None else value.reshape(1, -1, *[1] * (rank - 2))
 
 
-def _batch_norm_input(g, input, weight, mean, rstd, dims, eps, training):
-    if weight is not None:
-        g = g * _channels(weight, input.dim())
-    return normalised_grad(g, input, dims, mean, rstd, eps) if training else g * rstd
+@macro("batch_norm_back", 5)
+def _batch_norm_grad(g, input, weight, mean, rstd, dims, eps, training, bias_layout):
+    """The gradients of the input, weight and bias."""
+    h = g if weight is None else g * _channels(weight, input.dim())
+    if training:
+        y = normalised(input, dims, mean, rstd, eps)
+        if MODE.grad:
+            rstd = center_and_scale(input, dims, eps)[1]
+        found = project(h, mean_of(h, dims), y, mean_of(h * y, dims), rstd)
+    else:
+        y, found = normalise(input, mean, rstd), h * rstd
+    return (narrow(found, input._layout.dtype), None if weight is None else channel_sum(g * y, dims, weight._layout),
+            None if bias_layout is None else channel_sum(g, dims, bias_layout))
 
 
-def _batch_norm_weight(g, input, mean, rstd, dims, eps, training):
-    y = normalised(input, dims, mean, rstd, eps) if training else normalise(input, mean, rstd)
-    return (g * y).sum(dims)
+def channel_sum(values, dims, layout):
+    """The sum for each channel."""
+    return narrow(wide(values).sum(dims), layout.dtype)
 
 
-@public("", node="NativeBatchNormBackward0", grad={"input": _batch_norm_input, "weight": _batch_norm_weight,
-                                                   "bias": lambda g, dims: wide(g).sum(dims)})
-def batch_norm_values(input, weight, bias, mean, rstd, dims, eps, training):
-    """(x - mean) * rstd * weight + bias, all but the input by channel."""
-    rank = input.dim()
-    return narrow(transformed(input, mean, rstd, _channels(weight, rank), _channels(bias, rank)), input._layout.dtype)
+BATCH_NORM = GradRule("batch_norm", ["input", "weight", "bias", "mean", "rstd", "dims", "eps", "training"],
+                      {("input", "weight", "bias"): _batch_norm_grad}, "NativeBatchNormBackward0")
 
 
-def _batch_moments(input, dims, eps, running_mean, running_var, momentum):
-    """Mean and reciprocal deviation of a batch; moves the running statistics."""
+@macro("batch_norm_training", 3)
+def _batch_norm_forward(input, weight, bias, dims, eps):
+    """(result, mean, 1 / deviation, variance) of a batch."""
     mean = mean_of(input, dims)
     variance = mean_of(square_away(input, mean), dims)
-    count = math.prod([input.shape[d] for d in dims])
+    rstd = root_inverse(variance, eps)
+    return (*_batch_result(input, weight, bias, mean, rstd), mean, rstd, variance)
+
+
+def _batch_result(input, weight, bias, mean, rstd):
+    rank = input.dim()
+    return (
+        narrow(transformed(input, mean, rstd, _channels(weight, rank), _channels(bias, rank)), input._layout.dtype),
+    )
+
+
+@macro("batch_norm_evaluation", 5)
+def _batch_norm_fixed(input, weight, bias, running_mean, running_var, eps):
+    """(result, mean, 1 / deviation) with the running statistics."""
+    rank = input.dim()
+    mean = wide(_channels(running_mean, rank)) * 1
+    rstd = root_inverse(wide(_channels(running_var, rank)), eps)
+    return (*_batch_result(input, weight, bias, mean, rstd), mean, rstd)
+
+
+def _move_statistics(running_mean, running_var, mean, variance, momentum, count):
     if running_mean is not None:
         moving_average.inplace(running_mean, mean.reshape(-1), float(momentum), 1.0)
     if running_var is not None:
         moving_average.inplace(running_var, variance.reshape(-1), float(momentum), count / max(count - 1, 1))
-    return mean, root_inverse(variance, eps)
-
-
-def _fixed_moments(input, running_mean, running_var, eps):
-    rank = input.dim()
-    return _channels(running_mean, rank), root_inverse(_channels(running_var, rank), eps)
 
 
 def _check_batch_norm(input, values, training):
@@ -301,10 +331,14 @@ def _batch_norm(input, running_mean, running_var, weight, bias, training, moment
     )
     dims = (0, *range(2, input.dim()))
     if training:
-        mean, rstd = without_grad(_batch_moments, input, dims, eps, running_mean, running_var, momentum)
+        found, mean, rstd, variance = without_grad(_batch_norm_forward, input, weight, bias, dims, eps)
+        count = math.prod([input.shape[d] for d in dims])
+        without_grad(_move_statistics, running_mean, running_var, mean, variance, momentum, count)
     else:
-        mean, rstd = without_grad(_fixed_moments, input, running_mean, running_var, eps)
-    return batch_norm_values(input, weight, bias, mean, rstd, dims, eps, bool(training)), mean, rstd
+        found, mean, rstd = without_grad(_batch_norm_fixed, input, weight, bias, running_mean, running_var, eps)
+    if MODE.grad:
+        BATCH_NORM.attach((input, weight, bias, mean, rstd, dims, eps, bool(training)), [found])
+    return found, mean, rstd
 
 
 @public("nn.functional.batch_norm", out=False)
@@ -347,32 +381,31 @@ def _group_channels(value, groups):
     return None if value is None else value.reshape(1, groups, -1, 1)
 
 
-def _group_norm_input(g, input, weight, groups, eps, mean, rstd):
+@macro("group_norm_back", 5)
+def _group_norm_grad(g, input, weight, mean, rstd, groups, eps, bias_layout):
+    """The gradients of the input, weight and bias."""
     g, x = _grouped(g, groups), _grouped(input, groups)
-    if weight is not None:
-        g = g * _group_channels(weight, groups)
-    return normalised_grad(g, x, (2, 3), mean, rstd, eps).reshape(input.shape)
+    y = normalised(x, (2, 3), mean, rstd, eps)
+    if MODE.grad:
+        rstd = center_and_scale(x, (2, 3), eps)[1]
+    h = g if weight is None else g * _group_channels(weight, groups)
+    found = project(h, mean_of(h, (2, 3)), y, mean_of(h * y, (2, 3)), rstd)
+    return (narrow(found, input._layout.dtype).reshape(input.shape),
+            None if weight is None else channel_sum(g * y, (0, 3), weight._layout).reshape(-1),
+            None if bias_layout is None else channel_sum(g, (0, 3), bias_layout).reshape(-1))
 
 
-def _group_norm_weight(g, input, groups, eps, mean, rstd):
-    y = normalised(_grouped(input, groups), (2, 3), mean, rstd, eps)
-    return (_grouped(g, groups) * y).sum((0, 3)).reshape(-1)
+GROUP_NORM = GradRule("group_norm", ["input", "weight", "bias", "groups", "eps", "mean", "rstd"],
+                      {("input", "weight", "bias"): _group_norm_grad}, "NativeGroupNormBackward0")
 
 
-@public("", node="NativeGroupNormBackward0", out=False,
-        grad={"input": _group_norm_input, "weight": _group_norm_weight,
-              "bias": lambda g, groups: _grouped(wide(g), groups).sum((0, 3)).reshape(-1)})
-def group_norm_values(input, weight, bias, groups, eps, mean, rstd):
-    """(x - mean) * rstd * weight + bias, the statistics by sample and group."""
-    y = transformed(_grouped(input, groups), mean, rstd, _group_channels(weight, groups), _group_channels(bias, groups))
-    return owner(narrow(y, input._layout.dtype), input.shape)
-
-
-def owner(tensor, shape):
-    """A fresh contiguous result seen with another shape, as a tensor that is nobody's view."""
-    seen = tensor.reshape(shape)
-    seen._base = None
-    return seen
+@macro("group_norm", 3)
+def _group_norm_forward(input, weight, bias, groups, eps):
+    """(result, mean, 1 / deviation), the statistics by sample and group."""
+    x = _grouped(input, groups)
+    mean, rstd = center_and_scale(x, (2, 3), eps)
+    y = transformed(x, mean, rstd, _group_channels(weight, groups), _group_channels(bias, groups))
+    return narrow(y, input._layout.dtype).reshape(input.shape), mean, rstd
 
 
 def _check_group_norm(input, num_groups, weight, bias):
@@ -400,8 +433,10 @@ def _check_group_norm(input, num_groups, weight, bias):
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabled=True):
     """Normalise each group of channels of each sample: (x - mean) / sqrt(var + eps) * weight + bias."""
     _check_group_norm(input, num_groups, weight, bias)
-    mean, rstd = without_grad(center_and_scale, _grouped(input, num_groups), (2, 3), eps)
-    return group_norm_values(input, weight, bias, num_groups, eps, mean, rstd)
+    found, mean, rstd = without_grad(_group_norm_forward, input, weight, bias, int(num_groups), eps)
+    if MODE.grad:
+        GROUP_NORM.attach((input, weight, bias, int(num_groups), eps, mean, rstd), [found])
+    return found
 
 
 @public("nn.functional.group_norm", out=False)

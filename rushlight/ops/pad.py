@@ -8,13 +8,15 @@ tensors, kept for the next call, and one gather kernel; the gradient adds with t
 import numpy as np
 
 from ..core.declare import REGISTRY, public
-from ..core.record import record
+from ..core.graph import MODE
+from ..core.record import record, write_copy
 from ..core.tensor import empty
 from .copy import COPY
 from .creation import fill
 from .fetch import Place, fetch, fetch_operator, fetch_rule, spread
 from .indexing import array_tensor
 
+MOST_SLICES = 12  # positions of border up to which the modes that read inside copy slice by slice
 SMALL = 65536  # elements below which the whole result is filled at once
 
 
@@ -154,7 +156,41 @@ def indexed_pad(input, pad, mode):
             shape[d] += pad[2 * i] + pad[2 * i + 1]
     if not tensors:
         return input.clone()
-    return fetch(*OPERATORS[mode, count], input, tensors, Place(tuple(spec), shape))
+    place = Place(tuple(spec), shape)
+    if min(pad) < 0 or sum(pad) > MOST_SLICES:
+        return fetch(*OPERATORS[mode, count], input, tensors, place)
+    result = by_slices(input, pad, mode, shape)
+    if MODE.grad:
+        OPERATORS[mode, count][1].attach((input, tensors, place, input._layout.shape), [result])
+    return result
+
+
+def by_slices(input, pad, mode, shape):
+    """Narrow padding: the interior is copied, then one dimension after the other gets its border from what is there already."""
+    found = input._layout
+    out = empty(tuple(shape), found.dtype, input._storage.device)
+    take, rank = REGISTRY["Tensor._slice"], found.ndim
+    parts = [out]
+    for d in range(rank):
+        before = pad[2 * (rank - 1 - d)] if rank - 1 - d < len(pad) // 2 else 0
+        parts.append(take(parts[-1], d, before, before + found.shape[d], 1))
+    write_copy(COPY, input, out._storage, parts[-1]._layout, parts[-1]._offset)
+    for i in range(len(pad) // 2):
+        d = rank - 1 - i
+        before, after, size = pad[2 * i], pad[2 * i + 1], found.shape[d]
+        whole = parts[d]
+        for at, read in border(mode, before, after, size):
+            source, target = take(whole, d, read, read + 1, 1), take(whole, d, at, at + 1, 1)
+            write_copy(COPY, source, out._storage, target._layout, target._offset)
+    return out
+
+
+def border(mode, before, after, size):
+    """(position, position it copies) of the border of one dimension of the result."""
+    for k in range(1, before + 1):
+        yield before - k, before + {"reflect": k, "replicate": 0, "circular": size - k}[mode]
+    for k in range(1, after + 1):
+        yield before + size - 1 + k, before + {"reflect": size - 1 - k, "replicate": size - 1, "circular": k - 1}[mode]
 
 
 @public("nn.functional.pad", out=False)

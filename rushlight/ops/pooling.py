@@ -1,7 +1,7 @@
 """Pooling with windows of one size: max_pool, avg_pool, lp_pool and max_unpool over one to three dimensions.
 
-What comes in: (N, C, ...) or (C, ...) and window sizes. What goes out: one value per window. One dimension is done as two, with a unit
-dimension, as PyTorch shows it in graphs. The kernels are in `windows`; read `adaptive_pooling` next.
+What comes in: (N, C, ...) or (C, ...) and window sizes. What goes out: one value per window. One dimension is done as
+two, with a unit dimension, as PyTorch shows it in graphs. The kernels are in `windows`; read `adaptive_pooling` next.
 """
 
 import functools
@@ -16,13 +16,26 @@ from ..core.grads import wants_grad
 from ..core.graph import MODE
 from ..core.tensor import Tensor
 from .fetch import write, write_operator
-from .windows import MAX_BACK, Geometry, pick_flat, plane_place, put_flat, reach, run, wide, window_max, window_sum, window_sum_back
+from .windows import (
+    MAX_BACK,
+    Geometry,
+    channels_last,
+    pick_flat,
+    plane_place,
+    put_flat,
+    reach,
+    run,
+    wide,
+    window_max,
+    window_sum,
+    window_sum_back,
+)
 
 WORDS = {1: "one", 2: "two", 3: "three"}
 GATHERED = 9  # windows over one position up to which the gradient of maxima is gathered
 
 
-# -- arguments ------------------------------------------------------------------------------------------------------------------------
+# -- arguments -------------------------------------------------------------------------------------------------------
 
 
 def check_tensor(op, input):
@@ -40,7 +53,10 @@ def sizes_of(value, n, text):
         raise RuntimeError(text)
     for v in value:
         if isinstance(v, float) or not hasattr(v, "__index__"):
-            raise TypeError(f"{text.partition(':')[0]}(): argument must be tuple of ints, but found element of type {type(v).__name__}")
+            raise TypeError(
+                f"{text.partition(':')[0]}(): argument must be tuple of ints, but found element of type "
+                f"{type(v).__name__}"
+            )
     return tuple([int(v) for v in value]) * (n // len(value) if len(value) != n else 1)
 
 
@@ -49,7 +65,11 @@ def window_arguments(op, n, kernel_size, stride, padding, dilation):
     word = WORDS[n]
     kernel = sizes_of(kernel_size, n, f"{op}: kernel_size must either be a single int, or a tuple of {word} ints")
     empty = stride is None or (isinstance(stride, (tuple, list)) and not stride)
-    stride = kernel if empty else sizes_of(stride, n, f"{op}: stride must either be omitted, a single int, or a tuple of {word} ints")
+    stride = (
+        kernel
+        if empty
+        else sizes_of(stride, n, f"{op}: stride must either be omitted, a single int, or a tuple of {word} ints")
+    )
     padding = sizes_of(padding, n, f"{op}: padding must either be a single int, or a tuple of {word} ints")
     dilation = sizes_of(dilation, n, f"{op}: dilation must be either a single int, or a tuple of {word} ints")
     return kernel, stride, padding, dilation
@@ -62,8 +82,10 @@ def pooled_size(size, kernel, stride, padding, dilation, ceil_mode):
     if padding < 0:
         raise RuntimeError(f"pad must be non-negative, but got pad: {padding}")
     if padding > ((kernel - 1) * dilation + 1) // 2:
-        raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={padding}, kernel_size={kernel} and "
-                           f"dilation={dilation}")
+        raise RuntimeError(
+            f"pad should be at most half of effective kernel size, but got pad={padding}, kernel_size={kernel} and "
+            f"dilation={dilation}"
+        )
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     found = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
     if ceil_mode and (found - 1) * stride >= size + padding:
@@ -75,8 +97,12 @@ def pooled_size(size, kernel, stride, padding, dilation, ceil_mode):
 def geometry(ins, kernel, stride, padding, dilation, ceil_mode, mean=None, shape_text=None):
     """The windows of a pooling. `mean`: None for maxima, or (count_include_pad, divisor_override)."""
     outs = tuple([pooled_size(*x, ceil_mode) for x in zip(ins, kernel, stride, padding, dilation)])
-    axes = "THW"[-len(ins):]
-    for name, word, values in (("kernel size", "k", kernel), ("stride", "d", stride), ("dilation", "dilation", dilation)):
+    axes = "THW"[-len(ins) :]
+    for name, word, values in (
+        ("kernel size", "k", kernel),
+        ("stride", "d", stride),
+        ("dilation", "dilation", dilation),
+    ):
         if min(values) <= 0:
             shown = " ".join([f"{word}{axis}: {v}" for axis, v in zip(axes, values)])
             raise RuntimeError(f"{name} should be greater than zero, but got {shown}")
@@ -104,9 +130,12 @@ def geometry(ins, kernel, stride, padding, dilation, ceil_mode, mean=None, shape
 def check_rank(input, n, op=None):
     """RuntimeError unless the input is (C, ...) or (N, C, ...) without empty dimensions behind the batch."""
     shape = input._layout.shape
-    if len(shape) not in (n + 1, n + 2) or 0 in shape[-n - 1:]:
+    if len(shape) not in (n + 1, n + 2) or 0 in shape[-n - 1 :]:
         if n == 2 and len(shape) in (3, 4):
-            raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got: {list(shape)}")
+            raise RuntimeError(
+                "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got: "
+                f"{list(shape)}"
+            )
         raise RuntimeError(f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input")
 
 
@@ -120,14 +149,14 @@ def check_dtype(input, name, integers):
     raise NotImplementedError(f"\"{name}\" not implemented for '{dt.scalar_type(dtype)}'")
 
 
-# -- maxima ---------------------------------------------------------------------------------------------------------------------------
+# -- maxima ----------------------------------------------------------------------------------------------------------
 
 
 def _max_back(g, indices, geo):
     """Every position's sum of the gradients of windows whose maximum it is."""
     fixed = geo.windows and not geo.adaptive()
     reaches = tuple([reach(w, o) for w, o in zip(geo.windows, geo.outs)]) if fixed else ()
-    if not fixed or math.prod([count for count, _ in reaches]) > GATHERED:
+    if not channels_last(g, geo.rank) or not fixed or math.prod([count for count, _ in reaches]) > GATHERED:
         return put_flat(g, indices, geo.ins)
     attrs = (("windows", geo.windows), ("reaches", reaches))
     return run(MAX_BACK, [g, indices], geo.ins, g._layout.dtype, attrs, geo.ins)
@@ -139,8 +168,12 @@ def _both(input, geo):
 
 def max_node(kind, n, suffix=""):
     """The pooling function (input, geometry) -> (values, indices) with the node that PyTorch shows."""
-    back = public("", node=f"{kind}{n}D{suffix}BackwardBackward0", out=False,
-                  grad={"g": lambda g, indices, geo: pick_flat(g, indices, geo.rank)})(_max_back)
+    back = public(
+        "",
+        node=f"{kind}{n}D{suffix}BackwardBackward0",
+        out=False,
+        grad={"g": lambda g, indices, geo: pick_flat(g, indices, geo.rank)},
+    )(_max_back)
     formula = {"input": lambda g, out1, geo: back(g[0], out1, geo)}
     return public("", node=f"{kind}{n}D{suffix}Backward0", out=False, grad=formula)(_both)
 
@@ -165,7 +198,9 @@ def one(value, name):
     """The int of a one-dimensional pooling."""
     if isinstance(value, (tuple, list)):
         if len(value) != 1:
-            raise RuntimeError(f"max_pool1d() {name} must be an int, list of ints or tuple of ints of size 1 but got size {len(value)}")
+            raise RuntimeError(
+                f"max_pool1d() {name} must be an int, list of ints or tuple of ints of size 1 but got size {len(value)}"
+            )
         return value[0]
     return value
 
@@ -175,8 +210,10 @@ def max_pool_line(input, kernel_size, stride, padding, dilation, ceil_mode, indi
     check_tensor("max_pool1d", input)
     shape = input._layout.shape
     if len(shape) not in (2, 3):
-        raise RuntimeError("max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:"
-                           f"{list(shape)}")
+        raise RuntimeError(
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:"
+            f"{list(shape)}"
+        )
     kernel = one(kernel_size, "kernel_size")
     stride = kernel if stride is None or stride == () or stride == [] else one(stride, "stride")
     padding, dilation = one(padding, "padding"), one(dilation, "dilation")
@@ -186,34 +223,45 @@ def max_pool_line(input, kernel_size, stride, padding, dilation, ceil_mode, indi
     if padding < 0:
         raise RuntimeError(f"max_pool1d() padding must be non-negative, but got {padding}")
     if padding > kernel // 2:
-        raise RuntimeError(f"max_pool1d() padding should be at most half of kernel size, but got padding={padding} and kernel_size={kernel}")
+        raise RuntimeError(
+            f"max_pool1d() padding should be at most half of kernel size, but got padding={padding} and "
+            f"kernel_size={kernel}"
+        )
     if dilation <= 0:
         raise RuntimeError(f"max_pool1d() dilation must be greater than zero, but got {dilation}")
     size = pooled_size(shape[-1], kernel, stride, padding, dilation, ceil_mode)
     if size <= 0:
         raise RuntimeError(f"max_pool1d() Invalid computed output size: {size}")
     check_dtype(input, "max_pool1d_impl", "floating")
-    values, where = max_pool("max_pool2d", 2, input.unsqueeze(-2), (1, kernel), (1, stride), (0, padding), (1, dilation), ceil_mode, indices)
+    values, where = max_pool(
+        "max_pool2d", 2, input.unsqueeze(-2), (1, kernel), (1, stride), (0, padding), (1, dilation), ceil_mode, indices
+    )
     return values.squeeze(-2), where.squeeze(-2) if indices else None
 
 
 @public("nn.functional.max_pool1d", out=False)
 def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
-    """The maximum of every window of the last dimension; with `return_indices` also its position. Input (N, C, L) or (C, L)."""
+    """The maximum of every window of the last dimension; with `return_indices` also its position. Input (N, C, L) or
+    (C, L).
+    """
     values, where = max_pool_line(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     return (values, where) if return_indices else values
 
 
 @public("nn.functional.max_pool2d", out=False)
 def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
-    """The maximum of every window of an image; with `return_indices` also its flat position. Input (N, C, H, W) or (C, H, W)."""
+    """The maximum of every window of an image; with `return_indices` also its flat position. Input (N, C, H, W) or
+    (C, H, W).
+    """
     values, where = max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     return (values, where) if return_indices else values
 
 
 @public("nn.functional.max_pool3d", out=False)
 def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
-    """The maximum of every window of a volume; with `return_indices` also its flat position. Input (N, C, D, H, W) or (C, D, H, W)."""
+    """The maximum of every window of a volume; with `return_indices` also its flat position. Input (N, C, D, H, W) or
+    (C, D, H, W).
+    """
     values, where = max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     return (values, where) if return_indices else values
 
@@ -243,24 +291,30 @@ def max_pool1d_with_indices_of(input, kernel_size, stride=(), padding=0, dilatio
 
 
 @public("nn.functional.max_pool1d_with_indices", out=False)
-def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool1d_with_indices(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+):
     """`max_pool1d` with indices."""
     return max_pool_line(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
 @public("nn.functional.max_pool2d_with_indices", out=False)
-def max_pool2d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool2d_with_indices(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+):
     """`max_pool2d` with indices."""
     return max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
 @public("nn.functional.max_pool3d_with_indices", out=False)
-def max_pool3d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool3d_with_indices(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+):
     """`max_pool3d` with indices."""
     return max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
-# -- means ----------------------------------------------------------------------------------------------------------------------------
+# -- means -----------------------------------------------------------------------------------------------------------
 
 
 def divided(total, geo, dtype):
@@ -287,8 +341,12 @@ def _mean_back(g, geo):
 def mean_node(kind, n):
     """The pooling function (input, geometry) -> means, with the node that PyTorch shows."""
     pair = {}
-    pair["back"] = public("", node=f"{kind}{n}DBackwardBackward0", out=False, grad={"g": lambda g, geo: pair["mean"](g, geo)})(_mean_back)
-    pair["mean"] = public("", node=f"{kind}{n}DBackward0", out=False, grad={"input": lambda g, geo: pair["back"](g, geo)})(_mean)
+    pair["back"] = public(
+        "", node=f"{kind}{n}DBackwardBackward0", out=False, grad={"g": lambda g, geo: pair["mean"](g, geo)}
+    )(_mean_back)
+    pair["mean"] = public(
+        "", node=f"{kind}{n}DBackward0", out=False, grad={"input": lambda g, geo: pair["back"](g, geo)}
+    )(_mean)
     return pair["mean"]
 
 
@@ -303,10 +361,20 @@ def avg_pool(op, n, input, kernel_size, stride, padding, ceil_mode, count_includ
         raise RuntimeError("divisor must be not zero")
     found = input._layout
     if n == 2 and found.ndim < 3:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-found.ndim}, {found.ndim - 1}], but got -3)")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-found.ndim}, {found.ndim - 1}], but got -3)"
+        )
     check_rank(input, n, op)
-    geo = geometry(tuple(found.shape[-n:]), kernel, stride, padding, dilation, bool(ceil_mode), (bool(count_include_pad), divisor_override),
-                   found.shape[-n - 1])
+    geo = geometry(
+        tuple(found.shape[-n:]),
+        kernel,
+        stride,
+        padding,
+        dilation,
+        bool(ceil_mode),
+        (bool(count_include_pad), divisor_override),
+        found.shape[-n - 1],
+    )
     check_dtype(input, op if n == 2 else "avg_pool3d_out_frame", "long")
     return MEAN_NODES[n](input, geo)
 
@@ -317,8 +385,11 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     check_tensor("avg_pool1d", input)
     rank = input._layout.ndim
     if rank not in (2, 3):
-        raise RuntimeError(f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 'self' (while checking arguments "
-                           "for avg_pool1d)")
+        raise RuntimeError(
+            f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 'self' (while checking "
+            "arguments "
+            "for avg_pool1d)"
+        )
     values = []
     for name, value in (("kernel_size", kernel_size), ("stride", stride), ("padding", padding)):
         if isinstance(value, (tuple, list)):
@@ -328,29 +399,43 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
         values.append(value)
     kernel, stride, padding = values
     stride = kernel if stride is None else stride
-    result = avg_pool("avg_pool2d", 2, input.unsqueeze(-2), (1, kernel), (1, stride), (0, padding), ceil_mode, count_include_pad, None)
+    result = avg_pool(
+        "avg_pool2d", 2, input.unsqueeze(-2), (1, kernel), (1, stride), (0, padding), ceil_mode, count_include_pad, None
+    )
     return result.squeeze(-2)
 
 
 @public("nn.functional.avg_pool2d")
-def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+def avg_pool2d(
+    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+):
     """The mean of every window of an image; `divisor_override` replaces the count. Input (N, C, H, W) or (C, H, W)."""
-    return avg_pool("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return avg_pool(
+        "avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
 
 
 @public("nn.functional.avg_pool3d")
-def avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
-    """The mean of every window of a volume; `divisor_override` replaces the count. Input (N, C, D, H, W) or (C, D, H, W)."""
-    return avg_pool("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+def avg_pool3d(
+    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+):
+    """The mean of every window of a volume; `divisor_override` replaces the count. Input (N, C, D, H, W) or (C, D, H,
+    W).
+    """
+    return avg_pool(
+        "avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
 
 
-# -- power means ----------------------------------------------------------------------------------------------------------------------
+# -- power means -----------------------------------------------------------------------------------------------------
 
 
 def lp_pool(pool, input, norm_type, kernel_size, stride, ceil_mode, count):
     """(sum of x ** p over the window) ** (1 / p), from means as PyTorch computes it."""
     mean = pool(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
-    return (REGISTRY["sign"](mean) * REGISTRY["nn.functional.relu"](REGISTRY["abs"](mean))).mul(count).pow(1.0 / norm_type)
+    return (
+        (REGISTRY["sign"](mean) * REGISTRY["nn.functional.relu"](REGISTRY["abs"](mean))).mul(count).pow(1.0 / norm_type)
+    )
 
 
 def unpacked(kernel_size, n):
@@ -383,7 +468,7 @@ def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     return lp_pool(avg_pool3d, input, norm_type, kernel_size, stride, ceil_mode, unpacked(kernel_size, 3))
 
 
-# -- unpooling ------------------------------------------------------------------------------------------------------------------------
+# -- unpooling -------------------------------------------------------------------------------------------------------
 
 
 UNPOOL = write_operator("max_unpool")
@@ -392,8 +477,8 @@ UNPOOL = write_operator("max_unpool")
 def _unpool(input, indices, sizes):
     """Zeros with the values at flat positions of planes."""
     rank, shape = len(sizes), input._layout.shape
-    lead = shape[:len(shape) - rank]
-    count, size = math.prod(lead), math.prod(shape[len(shape) - rank:])
+    lead = shape[: len(shape) - rank]
+    count, size = math.prod(lead), math.prod(shape[len(shape) - rank :])
     result = REGISTRY["zeros"]((*lead, *sizes), dtype=input.dtype)
     if count and size:
         check_places(indices, sizes)
@@ -407,11 +492,20 @@ def check_places(indices, sizes):
     low, high = indices.min().item(), indices.max().item()
     if low < 0 or high >= math.prod(sizes):
         shown = "x".join([str(n) for n in sizes])
-        raise RuntimeError(f"Found an invalid max index: {low if low < 0 else high} (output volumes are of size {shown})")
+        raise RuntimeError(
+            f"Found an invalid max index: {low if low < 0 else high} (output volumes are of size {shown})"
+        )
 
 
-UNPOOLS = {n: public("", node=f"MaxUnpool{n}DBackward0", out=False,
-                     grad={"input": lambda g, indices, sizes: pick_flat(g, indices, len(sizes))})(_unpool) for n in (2, 3)}
+UNPOOLS = {
+    n: public(
+        "",
+        node=f"MaxUnpool{n}DBackward0",
+        out=False,
+        grad={"input": lambda g, indices, sizes: pick_flat(g, indices, len(sizes))},
+    )(_unpool)
+    for n in (2, 3)
+}
 
 
 def unpool_sizes(input, kernel, stride, padding, output_size, n):
@@ -423,11 +517,14 @@ def unpool_sizes(input, kernel, stride, padding, output_size, n):
     if len(output_size) == n + 2:
         output_size = output_size[2:]
     if len(output_size) != n:
-        raise ValueError(f"output_size should be a sequence containing {n} or {n + 2} elements, but it has a length of '{len(output_size)}'")
+        raise ValueError(
+            f"output_size should be a sequence containing {n} or {n + 2} elements, but it has a length of "
+            f"'{len(output_size)}'"
+        )
     for d in range(n):
         low, high = usual[d] - stride[d], usual[d] + stride[d]
         if not low < output_size[d] < high:
-            raise ValueError(f"invalid output_size \"{output_size}\" (dim {d} must be between {low} and {high})")
+            raise ValueError(f'invalid output_size "{output_size}" (dim {d} must be between {low} and {high})')
     return tuple([int(v) for v in output_size])
 
 
@@ -435,21 +532,36 @@ def max_unpool(n, input, indices, kernel_size, stride, padding, output_size):
     """Values at the positions that a max pooling gave, zeros elsewhere."""
     check_tensor(f"max_unpool{n}d", input)
     kernel = sizes_of(kernel_size, n, f"max_unpool{n}d: kernel_size must be a single int or a tuple of {WORDS[n]} ints")
-    stride = kernel if stride is None else sizes_of(stride, n, f"max_unpool{n}d: stride must be a single int or a tuple of {WORDS[n]} ints")
+    stride = (
+        kernel
+        if stride is None
+        else sizes_of(stride, n, f"max_unpool{n}d: stride must be a single int or a tuple of {WORDS[n]} ints")
+    )
     padding = sizes_of(padding, n, f"max_unpool{n}d: padding must be a single int or a tuple of {WORDS[n]} ints")
     sizes = unpool_sizes(input, kernel, stride, padding, output_size, n)
     if indices._layout.dtype is not dt.int64:
-        raise RuntimeError("elements in indices should be type int64" + (f" but got: {dt.scalar_type(indices._layout.dtype)}" if n < 3 else ""))
+        raise RuntimeError(
+            "elements in indices should be type int64"
+            + (f" but got: {dt.scalar_type(indices._layout.dtype)}" if n < 3 else "")
+        )
     shape, rank = input._layout.shape, max(n, 2)
     if len(shape) not in (n + 1, n + 2):
-        raise RuntimeError(f"Input to max_unpooling{rank}d should be a {rank + 1}d or {rank + 2}d Tensor, but got a tensor with "
-                           f"{len(shape)} dimensions.")
+        raise RuntimeError(
+            f"Input to max_unpooling{rank}d should be a {rank + 1}d or {rank + 2}d Tensor, but got a tensor with "
+            f"{len(shape)} dimensions."
+        )
     if indices._layout.shape != shape:
-        raise RuntimeError(f"Expected shape of indices to be same as that of the input tensor ({list(shape)}) but got indices tensor with "
-                           f"shape: {list(indices._layout.shape)}")
+        raise RuntimeError(
+            f"Expected shape of indices to be same as that of the input tensor ({list(shape)}) but got indices "
+            "tensor with "
+            f"shape: {list(indices._layout.shape)}"
+        )
     if 0 in shape[1:]:
-        raise RuntimeError(f"max_unpooling{rank}d_forward_out_cpu(): Expected input to have non-zero size for non-batch dimensions, but got "
-                           f"{list(shape)} with dimension {shape.index(0, 1)} being empty.")
+        raise RuntimeError(
+            f"max_unpooling{rank}d_forward_out_cpu(): Expected input to have non-zero size for non-batch "
+            "dimensions, but got "
+            f"{list(shape)} with dimension {shape.index(0, 1)} being empty."
+        )
     if n == 1:
         return UNPOOLS[2](input.unsqueeze(-1), indices.unsqueeze(-1), (*sizes, 1)).squeeze(-1)
     return UNPOOLS[n](input, indices, sizes)
@@ -457,17 +569,23 @@ def max_unpool(n, input, indices, kernel_size, stride, padding, output_size):
 
 @public("nn.functional.max_unpool1d", out=False)
 def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
-    """The partial inverse of `max_pool1d`: its values at their positions, zeros elsewhere. RuntimeError for positions outside."""
+    """The partial inverse of `max_pool1d`: its values at their positions, zeros elsewhere. RuntimeError for positions
+    outside.
+    """
     return max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
 @public("nn.functional.max_unpool2d", out=False)
 def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
-    """The partial inverse of `max_pool2d`: its values at their positions, zeros elsewhere. RuntimeError for positions outside."""
+    """The partial inverse of `max_pool2d`: its values at their positions, zeros elsewhere. RuntimeError for positions
+    outside.
+    """
     return max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
 @public("nn.functional.max_unpool3d", out=False)
 def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
-    """The partial inverse of `max_pool3d`: its values at their positions, zeros elsewhere. RuntimeError for positions outside."""
+    """The partial inverse of `max_pool3d`: its values at their positions, zeros elsewhere. RuntimeError for positions
+    outside.
+    """
     return max_unpool(3, input, indices, kernel_size, stride, padding, output_size)

@@ -9,6 +9,7 @@ import math
 import warnings
 
 from ..core.declare import REGISTRY, elementwise, public
+from ..core.macro import macro
 from ..core.tensor import Tensor
 from .loss import MODES, reduced, reduction_of
 from .pointwise import exp, log, need_tensor, sgn, sigmoid
@@ -53,7 +54,8 @@ def folded_loss(node, values, slope, target_slope=None):
         if target_slope is None:
             return scaled(g, reduction, joint_numel(input, target)) * -slope(input, target, *number)
         return scaled(g, reduction, joint_numel(input, target)) * target_slope(input, target, *number)
-    return public("", node=node, out=False, grad={"input": input_grad, "target": target_grad})(forward)
+    grads = {"input": macro(f"{node}_input", 3)(input_grad), "target": macro(f"{node}_target", 3)(target_grad)}
+    return public("", node=node, out=False, grad=grads)(macro(node, 2)(forward))
 
 
 # -- squared and absolute errors --------------------------------------------------------------------------------------
@@ -184,12 +186,14 @@ def binary_entropy(k, input, target):
     return (target - one) * no - target * yes
 
 
+@macro("binary_cross_entropy_input", 4)
 def _probability_slope(g, input, target, weight, reduction):
     slope = (input - target) / ((1 - input) * input).clamp_min(1e-12)
     slope = slope if weight is None else slope * weight
     return scaled(g, reduction, input.numel()) * slope
 
 
+@macro("binary_cross_entropy_target", 3)
 def _probability_target(g, input, weight, reduction):
     slope = (-input).log1p().clamp_min(-100) - log(input).clamp_min(-100)
     slope = slope if weight is None else slope * weight
@@ -198,6 +202,7 @@ def _probability_target(g, input, weight, reduction):
 
 @public("", node="BinaryCrossEntropyBackward0", out=False,
         grad={"input": _probability_slope, "target": _probability_target})
+@macro("binary_cross_entropy", 3, checks=True)
 def probability_loss(input, target, weight, reduction):
     """Binary cross entropy of probabilities."""
     values = binary_entropy(input, target)
@@ -234,6 +239,7 @@ def weighted_logit_entropy(k, input, target, pos_weight):
     return (1 - target) * input + factor * tail
 
 
+@macro("binary_cross_entropy_with_logits_input", 5)
 def _logit_slope(g, input, target, weight, pos_weight, reduction):
     if pos_weight is None:
         slope = sigmoid(input) - target
@@ -244,6 +250,7 @@ def _logit_slope(g, input, target, weight, pos_weight, reduction):
     return scaled(g, reduction, joint_numel(input, target)) * slope
 
 
+@macro("binary_cross_entropy_with_logits_target", 5)
 def _logit_target(g, input, target, weight, pos_weight, reduction):
     if pos_weight is None:
         slope = -input
@@ -256,6 +263,7 @@ def _logit_target(g, input, target, weight, pos_weight, reduction):
 @public(
     "", node="BinaryCrossEntropyWithLogitsBackward0", out=False, grad={"input": _logit_slope, "target": _logit_target}
 )
+@macro("binary_cross_entropy_with_logits", 4)
 def logit_loss(input, target, weight, pos_weight, reduction):
     """Binary cross entropy of scores."""
     values = logit_entropy(input, target) if pos_weight is None else weighted_logit_entropy(input, target, pos_weight)

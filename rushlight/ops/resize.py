@@ -1,9 +1,9 @@
 """Resizing of sequences, images and volumes: interpolate and the upsample functions.
 
-Every mode is a linear map along each spatial dimension: result position o is the sum of a few input positions with weights. NumPy works
-out these tables once per size (they are kept), and one gather kernel applies those of all dimensions. The gradient is the same operator
-with the tables transposed. Formulas: linear and cubic (Keys, a = -0.75) interpolation; with `antialias` filters (triangle, Keys with
-a = -0.5, Lanczos of 3 lobes) as wide as the reduction.
+Every mode is a linear map along each spatial dimension: result position o is the sum of a few input positions with
+weights. NumPy works out these tables once per size (they are kept), and one gather kernel applies those of all
+dimensions. The gradient is the same operator with the tables transposed. Formulas: linear and cubic (Keys, a = -0.75)
+interpolation; with `antialias` filters (triangle, Keys with a = -0.5, Lanczos of 3 lobes) as wide as the reduction.
 """
 
 import functools
@@ -24,7 +24,7 @@ DIRECT = 9  # positions that one kernel adds up for each result
 LONGEST = 64  # positions along one dimension above which the map is a matrix product
 
 
-# -- tables ---------------------------------------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------------------------
 
 
 class Line:
@@ -80,18 +80,24 @@ def step_of(size, out, align, scale, kind):
 
 def keys(t, a):
     """Weights of the cubic kernel at distances 1 + t, t, 1 - t, 2 - t."""
+
     def near(x):
         return ((a + 2) * x - (a + 3)) * x * x + 1
 
     def far(x):
         return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+
     return np.stack([far(t + 1), near(t), near(1 - t), far(2 - t)])
 
 
-FILTERS = {"bilinear": (1.0, lambda x: np.maximum(0, 1 - x)),
-           "bicubic": (2.0, lambda x: np.where(x < 1, (1.5 * x - 2.5) * x * x + 1,
-                                               np.where(x < 2, ((-0.5 * x + 2.5) * x - 4) * x + 2, 0))),
-           "lanczos": (3.0, lambda x: np.where(x < 3, np.sinc(x) * np.sinc(x / 3), 0))}
+FILTERS = {
+    "bilinear": (1.0, lambda x: np.maximum(0, 1 - x)),
+    "bicubic": (
+        2.0,
+        lambda x: np.where(x < 1, (1.5 * x - 2.5) * x * x + 1, np.where(x < 2, ((-0.5 * x + 2.5) * x - 4) * x + 2, 0)),
+    ),
+    "lanczos": (3.0, lambda x: np.where(x < 3, np.sinc(x) * np.sinc(x / 3), 0)),
+}
 
 
 def smooth_table(mode, size, out, step, kind):
@@ -133,7 +139,7 @@ def line(mode, size, out, align, scale, antialias, dtype):
     return Line(size, out, np.stack([low, np.minimum(low + 1, size - 1)]), np.stack([1 - part, part]))
 
 
-# -- the operator ---------------------------------------------------------------------------------------------------------------------
+# -- the operator ----------------------------------------------------------------------------------------------------
 
 
 def _resize_body(k, x, *tables, plan, first):
@@ -165,7 +171,7 @@ RESIZE = operator("resize_lines", "loop", rules.explicit, _resize_body, loop="ga
 
 def applied(x, lines, dtype):
     """Apply the maps of the last dimensions (None: unchanged); the result has `dtype`."""
-    sizes = [n if found is None else found.out for found, n in zip(lines, x._layout.shape[-len(lines):])]
+    sizes = [n if found is None else found.out for found, n in zip(lines, x._layout.shape[-len(lines) :])]
     plan = tuple([(0, False) if found is None else (found.taps, found.weight is not None) for found in lines])
     tables = [t for found in lines if found is not None for t in found.operands()]
     return run(RESIZE, [x], tuple(sizes), dtype, (("plan", plan),), (), tables)
@@ -180,7 +186,11 @@ def map_lines(x, lines):
     for d in reversed(range(len(lines))):
         if lines[d].taps > LONGEST:
             axis = d - len(lines)
-            x = REGISTRY["matmul"](x.to(kept).movedim(axis, -1), lines[d].matrix().to(kept).t()).movedim(-1, axis).contiguous()
+            x = (
+                REGISTRY["matmul"](x.to(kept).movedim(axis, -1), lines[d].matrix().to(kept).t())
+                .movedim(-1, axis)
+                .contiguous()
+            )
         else:
             x = applied(x, [found if i == d else None for i, found in enumerate(lines)], kept)
     return x if x._layout.dtype is dtype else x._cast(dtype)
@@ -197,17 +207,29 @@ def _backward(g, lines):
 def resize_node(name):
     """The resizing function (input, lines) with the node that PyTorch shows."""
     pair = {}
-    pair["back"] = public("", node=f"{name}BackwardBackward0", out=False, grad={"g": lambda g, lines: pair["forward"](g, lines)})(_backward)
-    pair["forward"] = public("", node=f"{name}Backward0", out=False, grad={"input": lambda g, lines: pair["back"](g, lines)})(_forward)
+    pair["back"] = public(
+        "", node=f"{name}BackwardBackward0", out=False, grad={"g": lambda g, lines: pair["forward"](g, lines)}
+    )(_backward)
+    pair["forward"] = public(
+        "", node=f"{name}Backward0", out=False, grad={"input": lambda g, lines: pair["back"](g, lines)}
+    )(_forward)
     return pair["forward"]
 
 
-NODES = {(mode, n, smooth): resize_node(f"Upsample{word}{n}D{'Aa' if smooth else ''}")
-         for mode, word, ranks, smooths in (("nearest", "Nearest", (1, 2, 3), (False,)), ("nearest-exact", "NearestExact", (1, 2, 3), (False,)),
-                                            ("linear", "Linear", (1,), (False,)), ("bilinear", "Bilinear", (2,), (False, True)),
-                                            ("bicubic", "Bicubic", (2,), (False, True)), ("lanczos", "Lanczos", (2,), (True,)),
-                                            ("trilinear", "Trilinear", (3,), (False,)))
-         for n in ranks for smooth in smooths}
+NODES = {
+    (mode, n, smooth): resize_node(f"Upsample{word}{n}D{'Aa' if smooth else ''}")
+    for mode, word, ranks, smooths in (
+        ("nearest", "Nearest", (1, 2, 3), (False,)),
+        ("nearest-exact", "NearestExact", (1, 2, 3), (False,)),
+        ("linear", "Linear", (1,), (False,)),
+        ("bilinear", "Bilinear", (2,), (False, True)),
+        ("bicubic", "Bicubic", (2,), (False, True)),
+        ("lanczos", "Lanczos", (2,), (True,)),
+        ("trilinear", "Trilinear", (3,), (False,)),
+    )
+    for n in ranks
+    for smooth in smooths
+}
 RANKS = {"linear": 3, "bilinear": 4, "trilinear": 5}
 AXES = {1: "L", 2: "HW", 3: "DHW"}
 
@@ -217,7 +239,9 @@ def check_sizes(ins, outs, shape):
     if min(*ins, *outs) <= 0:
         axes = ("W",) if len(ins) == 1 else AXES[len(ins)]
         before, after = [", ".join([f"{a}: {n}" for a, n in zip(axes, x)]) for x in (ins, outs)]
-        raise RuntimeError(f"Input and output sizes should be greater than 0, but got input ({before}) output ({after})")
+        raise RuntimeError(
+            f"Input and output sizes should be greater than 0, but got input ({before}) output ({after})"
+        )
     if not shape[1]:
         raise RuntimeError(f"Non-empty {len(shape)}D data tensor expected but got a tensor with sizes {list(shape)}")
 
@@ -231,7 +255,9 @@ def resized(input, outs, mode, align, scales, antialias):
     near = mode.startswith("nearest")
     if not dtype.is_floating_point and dtype is not dt.uint8:
         layout = "_channels_last" if not antialias else ""
-        raise NotImplementedError(f"\"upsample_{mode.replace('-', '_')}{n}d{layout}\" not implemented for '{dt.scalar_type(dtype)}'")
+        raise NotImplementedError(
+            f"\"upsample_{mode.replace('-', '_')}{n}d{layout}\" not implemented for '{dt.scalar_type(dtype)}'"
+        )
     if not dtype.is_floating_point and not near:
         result = resized(input.to(dt.float32), outs, mode, align, scales, antialias)
         return result.round().clamp(0, 255).to(dtype)
@@ -251,13 +277,20 @@ def asked_sizes(input, size, scale_factor, mode, recompute):
     if size is not None:
         if isinstance(size, (list, tuple)):
             if len(size) != n:
-                raise ValueError("Input and output must have the same number of spatial dimensions, but got input with spatial dimensions of "
-                                 f"{list(shape[2:])} and output size of {size}. Please provide input tensor in (N, C, d1, d2, ...,dK) format "
-                                 "and output size in (o1, o2, ...,oK) format.")
+                raise ValueError(
+                    "Input and output must have the same number of spatial dimensions, but got input with spatial "
+                    "dimensions of "
+                    f"{list(shape[2:])} and output size of {size}. Please provide input tensor in (N, C, d1, d2, "
+                    "...,dK) format "
+                    "and output size in (o1, o2, ...,oK) format."
+                )
             for v in size:
                 if isinstance(v, float):
-                    raise TypeError(f"expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but got size "
-                                    f"with types {[type(v) for v in size]}")
+                    raise TypeError(
+                        "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], "
+                        "but got size "
+                        f"with types {[type(v) for v in size]}"
+                    )
         else:
             size = [size] * n
         if recompute:
@@ -265,9 +298,13 @@ def asked_sizes(input, size, scale_factor, mode, recompute):
         return [int(v) for v in size], [None] * n
     if isinstance(scale_factor, (list, tuple)):
         if len(scale_factor) != n:
-            raise ValueError("Input and scale_factor must have the same number of spatial dimensions, but got input with spatial dimensions of "
-                             f"{list(shape[2:])} and scale_factor of shape {scale_factor}. Please provide input tensor in (N, C, d1, d2, ..."
-                             ",dK) format and scale_factor in (s1, s2, ...,sK) format.")
+            raise ValueError(
+                "Input and scale_factor must have the same number of spatial dimensions, but got input with spatial "
+                "dimensions of "
+                f"{list(shape[2:])} and scale_factor of shape {scale_factor}. Please provide input tensor in (N, C, "
+                "d1, d2, ..."
+                ",dK) format and scale_factor in (s1, s2, ...,sK) format."
+            )
         scales = [float(s) for s in scale_factor]
     else:
         scales = [float(scale_factor)] * n
@@ -283,25 +320,41 @@ def check_mode(input, mode, align_corners, antialias):
     rank = input.dim()
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
-            raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear")
+            raise ValueError(
+                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | "
+                "trilinear"
+            )
     if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and rank == 4):
-        raise ValueError("Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input")
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
+        )
     known = {"nearest": (3, 4, 5), "nearest-exact": (3, 4, 5), "area": (3, 4, 5), "bicubic": (4,), "lanczos": (4,)}
     if mode in RANKS and rank in (3, 4, 5):
         if rank != RANKS[mode]:
             raise NotImplementedError(f"Got {rank}D input, but {mode} mode needs {RANKS[mode]}D input")
     elif rank not in known.get(mode, ()):
-        raise NotImplementedError(f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {rank}D) for the modes: {MODES} (got {mode})")
+        raise NotImplementedError(
+            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {rank}D) for the modes: {MODES} (got {mode})"
+        )
     if mode == "lanczos" and not antialias:
         raise ValueError("lanczos mode requires antialias=True")
 
 
 @public("nn.functional.interpolate", out=False)
-def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None, antialias=False):
-    """Resize the dimensions behind the second of (N, C, L), (N, C, H, W) or (N, C, D, H, W) to `size`, or by `scale_factor`.
+def interpolate(
+    input,
+    size=None,
+    scale_factor=None,
+    mode="nearest",
+    align_corners=None,
+    recompute_scale_factor=None,
+    antialias=False,
+):
+    """Resize the dimensions behind the second of (N, C, L), (N, C, H, W) or (N, C, D, H, W) to `size`, or by
+    `scale_factor`.
 
-    mode: "nearest", "nearest-exact", "linear" (3-d), "bilinear", "bicubic" (4-d), "trilinear" (5-d), "area". align_corners: the corner
-    pixels of input and result coincide. ValueError and NotImplementedError as PyTorch's."""
+    mode: "nearest", "nearest-exact", "linear" (3-d), "bilinear", "bicubic" (4-d), "trilinear" (5-d), "area".
+    align_corners: the corner pixels of input and result coincide. ValueError and NotImplementedError as PyTorch's."""
     check_tensor("interpolate", input)
     if mode in ("nearest", "area", "nearest-exact") and align_corners is not None:
         check_mode(input, mode, align_corners, False)
@@ -323,12 +376,16 @@ def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=
 @public("nn.functional.upsample_nearest", out=False)
 def upsample_nearest(input, size=None, scale_factor=None):
     """`interpolate` in mode "nearest" under its old name."""
-    warnings.warn("`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    warnings.warn(
+        "`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
+    )
     return interpolate(input, size, scale_factor, mode="nearest")
 
 
 @public("nn.functional.upsample_bilinear", out=False)
 def upsample_bilinear(input, size=None, scale_factor=None):
     """`interpolate` in mode "bilinear" with aligned corners under its old name."""
-    warnings.warn("`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    warnings.warn(
+        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
+    )
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)

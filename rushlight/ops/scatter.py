@@ -6,16 +6,20 @@ which writes nothing outside, and raised at the flush. Read `fetch` for the mach
 """
 
 from ..core import dtype as dt
-from ..core.declare import REGISTRY, elementwise, public
+from ..core import infer as rules
+from ..core.declare import REGISTRY, elementwise, operator, public
 from ..core.infer import wrap_dim
 from ..core.layout import broadcast_shapes as common_shape
+from ..core.record import record
 from ..core.tensor import Tensor
 from .fetch import Place, along_place, check_no_overlap, check_writable, spread, write, write_operator, written
 from .gather import check_gather
 from .indexing import view_at
+from .nonzero import count_true
 
 SCATTER, SCATTER_ADD, SCATTER_REDUCE = write_operator("scatter"), write_operator("scatter_add"), write_operator("scatter_reduce")
 INDEX_ADD, INDEX_COPY, INDEX_FILL = write_operator("index_add"), write_operator("index_copy"), write_operator("index_fill", repeats=True)
+MASKED_SCATTER = operator("masked_scatter", "native", rules.explicit, lower="compress")
 INDEX_REDUCE, PUT_FLAT = write_operator("index_reduce"), write_operator("put")
 
 
@@ -513,12 +517,15 @@ def scatter_masked(input, mask, source):
         raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got {dt.scalar_type(input.dtype)} and "
                            f"{dt.scalar_type(source.dtype)}")
     check_writable(input)
-    places = REGISTRY["nonzero"](mask.expand(input.shape), as_tuple=True)
-    count = places[0].numel()
+    if not input.numel():
+        return
+    if not input.dim():
+        input = input.view(1)
+    mask = mask.expand(input.shape)
+    count, counts = count_true(mask)
     if count > source.numel():
         raise RuntimeError(f"masked_scatter: expected the source to have at least {count} elements, got {source.numel()}")
-    target = input if input.dim() else input.view(1)
-    target.index_put_(places, source.reshape(-1)[:count])
+    record(MASKED_SCATTER, "ttt", (("mode", "spread"),), (mask, counts, source.reshape(-1)), (), (input,))
 
 
 @public("masked_scatter", out=False)

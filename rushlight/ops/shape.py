@@ -11,20 +11,19 @@ import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, apply, operator, public, register
+from ..core.declare import REGISTRY, apply, into_out, operator, public, register
 from ..core.grads import GradRule
 from ..core.graph import MODE
 from ..core.infer import wrap_dim
-from ..core.layout import broadcast_shapes as common_shape
 from ..core.layout import channels_last_strides, contiguous_strides, dense_strides_like
 from ..core.layout import layout as make_layout
 from ..core.record import record, write_copy
+from ..core.storage import Storage
 from ..core.tensor import Tensor, empty
 from ..core.tensor import view as raw_view
 from ..core.views import view_of
 from .copy import COPY
 from .fetch import Place, scatter_sum
-from .indexing import array_tensor
 from .view import int_list
 
 
@@ -49,11 +48,11 @@ def joined_dtype(tensors):
 class Join:
     """How tensors of certain layouts are joined: size along `dim` of each (None: takes no part), and each one's part of the result."""
 
-    __slots__ = ("dim", "sizes", "shape", "strides", "dtype", "parts")
+    __slots__ = ("dim", "sizes", "layout", "parts")
 
     def __init__(self, dim, sizes, shape, strides, dtype):
-        self.dim, self.sizes, self.shape, self.strides, self.dtype = dim, sizes, shape, strides, dtype
-        found = make_layout(shape, strides or contiguous_strides(shape), dtype)
+        self.dim, self.sizes = dim, sizes
+        found = self.layout = make_layout(shape, strides or contiguous_strides(shape), dtype)
         self.parts, at = [], 0
         for n in sizes:
             part = make_layout((*shape[:dim], n or 0, *shape[dim + 1:]), found.strides, dtype)
@@ -96,26 +95,30 @@ def plan_cat(layouts, dim):
     return Join(dim, tuple(sizes), tuple(shape), cat_strides(used, shape), rules.joined_dtype(layouts, ()))
 
 
-def concatenate(tensors, dim):
+def concatenate(tensors, dim=0):
     """`cat` of a list of tensors."""
-    plan = plan_cat(tuple([t._layout for t in tensors]), dim)
-    out = empty(plan.shape, plan.dtype, tensors[0]._storage.device, plan.strides)
-    storage = out._storage
+    try:
+        layouts = tuple([t._layout for t in tensors])
+    except (AttributeError, TypeError):
+        layouts = tuple([t._layout for t in tensor_list("cat", tensors)])
+    if not layouts:
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    plan = plan_cat(layouts, dim)
+    found = plan.layout
+    storage = Storage(found.nbytes, tensors[0]._storage.device)
     for t, (part, offset) in zip(tensors, plan.parts):
         if part.numel:
             write_copy(COPY, t, storage, part, offset)
-    if MODE.grad:
-        CAT.attach((tensors, plan), [out])
+    out = raw_view(storage, found, 0)
+    if MODE.grad and any([t._rg or t._base is not None for t in tensors]):
+        CAT.attach((list(tensors), plan), [out])
     return out
 
 
-@public("cat concat concatenate")
-def cat(tensors, dim=0):
+@public("cat concat concatenate", out=False)
+def cat(tensors, dim=0, *, out=None):
     """Tensors one after the other along `dim`; their other sizes must agree, dtypes are promoted. Empty 1-d tensors are skipped."""
-    tensors = tensor_list("cat", tensors)
-    if not tensors:
-        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    return concatenate(tensors, dim)
+    return concatenate(tensors, dim) if out is None else into_out("cat", concatenate, out, (list(tensors), dim), {})
 
 
 def check_cat(shape, found, dim, number):
@@ -146,7 +149,7 @@ STACK = GradRule("stack", ["tensors", "dim"], {"tensors": _stack_back})
 
 @functools.lru_cache(10_000)
 def plan_stack(layouts, dim):
-    """(dim, shape, dtype, layout of a part, distance of parts) of equal layouts along a new dimension."""
+    """(dim, layout, layout of a part, distance of parts) of equal layouts along a new dimension."""
     shape = tuple(layouts[0].shape)
     dim = wrap_dim(dim, len(shape) + 1)
     for i, found in enumerate(layouts):
@@ -155,27 +158,36 @@ def plan_stack(layouts, dim):
                                f"entry {i}")
     whole, dtype = (*shape[:dim], len(layouts), *shape[dim:]), rules.joined_dtype(layouts, ())
     strides = contiguous_strides(whole)
-    return dim, whole, dtype, make_layout(shape, strides[:dim] + strides[dim + 1:], dtype), strides[dim]
+    return dim, make_layout(whole, strides, dtype), make_layout(shape, strides[:dim] + strides[dim + 1:], dtype), strides[dim]
 
 
-@public("stack")
-def stack(tensors, dim=0):
-    """Tensors of one shape along a new dimension. RuntimeError where the shapes differ."""
-    tensors = tensor_list("stack", tensors)
-    if not tensors:
+def stacked(tensors, dim=0):
+    """`stack` of a list of tensors."""
+    try:
+        layouts = tuple([t._layout for t in tensors])
+    except (AttributeError, TypeError):
+        layouts = tuple([t._layout for t in tensor_list("stack", tensors)])
+    if not layouts:
         raise RuntimeError("stack expects a non-empty TensorList")
-    dim, shape, dtype, part, step = plan_stack(tuple([t._layout for t in tensors]), dim)
-    out = empty(shape, dtype, tensors[0]._storage.device)
+    dim, found, part, step = plan_stack(layouts, dim)
+    storage = Storage(found.nbytes, tensors[0]._storage.device)
     if part.numel:
         for i, t in enumerate(tensors):
-            write_copy(COPY, t, out._storage, part, i * step)
-    if MODE.grad:
-        STACK.attach((tensors, dim), [out])
+            write_copy(COPY, t, storage, part, i * step)
+    out = raw_view(storage, found, 0)
+    if MODE.grad and any([t._rg or t._base is not None for t in tensors]):
+        STACK.attach((list(tensors), dim), [out])
     return out
 
 
+@public("stack", out=False)
+def stack(tensors, dim=0, *, out=None):
+    """Tensors of one shape along a new dimension. RuntimeError where the shapes differ."""
+    return stacked(tensors, dim) if out is None else into_out("stack", stacked, out, (list(tensors), dim), {})
+
+
 def at_least(rank, tensors):
-    convert = (atleast_1d, atleast_2d, atleast_3d)[rank - 1]
+    convert = REGISTRY[f"atleast_{rank}d"]
     return [convert(t) for t in tensors]
 
 
@@ -369,7 +381,8 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
             raise RuntimeError("Repeats must be non-negative")
         shape = input._layout.shape
         wide = input.unsqueeze(dim + 1).expand(*shape[:dim + 1], repeats, *shape[dim + 1:])
-        return wide.reshape(*shape[:dim], size * repeats, *shape[dim + 1:]).clone()
+        result = wide.reshape(*shape[:dim], size * repeats, *shape[dim + 1:])
+        return result.clone() if result._storage is input._storage else result
     if repeats.dim() == 0 or (repeats.dim() == 1 and repeats.numel() == 1):
         repeats = repeats.reshape(1).expand(size)
     elif repeats.dim() != 1 or repeats.numel() != size:
@@ -617,116 +630,6 @@ def diag(input, diagonal=0):
 def diagflat(input, offset=0):
     """A matrix with all elements on its diagonal."""
     return diag_embed(input.reshape(-1), offset)
-
-
-# -- grids and shapes ---------------------------------------------------------------------------------------------------------------------
-
-
-@public("torch.meshgrid", out=False)
-def meshgrid(*tensors, indexing=None):
-    """Views of vectors that together give the coordinates of a grid; indexing "ij" (default) or "xy"."""
-    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
-        tensors = tensors[0]
-    tensors = tensor_list("meshgrid", tensors)
-    if not tensors:
-        raise RuntimeError("meshgrid expects a non-empty TensorList")
-    if indexing not in (None, "ij", "xy"):
-        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
-    for t in tensors:
-        if t.dim() > 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t.dim()}D tensor")
-        if t.dtype is not tensors[0].dtype:
-            raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
-    swap = indexing == "xy" and len(tensors) >= 2
-    if swap:
-        tensors[0], tensors[1] = tensors[1], tensors[0]
-    shape = [t.numel() for t in tensors]
-    grids = [t.reshape([n if d == i else 1 for d in range(len(shape))]).expand(shape) for i, (t, n) in enumerate(zip(tensors, shape))]
-    if swap:
-        grids[0], grids[1] = grids[1], grids[0]
-    return tuple(grids)
-
-
-@public("torch.cartesian_prod", out=False)
-def cartesian_prod(*tensors):
-    """All combinations of elements of vectors as rows."""
-    for t in tensors:
-        if t.dim() != 1:
-            raise RuntimeError(f"Expect a 1D vector, but got shape {list(t.shape)}")
-    if len(tensors) == 1:
-        return tensors[0]
-    return stack([g.reshape(-1) for g in meshgrid(*tensors, indexing="ij")], 1)
-
-
-@public("torch.combinations", out=False)
-def combinations(input, r=2, with_replacement=False):
-    """All subsets of `r` elements of a vector as rows, in lexicographic order of their positions."""
-    if input.dim() != 1:
-        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
-    if r < 0:
-        raise RuntimeError(f"Expect a non-negative number, but got {r}")
-    if r == 0:
-        return REGISTRY["empty"](0, dtype=input.dtype)
-    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    rows = np.array(list(choose(range(input.numel()), r)), np.int64).reshape(-1, r)
-    index = array_tensor(rows)
-    return input.index_select(0, index.reshape(-1)).reshape(-1, r)
-
-
-def for_all(convert, tensors):
-    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
-        tensors = tensors[0]
-        return tuple([convert(t) for t in tensors])
-    if len(tensors) == 1:
-        return convert(tensors[0])
-    return tuple([convert(t) for t in tensors])
-
-
-@public("torch.atleast_1d", out=False)
-def atleast_1d(*tensors):
-    """Views with at least one dimension."""
-    return for_all(lambda t: t.reshape(1) if t.dim() == 0 else t, tensors)
-
-
-@public("torch.atleast_2d", out=False)
-def atleast_2d(*tensors):
-    """Views with at least two dimensions; vectors become rows."""
-    return for_all(lambda t: t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t, tensors)
-
-
-def _three(t):
-    if t.dim() == 0:
-        return t.reshape(1, 1, 1)
-    if t.dim() == 1:
-        return t.unsqueeze(0).unsqueeze(-1)
-    return t.unsqueeze(-1) if t.dim() == 2 else t
-
-
-@public("torch.atleast_3d", out=False)
-def atleast_3d(*tensors):
-    """Views with at least three dimensions."""
-    return for_all(_three, tensors)
-
-
-@public("torch.broadcast_tensors", out=False)
-def broadcast_tensors(*tensors):
-    """Views of all tensors in their common shape."""
-    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
-        tensors = tensors[0]
-    shape = common_shape(*[t._layout.shape for t in tensors])
-    return tuple([t.expand(shape) for t in tensors])
-
-
-@public("torch.broadcast_shapes", out=False)
-def broadcast_shapes(*shapes):
-    """The common shape of shapes (or ints). RuntimeError where there is none."""
-    shapes = [(s,) if hasattr(s, "__index__") else tuple(s) for s in shapes]
-    if any(n < 0 for s in shapes for n in s):
-        raise RuntimeError("Trying to create tensor with negative dimension")
-    try:
-        return make_layout(common_shape(*shapes), (0,) * max(map(len, shapes), default=0), dt.bool_).shape
-    except RuntimeError:
-        raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape") from None
 
 
 # -- windows --------------------------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ Half precisions are computed in float32. Gradients are formulas over the result.
 from ..core import dtype as dt
 from ..core.declare import elementwise, public
 from ..core.infer import wrap_dim, wrap_dims
+from ..core.macro import macro
 from .pointwise import exp, log, need_tensor
 from .reduce import MAX, SUM, reduce_
 
@@ -49,12 +50,14 @@ def log_plus(k, total_e, top):
     return k.log(total_e) + top
 
 
+@macro("softmax_back", 2)
 def _softmax_grad(g, out, dim):
     g, y = wide(g), wide(out)
     return softmax_slope(y, g, (g * y).sum(dim, keepdim=True))
 
 
 @public("", node="SoftmaxBackward0", grad={"input": _softmax_grad})
+@macro("softmax", 1)
 def softmax_values(input, dim):
     """exp(x) / sum(exp(x)) along one dimension."""
     x = wide(input)
@@ -62,12 +65,14 @@ def softmax_values(input, dim):
     return narrow(e / total(e, dim), input._layout.dtype)
 
 
+@macro("log_softmax_back", 2)
 def _log_softmax_grad(g, out, dim):
     g = wide(g)
     return g - exp(wide(out)) * g.sum(dim, keepdim=True)
 
 
 @public("", node="LogSoftmaxBackward0", grad={"input": _log_softmax_grad})
+@macro("log_softmax", 1)
 def log_softmax_values(input, dim):
     """x - log(sum(exp(x))) along one dimension."""
     x = wide(input)
@@ -129,6 +134,7 @@ def finite_or_zero(k, input):
     return k.where(k.isinf(input), k.const(0, input.dtype), input)
 
 
+@macro("logsumexp_back", 3)
 def _logsumexp_grad(g, input, out, dims, keepdim):
     if not keepdim:
         for d in dims:
@@ -144,6 +150,7 @@ def without_dims(value, dims):
 
 
 @public("", node="LogsumexpBackward0", grad={"input": _logsumexp_grad})
+@macro("logsumexp", 1)
 def logsumexp_values(input, dims, keepdim):
     """log(sum(exp(x))) over a tuple of dimensions."""
     x = wide(input)

@@ -6,6 +6,7 @@ import warnings
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, elementwise, public
 from ..core.infer import wrap_dims
+from ..core.macro import macro
 from .normalization import mean_of
 from .pointwise import need_tensor, sgn, sqrt
 from .reduce import MAX, MIN, SUM, expand_back, reduce_
@@ -32,6 +33,7 @@ def _var(input, dims, correction, keepdim):
     return squares / float(free) if free > 0 else squares / 0.0 if free == 0 else squares * math.inf
 
 
+@macro("var_back", 2)
 def _var_slope(g, input, dims, correction, keepdim):
     x = wide(input)
     free = _freedom(input, dims, correction)
@@ -41,6 +43,7 @@ def _var_slope(g, input, dims, correction, keepdim):
     return g * ((x - mean_of(x, dims)) * (2.0 / free))
 
 
+@macro("std_back", 3)
 def _std_slope(g, input, out, dims, correction, keepdim):
     out = wide(out)
     g = where(out == 0, 0, wide(g) / (out * 2))
@@ -48,12 +51,14 @@ def _std_slope(g, input, out, dims, correction, keepdim):
 
 
 @public("", node="VarBackward0", grad={"input": _var_slope}, out=False)
+@macro("var", 1)
 def var_node(input, dims, correction, keepdim):
     """Variance over dimensions."""
     return narrow(_var(input, dims, correction, keepdim), input._layout.dtype)
 
 
 @public("", node="StdBackward0", grad={"input": _std_slope}, out=False)
+@macro("std", 1)
 def std_node(input, dims, correction, keepdim):
     """Standard deviation over dimensions."""
     return narrow(sqrt(_var(input, dims, correction, keepdim)), input._layout.dtype)
@@ -153,12 +158,15 @@ def plain_norm(x, ord, dims, keepdim):
 
 
 def norm_grad(g, input, out, ord, dims, keepdim):
-    """g times the derivative of the norm; 0 where the norm is 0."""
+    """g times the derivative of the norm, None where that is constant; 0 where the norm is 0."""
+    return None if ord == 0 else norm_slope(g, input, out, ord, dims, keepdim)
+
+
+@macro("vector_norm_back", 3)
+def norm_slope(g, input, out, ord, dims, keepdim):
     x = wide(input)
     g = expand_back(wide(g), x.shape, dims, keepdim)
     length = expand_back(wide(out), x.shape, dims, keepdim)
-    if ord == 0:
-        return None
     if ord == 1:
         return g * sgn(x)
     if ord == 2:
@@ -175,6 +183,7 @@ def norm_grad(g, input, out, ord, dims, keepdim):
 
 
 @public("", node="LinalgVectorNormBackward0", grad={"input": norm_grad}, out=False)
+@macro("vector_norm", 1)
 def vector_norm_node(input, ord, dims, keepdim):
     """The vector norm over dimensions."""
     return narrow(plain_norm(wide(input), ord, dims, keepdim), input._layout.dtype)

@@ -1,8 +1,9 @@
 """Sums and maxima over windows of the spatial dimensions, and their transposes: the kernels of all pooling.
 
-What comes in: tensors and a `Geometry`, which says where the windows of each dimension lie. What goes out: tensors without history.
-A kernel unrolls the positions of one window. Windows of many positions are taken one dimension after another, and very long ones as a
-reduction over a strided view. Gradients gather too: each input position visits the windows that can cover it. Read `pooling` next.
+What comes in: tensors and a `Geometry`, which says where the windows of each dimension lie. What goes out: tensors
+without history. A kernel unrolls the positions of one window. Windows of many positions are taken one dimension after
+another, and very long ones as a reduction over a strided view. Gradients gather too: each input position visits the
+windows that can cover it. Read `pooling` next.
 """
 
 import itertools
@@ -12,13 +13,13 @@ import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, operator
+from ..core.declare import REGISTRY, apply, operator
 from ..core.layout import channels_last_strides, contiguous_layout, layout
 from ..core.device import CPU
 from ..core.record import record
 from ..core.storage import Storage
 from ..core.tensor import view as raw_view
-from .fetch import Place, fetch_at, scatter_sum
+from .fetch import Place, fetch_at
 from .pad import constant_pad
 from .reduce import ARGMAX, SUM, reduce_
 
@@ -41,8 +42,9 @@ STILL = ("fixed", 1, 1, 0, 1, False)  # windows of a dimension that stays as it 
 class Geometry:
     """Windows over the last dimensions of a tensor.
 
-    windows: per dimension ("fixed", count, stride, padding, dilation, whether windows leave the input) or ("adaptive", smallest, largest
-    window). ins, outs: sizes of these dimensions. divisor: what a mean divides sums by, a number or one array of counts per dimension.
+    windows: per dimension ("fixed", count, stride, padding, dilation, whether windows leave the input) or
+    ("adaptive", smallest, largest window). ins, outs: sizes of these dimensions. divisor: what a mean divides sums
+    by, a number or one array of counts per dimension.
     """
 
     __slots__ = ("windows", "ins", "outs", "divisor", "tensors")
@@ -102,7 +104,7 @@ def reach(window, out):
     return (out, True) if out <= found else (found, False)
 
 
-# -- bodies ---------------------------------------------------------------------------------------------------------------------------
+# -- bodies ----------------------------------------------------------------------------------------------------------
 
 
 def both(k, a, b):
@@ -271,11 +273,15 @@ def _op(name, body):
     return operator(name, "loop", rules.explicit, body, loop="gather")
 
 
-WINDOW_SUM, WINDOW_MAX, WINDOW_ARGMAX = _op("window_sum", _sum_body), _op("window_max", _max_body), _op("window_argmax", _argmax_body)
+WINDOW_SUM, WINDOW_MAX, WINDOW_ARGMAX = (
+    _op("window_sum", _sum_body),
+    _op("window_max", _max_body),
+    _op("window_argmax", _argmax_body),
+)
 SUM_BACK, MAX_BACK = _op("window_sum_backward", _sum_back_body), _op("window_max_backward", _max_back_body)
 
 
-# -- memory formats -------------------------------------------------------------------------------------------------------------------
+# -- memory formats --------------------------------------------------------------------------------------------------
 
 
 def channels_last(x, rank):
@@ -287,8 +293,11 @@ def channels_last(x, rank):
 def permuted(x, order):
     """The same memory with dimensions in another order, outside the graph."""
     found = x._layout
-    result = raw_view(x._storage, layout(tuple([found.shape[d] for d in order]), tuple([found.strides[d] for d in order]), found.dtype),
-                      x._offset)
+    result = raw_view(
+        x._storage,
+        layout(tuple([found.shape[d] for d in order]), tuple([found.strides[d] for d in order]), found.dtype),
+        x._offset,
+    )
     result._versions = x._versions
     return result
 
@@ -305,20 +314,24 @@ def outward(x):
 
 
 def run(op, tensors, sizes, dtype, attrs, numbers=(), tables=()):
-    """Record a window operator whose result has the spatial `sizes`; channels that are innermost stay so. `tables`: further operands."""
+    """Record a window operator whose result has the spatial `sizes`; channels that are innermost stay so. `tables`:
+    further operands.
+    """
     rank = len(sizes)
     last = channels_last(tensors[0], rank)
     if last:
         tensors = [inward(t) for t in tensors]
     shape = tensors[0]._layout.shape
     first = 1 if last else len(shape) - rank
-    shape = (*shape[:first], *sizes, *shape[first + rank:])
+    shape = (*shape[:first], *sizes, *shape[first + rank :])
     attrs = (*attrs, ("first", first), ("out", ((shape, dtype),)))
-    result = record(op, "t" * (len(tensors) + len(tables)) + "n" * len(numbers), attrs, (*tensors, *tables), tuple(numbers))[0]
+    result = record(
+        op, "t" * (len(tensors) + len(tables)) + "n" * len(numbers), attrs, (*tensors, *tables), tuple(numbers)
+    )[0]
     return outward(result) if last else result
 
 
-# -- sums -----------------------------------------------------------------------------------------------------------------------------
+# -- sums ------------------------------------------------------------------------------------------------------------
 
 
 def wide(dtype):
@@ -360,8 +373,10 @@ def window_sum_back(g, geometry):
 
 def one_sum_back(g, part):
     if part.adaptive():  # the transpose of even division is even division the other way round
-        windows = [w if w[0] == "fixed" and w[1] == 1 else ("adaptive", 1, min(o, -(-o // n) + 1))
-                   for w, n, o in zip(part.windows, part.ins, part.outs)]
+        windows = [
+            w if w[0] == "fixed" and w[1] == 1 else ("adaptive", 1, min(o, -(-o // n) + 1))
+            for w, n, o in zip(part.windows, part.ins, part.outs)
+        ]
         return window_sum(g, Geometry(windows, part.outs, part.ins))
     reaches = tuple([reach(w, o) for w, o in zip(part.windows, part.outs)])
     if max([count for count, _ in reaches]) > LONGEST:
@@ -386,7 +401,9 @@ def one_by_one_back(g, part):
 
 
 def long_sum_back(g, part):
-    """The transpose of long sums at small steps: g is spread out with zeros between, then summed over windows of the same length."""
+    """The transpose of long sums at small steps: g is spread out with zeros between, then summed over windows of the
+    same length.
+    """
     for d, w in enumerate(part.windows):
         _, count, stride, padding, _, _ = w
         if w == STILL:
@@ -397,14 +414,16 @@ def long_sum_back(g, part):
         room = REGISTRY["zeros"](tuple(shape), dtype=g.dtype)
         at = slice(count - 1 - padding, count - padding + (o - 1) * stride, stride)
         room[(slice(None),) * dim + (at,)] = g
-        ins, outs, windows = list(room.shape[-part.rank:]), list(room.shape[-part.rank:]), [STILL] * part.rank
+        ins, outs, windows = list(room.shape[-part.rank :]), list(room.shape[-part.rank :]), [STILL] * part.rank
         outs[d], windows[d] = n, ("fixed", count, 1, 0, 1, False)
         g = window_sum(room, Geometry(windows, ins, outs))
     return g
 
 
 def unfolded(x, part, d, filling):
-    """A view with the positions of the long windows of dimension d as a last dimension, over a padded copy where windows leave x."""
+    """A view with the positions of the long windows of dimension d as a last dimension, over a padded copy where
+    windows leave x.
+    """
     _, count, stride, padding, dilation, masked = part.windows[d]
     dim = x._layout.ndim - part.rank + d
     if masked:
@@ -413,7 +432,9 @@ def unfolded(x, part, d, filling):
     found = x._layout
     shape, strides = list(found.shape), list(found.strides)
     shape[dim], strides[dim] = part.outs[d], found.strides[dim] * stride
-    return raw_view(x._storage, layout((*shape, count), (*strides, found.strides[dim] * dilation), found.dtype), x._offset)
+    return raw_view(
+        x._storage, layout((*shape, count), (*strides, found.strides[dim] * dilation), found.dtype), x._offset
+    )
 
 
 def reduced(x, part, d, op):
@@ -438,7 +459,7 @@ def sliced(x, part, d, largest):
     return [REGISTRY["cat"](list(pieces), dim) for pieces in zip(*found)]
 
 
-# -- maxima ---------------------------------------------------------------------------------------------------------------------------
+# -- maxima ----------------------------------------------------------------------------------------------------------
 
 
 def window_max(x, geometry, indices):
@@ -460,7 +481,9 @@ def one_max(x, part, indices):
         else:
             value, at = reduced(x, part, d, ARGMAX)
             _, _, stride, padding, dilation, _ = part.windows[d]
-            at = along(part, d, at, REGISTRY["arange"](part.outs[d]) * stride - padding, dilation).clamp(0, part.ins[d] - 1)
+            at = along(part, d, at, REGISTRY["arange"](part.outs[d]) * stride - padding, dilation).clamp(
+                0, part.ins[d] - 1
+            )
         return value, flat_along(part, d, at) if indices else None
     numbers, attrs, dtype = part.outs if part.adaptive() else (), (("windows", part.windows),), x._layout.dtype
     value = run(WINDOW_MAX, [x], part.outs, dtype, attrs, numbers)
@@ -489,21 +512,26 @@ def plane_place(count, size):
 def pick_flat(x, indices, rank):
     """x at flat positions of its planes (the last `rank` dimensions); the shape of `indices`. Differentiable."""
     shape = indices._layout.shape
-    lead = math.prod(shape[:len(shape) - rank])
-    size = math.prod(shape[len(shape) - rank:])
+    lead = math.prod(shape[: len(shape) - rank])
+    size = math.prod(shape[len(shape) - rank :])
     if not lead or not size:
         return REGISTRY["zeros"](tuple(shape), dtype=x.dtype)
     flat = x.reshape(lead, -1)
     return fetch_at(flat, [indices.reshape(lead, size)], plane_place(lead, size)).reshape(shape)
 
 
+PLANE_ADD = operator("plane_add", "native", rules.explicit, lower="plane_add", params=("g", "indices"),
+                     grad={"g": lambda g, indices: g.gather(1, indices)})
+
+
 def put_flat(g, indices, sizes):
     """The transpose of `pick_flat`: g added at flat positions of planes of the spatial `sizes`. Differentiable."""
     rank, shape = len(sizes), g._layout.shape
-    lead = shape[:len(shape) - rank]
-    count, size = math.prod(lead), math.prod(shape[len(shape) - rank:])
+    lead = shape[: len(shape) - rank]
+    count, size = math.prod(lead), math.prod(shape[len(shape) - rank :])
     whole = (*lead, *sizes)
     if not count or not size:
         return REGISTRY["zeros"](whole, dtype=g.dtype)
-    return scatter_sum(g.reshape(count, size), [indices.reshape(count, size)], plane_place(count, size),
-                       (count, math.prod(sizes))).reshape(whole)
+    rows, places = g.reshape(count, size), indices.reshape(count, size)
+    attrs = (("out", (((count, math.prod(sizes)), g._layout.dtype),)),)
+    return apply(PLANE_ADD, (rows, places), (rows, places), attrs=attrs)[0].reshape(whole)

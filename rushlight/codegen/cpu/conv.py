@@ -280,7 +280,9 @@ def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, fo
 
 
 def _tile(kind, pixels, width, elements):
-    """The register tile that covers the result in the fewest cycles, with what a tile costs beside its `elements` steps."""
+    """The register tile that covers the result in the fewest cycles, with what a tile costs beside its `elements`
+    steps.
+    """
     lanes, best = target.current.lanes(kind), None
     for rows, vectors in TILES[32 if target.current.registers >= 32 else 16]:
         groups = ceil_div(elements, _room(vectors * lanes, target.current.vector_bytes // lanes))
@@ -292,8 +294,8 @@ def _tile(kind, pixels, width, elements):
 
 
 def _room(columns, size):
-    """How many steps of a weight panel of `columns` are held in L1."""
-    return max(32, int(0.7 * target.current.l1) // (columns * size))
+    """How many steps of a weight panel of `columns` are a small part of L2."""
+    return max(32, target.current.l2 // 4 // (columns * size))
 
 
 def _blocks(tile, pixels, width, weight_bytes):
@@ -308,7 +310,7 @@ def _blocks(tile, pixels, width, weight_bytes):
 
 
 def _pieces(tile, taps, run, size):
-    """Static entries of conv_kernel.py, Note [Pieces]: a group's part of a weight panel takes about half of L1."""
+    """Static entries of conv_kernel.py, Note [Pieces]: a group's part of a weight panel is a small part of L2."""
     room = _room(tile.columns, size)
     total = math.prod(taps) * run
     if total <= 1.5 * room:

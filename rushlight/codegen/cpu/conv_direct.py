@@ -269,7 +269,10 @@ def choose_direct(kind, windows, batch, groups, depth, width, y_step):
         size = target.current.vector_bytes // lanes
         held = piece.wq * windows[2].step * piece.slots * windows[0].taps * piece.depth * size
         far = 1.2 if held > target.current.l1 else 1.0
-        cost = tiles * (tile_cost(rows, vectors) * taps * depth * far + stores * chunks) + copied * windows[0].count * 0.5
+        cost = (
+            tiles * (tile_cost(rows, vectors) * taps * depth * far + stores * chunks)
+            + copied * windows[0].count * 0.5
+        )
         if best is None or cost < best[0]:
             best = (cost, Tile(rows, vectors, lanes), piece)
     return best and (best[0] * batch * groups, *best[1:])

@@ -4,9 +4,9 @@ In: padded image [n][d][h][w][c] (conv_pack.py), weight panels; out: the tensor 
 segments t0 x t1 x t2 of `run` contiguous elements, so any kernel size, stride and dilation is loops over the same tile.
 conv.py plans it.
 
-Note [Pieces]
-A weight panel of many channels does not fit in L1 and would come from L2 for every tile. So K is taken in groups of pieces (parts
-of a segment, or several short ones) for all pixels of the task before the next group, with the sums kept in between.
+Note [Pieces] A weight panel of many channels may not stay in L2 while the pixels of a task pass by. So K is taken in
+groups of pieces (parts of a segment, or several short ones) for all pixels of the task before the next group, with
+the sums kept in between.
 """
 
 import dataclasses
@@ -20,8 +20,8 @@ from .tiles import Tile
 from .vectors import load, mask_below, memory_kind, multiply_add, store
 
 MAX_BLOCK = 512  # pixels of a task: two offset tables on the stack
-MAX_PIECES = 256            # pieces of a group
-PARTIAL = 16384             # sums of a task kept between groups
+MAX_PIECES = 256  # pieces of a group
+PARTIAL = 16384  # sums of a task kept between groups
 UNROLL = 4
 GRID = ["g1", "g2", "g3", "x0", "x1", "x2", "x3", "y0", "y1", "y2", "y3"]
 
@@ -111,7 +111,15 @@ def _fill_pieces(fn, s, piece, until, table):
 def _emit_tile(module, name, micro):
     """One tile over some pieces of K, added to the partial sums; they end in the result or there."""
     tile, kind = micro.tile, micro.kind
-    names = [("ptr", "x"), ("ptr", "xoff"), ("ptr", "yoff"), ("i64", "m"), ("i64", "n"), ("ptr", "w"), ("ptr", "pieces")]
+    names = [
+        ("ptr", "x"),
+        ("ptr", "xoff"),
+        ("ptr", "yoff"),
+        ("i64", "m"),
+        ("i64", "n"),
+        ("ptr", "w"),
+        ("ptr", "pieces"),
+    ]
     names += [("i64", "count"), ("ptr", "partial"), ("i64", "first"), ("i64", "last"), ("ptr", "y"), ("i64", "yc")]
     names += [("i64", "ordered")] + ([("ptr", "bias")] if micro.bias else [])
     fn = module.function(name, names, linkage="internal", attributes="nounwind noinline")
@@ -149,7 +157,9 @@ def _accumulate(fn, micro, sums, points, panel, length):
     tile, kind = micro.tile, micro.kind
 
     def step(k):
-        row = [fn.load_vector(panel, k * tile.columns + j * tile.lanes, kind, tile.lanes) for j in range(tile.vectors)]
+        row = [
+            fn.load_vector(panel, k * tile.columns + j * tile.lanes, kind, tile.lanes) for j in range(tile.vectors)
+        ]
         for i in range(tile.rows):
             spread = fn.splat(fn.load_at(points[i], k, kind), tile.lanes)
             for j in range(tile.vectors):

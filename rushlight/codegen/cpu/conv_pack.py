@@ -331,7 +331,7 @@ def weight_source(dtype, columns):
         with fn.loop(0, s.channels, STRIP) as start:  # a strip of every filter stays in L1 for all its taps
             stop = fn.minimum(start + STRIP, s.channels)
             with fn.loop(0, columns) as lane, fn.loop(stop, fn.minimum(stop + STRIP, s.channels)) as c:
-                place = fn.gep(fn.load_at(lines, lane, "ptr"), c * s.c_, kind)      # the next strip, far apart in memory
+                place = fn.gep(fn.load_at(lines, lane, "ptr"), c * s.c_, kind)  # the next strip, far apart in memory
                 flags = [fn.constant(flag, "i32") for flag in (0, 2, 1)]
                 fn.intrinsic("llvm.prefetch.p0", "void", place, *flags)
             with fn.loop(0, s.t0) as t0, fn.loop(0, s.t1) as t1, fn.loop(0, s.t2) as t2:

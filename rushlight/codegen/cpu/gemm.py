@@ -12,7 +12,7 @@ import dataclasses
 
 from .. import target
 from ..kernel import Argument, KernelSource, Launch, Memory, Scratch
-from . import matvec
+from . import gemm_amx, matvec
 from .gemm_choice import blocks_of, choose, store_mode
 from .gemm_reduce import plan_reduce
 from .microkernel import Micro, emit_micro
@@ -241,6 +241,8 @@ def plan_gemm(spec):
         spec = spec.swapped()
     if matvec.fits(spec):
         return matvec.plan_matvec(spec)
+    if gemm_amx.fits(spec):
+        return gemm_amx.plan_amx(spec)
     return _plan_blocks(spec)
 
 

@@ -49,7 +49,14 @@ def choose(target, spec):
     """The cheapest `Choice` for a spec with two batch dimensions."""
     shared = [tuple(bool(step) for step in o.batch) for o in (spec.a, spec.b)]
     a, b, out = ((o.dtype, o.row, o.column) for o in (spec.a, spec.b, spec.out))
-    return _choose(target, spec.m, spec.n, spec.k, spec.batch, a, b, out, shared[0], shared[1])
+    m, n, k = (shape_class(size) for size in (spec.m, spec.n, spec.k))
+    return _choose(target, m, n, k, spec.batch, a, b, out, shared[0], shared[1])
+
+
+def shape_class(size):
+    """The size that stands for its class in the choice: small sizes themselves, others the next power of two, so that batches
+    of neighbouring sizes share their kernels."""
+    return size if size <= 16 else 1 << (size - 1).bit_length()
 
 
 @functools.lru_cache(4096)

@@ -1,6 +1,7 @@
 """Run planned launches on numpy arrays without the engine: compile with llvmlite, one serial loop over the tasks."""
 
 import ctypes
+import functools
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -17,6 +18,14 @@ TARGETS = {
 }
 ENGINES, KERNELS = [], {}
 CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+
+
+@functools.cache
+def tiles():
+    """Whether this process may use AMX tile registers (Linux grants them on request)."""
+    if not llvm.get_host_cpu_features().get("amx-bf16"):
+        return False
+    return ctypes.CDLL(None).syscall(158, 0x1023, 18) == 0
 
 
 def machine():

@@ -1,11 +1,14 @@
 """Matrix products against numpy: layouts, edges, batches, dtypes, bias and factors."""
 
+import dataclasses
 import itertools
 
+import harness
 import numpy as np
 import pytest
 from harness import Program
 
+from rushlight.codegen import target
 from rushlight.codegen.cpu.gemm import GemmSpec, Operand, plan_gemm
 from rushlight.codegen.kernel import Argument, Memory
 
@@ -130,6 +133,31 @@ def test_bias(m, n, k, shape, out_layout):
         run(a, b, out, bias, alpha, beta)
         expected = (1 if beta is None else beta) * bias + (1 if alpha is None else alpha) * (a @ b)
         check(out, expected, k, "float64")
+
+
+@pytest.mark.skipif(not harness.tiles(), reason="no tile registers")
+@pytest.mark.parametrize("layouts", LAYOUTS)
+def test_tiles(layouts):
+    """bfloat16 on AMX: every layout, edges, batches, bias and factors."""
+    rng = np.random.default_rng(8)
+    before = target.current
+    target.set_current(dataclasses.replace(harness.TARGETS["avx512"], matrix="amx"))
+    try:
+        for m, n, k in [(33, 40, 70), (64, 64, 64), (100, 17, 333), (9, 260, 32)]:
+            a, b = bf16(values(rng, (2, m, k), "float32")), bf16(values(rng, (2, k, n), "float32"))
+            bias = values(rng, (n,) if k % 2 else (m, 1), "float32")
+            expected = 2 * bias + 0.5 * (from_bf16(a).astype(float) @ from_bf16(b))
+            a, b, out = (
+                layout(a, layouts[0]),
+                layout(b, layouts[1]),
+                layout(np.zeros((2, m, n), "uint16"), layouts[2]),
+            )
+            spread = np.broadcast_to(bias, (2, m, n))
+            launches = run(a, b, out, spread, 0.5, 2.0, dtypes=("bfloat16",) * 3)
+            assert launches[-1].source.key[0] == "amx_gemm"
+            np.testing.assert_allclose(from_bf16(np.ascontiguousarray(out)), expected, rtol=8e-3, atol=1e-3 * k**0.5)
+    finally:
+        target.set_current(before)
 
 
 def test_zero_beta_hides_nan():

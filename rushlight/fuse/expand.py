@@ -1,0 +1,51 @@
+"""Macros put back into their instructions (see core/macro.py), before a program is planned.
+
+What comes in: the instructions of a block and how many slots and numbers it has. What goes out: instructions without
+macros, with slots for their temporaries behind the others, and the constants they need, which follow the block's
+numbers in its table.
+"""
+
+from ..core.stream import Instruction
+
+
+def expand(instructions, slots, numbers):
+    """(instructions, number of slots, constants)."""
+    if not any([i.op.kind == "macro" for i in instructions]):
+        return instructions, slots, []
+    state = State(slots, numbers)
+    for instruction in instructions:
+        state.put(instruction)
+    return state.instructions, state.slots, state.constants
+
+
+class State:
+    """What has been expanded so far."""
+
+    def __init__(self, slots, numbers):
+        self.instructions, self.slots, self.numbers, self.constants = [], slots, numbers, []
+
+    def put(self, instruction):
+        if instruction.op.kind != "macro":
+            self.instructions.append(instruction)
+            return
+        trace = instruction.info
+        first, base = self.slots, self.numbers + len(self.constants)
+        self.slots += trace.temps
+        self.constants.extend(trace.scalars)
+        moved = []
+        for where, i in trace.places:
+            if where == "temp":
+                moved.append((first + i, 0))
+            else:
+                slot, _, offset = (instruction.ins if where == "in" else instruction.outs)[i]
+                moved.append((slot, offset))
+        for inner in trace.instructions:
+            self.put(relocated(inner, moved, base))
+
+
+def relocated(inner, moved, base):
+    """An instruction of a trace in the slots of a block; its numbers are constants from `base` on."""
+    def refs(given):
+        return tuple([(moved[slot][0], layout, offset + moved[slot][1]) for slot, layout, offset in given])
+    args = tuple([arg if arg[0] == "in" else ("num", base + arg[1], *arg[2:]) for arg in inner.args])
+    return Instruction(inner.op, inner.attrs, refs(inner.ins), refs(inner.outs), args, inner.info, inner.given)
