@@ -1,7 +1,7 @@
 """Order: sort, argsort, msort, topk, kthvalue-like selections, unique, searchsorted, bucketize, isin, histogram counts.
 
-Sorting is a library call on host arrays (stable merge or radix sorts along an axis); the result's values are gathered by the
-positions found, which also gives the gradient. NaN counts as the largest number, as in PyTorch.
+Kernels find positions (codegen/native_sort.py: stable radix sorts); values are gathered by them, which also gives the gradient. NaN
+counts as the largest number, as in PyTorch.
 """
 
 import numpy as np
@@ -19,22 +19,9 @@ from ..core.tensor import Tensor
 Sort, TopK = named_result("sort", "values", "indices"), named_result("topk", "values", "indices")
 
 
-def descending_order(values, axis):
-    """Stable positions of a descending sort: the ascending one of the reversed array, reversed."""
-    flipped = np.flip(values, axis)
-    order = np.argsort(flipped, axis=axis, kind="stable")
-    return values.shape[axis] - 1 - np.flip(order, axis)
-
-
-def _argsort_body(outs, ins, numbers, dim, descending):
-    values = ins[0]
-    if descending:
-        outs[0][...] = descending_order(values, dim)
-    else:
-        outs[0][...] = np.argsort(values, axis=dim, kind="stable")
-
-
-ARGSORT = operator("sort_positions", "host", rules.explicit, _argsort_body)
+ARGSORT = operator("sort_positions", "native", rules.explicit, lower="argsort")
+TOPK = operator("topk_positions", "native", rules.explicit, lower="topk")
+MOST_KEPT = 128  # elements up to which topk keeps them in order while it reads; more are sorted
 
 
 def positions(input, dim, descending):
@@ -104,31 +91,6 @@ def msort(input):
 # -- the largest k ------------------------------------------------------------------------------------------------------------------------
 
 
-def _topk_body(outs, ins, numbers, k, dim, largest, ordered):
-    values = np.moveaxis(ins[0], dim, -1)
-    size = values.shape[-1]
-    if 4 * k < size and values.dtype.kind != "b":
-        order = partitioned(values, k, largest, size)
-    else:
-        order = (descending_order(values, -1) if largest else np.argsort(values, axis=-1, kind="stable"))[..., :k]
-    np.moveaxis(outs[0], dim, -1)[...] = order
-
-
-def partitioned(values, k, largest, size):
-    """The k extreme positions in order, by selection."""
-    if largest:
-        some = np.argpartition(values, size - k, axis=-1)[..., size - k:] if k else np.empty((*values.shape[:-1], 0), np.int64)
-    else:
-        some = np.argpartition(values, max(k - 1, 0), axis=-1)[..., :k]
-    some = np.sort(some, axis=-1)
-    chosen = np.take_along_axis(values, some, -1)
-    order = descending_order(chosen, -1) if largest else np.argsort(chosen, axis=-1, kind="stable")
-    return np.take_along_axis(some, order, -1)
-
-
-TOPK = operator("topk_positions", "host", rules.explicit, _topk_body)
-
-
 @public("Tensor._topk", grad={"input": _sort_back}, node="TopkBackward0", out=False)
 def topk_along(input, dim, shape, k, largest, ordered):
     """(values, positions)."""
@@ -136,8 +98,11 @@ def topk_along(input, dim, shape, k, largest, ordered):
     if not found:
         return input.clone(), REGISTRY["zeros"]((), dtype=dt.int64)
     found[dim] = k
-    attrs = (("k", k), ("dim", dim), ("largest", largest), ("ordered", ordered), ("out", ((tuple(found), dt.int64),)))
-    indices = record(TOPK, "t", attrs, (input,))[0]
+    if not k or k > MOST_KEPT:
+        indices = REGISTRY["Tensor._slice"](positions(input, dim, largest), dim, 0, k, 1).contiguous()
+    else:
+        attrs = (("k", k), ("dim", dim), ("largest", largest), ("out", ((tuple(found), dt.int64),)))
+        indices = record(TOPK, "t", attrs, (input,))[0]
     return input.gather(dim, indices), indices
 
 
@@ -201,14 +166,32 @@ def answer(found, return_inverse, return_counts):
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The distinct values in order (or the distinct slices of `dim`), with the positions of every element among them and how often each
     appears if asked. Sync point."""
-    array = input.detach()._array()
     if dim is None:
-        values, inverse, counts = np.unique(array.reshape(-1), return_inverse=True, return_counts=True, equal_nan=False)
-        inverse = inverse.reshape(array.shape)
-    else:
-        dim = wrap_dim(dim, input.dim())
-        values, inverse, counts = unique_slices(array, dim)
+        return distinct_values(input.detach(), return_inverse, return_counts)
+    values, inverse, counts = unique_slices(input.detach()._array(), wrap_dim(dim, input.dim()))
     return answer(found_tensors(values, input.dtype, inverse, counts), return_inverse, return_counts)
+
+
+def distinct_values(input, return_inverse, return_counts):
+    """`unique` of all elements: sorted, then those that differ from their neighbour."""
+    flat, shape = input.reshape(-1), input._layout.shape
+    count = flat._layout.numel
+    if count:
+        order = positions(flat, 0, False)
+        ordered = flat.gather(0, order)
+        first = REGISTRY["ones"](count, dtype=dt.bool_)
+        first[1:] = ordered[1:] != ordered[:-1]
+        values = ordered[first]
+    else:
+        values, first, order = flat.clone(), None, None
+    found = [values]
+    if return_inverse:
+        number = first.cumsum(0) - 1 if count else flat.long()
+        found.append((REGISTRY["empty"](count, dtype=dt.int64).scatter_(0, order, number) if count else number).reshape(shape))
+    if return_counts:
+        starts = REGISTRY["nonzero"](first)[:, 0] if count else flat.long()
+        found.append(REGISTRY["cat"]([starts[1:], starts.new_full((1,), count)]) - starts if count else starts)
+    return found[0] if len(found) == 1 else tuple(found)
 
 
 def slices_of(array, dim):
@@ -264,29 +247,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
 # -- searching ------------------------------------------------------------------------------------------------------------------------------
 
 
-def _search_body(outs, ins, numbers, right):
-    edges, values, *sorter = ins
-    side = "right" if right else "left"
-    if edges.ndim == 1:
-        row = edges if not sorter else edges[sorter[0]]
-        outs[0][...] = search_row(row, values, side)
-        return
-    if not values.size:
-        return
-    rows = edges.reshape(values.size // values.shape[-1], edges.shape[-1])
-    orders = sorter[0].reshape(rows.shape) if sorter else None
-    wanted = values.reshape(len(rows), -1)
-    found = np.stack([search_row(row if orders is None else row[orders[i]], wanted[i], side) for i, row in enumerate(rows)])
-    outs[0][...] = found.reshape(values.shape)
-
-
-def search_row(row, values, side):
-    """np.searchsorted over a common dtype."""
-    kind = np.result_type(row.dtype, values.dtype)
-    return np.searchsorted(row.astype(kind, copy=False), values.astype(kind, copy=False), side)
-
-
-SEARCH = operator("searchsorted", "host", rules.explicit, _search_body)
+SEARCH = operator("searchsorted", "native", rules.explicit, lower="searchsorted")
 
 
 @public("searchsorted")

@@ -5,6 +5,7 @@ import pytest
 import rushlight as rl
 from rushlight.base import switches
 from rushlight.core.stream import STREAM
+from rushlight.fuse.expand import expand
 from rushlight.fuse.group import Grouping
 
 pytestmark = pytest.mark.skipif(switches.EAGER, reason="the eager mode fuses nothing")
@@ -14,7 +15,7 @@ def groups(build):
     """The groups of what `build` records (its results stay alive), and the results."""
     rl.synchronize()
     results = build()
-    path = STREAM.step.path()
+    path, _, _ = expand(STREAM.step.path(), len(STREAM.slots), len(STREAM.scalars))
     grouping = Grouping()
     for number, instruction in enumerate(path):
         grouping.place(instruction, number)

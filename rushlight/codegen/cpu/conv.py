@@ -171,7 +171,7 @@ def _plan_windows(spec, image, size, channels, result, filters, dims, forward):
             memory, launch = plan_image(image, spec.batch, channels, size, low, padded, lanes)
             launches.append(launch)
         launches += _plan_one(spec, kind, memory, padded, channels, result, filters, windows, forward)
-    return launches
+    return [launch for launch in launches if launch.tasks]
 
 
 def _direct_weight(spec, windows):

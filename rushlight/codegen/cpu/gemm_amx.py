@@ -162,7 +162,9 @@ def _plan_pack(spec, operand, side, extent, launches):
 
 
 def _layout(key):
-    names = "@a @b @c m n steps rsc csc mc nc blocks_m blocks_n inner a0 a1 b0 b1 c0 c1".split()
+    names = (
+        "@a @b @c m n steps rsc csc mc nc blocks_m blocks_n inner a0 a1 b0 b1 c0 c1 panel step half stride".split()
+    )
     names += "@d rsd csd d0 d1".split() if key["bias"] else []
     return Layout(*names, *("$" + label for label in ("alpha", "beta") if key[label]))
 
@@ -193,13 +195,13 @@ def _emit_task(module, name, key):
     i1, j1 = fn.minimum(i0 + s.mc, s.m), fn.minimum(j0 + s.nc, s.n)
     size = s.steps * STEP_BYTES
     with fn.loop(j0, j1, PANEL) as j, fn.loop(i0, i1, PANEL) as i:
-        args = [s.steps, fn.gep(a, (i >> 5) * size), fn.gep(b, (j >> 5) * size)]
+        args = [s.steps, fn.gep(a, (i >> 5) * s.panel), fn.gep(b, (j >> 5) * size)]
         args += [
             fn.gep(c, i * s.rsc + j * s.csc, memory_kind(key["out"])),
             fn.minimum(i1 - i, PANEL),
             fn.minimum(j1 - j, PANEL),
         ]
-        args += [s.rsc, s.csc]
+        args += [s.rsc, s.csc, s.step, s.half, s.stride]
         if d is not None:
             args += [fn.gep(d, i * s.rsd + j * s.csd, memory_kind(key["bias"])), s.rsd, s.csd]
         fn.call("void", name + "_tile", *args, *factors)
@@ -230,6 +232,7 @@ def _emit_tile(module, name, key):
         ("i64", "rsc"),
         ("i64", "csc"),
     ]
+    names += [("i64", "step"), ("i64", "half"), ("i64", "stride")]
     names += [("ptr", "d"), ("i64", "rsd"), ("i64", "csd")] if key["bias"] else []
     names += [("float", label) for label in ("alpha", "beta") if key[label]]
     fn = module.function(name, names, linkage="internal", attributes="nounwind noinline")
@@ -238,10 +241,11 @@ def _emit_tile(module, name, key):
     for i in range(4):
         fn.intrinsic("llvm.x86.tilezero", "void", number[i])
     with fn.loop(0, args["steps"]) as step:
-        for side, tiles in (("a", (4, 5)), ("b", (6, 7))):
-            for half, tile in enumerate(tiles):
-                place = fn.gep(args[side], step * STEP_BYTES + half * TILE_BYTES)
-                fn.intrinsic("llvm.x86.tileloadd64", "void", number[tile], place, fn.constant(64))
+        for half in (0, 1):
+            place = fn.gep(args["a"], step * args["step"] + args["half"] * half)
+            fn.intrinsic("llvm.x86.tileloadd64", "void", number[4 + half], place, args["stride"])
+            place = fn.gep(args["b"], step * STEP_BYTES + half * TILE_BYTES)
+            fn.intrinsic("llvm.x86.tileloadd64", "void", number[6 + half], place, fn.constant(64))
         for i in range(4):
             fn.intrinsic("llvm.x86.tdpbf16ps", "void", number[i], number[4 + i // 2], number[6 + i % 2])
     block = fn.alloca(f"[{PANEL * PANEL} x float]", 64)
@@ -276,7 +280,12 @@ def plan_amx(spec):
     if spec.out.column != 1 and spec.out.row == 1:
         spec = spec.swapped()
     launches, bias, out = [], spec.bias, spec.out
-    a, a_batch = _plan_pack(spec, spec.a, "a", spec.m, launches)
+    if spec.a.column == 1 and spec.m % PANEL == 0 and spec.k % PANEL == 0:  # tiles can be loaded where they lie
+        a, a_batch, row = spec.a.memory, tuple(2 * step for step in spec.a.batch), 2 * spec.a.row
+        where = dict(panel=PANEL * row, step=2 * PANEL, half=16 * row, stride=row)
+    else:
+        a, a_batch = _plan_pack(spec, spec.a, "a", spec.m, launches)
+        where = dict(panel=ceil_div(spec.k, PANEL) * STEP_BYTES, step=STEP_BYTES, half=TILE_BYTES, stride=64)
     b, b_batch = _plan_pack(spec, spec.b.transposed(), "b", spec.n, launches)
     batches = spec.batch[0] * spec.batch[1]
     wanted = max(1, min(32, 2 * spec.m * spec.n * spec.k * batches // TASK_FLOPS))
@@ -304,6 +313,7 @@ def plan_amx(spec):
         nc=nc,
     )
     blocks = ceil_div(spec.m, mc), ceil_div(spec.n, nc)
+    values.update(where)
     values.update(blocks_m=blocks[0], blocks_n=blocks[1], inner=spec.batch[1], a0=a_batch[0], a1=a_batch[1])
     values.update(b0=b_batch[0], b1=b_batch[1], c0=out.batch[0], c1=out.batch[1])
     reads = [a, b]

@@ -54,8 +54,8 @@ def choose(target, spec):
 
 
 def shape_class(size):
-    """The size that stands for its class in the choice: small sizes themselves, others the next power of two, so that batches
-    of neighbouring sizes share their kernels."""
+    """The size that stands for its class in the choice: small sizes themselves, others the next power of two, so that
+    batches of neighbouring sizes share their kernels."""
     return size if size <= 16 else 1 << (size - 1).bit_length()
 
 

@@ -177,6 +177,16 @@ def test_transposed_with_output_padding():
     np.testing.assert_allclose(out, dx + bias.reshape(1, -1, 1, 1), rtol=1e-4, atol=1e-4)
 
 
+def test_pointwise_with_output_padding():
+    """A transposed convolution of one tap may be wider than its operand: the pixels no tap reaches are zero."""
+    spec = case(2, 4, 3, (9,), (1,)) | dict(out_size=(8,))
+    x, w, dy = arrays(spec, "float32")
+    out = nans(x)
+    run(plan_conv_input_grad, spec, out, w, dy)
+    np.testing.assert_allclose(out[:, :, :8], np.einsum("nop,oc->ncp", dy, w[:, :, 0]), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(out[:, :, 8:], 0.0)
+
+
 def test_half():
     spec = CASES["2d groups"]
     x, w, dy = arrays(spec, "float16")
