@@ -1,15 +1,16 @@
 """Macros: several operators recorded as one instruction.
 
-    @macro("layer_norm")
-    def layer_norm(x, weight, bias, dims, eps): ...   # plain Python over other operators
+    @macro("layer_norm", 3)
+    def layer_norm(x, weight, bias, dims, eps): ...   # plain Python over other operators; three tensors, the rest static
 
 What comes in: a function of tensors (or None) and static values. What goes out: a function that records one
 instruction. When a program is planned, `fuse/expand.py` puts the instructions of the body in its place, so that they
 fuse as if they had been recorded one by one; recording costs one step instead of twenty. Where gradients are recorded
 the body runs as it is, operator by operator, so that it can be differentiated.
 
-Note [Tracing] The body runs once for each combination of layouts and static values, on placeholders and on a private
-stream. What it records is a `Trace`: instructions whose slots are places among the inputs, the results, and
+Note [Tracing]
+The body runs once for each combination of layouts and static values, on placeholders and on a private stream. What it
+records is a `Trace`: instructions whose slots are places among the inputs, the results, and
 temporaries. Numbers in it are constants of the program. A body may not read values, and its results must be whole new
 tensors.
 """

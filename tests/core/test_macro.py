@@ -4,7 +4,6 @@ import pytest
 
 import rushlight as rl
 from rushlight.base import switches
-from rushlight.base import switches
 from rushlight.core.macro import macro
 from rushlight.core.stream import STREAM
 
@@ -27,7 +26,6 @@ def twice(x):
 
 
 X = np.arange(12.0).reshape(3, 4)
-lazy = pytest.mark.skipif(switches.EAGER, reason="the eager mode runs every operator at once")
 
 
 def tensor():
@@ -44,7 +42,6 @@ def test_values_and_none():
 
 
 @lazy
-@lazy
 def test_one_instruction():
     x = tensor()
     rl.synchronize()
@@ -60,7 +57,6 @@ def test_views_of_operands():
                                X.T[1:] - X.T[1:].mean(-1, keepdims=True))
 
 
-@lazy
 @lazy
 def test_fuses_with_its_neighbours():
     x = tensor()
