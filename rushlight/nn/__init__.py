@@ -3,6 +3,7 @@ modules/module.py.
 """
 from . import functional
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
+from . import common_types
 from .modules import *
 from . import attention, grad, init, modules, parallel, utils
 from .attention_functional import multi_head_attention_forward
