@@ -12,6 +12,7 @@ end, so that a training loop always cuts its blocks at the same place.
 import heapq
 import warnings
 
+from ..core import grads as rules
 from ..core.declare import REGISTRY
 from ..core.graph import MODE
 from ..core.stream import STREAM
@@ -465,3 +466,11 @@ def batched(outputs, inputs, grad_outputs, keep, create_graph):
     for i in range(count):
         rows.append(execute(outputs, [g[i] for g in grad_outputs], keep or i < count - 1, create_graph, inputs, False))
     return [None if column[0] is None else REGISTRY["stack"](list(column)) for column in zip(*rows)]
+
+
+def differentiate(outputs, inputs, grad_outputs):
+    """Gradients with a graph of their own, None for inputs without: for formulas that are differentiated again."""
+    return grad(outputs, inputs, grad_outputs, create_graph=True, allow_unused=True)
+
+
+rules.differentiate = differentiate

@@ -1,9 +1,11 @@
-"""Selecting by masks: kernels that number the true elements of a mask in row-major order, for nonzero, masked_select, masked_scatter.
+"""Selecting by masks: kernels that number the true elements of a mask in row-major order, for nonzero, masked_select,
+masked_scatter.
 
-What comes in is an instruction over the shape of the mask. Work is divided into blocks of rows (of columns where there is one row):
-`count_blocks` counts the true elements of every block, `compress` starts each block at the sum of the counts before it and writes
-positions ("positions": one row of the result per dimension), values ("values"), or takes the next values of a source ("spread").
-The number of blocks is that of the counts. Where a whole vector of a mask is false it is skipped. Read `native_scatter` for the style.
+What comes in is an instruction over the shape of the mask. Work is divided into blocks of rows (of columns where there
+is one row): `count_blocks` counts the true elements of every block, `compress` starts each block at the sum of the
+counts before it and writes positions ("positions": one row of the result per dimension), values ("values"), or takes
+the next values of a source ("spread"). The number of blocks is that of the counts. Where a whole vector of a mask is
+false it is skipped. Read `native_scatter` for the style.
 """
 
 import math
@@ -36,14 +38,15 @@ class Compress:
         return [0] * lead + [0 if n == 1 else s * size for n, s in zip(found.shape, found.strides)]
 
     def key(self):
-        return ("compress", self.mode, self.rank, self.unit, self.mask[1].dtype.name, tuple(r[1].dtype.name for r in self.walking),
-                tuple(r[1].dtype.name for r in self.whole))
+        return ("compress", self.mode, self.rank, self.unit, self.mask[1].dtype.name,
+                tuple(r[1].dtype.name for r in self.walking), tuple(r[1].dtype.name for r in self.whole))
 
     def launch(self):
         rows, columns = math.prod(self.shape[:-1]), self.shape[-1]
         by_rows = rows > 1
         chunk = -(-(rows if by_rows else columns) // self.blocks)
-        static = [*self.shape, rows, chunk if by_rows else 1, columns if by_rows else chunk, int(by_rows), memory(self.counts)]
+        static = [*self.shape, rows, chunk if by_rows else 1, columns if by_rows else chunk, int(by_rows),
+                  memory(self.counts)]
         for ref in (self.mask, *self.walking):
             static += [memory(ref), *self.strides(ref)]
         for ref in self.whole:
@@ -132,8 +135,8 @@ class CompressKernel:
     def elements(self, pointers, steps, index, low, high):
         fn, k = self.fn, self.k
         with fn.loop(low, high) as j:
-            found = k.from_memory(self.mask_dtype, fn.load(fn.gep(pointers[0], j * steps[0]), stored_type(self.mask_dtype)))
-            true = k.boolean(found).value
+            found = fn.load(fn.gep(pointers[0], j * steps[0]), stored_type(self.mask_dtype))
+            true = k.boolean(k.from_memory(self.mask_dtype, found)).value
             at = self.position.get()
             if self.mode == "positions":
                 base, _, (stride, step) = self.targets[0]
@@ -174,7 +177,8 @@ def lower_count(instruction):
 
 @lowering("compress")
 def lower_compress(instruction):
-    """ins: mask, counts[, values or source]; out: positions (rank, count), values (count), or the target of "spread"."""
+    """ins: mask, counts[, values or source]; out: positions (rank, count), values (count), or the target of
+    "spread"."""
     mode = dict(instruction.attrs)["mode"]
     mask, counts, *rest = instruction.ins
     out = instruction.outs[0]

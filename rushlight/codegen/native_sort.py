@@ -1,9 +1,10 @@
 """Sorting and searching kernels: stable radix sorts of rows into positions, the first k of rows, binary searches.
 
-Elements become unsigned keys whose order is theirs (NaN above all, -0 equal to 0; inverted for descending order). Keys of up to 32 bits
-share a word with the position, so that moving a key moves both; wider ones are followed by it. A row is sorted by counting digits of 8
-bits from the lowest (all digits are counted in one pass, digits that all keys share are skipped), short rows by insertion.
-`topk` keeps the first k of a row in order while it reads it. Tasks share rows. `ops/sorting.py` declares the operators.
+Elements become unsigned keys whose order is theirs (NaN above all, -0 equal to 0; inverted for descending order). Keys
+of up to 32 bits share a word with the position, so that moving a key moves both; wider ones are followed by it. A row
+is sorted by counting digits of 8 bits from the lowest (all digits are counted in one pass, digits that all keys share
+are skipped), short rows by insertion. `topk` keeps the first k of a row in order while it reads it. Tasks share rows.
+`ops/sorting.py` declares the operators.
 """
 
 import math
@@ -109,7 +110,8 @@ class OrderKernel:
         return element[1] if self.words == 2 else element[0] & 0xFFFFFFFF
 
     def insert(self, element, base, last):
-        """Move the elements above `element` up, from position `last` down, and put it below them. Equal ones stay below."""
+        """Move the elements above `element` up, from position `last` down, and put it below them. Equal ones stay
+        below."""
         fn = self.fn
         at = fn.variable("i64", last)
         go = fn.variable("i1", fn.constant(1, "i1"))
@@ -149,7 +151,8 @@ class SortKernel(OrderKernel):
             step = self.ends[0][2]
             with fn.loop(0, self.length) as j:
                 self.store(self.element(fn.gep(source, j * step), j), first, j)
-            fn.if_else(self.length <= SHORT, lambda: self.short(first, target), lambda: self.long(counters, first, second, target))
+            fn.if_else(self.length <= SHORT, lambda: self.short(first, target),
+                       lambda: self.long(counters, first, second, target))
         fn.ret()
 
     def short(self, first, target):
@@ -238,8 +241,8 @@ def rows_of(instruction):
 
 
 def static_of(source, target, rows, results, chunk):
-    return [chunk, rows.count, rows.length, *rows.sizes, memory(source), *rows.strides, rows.step, memory(target), *results.strides,
-            results.step]
+    return [chunk, rows.count, rows.length, *rows.sizes, memory(source), *rows.strides, rows.step, memory(target),
+            *results.strides, results.step]
 
 
 def share(rows, nanoseconds):
@@ -294,7 +297,8 @@ class SearchKernel:
         chunk, count, length = word(), word(), word()
         sizes = [word() for _ in range(self.rank)]
         ends = [(OrderKernel.pointer(self), [word() for _ in range(self.rank)]) for _ in range(2)]
-        rows = [(OrderKernel.pointer(self), [word() for _ in range(self.rank)], word()) for _ in range(2 if self.sorter else 1)]
+        rows = [(OrderKernel.pointer(self), [word() for _ in range(self.rank)], word())
+                for _ in range(2 if self.sorter else 1)]
         k = Handler(fn, 1)
         joined = dt.promote(self.edges, self.values)
         start = fn.args[2] * chunk
@@ -330,7 +334,8 @@ class SearchKernel:
 
 @lowering("searchsorted")
 def lower_search(instruction):
-    """ins: edges (..., n), values (..., m)[, sorter (..., n)]; attrs right; out: integers in the shape of the values."""
+    """ins: edges (..., n), values (..., m)[, sorter (..., n)]; attrs right; out: integers in the shape of the
+    values."""
     edges, values, *sorter = instruction.ins
     out = instruction.outs[0]
     if not out[1].numel:

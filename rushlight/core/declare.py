@@ -21,7 +21,7 @@ from . import dtype as dt
 from . import infer as rules
 from . import signatures
 from .device import resolve
-from .grads import GradRule, check_inplace, rebase, wants_grad
+from .grads import GradRule, begin_write, end_write, wants_grad
 from .graph import MODE
 from .signatures import REQUIRED
 from .record import binary, binary_number, record, unary
@@ -251,18 +251,10 @@ class Elementwise:
         if not isinstance(target, Tensor):
             raise TypeError(f"{self.op.name}_(): argument 'input' (position 1) must be Tensor, not "
                             f"{type(target).__name__}")
-        rule, plan = self.rule, None
-        if MODE.grad:
-            check_inplace(target, any(wants_grad(v) for v in values))
-            plan = rule.plan(values) if rule is not None else None
+        node = begin_write(self.rule, values, target)
         pattern, attrs, tensors, numbers = self.split(values)
-        saving = values
-        if plan is not None and self.params[0] in plan.names:
-            saving = [REGISTRY["Tensor.clone"](target), *values[1:]]
-        kept = plan.keep_operands(saving) if plan is not None else None
         record(self.op, pattern, attrs, tensors, numbers, (target,))
-        if plan is not None:
-            rebase(target, rule.node(plan, values, [target], kept=plan.complete(kept, [target])))
+        end_write(node, target)
         return target
 
 
@@ -365,15 +357,7 @@ def apply(op, values, tensors, numbers=(), attrs=(), pattern=None, outs=None):
         if rule is not None:
             rule.attach(values, results)
         return results
-    target, plan = outs[0], None
-    if MODE.grad:
-        check_inplace(target, any(wants_grad(v) for v in values))
-        plan = rule.plan(values) if rule is not None else None
-    saving = values
-    if plan is not None and op.params[0] in plan.names:
-        saving = [REGISTRY["Tensor.clone"](target), *values[1:]]
-    kept = plan.keep_operands(saving) if plan is not None else None
+    node = begin_write(op.rule, values, outs[0])
     record(op, pattern, attrs, tensors, numbers, outs)
-    if plan is not None:
-        rebase(target, rule.node(plan, values, [target], kept=plan.complete(kept, [target])))
+    end_write(node, outs[0])
     return outs

@@ -278,6 +278,7 @@ def node_class(name):
     return found
 
 
+differentiate = None  # set by autograd: (outputs, inputs, gradients of the outputs) -> gradients that have a graph
 anomaly_trace = None  # set by autograd: note on a node where in the forward pass it was made
 
 
@@ -325,6 +326,29 @@ def check_inplace(tensor, grads_wanted):
     refresh(tensor)
 
 
+def begin_write(rule, values, target):
+    """What an in-place operator does to the graph before it writes to `target` (the first of `values`): PyTorch's checks, and a node whose
+    edges and saved operands are those of before. None where no gradient is recorded; else give the result to `end_write`."""
+    if not MODE.grad:
+        return None
+    check_inplace(target, any([wants_grad(v) for v in values]))
+    plan = rule.plan(values) if rule is not None else None
+    if plan is None:
+        return None
+    saving = values
+    if rule.params[0] in plan.names:
+        saving = [clone(target), *values[1:]]
+    return rule.node(plan, values, [target], kept=plan.keep_operands(saving))
+
+
+def end_write(node, target):
+    """The target has been written: the node of `begin_write` becomes its history."""
+    if node is not None:
+        node.saved = node.op.complete(node.saved, [target])
+        rebase(target, node, 0 if node.op.wanted[0] == 0 else None)
+
+
+clone = None  # set by ops: Tensor -> Tensor
 make_copy_slices = None  # set by autograd: (base, view, node) -> node for the base
 
 

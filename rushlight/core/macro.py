@@ -10,9 +10,8 @@ the body runs as it is, operator by operator, so that it can be differentiated.
 
 Note [Tracing]
 The body runs once for each combination of layouts and static values, on placeholders and on a private stream. What it
-records is a `Trace`: instructions whose slots are places among the inputs, the results, and
-temporaries. Numbers in it are constants of the program. A body may not read values, and its results must be whole new
-tensors.
+records is a `Trace`: instructions whose slots are places among the inputs, the results, and temporaries. Numbers in it
+are constants of the program. A body may not read values, and its results must be whole new tensors.
 """
 
 import dataclasses

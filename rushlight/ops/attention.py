@@ -49,7 +49,7 @@ def transposed_times(a, b, groups):
     return REGISTRY["matmul"](fold(a).transpose(-2, -1), fold(b)).unsqueeze(-3)
 
 
-# -- one block of rows --------------------------------------------------------------------------------------------------
+# -- one block of rows ------------------------------------------------------------------------------------------------
 
 
 class Attention:
@@ -122,7 +122,7 @@ def store(source, target):
     record(COPY, "t", (), (source,), (), (target,))
 
 
-# -- gradients ------------------------------------------------------------------------------------------------------------
+# -- gradients --------------------------------------------------------------------------------------------------------
 
 
 def gradients(g, query, key, value, attn_mask, plan, out0, out1):
@@ -182,7 +182,7 @@ attend = public("", node="ScaledDotProductFlashAttentionForCpuBackward0", out=Fa
                 grad={("query", "key", "value", "attn_mask"): gradients})(forward)
 
 
-# -- the public function --------------------------------------------------------------------------------------------------
+# -- the public function ----------------------------------------------------------------------------------------------
 
 
 def check(query, key, value, attn_mask, dropout_p, is_causal, enable_gqa):

@@ -1,9 +1,9 @@
 """Casts, copies and clones: the element-wise operators that only move values. Gradients cast back."""
 
+from ..core import grads
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, public
-from ..core.grads import GradRule, check_inplace, rebase, wants_grad
-from ..core.graph import MODE
+from ..core.grads import GradRule, begin_write, end_write
 from ..core.layout import channels_last_strides, contiguous_strides
 from ..core.record import record
 from ..core.tensor import Tensor, empty
@@ -66,16 +66,11 @@ def copy_(self, src, non_blocking=False):
     fit."""
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
-    plan = None
-    if MODE.grad:
-        check_inplace(self, wants_grad(src) or wants_grad(self))
+    node = begin_write(COPY_RULE, (self, src), self)
     if self is src:
         return self
-    if MODE.grad:
-        plan = COPY_RULE.plan((self, src))
     record(COPY, "t", (), (src,), (), (self,))
-    if plan is not None:
-        rebase(self, COPY_RULE.node(plan, (self, src), [self]))
+    end_write(node, self)
     return self
 
 
@@ -87,6 +82,9 @@ def clone(input, *, memory_format=None):
     if strides is None:
         return clone_values(input)
     return to_strides(input, strides)
+
+
+grads.clone = clone
 
 
 def format_strides(input, memory_format):

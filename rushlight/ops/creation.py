@@ -7,7 +7,6 @@ from ..core import grads
 from ..core import infer as rules
 from ..core.declare import as_number, elementwise, operator, public
 from ..core.device import resolve
-from ..core.graph import MODE
 from ..core.layout import channels_last_strides, dense_strides_like
 from ..core.record import record
 from ..core.tensor import Tensor, empty as empty_tensor
@@ -93,16 +92,12 @@ def fill_(self, value):
         if value.dim():
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} "
                                f"dimensions.")
-    plan = None
-    if MODE.grad:
-        grads.check_inplace(self, grads.wants_grad(value))
-        plan = FILL_RULE.plan((self, value))
+    node = grads.begin_write(FILL_RULE, (self, value), self)
     if isinstance(value, Tensor):
         record(FILL, "t", (), (value,), (), (without_repeats(self),))
     else:
         record(FILL, "n", (), (), (as_number("fill_", "value", value),), (without_repeats(self),))
-    if plan is not None:
-        grads.rebase(self, FILL_RULE.node(plan, (self, value), [self]))
+    grads.end_write(node, self)
     return self
 
 

@@ -13,8 +13,8 @@ import inspect
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, bind, one_node, operator, register, with_out
-from ..core.grads import GradRule, check_inplace, rebase, wants_grad
+from ..core.declare import REGISTRY, bind, into_out, one_node, operator, register, with_out
+from ..core.grads import GradRule, begin_write, end_write
 from ..core.graph import MODE
 from ..core.layout import layout
 from ..core.record import checked_pair, partly_overlaps, record
@@ -47,7 +47,8 @@ def fetch_operator(name):
 
 
 def write_operator(name, repeats=False):
-    """An operator that writes at computed positions; `repeats`: also into tensors some of whose elements share memory."""
+    """An operator that writes at computed positions; `repeats`: also into tensors some of whose elements share
+    memory."""
     return operator(name, "native", rules.explicit, lower="scatter", checks=True, repeats=repeats)
 
 
@@ -61,14 +62,15 @@ def _fetch_back(g, tensors, place, shape):
 
 
 SUM = write_operator("scatter_sum")
-SUM_RULE = GradRule("scatter_sum", ["g", "tensors", "place"], {"g": lambda g, tensors, place: fetch_at(g, tensors, place)},
-                    "IndexPutBackward0")
+SUM_RULE = GradRule("scatter_sum", ["g", "tensors", "place"],
+                    {"g": lambda g, tensors, place: fetch_at(g, tensors, place)}, "IndexPutBackward0")
 SUM_FETCH = fetch_operator("scatter_sum_backward")
 SUM_FETCH_RULE = fetch_rule("index")
 
 
 class Attributes:
-    """Static attributes of an instruction, made once for many calls: compared by identity, which makes recording cheap."""
+    """Static attributes of an instruction, made once for many calls: compared by identity, which makes recording
+    cheap."""
 
     __slots__ = ("items",)
 
@@ -83,10 +85,11 @@ class Attributes:
 
 
 class Place:
-    """A placement: `spec`, the domain's shape, whether negative indices count from the end, the error code of a bad index, and a
-    number that marks indices without effect on sums (padding of embeddings) or None.
+    """A placement: `spec`, the domain's shape, whether negative indices count from the end, the error code of a bad
+    index, and a number that marks indices without effect on sums (padding of embeddings) or None.
 
-    Placements are kept by those who make them (`functools.lru_cache`), with the attributes of the instructions they serve."""
+    Placements are kept by those who make them (`functools.lru_cache`), with the attributes of the instructions they
+    serve."""
 
     __slots__ = ("spec", "domain", "negative", "code", "skip", "attributes")
 
@@ -97,15 +100,15 @@ class Place:
     def reading(self, dtype, tensors):
         """The attributes of a fetch."""
         found = self.attributes[dtype] = Attributes(
-            ("spec", self.spec), ("negative", self.negative), ("code", self.code), ("aligned", tuple(range(1, 1 + tensors))),
-            ("out", ((self.domain, dtype),)))
+            ("spec", self.spec), ("negative", self.negative), ("code", self.code),
+            ("aligned", tuple(range(1, 1 + tensors))), ("out", ((self.domain, dtype),)))
         return found
 
     def writing(self, mode):
         """The attributes of a write."""
         found = self.attributes[mode] = Attributes(
-            ("mode", mode), ("spec", self.spec), ("negative", self.negative), ("code", self.code), ("domain", self.domain or (1,)),
-            ("skip", self.skip is not None))
+            ("mode", mode), ("spec", self.spec), ("negative", self.negative), ("code", self.code),
+            ("domain", self.domain or (1,)), ("skip", self.skip is not None))
         return found
 
 
@@ -203,7 +206,8 @@ def along_place(shape, dim, negative, code):
 def check_index_dtype(name, index):
     """RuntimeError unless the dtype is int64 or int32."""
     if index._layout.dtype not in INDEX_DTYPES:
-        raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index, but got {dt.scalar_type(index._layout.dtype)}")
+        raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index, but got "
+                           f"{dt.scalar_type(index._layout.dtype)}")
 
 
 def check_no_overlap(target, *others):
@@ -213,14 +217,27 @@ def check_no_overlap(target, *others):
             continue
         same = other._layout is target._layout and other._offset == target._offset
         if (same and target._layout.numel and target._layout.dense) or partly_overlaps(other, target):
-            raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+            raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor "
+                               "refer to a single "
                                "memory location. Please clone() the tensor before performing the operation.")
+
+
+def into_apart(name, call, out, *args, exact=False):
+    """`call(*args)` into `out`, which must share no memory with the operands; `exact`: and have the dtype of the
+    result."""
+    if isinstance(out, Tensor):
+        check_writable(out)
+        check_no_overlap(out, *[t for a in args for t in (a if isinstance(a, (list, tuple)) else (a,))])
+        if exact and out._layout.dtype is not args[0]._layout.dtype:
+            raise RuntimeError(f"Expected out tensor to have dtype {args[0].dtype}, but got {out.dtype} instead")
+    return into_out(name, call, out, args, {})
 
 
 def check_writable(target):
     """RuntimeError for a tensor some of whose elements share memory."""
     if target._layout.overlaps_itself:
-        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
+                           "memory location. "
                            "Please clone() the tensor before performing the operation.")
 
 
@@ -271,17 +288,11 @@ def in_place(rule, values, write_into):
     if not MODE.grad:
         write_into(*values)
         return target
-    check_inplace(target, any([wants_grad(v) for v in values]))
-    plan = rule.plan(values)
-    saving = values
-    if plan is not None and rule.params[0] in plan.names:
-        saving = [REGISTRY["clone"](target), *values[1:]]
-    kept = plan.keep_operands(saving) if plan is not None else None
+    node = begin_write(rule, values, target)
     MODE.grad = False
     try:
         write_into(*values)
     finally:
         MODE.grad = True
-    if plan is not None:
-        rebase(target, rule.node(plan, values, [target], kept=plan.complete(kept, [target])))
+    end_write(node, target)
     return target

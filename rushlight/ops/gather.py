@@ -1,7 +1,8 @@
-"""Reading at positions that index tensors give: gather, index_select, take, take_along_dim, embedding, embedding_bag, one_hot.
+"""Reading at positions that index tensors give: gather, index_select, take, take_along_dim, embedding, embedding_bag,
+one_hot.
 
-Positions out of range are found by the kernel, which reads nothing outside, and raised at the flush. Read `fetch` for the machinery,
-`scatter` for the writing counterparts.
+Positions out of range are found by the kernel, which reads nothing outside, and raised at the flush. Read `fetch` for
+the machinery, `scatter` for the writing counterparts.
 """
 
 import functools
@@ -13,7 +14,7 @@ from ..core.infer import wrap_dim
 from ..core.layout import broadcast_shapes
 from ..core.record import record
 from ..core.tensor import Tensor
-from .fetch import Place, along_place, check_index_dtype, fetch, fetch_operator, fetch_rule, spread
+from .fetch import Place, along_place, check_index_dtype, fetch, fetch_operator, fetch_rule, into_apart, spread
 
 GATHER, GATHER_RULE = fetch_operator("gather"), fetch_rule("gather")
 INDEX_SELECT, INDEX_SELECT_RULE = fetch_operator("index_select"), fetch_rule("index_select")
@@ -30,19 +31,25 @@ def check_gather(name, input, dim, index, against="self"):
     if found.dtype not in (dt.int64, dt.int32):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     if max(found.ndim, 1) != max(rank, 1):
-        raise RuntimeError(f"Index tensor must have the same number of dimensions as {'input' if against == 'self' else against} tensor")
+        raise RuntimeError("Index tensor must have the same number of dimensions as "
+                           f"{'input' if against == 'self' else against} tensor")
     return dim
 
 
-@public("gather")
-def gather(input, dim, index, *, sparse_grad=False):
-    """out[i][j] = input[index[i][j]][j] (for dim 0): values of `input` at `index` along `dim`; the result has the shape of `index`.
+@public("gather", out=False)
+def gather(input, dim, index, *, sparse_grad=False, out=None):
+    """out[i][j] = input[index[i][j]][j] (for dim 0): values of `input` at `index` along `dim`; the result has the shape
+    of `index`.
 
-    RuntimeError (at the flush) for indices out of range, and where `index` is larger than `input` in another dimension."""
+    RuntimeError (at the flush) for indices out of range, and where `index` is larger than `input` in another
+    dimension."""
+    if out is not None:
+        return into_apart("gather", gather, out, input, dim, index, exact=True)
     dim = check_gather("gather", input, dim, index)
     shape, sizes = index._layout.shape, input._layout.shape
     if index._layout.numel and any(n > m for d, (n, m) in enumerate(zip(shape, sizes)) if d != dim):
-        raise RuntimeError(f"Size does not match at dimension {next(d for d, n in enumerate(shape) if d != dim and n > sizes[d])} expected "
+        raise RuntimeError("Size does not match at dimension "
+                           f"{next(d for d, n in enumerate(shape) if d != dim and n > sizes[d])} expected "
                            f"index {list(shape)} to be no larger than self {list(sizes)} apart from dimension {dim}")
     if not sizes:
         return gather(input.unsqueeze(0), 0, index.reshape(-1)).reshape(shape)
@@ -52,9 +59,12 @@ def gather(input, dim, index, *, sparse_grad=False):
     return fetch(GATHER, GATHER_RULE, input, [index], along_place(shape, dim, False, "bounds"))
 
 
-@public("index_select")
-def index_select(input, dim, index):
-    """The positions `index` (a vector) of dimension `dim`, in that order. IndexError (at the flush) for positions out of range."""
+@public("index_select", out=False)
+def index_select(input, dim, index, *, out=None):
+    """The positions `index` (a vector) of dimension `dim`, in that order. IndexError (at the flush) for positions out
+    of range."""
+    if out is not None:
+        return into_apart("index_select", index_select, out, input, dim, index, exact=True)
     found = input._layout
     if index._layout.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
@@ -67,12 +77,16 @@ def index_select(input, dim, index):
         return fetch(INDEX_SELECT, INDEX_SELECT_RULE, input.reshape(1), [index], Place((("i", 0),), (1,))).reshape(())
     shape = (*found.shape[:dim], index._layout.numel, *found.shape[dim + 1:])
     index = index if index._layout.ndim else spread(index, 1)
-    return fetch(INDEX_SELECT, INDEX_SELECT_RULE, input, [spread(index, found.ndim - dim - 1)], along_place(shape, dim, False, "index"))
+    place = along_place(shape, dim, False, "index")
+    return fetch(INDEX_SELECT, INDEX_SELECT_RULE, input, [spread(index, found.ndim - dim - 1)], place)
 
 
-@public("take")
-def take(input, index):
-    """The elements at flat positions of `input`, in the shape of `index`. IndexError (at the flush) for positions out of range."""
+@public("take", out=False)
+def take(input, index, *, out=None):
+    """The elements at flat positions of `input`, in the shape of `index`. IndexError (at the flush) for positions out
+    of range."""
+    if out is not None:
+        return into_apart("take", take, out, input, index, exact=True)
     if index._layout.dtype is not dt.int64:
         raise RuntimeError(f"take(): Expected a long tensor for index, but got {dt.scalar_type(index._layout.dtype)}")
     if not input._layout.numel and index._layout.numel:
@@ -84,11 +98,13 @@ def take(input, index):
 def take_along_dim(input, indices, dim=None):
     """`gather` with both operands broadcast; without `dim` over the flattened input."""
     if indices._layout.dtype is not dt.int64:
-        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {dt.scalar_type(indices._layout.dtype)}")
+        raise RuntimeError("torch.take_along_dim(): dtype of indices should be Long but got "
+                           f"{dt.scalar_type(indices._layout.dtype)}")
     if dim is None:
         input, indices, dim = input.reshape(-1), indices.reshape(-1), 0
     if input.dim() != indices.dim():
-        raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {input.dim()} "
+        raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but "
+                           f"got {input.dim()} "
                            f"dimensions for input, and {indices.dim()} dimensions for indices")
     dim = wrap_dim(dim, input.dim())
     a, b = list(input._layout.shape), list(indices._layout.shape)
@@ -100,7 +116,7 @@ def take_along_dim(input, indices, dim=None):
     return fetch(GATHER, GATHER_RULE, input, [indices], along_place(indices._layout.shape, dim, True, "bounds"))
 
 
-# -- embeddings -----------------------------------------------------------------------------------------------------------------------
+# -- embeddings --------------------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(2_000)
@@ -141,7 +157,8 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
     """weight[input]: rows of `weight` (rows, columns) at the int positions `input` (*), as (*, columns).
 
     padding_idx: row without gradient; max_norm: rows that are used are first scaled down to that norm, in place;
-    scale_grad_by_freq: gradients divided by how often a row is used. IndexError (at the flush) for positions out of range."""
+    scale_grad_by_freq: gradients divided by how often a row is used. IndexError (at the flush) for positions out of
+    range."""
     rows = weight._layout.shape[0]
     if padding_idx is None:
         padding_idx = -1
@@ -175,24 +192,29 @@ def embedding_renorm_(input, indices, max_norm, norm_type):
 
 
 @public("nn.functional.embedding_bag", out=False)
-def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean", sparse=False,
-                  per_sample_weights=None, include_last_offset=False, padding_idx=None):
-    """Sums, means or maxima of bags of rows of `weight`: bags are the rows of a 2-d `input`, or stretches of a 1-d one from `offsets`."""
+def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean",
+                  sparse=False, per_sample_weights=None, include_last_offset=False, padding_idx=None):
+    """Sums, means or maxima of bags of rows of `weight`: bags are the rows of a 2-d `input`, or stretches of a 1-d one
+    from `offsets`."""
     if weight._layout.dtype is dt.int64 and input._layout.dtype.is_floating_point:
         weight, input = input, weight
     if per_sample_weights is not None:
         if per_sample_weights._layout.shape != input._layout.shape:
-            raise ValueError(f"embedding_bag: If per_sample_weights ({list(per_sample_weights.shape)}) is not None, then it must have the "
+            raise ValueError(f"embedding_bag: If per_sample_weights ({list(per_sample_weights.shape)}) is not None, "
+                             "then it must have the "
                              f"same shape as the input ({list(input.shape)})")
         if mode != "sum":
-            raise NotImplementedError("embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for "
+            raise NotImplementedError("embedding_bag: per_sample_weights was not None. per_sample_weights is only "
+                                      "supported for "
                                       f"mode='sum' (got mode='{mode}'). Please open a feature request on GitHub.")
         if per_sample_weights.dtype is not weight.dtype:
-            raise RuntimeError(f"expected scalar type {dt.scalar_type(weight.dtype)} but found {dt.scalar_type(per_sample_weights.dtype)}")
+            raise RuntimeError(f"expected scalar type {dt.scalar_type(weight.dtype)} but found "
+                               f"{dt.scalar_type(per_sample_weights.dtype)}")
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")
     if mode == "max" and (scale_grad_by_freq or sparse):
-        raise ValueError(f"max mode does not support {'scaling the gradient by the frequency' if scale_grad_by_freq else 'sparse weights'}")
+        raise ValueError("max mode does not support "
+                         f"{'scaling the gradient by the frequency' if scale_grad_by_freq else 'sparse weights'}")
     flat, bags, count = bag_numbers(input, offsets, include_last_offset)
     if padding_idx is not None:
         rows = weight._layout.shape[0]
@@ -209,7 +231,8 @@ def bag_numbers(input, offsets, include_last_offset):
     """(flat positions, the number of each one's bag, number of bags)."""
     if input.dim() == 2:
         if offsets is not None:
-            raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences. "
+            raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of "
+                             "fixed length sequences. "
                              f"However, found offsets of type {type(offsets)}")
         count, length = input._layout.shape
         return input.reshape(-1), REGISTRY["arange"](count).unsqueeze(1).expand(count, length).reshape(-1), count
@@ -220,10 +243,12 @@ def bag_numbers(input, offsets, include_last_offset):
     if offsets.dim() != 1:
         raise ValueError("offsets has to be a 1D Tensor")
     if offsets.numel() and offsets[0].item() != 0:
-        raise RuntimeError(f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got "
+        raise RuntimeError("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
+                           "position 0. However, got "
                            f"{offsets[0].item()}")
     if offsets.numel() and offsets[-1].item() > input.numel():
-        raise RuntimeError(f"offsets[-1] can not be greater than input's length({input.numel()}) but got offsets[-1] of "
+        raise RuntimeError(f"offsets[-1] can not be greater than input's length({input.numel()}) but got offsets[-1] "
+                           "of "
                            f"{offsets[-1].item()}")
     count = offsets.numel() - (1 if include_last_offset else 0)
     starts = offsets[:count].long()
@@ -251,7 +276,7 @@ def reduce_bags(rows, flat, bags, count, mode, padding_idx):
     return total / sizes.clamp(min=1).unsqueeze(1)
 
 
-# -- one_hot --------------------------------------------------------------------------------------------------------------------------
+# -- one_hot -----------------------------------------------------------------------------------------------------------
 
 
 def _one_hot(k, index, classes, last: object):
@@ -265,7 +290,8 @@ ONE_HOT = operator("one_hot", "loop", rules.explicit, _one_hot, loop="gather", a
 
 @public("nn.functional.one_hot", out=False)
 def one_hot(tensor, num_classes=-1):
-    """1 at the class numbers of `tensor` (*), 0 elsewhere, as int64 (*, num_classes). -1: one more than the largest class."""
+    """1 at the class numbers of `tensor` (*), 0 elsewhere, as int64 (*, num_classes). -1: one more than the largest
+    class."""
     if tensor._layout.dtype is not dt.int64:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
     if not tensor.numel():

@@ -22,10 +22,12 @@ from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
 from .copy import COPY
 from .creation import FILL
-from .fetch import (INDEX_DTYPES, Place, check_writable, fetch, fetch_operator, fetch_rule, spread, write, write_operator, written)
+from .fetch import (INDEX_DTYPES, Place, check_writable, fetch, fetch_operator, fetch_rule, spread, write,
+                    write_operator, written)
 from .view import SELECT, embed
 
-INVALID_SCALAR = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor "
+INVALID_SCALAR = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
+                  "convert a 0-dim tensor "
                   "to a number")
 
 
@@ -33,7 +35,8 @@ def _basic_back(g, shape, items):
     return embed(g, shape, view_at, (items,))
 
 
-BASIC = {name: GradRule(name, ["input", "shape", "items"], {"input": _basic_back}) for name in ("select", "slice", "unsqueeze", "alias")}
+BASIC = {name: GradRule(name, ["input", "shape", "items"], {"input": _basic_back})
+         for name in ("select", "slice", "unsqueeze", "alias")}
 
 
 class Selection:
@@ -191,7 +194,8 @@ def parse_object(chosen, found, item):
         need_dim(chosen, found)
         chosen.integer(found, item.__index__())
     else:
-        raise IndexError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
+        raise IndexError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+                         "indices (got "
                          f"{type_name(item)})")
 
 
@@ -203,7 +207,8 @@ def type_name(value):
 def parse_tensor(chosen, found, item):
     kind = item._layout.dtype
     if kind is dt.uint8:
-        warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", stacklevel=5)
+        warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+                      stacklevel=5)
     if kind.category > dt.INTEGRAL or kind in (dt.uint16, dt.uint32, dt.uint64):
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     if not item._layout.ndim:
@@ -226,7 +231,8 @@ def check_mask(chosen, found, mask):
         raise IndexError(f"too many indices for tensor of dimension {found.ndim}")
     for d, n in enumerate(shape):
         if found.shape[chosen.dim + d] != n:
-            raise IndexError(f"The shape of the mask {list(shape)} at index {d} does not match the shape of the indexed tensor "
+            raise IndexError(f"The shape of the mask {list(shape)} at index {d} does not match the shape of the "
+                             "indexed tensor "
                              f"{list(found.shape)} at index {chosen.dim + d}")
 
 
@@ -271,8 +277,10 @@ def as_tuple(index):
         return tuple(index)
     if isinstance(index, list) and len(index) < 32 and any(
             x is None or x is Ellipsis or isinstance(x, (Tensor, slice, list, tuple, np.ndarray)) for x in index):
-        warnings.warn("Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use "
-                      "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, x[torch.tensor(seq)], "
+        warnings.warn("Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in "
+                      "pytorch 2.9; use "
+                      "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
+                      "x[torch.tensor(seq)], "
                       "which will result either in an error or a different result", stacklevel=4)
         return tuple(index)
     return (index,)
@@ -326,7 +334,8 @@ def row_layout(found):
 
 @public("Tensor.__getitem__", out=False)
 def getitem(self, index):
-    """`self[index]`: a view for integers, slices, None and Ellipsis; a new tensor for index tensors, lists and masks."""
+    """`self[index]`: a view for integers, slices, None and Ellipsis; a new tensor for index tensors, lists and
+    masks."""
     found = self._layout
     kind = index.__class__
     if kind is int and found.ndim:
@@ -379,14 +388,15 @@ def nonzero_columns(mask):
 
 
 class Known:
-    """A view that an index of a certain form makes of a certain layout: its layout, its offset but for the integers in the index
-    (`integers`: place in the index, size and stride of the dimension), and how the graph calls it."""
+    """A view that an index of a certain form makes of a certain layout: its layout, its offset but for the integers in
+    the index (`integers`: place in the index, size and stride of the dimension), and how the graph calls it."""
 
     __slots__ = ("layout", "offset", "integers", "rule", "items")
 
     def __init__(self, found, index, chosen):
         self.layout = layout(tuple(chosen.shape), tuple(chosen.strides), found.dtype)
-        self.rule, self.items, self.integers, self.offset = BASIC[chosen.last or "alias"], tuple(chosen.items), [], chosen.offset
+        self.rule, self.items = BASIC[chosen.last or "alias"], tuple(chosen.items)
+        self.integers, self.offset = [], chosen.offset
         dims = [d for d, item in enumerate(i for i in chosen.items if i is not None) if item.__class__ is int]
         for at, item in enumerate(index):
             if item.__class__ is int:
@@ -416,7 +426,8 @@ _KNOWN = {}
 
 
 def known_view(found, index):
-    """The Known of an index tuple of ints, slices, None and Ellipsis; None for any other index and for one that is out of range."""
+    """The Known of an index tuple of ints, slices, None and Ellipsis; None for any other index and for one that is out
+    of range."""
     key = [found]
     for item in index:
         kind = item.__class__
@@ -456,13 +467,15 @@ def placement(shape, indices):
 
 @functools.lru_cache(20_000)
 def find_place(shape, given):
-    """(Place, number of dimensions of the result after those of the indices) from the shapes of the indices, None where there is none."""
+    """(Place, number of dimensions of the result after those of the indices) from the shapes of the indices, None where
+    there is none."""
     used = [d for d, i in enumerate(given) if i is not None]
     try:
         common = broadcast_shapes(*[given[d] for d in used])
     except RuntimeError:
         shapes = ", ".join(str(list(given[d])) for d in used)
-        raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
+        raise IndexError("shape mismatch: indexing tensors could not be broadcast together with shapes "
+                         f"{shapes}") from None
     first = used[0] if used[-1] - used[0] + 1 == len(used) else 0
     before = [d for d in range(len(shape)) if d not in used and d < first]
     after = [d for d in range(len(shape)) if d not in used and d >= first]
@@ -492,7 +505,8 @@ def normal_indices(input, indices):
                 if at >= input._layout.ndim:
                     raise IndexError(f"too many indices for tensor of dimension {input._layout.ndim}")
                 if input._layout.shape[at] != n:
-                    raise IndexError(f"The shape of the mask {list(index._layout.shape)} at index {d} does not match the shape of the "
+                    raise IndexError(f"The shape of the mask {list(index._layout.shape)} at index {d} does not match "
+                                     "the shape of the "
                                      f"indexed tensor {list(input._layout.shape)} at index {at}")
             found += nonzero_columns(index)
         elif kind in INDEX_DTYPES or kind in (dt.int8, dt.int16):
@@ -533,21 +547,22 @@ def index_(input, indices):
 register("Tensor._index", index_)
 
 
-# -- tensor[...] = value ------------------------------------------------------------------------------------------------------------
+# -- tensor[...] = value -----------------------------------------------------------------------------------------------
 
 
 @public("Tensor.__setitem__", out=False)
 def setitem(self, index, value):
-    """`self[index] = value`: copies or fills the part that `index` selects. RuntimeError where the shapes do not fit."""
+    """`self[index] = value`: copies or fills the part that `index` selects. RuntimeError where the shapes do not
+    fit."""
     tensor = isinstance(value, Tensor)
     if not tensor:
         check_assigned(self, value)
         if index.__class__ is Tensor and index._layout.dtype is dt.bool_ and index._layout.shape == self._layout.shape:
             REGISTRY["Tensor.masked_fill_"](self, index, value)
             return
-    if self._versions is None and (not MODE.grad or not (
-            self._rg or self._base is not None or tensor and (value._rg or value._base is not None))) and set_quietly(self, index, value):
-        return
+    if self._versions is None and not (MODE.grad and (may_want_grad(self) or tensor and may_want_grad(value))):
+        if set_quietly(self, index, value):
+            return
     chosen = None
     if index is Ellipsis:
         target = self
@@ -558,7 +573,7 @@ def setitem(self, index, value):
         assign(target, value)
         return
     masks = list(chosen.indices.values())
-    if len(masks) == 1 and masks[0]._layout.dtype is dt.bool_ and (not isinstance(value, Tensor) or not value._layout.ndim):
+    if len(masks) == 1 and masks[0]._layout.dtype is dt.bool_ and not (tensor and value._layout.ndim):
         at = next(iter(chosen.indices))
         mask = spread(masks[0], target._layout.ndim - at - masks[0]._layout.ndim)
         REGISTRY["Tensor.masked_fill_"](target, mask, same_type(target, value))
@@ -568,6 +583,11 @@ def setitem(self, index, value):
     else:
         value = REGISTRY["full"]((), value, dtype=self._layout.dtype, device=self._storage.device)
     REGISTRY["Tensor.index_put_"](target, index_list(chosen, target), value)
+
+
+def may_want_grad(tensor):
+    """Whether a tensor may take part in differentiation (a view may, whatever its flag says)."""
+    return tensor._rg or tensor._base is not None
 
 
 def set_quietly(tensor, index, value):
@@ -639,7 +659,7 @@ def plain_number(value):
     return float(value) if isinstance(value, float) else value.__index__()
 
 
-# -- index_put --------------------------------------------------------------------------------------------------------------------
+# -- index_put ---------------------------------------------------------------------------------------------------------
 
 
 def _put_input(g, tensors, place, accumulate):
@@ -650,7 +670,8 @@ def _put_values(g, tensors, place):
     return fetch(INDEX, INDEX_RULE, g, tensors, place)
 
 
-@written("Tensor._put_values Tensor._put_values_", {"input": _put_input, "values": _put_values}, "IndexPutBackward0", "index_put")
+@written("Tensor._put_values Tensor._put_values_", {"input": _put_input, "values": _put_values}, "IndexPutBackward0",
+         "index_put")
 def put_values(input, tensors, values, place, accumulate):
     """Write (or add) values at a placement."""
     write(PUT, input, tensors, values, place, "add" if accumulate else "set")
@@ -662,20 +683,23 @@ def prepared_put(input, indices, values):
         raise TypeError(f"index_put_(): argument 'values' must be Tensor, not {type(values).__name__}")
     if values._layout.dtype is not input._layout.dtype:
         raise RuntimeError("Index put requires the source and destination dtypes match, got "
-                           f"{dt.scalar_type(input._layout.dtype)} for the destination and {dt.scalar_type(values._layout.dtype)} for the "
+                           f"{dt.scalar_type(input._layout.dtype)} for the destination and "
+                           f"{dt.scalar_type(values._layout.dtype)} for the "
                            "source.")
     place, tensors = placement(input._layout.shape, normal_indices(input, indices))
     shape = values._layout.shape
     lead = len(shape) - len(place.domain)
     if lead > 0 or any(n not in (1, m) for n, m in zip(shape, place.domain[-lead:] if lead else place.domain)):
-        raise RuntimeError(f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing result of shape "
+        raise RuntimeError(f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing "
+                           "result of shape "
                            f"{list(place.domain)}")
     return tensors, place
 
 
 @public("index_put", out=False)
 def index_put(input, indices, values, accumulate=False):
-    """A copy of `input` with `values` at the positions that the tuple of index tensors gives; `accumulate`: added to what is there."""
+    """A copy of `input` with `values` at the positions that the tuple of index tensors gives; `accumulate`: added to
+    what is there."""
     tensors, place = prepared_put(input, indices, values)
     return put_values(input, tensors, values, place, bool(accumulate))
 

@@ -37,7 +37,7 @@ def fill_diagonal_(self, fill_value, wrap=False):
 
 
 # -- in-place views
-# -----------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 def become(tensor, view):
@@ -75,15 +75,18 @@ REGISTRY["as_strided_"] = REGISTRY["Tensor.as_strided_"]
 def detach_(input):
     """Take the tensor out of its graph. RuntimeError for views."""
     if input._base is not None and input.requires_grad:
-        raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, "
-                           "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be "
-                           "called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in "
+        raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using "
+                           "DistributedDataParallel (DDP) for training, "
+                           "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
+                           "detach_() cannot be "
+                           "called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
+                           "function in "
                            "torch/optim/optimizer.py as a solution.")
     input._grad_fn, input._nr, input._rg = None, 0, False
     return input
 
 
-# -- memory ---------------------------------------------------------------------------------------------------------------------------------
+# -- memory ------------------------------------------------------------------------------------------------------------
 
 
 def grow(storage, nbytes):
@@ -104,7 +107,8 @@ def grow(storage, nbytes):
 
 @public("Tensor.resize_", out=False)
 def resize_(self, *size, memory_format=None):
-    """Change the shape in place, with row-major strides; the storage grows if it must, and new elements are not initialised."""
+    """Change the shape in place, with row-major strides; the storage grows if it must, and new elements are not
+    initialised."""
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     if len(size) == 1 and not hasattr(size[0], "__index__"):
@@ -144,7 +148,8 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     if self.requires_grad and self.is_leaf is False and MODE.grad:
         raise RuntimeError("set_ is not allowed on a tensor that is part of a graph")
     if source is None:
-        self._storage, self._layout, self._offset = Storage(0, self._storage.device), layout((0,), (1,), self._layout.dtype), 0
+        self._storage, self._offset = Storage(0, self._storage.device), 0
+        self._layout = layout((0,), (1,), self._layout.dtype)
         return self
     if isinstance(source, Tensor):
         if source._layout.dtype is not self._layout.dtype:
@@ -154,9 +159,11 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
             return self
         storage = source._storage
     else:
-        storage = getattr(source, "_storage", None) or getattr(getattr(source, "_untyped_storage", None), "_storage", None)
+        plain = getattr(source, "_untyped_storage", source)
+        storage = getattr(plain, "_storage", None)
         if storage is None:
-            raise NotImplementedError(f"Tensor.set_ with a source of type {type(source).__name__} is not implemented in rushlight")
+            raise NotImplementedError(f"Tensor.set_ with a source of type {type(source).__name__} is not implemented "
+                                      "in rushlight")
     shape = tuple(size) if size is not None else (storage.nbytes // self._layout.dtype.itemsize,)
     strides = tuple(stride) if stride is not None else contiguous_strides(shape)
     found = layout(shape, strides, self._layout.dtype)
@@ -165,7 +172,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     return self
 
 
-# -- views as copies ------------------------------------------------------------------------------------------------------------------------
+# -- views as copies ---------------------------------------------------------------------------------------------------
 
 
 def copied(name, of):
@@ -185,8 +192,8 @@ def copied(name, of):
     REGISTRY[f"{name}_copy"] = copy
 
 
-for _name in ("permute", "transpose", "squeeze", "unsqueeze", "select", "narrow", "diagonal", "t", "detach", "unbind", "split",
-              "as_strided", "split_with_sizes"):
+for _name in ("permute", "transpose", "squeeze", "unsqueeze", "select", "narrow", "diagonal", "t", "detach", "unbind",
+              "split", "as_strided", "split_with_sizes"):
     copied(_name, _name)
 for _name in ("expand", "view", "alias", "unfold"):
     copied(_name, f"Tensor.{_name}")

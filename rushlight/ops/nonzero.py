@@ -6,6 +6,7 @@ from ..core import infer as rules
 from ..core.declare import REGISTRY, operator, public
 from ..core.layout import broadcast_shapes
 from ..core.record import record
+from .fetch import into_apart
 
 
 COUNT = operator("count_blocks", "native", rules.explicit, lower="count_blocks")
@@ -37,11 +38,23 @@ def nonzero(input, *, as_tuple=False, out=None):
         positions = REGISTRY["empty"]((found.ndim, count), dtype=dt.int64)
     else:
         count, counts = count_true(input)
-        positions = record(NONZERO, "tt", (("mode", "positions"), ("out", (((found.ndim, count), dt.int64),))), (input, counts))[0]
+        attrs = (("mode", "positions"), ("out", (((found.ndim, count), dt.int64),)))
+        positions = record(NONZERO, "tt", attrs, (input, counts))[0]
     if as_tuple:
         return positions.unbind(0)
     result = positions.t()
     return result if out is None else out.resize_(result.shape).copy_(result)
+
+
+@public("nonzero_static", out=False)
+def nonzero_static(input, *, size, fill_value=-1, out=None):
+    """`nonzero` cut or filled up with `fill_value` to `size` rows."""
+    if size < 0:
+        raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
+    found = nonzero(input)[:size]
+    result = REGISTRY["full"]((size, input._layout.ndim), fill_value, dtype=dt.int64)
+    result[:found._layout.shape[0]] = found
+    return result if out is None else out.resize_(result._layout.shape).copy_(result)
 
 
 @public("argwhere", out=False)
@@ -73,9 +86,11 @@ def index_masked(input, shape, mask):
     return select_masked(input, shape, mask)
 
 
-@public("masked_select")
-def masked_select(input, mask):
+@public("masked_select", out=False)
+def masked_select(input, mask, *, out=None):
     """The elements where `mask` holds, as a 1-d tensor; both are broadcast. Sync point."""
+    if out is not None:
+        return into_apart("masked_select", masked_select, out, input, mask)
     if mask._layout.dtype is not dt.bool_:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     shape = broadcast_shapes(input._layout.shape, mask._layout.shape) or (1,)

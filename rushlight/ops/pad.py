@@ -166,7 +166,8 @@ def indexed_pad(input, pad, mode):
 
 
 def by_slices(input, pad, mode, shape):
-    """Narrow padding: the interior is copied, then one dimension after the other gets its border from what is there already."""
+    """Narrow padding: the interior is copied, then one dimension after the other gets its border from what is there
+    already."""
     found = input._layout
     out = empty(tuple(shape), found.dtype, input._storage.device)
     take, rank = REGISTRY["Tensor._slice"], found.ndim
@@ -215,42 +216,48 @@ def pad(input, pad, mode="constant", value=None):
 
 
 # -- shuffles
-# -------------------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------------------
 
 
-@public("pixel_shuffle nn.functional.pixel_shuffle", grad={"input": lambda g, upscale_factor: pixel_unshuffle(g, upscale_factor)},
-        out=False)
+@public("pixel_shuffle nn.functional.pixel_shuffle",
+        grad={"input": lambda g, upscale_factor: pixel_unshuffle(g, upscale_factor)}, out=False)
 def pixel_shuffle(input, upscale_factor):
     """(*, C r r, H, W) -> (*, C, H r, W r): blocks of channels become blocks of pixels."""
     r = upscale_factor
     if input.dim() < 3:
-        raise RuntimeError(f"pixel_shuffle expects input to have at least 3 dimensions, but got input with {input.dim()} dimension(s)")
+        raise RuntimeError("pixel_shuffle expects input to have at least 3 dimensions, but got input with "
+                           f"{input.dim()} dimension(s)")
     if r <= 0:
         raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
     *lead, c, h, w = input._layout.shape
     if c % (r * r):
-        raise RuntimeError("pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+        raise RuntimeError("pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
+                           "upscale_factor, but "
                            f"input.size(-3)={c} is not divisible by {r * r}")
     n = len(lead)
     parts = input.reshape(*lead, c // (r * r), r, r, h, w)
     moved = parts.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
-    return moved.reshape(*lead, c // (r * r), h * r, w * r).clone() if r == 1 else moved.reshape(*lead, c // (r * r), h * r, w * r)
+    found = moved.reshape(*lead, c // (r * r), h * r, w * r)
+    return found.clone() if r == 1 else found
 
 
-@public("pixel_unshuffle nn.functional.pixel_unshuffle", grad={"input": lambda g, downscale_factor: pixel_shuffle(g, downscale_factor)},
-        out=False)
+@public("pixel_unshuffle nn.functional.pixel_unshuffle",
+        grad={"input": lambda g, downscale_factor: pixel_shuffle(g, downscale_factor)}, out=False)
 def pixel_unshuffle(input, downscale_factor):
     """(*, C, H r, W r) -> (*, C r r, H, W): the inverse of `pixel_shuffle`."""
     r = downscale_factor
     if input.dim() < 3:
-        raise RuntimeError(f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {input.dim()} dimension(s)")
+        raise RuntimeError("pixel_unshuffle expects input to have at least 3 dimensions, but got input with "
+                           f"{input.dim()} dimension(s)")
     if r <= 0:
         raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
     *lead, c, h, w = input._layout.shape
     if h % r:
-        raise RuntimeError(f"pixel_unshuffle expects height to be divisible by downscale_factor, but input.size(-2)={h} is not divisible by {r}")
+        raise RuntimeError("pixel_unshuffle expects height to be divisible by downscale_factor, but "
+                           f"input.size(-2)={h} is not divisible by {r}")
     if w % r:
-        raise RuntimeError(f"pixel_unshuffle expects width to be divisible by downscale_factor, but input.size(-1)={w} is not divisible by {r}")
+        raise RuntimeError(f"pixel_unshuffle expects width to be divisible by downscale_factor, but input.size(-1)={w} "
+                           f"is not divisible by {r}")
     n = len(lead)
     parts = input.reshape(*lead, c, h // r, r, w // r, r)
     moved = parts.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)

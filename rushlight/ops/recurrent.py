@@ -1,16 +1,34 @@
 """Recurrent layers: `lstm`, `gru`, `rnn_tanh`, `rnn_relu` over whole or packed sequences, and their single cells.
 
-The input part of all time steps is one matrix product; each step then adds the recurrent part and fuses its gates into
-one kernel. The
-signatures are those of the functions that PyTorch's modules call (torch.lstm and so on).
+The input part of all time steps is one matrix product; one kernel then walks through the steps of a layer and direction
+(codegen/native_recurrent.py), and another one back for the gradients, whose sums over time are matrix products again.
+Each layer and direction is one node of the graph. Half precisions and projections go step by step. The signatures are
+those of the functions that PyTorch's modules call (torch.lstm and so on).
 """
 
-from ..core.declare import REGISTRY, public
+import numpy as np
+
+from ..core import dtype as dt
+from ..core import grads
+from ..core import infer as rules
+from ..core.declare import REGISTRY, operator, public
+from ..core.grads import wants_grad
+from ..core.graph import MODE
+from ..core.record import record
 from ..core.tensor import Tensor
+from .indexing import array_tensor
+
+GATES = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}
+FORWARD = operator("recurrent_layer", "native", rules.explicit, lower="recurrent")
+BACKWARD = operator("recurrent_layer_backward", "native", rules.explicit, lower="recurrent_back")
+NODES = {"lstm": "MkldnnRnnLayerBackward0", "gru": "StackBackward0", "tanh": "StackBackward0", "relu": "StackBackward0"}
 
 
 def _linear(x, weight, bias):
     return REGISTRY["nn.functional.linear"](x, weight, bias)
+
+
+# -- one step, as expressions -----------------------------------------------------------------------------------------
 
 
 def _lstm_step(gates_x, state, weights):
@@ -43,6 +61,9 @@ def _relu_step(gates_x, state, weights):
     return ((gates_x + _linear(state[0], weights["hh"], weights["b_hh"])).relu(),)
 
 
+STEPS = {"lstm": _lstm_step, "gru": _gru_step, "tanh": _tanh_step, "relu": _relu_step}
+
+
 def _weights(params, has_biases, count):
     """Dictionaries of the parameters of each layer and direction."""
     each = len(params) // count
@@ -60,44 +81,179 @@ def _weights(params, has_biases, count):
     return found
 
 
-def _layer(step, x, state, weights, reverse):
-    """One layer in one direction over x (time, batch, features): (outputs, last state)."""
+def _layer(step, x, state, weights, reverse, lengths=None):
+    """One layer in one direction over x (time, batch, features), step by step: (outputs, last state). Rows of a length
+    keep their state from that time on."""
     gates = _linear(x, weights["ih"], weights["b_ih"]).unbind(0)
     outputs = []
-    for gates_x in (reversed(gates) if reverse else gates):
-        state = step(gates_x, state, weights)
+    times = range(len(gates))
+    for time in (reversed(times) if reverse else times):
+        new = step(gates[time], state, weights)
+        if lengths is not None:
+            active = (lengths > time).unsqueeze(1)
+            new = tuple([REGISTRY["where"](active, a, b) for a, b in zip(new, state)])
+        state = new
         outputs.append(state[0])
     if reverse:
         outputs.reverse()
     return REGISTRY["stack"](outputs, 0), state
 
 
-def _packed_layer(step, data, batch_sizes, state, weights, reverse):
-    """As `_layer` over packed data (rows of all time steps, longest sequences first)."""
-    gates = _linear(data, weights["ih"], weights["b_ih"]).split(batch_sizes, 0)
-    outputs, finished = [], []
-    if not reverse:
-        current = state
-        for gates_x, n in zip(gates, batch_sizes):
-            if n < current[0].shape[0]:
-                finished.append(tuple(s[n:] for s in current))
-                current = tuple(s[:n] for s in current)
-            current = step(gates_x, current, weights)
-            outputs.append(current[0])
-        finished.append(current)
-        last = tuple(REGISTRY["cat"]([part[i] for part in reversed(finished)], 0) for i in range(len(state)))
-        return REGISTRY["cat"](outputs, 0), last
-    current = tuple(s[:batch_sizes[-1]] for s in state)
-    for gates_x, n in zip(reversed(gates), reversed(batch_sizes)):
-        have = current[0].shape[0]
-        if n > have:
-            current = tuple(REGISTRY["cat"]([c, s[have:n]], 0) for c, s in zip(current, state))
-        current = step(gates_x, current, weights)
-        outputs.append(current[0])
-    return REGISTRY["cat"](outputs[::-1], 0), current
+# -- a layer as one node ----------------------------------------------------------------------------------------------
 
 
-def _run(step, x, batch_sizes, hidden, params, has_biases, num_layers, dropout, train, bidirectional):
+def rows_of(x):
+    """(time, batch, n) as a matrix."""
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
+
+
+def run_layer(mode, x, state, weights, lengths, reverse, keep):
+    """Record the kernel: [out, last states..., kept values if `keep`]."""
+    time, batch, hidden = x.shape[0], x.shape[1], weights["hh"].shape[1]
+    bias = weights["b_ih"]
+    if bias is not None and mode != "gru":
+        bias = bias + weights["b_hh"]
+    gates = _linear(rows_of(x), weights["ih"], bias).reshape(time, batch, -1)
+    operands = {"gates_x": gates, "h0": state[0].contiguous()}
+    if mode == "lstm":
+        operands["c0"] = state[1].contiguous()
+    operands["weight"] = weights["hh"].t().contiguous()
+    if mode == "gru":
+        missing = weights["b_hh"] is None
+        operands["bias"] = REGISTRY["zeros"]((3 * hidden,), dtype=x.dtype) if missing else weights["b_hh"].contiguous()
+    if lengths is not None:
+        operands["lengths"] = lengths
+    whole, flat = (time, batch, hidden), (batch, hidden)
+    results = {"out": whole, "hn": flat}
+    if mode == "lstm":
+        results["cn"] = flat
+    if keep and mode in ("lstm", "gru"):
+        results["kept"] = (time, batch, 4 * hidden)
+    if keep and mode == "lstm":
+        results["cells"] = whole
+    return recorded(FORWARD, mode, reverse, operands, results, x._layout.dtype)
+
+
+def recorded(op, mode, reverse, operands, results, dtype):
+    outs = tuple([(shape, dtype) for shape in results.values()])
+    attrs = (("mode", mode), ("reverse", reverse), ("names", (*operands, *results)), ("out", outs))
+    return record(op, "t" * len(operands), attrs, tuple(operands.values()))
+
+
+def layer_gradients(g, x, h0, c0, ih, hh, b_ih, b_hh, lengths, mode, reverse, keep, outs):
+    """Gradients of x, h0, c0, ih, hh, b_ih, b_hh."""
+    if MODE.grad:
+        return differentiable_gradients(g, x, h0, c0, ih, hh, b_ih, b_hh, lengths, mode, reverse)
+    time, batch, hidden = outs[0].shape
+    lstm, gru = mode == "lstm", mode == "gru"
+    operands = {"g_out": g[0].contiguous(), "g_hn": g[1].contiguous(), "out": outs[0], "h0": h0.contiguous()}
+    if lstm:
+        operands.update(g_cn=g[2].contiguous(), c0=c0.contiguous(), kept=outs[3], cells=outs[4])
+    if gru:
+        operands["kept"] = outs[2]
+    operands["weight"] = hh.contiguous()
+    if lengths is not None:
+        operands["lengths"] = lengths
+    results = {"dgates_x": (time, batch, GATES[mode] * hidden)}
+    if gru:
+        results["dgates_h"] = results["dgates_x"]
+    results["dh0"] = (batch, hidden)
+    if lstm:
+        results["dc0"] = (batch, hidden)
+    found = dict(zip(results, recorded(BACKWARD, mode, reverse, operands, results, outs[0]._layout.dtype)))
+    in_x = rows_of(found["dgates_x"])
+    in_h = rows_of(found["dgates_h"]) if gru else in_x
+    before = [h0.unsqueeze(0), outs[0][:-1]] if not reverse else [outs[0][1:], h0.unsqueeze(0)]
+    before = rows_of(REGISTRY["cat"](before, 0)) if time > 1 else h0
+    dx = (in_x @ ih).reshape(time, batch, -1)
+    db_ih = None if b_ih is None else in_x.sum(0)
+    db_hh = None if b_hh is None else in_h.sum(0)
+    return dx, found["dh0"], found.get("dc0"), in_x.t() @ rows_of(x), in_h.t() @ before, db_ih, db_hh
+
+
+def differentiable_gradients(g, x, h0, c0, ih, hh, b_ih, b_hh, lengths, mode, reverse):
+    """The gradients through the layer step by step, so that they can be differentiated again."""
+    given = [t if t is None else t.alias() for t in (x, h0, c0, ih, hh, b_ih, b_hh)]
+    x, h0, c0, ih, hh, b_ih, b_hh = given
+    weights = {"ih": ih, "hh": hh, "b_ih": b_ih, "b_hh": b_hh, "hr": None}
+    out, last = _layer(STEPS[mode], x, (h0,) if c0 is None else (h0, c0), weights, reverse, lengths)
+    wanted = [t for t in given if t is not None and t.requires_grad]
+    found = iter(grads.differentiate([out, *last], wanted, list(g[:1 + len(last)])))
+    return tuple([next(found) if t is not None and t.requires_grad else None for t in given])
+
+
+def layer_node(mode):
+    """The layer of a mode as one node: (out, last states..., what backward needs)."""
+    def layer(x, h0, c0, ih, hh, b_ih, b_hh, lengths, mode, reverse, keep):
+        weights = {"ih": ih, "hh": hh, "b_ih": b_ih, "b_hh": b_hh}
+        return run_layer(mode, x, (h0, c0), weights, lengths, reverse, keep)
+    layer.__name__ = f"{mode}_layer"
+    params = ("x", "h0", "c0", "ih", "hh", "b_ih", "b_hh")
+    return public("", node=NODES[mode], out=False, grad={params: layer_gradients})(layer)
+
+
+LAYERS = {mode: layer_node(mode) for mode in GATES}
+
+
+def one_layer(mode, x, state, weights, reverse, lengths=None):
+    """One layer in one direction over x (time, batch, features): (outputs, last state)."""
+    tensors = (x, *state, *[t for t in weights.values() if t is not None])
+    dtype = x._layout.dtype
+    plain = weights["hr"] is None and dtype in (dt.float32, dt.float64)
+    if not plain or any([t._layout.dtype is not dtype for t in tensors]) or 0 in (*x.shape[1:], weights["hh"].shape[1]):
+        return _layer(STEPS[mode], x, state, weights, reverse, lengths)
+    check_layer(x, state, weights, mode)
+    keep = MODE.grad and any([wants_grad(t) for t in tensors])
+    h0, c0 = state if mode == "lstm" else (state[0], None)
+    found = LAYERS[mode](x, h0, c0, weights["ih"], weights["hh"], weights["b_ih"], weights["b_hh"], lengths, mode,
+                         reverse, bool(keep))
+    return found[0], tuple(found[1:1 + len(state)])
+
+
+def check_layer(x, state, weights, mode):
+    """RuntimeError where the sizes do not fit."""
+    batch, features = x.shape[1:]
+    rows, hidden = weights["hh"].shape
+    if weights["ih"].shape[1] != features:
+        raise RuntimeError("input.size(-1) must be equal to input_size. Expected "
+                           f"{weights['ih'].shape[1]}, got {features}")
+    if rows != GATES[mode] * hidden or weights["ih"].shape[0] != rows:
+        raise RuntimeError(f"{mode}: weights of shapes {list(weights['ih'].shape)} and {list(weights['hh'].shape)} do "
+                           f"not fit {GATES[mode]} gates")
+    for s in state:
+        if tuple(s.shape) != (batch, hidden):
+            raise RuntimeError(f"Expected hidden size {(batch, hidden)}, got {list(s.shape)}")
+
+
+# -- packed sequences -------------------------------------------------------------------------------------------------
+
+
+class Packing:
+    """Where the rows of packed data stand in (time, batch): indices for both ways, and the lengths."""
+
+    def __init__(self, batch_sizes):
+        sizes = np.array(batch_sizes, np.int64)
+        self.time, self.batch = len(sizes), int(sizes[0])
+        first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        column = np.arange(self.batch)
+        there = column < sizes[:, None]
+        self.padded = array_tensor(np.where(there, first[:, None] + column, 0).reshape(-1))
+        self.packed = array_tensor(np.flatnonzero(there))
+        self.lengths = array_tensor(there.sum(0).astype(np.int64))
+
+    def pad(self, data):
+        """(rows, n) as (time, batch, n); places without data have some row's values."""
+        return data.index_select(0, self.padded).reshape(self.time, self.batch, -1)
+
+    def pack(self, padded):
+        """(time, batch, n) as (rows, n)."""
+        return padded.reshape(self.time * self.batch, -1).index_select(0, self.packed)
+
+
+# -- all layers -------------------------------------------------------------------------------------------------------
+
+
+def _run(mode, x, packing, hidden, params, has_biases, num_layers, dropout, train, bidirectional):
     """All layers: (outputs, last states stacked over layers and directions)."""
     directions = 2 if bidirectional else 1
     weights = _weights(params, has_biases, num_layers * directions)
@@ -106,32 +262,40 @@ def _run(step, x, batch_sizes, hidden, params, has_biases, num_layers, dropout, 
         outputs = []
         for direction in range(directions):
             at = layer * directions + direction
-            state = tuple(h[at] for h in hidden)
-            if batch_sizes is None:
-                out, state = _layer(step, x, state, weights[at], direction == 1)
+            state = tuple([h[at] for h in hidden])
+            if packing is None:
+                out, state = one_layer(mode, x, state, weights[at], direction == 1)
             else:
-                out, state = _packed_layer(step, x, batch_sizes, state, weights[at], direction == 1)
+                out, state = one_layer(mode, packing.pad(x), state, weights[at], direction == 1, packing.lengths)
+                out = packing.pack(out)
             outputs.append(out)
             last.append(state)
         x = outputs[0] if directions == 1 else REGISTRY["cat"](outputs, -1)
         if dropout and train and layer < num_layers - 1:
             x = REGISTRY["nn.functional.dropout"](x, dropout, True)
-    return x, tuple(REGISTRY["stack"]([s[i] for s in last], 0) for i in range(len(hidden)))
+    return x, tuple([REGISTRY["stack"]([s[i] for s in last], 0) for i in range(len(hidden))])
 
 
-def _call(name, step, args, states):
+def _call(name, mode, args, states):
     """Tell the two forms of a recurrent function apart and run it."""
-    if isinstance(args[2], Tensor) or states > 1 and isinstance(args[1], Tensor):
-        data, batch_sizes, hx, params, has_biases, num_layers, dropout, train, bidirectional = args
-        hidden = tuple(hx) if states > 1 else (hx,)
-        return _run(step, data, batch_sizes.tolist(), hidden, params, has_biases, num_layers, dropout, train,
-                    bidirectional)
-    input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first = args
+    packed = isinstance(args[2], Tensor) or (states > 1 and isinstance(args[1], Tensor))
+    if packed:
+        data, batch_sizes, hx, params, *options = args
+    else:
+        data, hx, params, *options = args
+        batch_sizes = None
+    if states > 1 and len(hx) != 2:
+        raise RuntimeError(f"{name} expects two hidden states")
     hidden = tuple(hx) if states > 1 else (hx,)
-    if input.dim() != 3:
-        raise RuntimeError(f"{name}: expected a 3-D input (time, batch, features), got {input.dim()}-D")
-    x = input.transpose(0, 1) if batch_first else input
-    out, last = _run(step, x, None, hidden, params, has_biases, num_layers, dropout, train, bidirectional)
+    if packed:
+        return _run(mode, data, Packing(batch_sizes.tolist()), hidden, params, *options)
+    *options, batch_first = options
+    if data.dim() != 3:
+        raise RuntimeError(f"{name}: expected a 3-D input (time, batch, features), got {data.dim()}-D")
+    x = data.transpose(0, 1) if batch_first else data
+    if x.shape[0] == 0:
+        raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+    out, last = _run(mode, x, None, hidden, params, *options)
     return (out.transpose(0, 1) if batch_first else out), last
 
 
@@ -140,22 +304,22 @@ def lstm(*args):
     """lstm(input, (h0, c0), params, has_biases, num_layers, dropout, train, bidirectional, batch_first) or
     lstm(data, batch_sizes, (h0, c0), params, has_biases, num_layers, dropout, train, bidirectional): (output, h_n,
     c_n)."""
-    out, (h, c) = _call("lstm", _lstm_step, args, 2)
+    out, (h, c) = _call("lstm", "lstm", args, 2)
     return out, h, c
 
 
-def _simple(name, step, text):
+def _simple(name, mode, text):
     def function(*args):
-        out, (h,) = _call(name, step, args, 1)
+        out, (h,) = _call(name, mode, args, 1)
         return out, h
     function.__name__ = name
     function.__doc__ = text + " Arguments as `lstm`, with one state: (output, h_n)."
     return public(f"torch.{name}", out=False)(function)
 
 
-gru = _simple("gru", _gru_step, "Gated recurrent units over a sequence.")
-rnn_tanh = _simple("rnn_tanh", _tanh_step, "An Elman network with tanh over a sequence.")
-rnn_relu = _simple("rnn_relu", _relu_step, "An Elman network with relu over a sequence.")
+gru = _simple("gru", "gru", "Gated recurrent units over a sequence.")
+rnn_tanh = _simple("rnn_tanh", "tanh", "An Elman network with tanh over a sequence.")
+rnn_relu = _simple("rnn_relu", "relu", "An Elman network with relu over a sequence.")
 
 
 def _cell(step, input, state, w_ih, w_hh, b_ih, b_hh):

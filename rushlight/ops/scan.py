@@ -3,6 +3,7 @@
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, apply, operator, public
+from ..core.graph import MODE
 from ..core.infer import wrap_dim
 from ..core.return_types import named_result
 
@@ -39,6 +40,9 @@ def _extreme_grad(g, out1, dim):
 
 def _log_grad(g, input, out, dim):
     """Sums over j >= k of g_j * exp(x_k - out_j), split by the sign of g so that the logarithms exist."""
+    if MODE.grad:  # to be differentiated again: logarithms of zero gradients would spoil the slopes
+        top = input.detach().amax(dim, keepdim=True)
+        return (input - top).exp() * _reversed_sum(g * (top - out).exp(), dim)
     low = float("-inf")
     positive = REGISTRY["where"](g > 0, g.clamp(min=0).log(), low)
     negative = REGISTRY["where"](g < 0, (-g).clamp(min=0).log(), low)

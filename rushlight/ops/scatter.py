@@ -1,8 +1,9 @@
-"""Writing at positions that index tensors give: scatter, scatter_add, scatter_reduce, index_add, index_copy, index_fill, index_reduce,
-put, masked_fill, masked_scatter, and copies with one view replaced (select_scatter and its like).
+"""Writing at positions that index tensors give: scatter, scatter_add, scatter_reduce, index_add, index_copy,
+index_fill, index_reduce, put, masked_fill, masked_scatter, and copies with one view replaced (select_scatter and its
+like).
 
-Elements that meet at one position are taken in order, whatever the number of threads; indices out of range are found by the kernel,
-which writes nothing outside, and raised at the flush. Read `fetch` for the machinery.
+Elements that meet at one position are taken in order, whatever the number of threads; indices out of range are found by
+the kernel, which writes nothing outside, and raised at the flush. Read `fetch` for the machinery.
 """
 
 from ..core import dtype as dt
@@ -17,8 +18,10 @@ from .gather import check_gather
 from .indexing import view_at
 from .nonzero import count_true
 
-SCATTER, SCATTER_ADD, SCATTER_REDUCE = write_operator("scatter"), write_operator("scatter_add"), write_operator("scatter_reduce")
-INDEX_ADD, INDEX_COPY, INDEX_FILL = write_operator("index_add"), write_operator("index_copy"), write_operator("index_fill", repeats=True)
+SCATTER, SCATTER_ADD = write_operator("scatter"), write_operator("scatter_add")
+SCATTER_REDUCE = write_operator("scatter_reduce")
+INDEX_ADD, INDEX_COPY = write_operator("index_add"), write_operator("index_copy")
+INDEX_FILL = write_operator("index_fill", repeats=True)
 MASKED_SCATTER = operator("masked_scatter", "native", rules.explicit, lower="compress")
 INDEX_REDUCE, PUT_FLAT = write_operator("index_reduce"), write_operator("put")
 
@@ -27,7 +30,7 @@ def fill_like(g):
     return REGISTRY["zeros_like"](g)
 
 
-# -- scatter ----------------------------------------------------------------------------------------------------------------------------
+# -- scatter -----------------------------------------------------------------------------------------------------------
 
 
 def scatter_into(op, name, input, dim, index, src, mode):
@@ -43,7 +46,8 @@ def scatter_into(op, name, input, dim, index, src, mode):
     if not found.numel:
         return
     if any(n > m for d, (n, m) in enumerate(zip(found.shape, sizes)) if d != dim):
-        raise RuntimeError(f"Expected index {list(found.shape)} to be no larger than self {list(sizes)} apart from dimension {dim}")
+        raise RuntimeError(f"Expected index {list(found.shape)} to be no larger than self {list(sizes)} apart from "
+                           f"dimension {dim}")
     if not sizes:
         input, index = input.view(1), index.reshape(-1)
         src = src.reshape(-1) if isinstance(src, Tensor) else src
@@ -67,7 +71,8 @@ def check_source(name, input, index, src, dim):
     if max(len(given), 1) != max(len(shape), 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
     if any(n > m for n, m in zip(shape, given)):
-        raise RuntimeError(f"Expected index {list(shape)} to be no larger than self {list(input.shape)} apart from dimension {dim} and to be "
+        raise RuntimeError(f"Expected index {list(shape)} to be no larger than self {list(input.shape)} apart from "
+                           f"dimension {dim} and to be "
                            f"no larger size than src {list(given)}")
 
 
@@ -127,10 +132,12 @@ def scatter_any(input, dim, index, src, value, reduce, inplace):
 
 @public("scatter")
 def scatter(input, dim, index, src=MISSING, value=MISSING, *, reduce=None):
-    """A copy of `input` with `src` (tensor or number) written at `index` along `dim`: out[index[i][j]][j] = src[i][j] for dim 0.
+    """A copy of `input` with `src` (tensor or number) written at `index` along `dim`: out[index[i][j]][j] = src[i][j]
+    for dim 0.
 
-    reduce: "add" or "multiply" combines with what is there. RuntimeError for indices out of range (at the flush) and shapes that do not fit.
-    """
+    reduce: "add" or "multiply" combines with what is there. RuntimeError for indices out of range (at the flush) and
+    shapes that do not fit.
+"""
     return scatter_any(input, dim, index, src, value, reduce, False)
 
 
@@ -148,7 +155,7 @@ def scatter_add(input, dim, index, src):
     scatter_into(SCATTER_ADD, "scatter_add", input, dim, index, src, "add")
 
 
-# -- scatter_reduce, index_reduce -----------------------------------------------------------------------------------------------------
+# -- scatter_reduce, index_reduce --------------------------------------------------------------------------------------
 
 
 def identity(dtype, mode):
@@ -189,35 +196,32 @@ def element_counts(op, input, tensors, place, include_self):
     return counts if include_self else counts.clamp_(min=1)
 
 
-def _reduce_backward(g, out, input, source, reduce, include_self, pick, put):
-    """Gradients of (input, source). `pick(tensor)` reads at the indices, `put(tensor, src)` adds there."""
+def _reduce_backward(g, out, input, source, reduce, include_self, pick, put, times):
+    """Gradients of (input, source). `pick(tensor)` reads at the indices, `put(tensor, src)` adds there, `times(tensor,
+    src)` multiplies (into the input where the tensor is None)."""
     if reduce == "sum":
         return g, pick(g)
     if reduce == "mean":
-        counts = put(REGISTRY["ones_like"](g) if include_self else REGISTRY["zeros_like"](g), REGISTRY["ones_like"](source))
+        counts = put(REGISTRY["ones_like" if include_self else "zeros_like"](g), REGISTRY["ones_like"](source))
         counts = counts.masked_fill(counts == 0, 1)
         return g / counts, pick(g / counts)
     if reduce == "prod":
-        return _prod_backward(g, out, input, source, pick, put)
+        return _prod_backward(g, out, source, pick, put, times)
     same_input = (input == out).to(g.dtype)
     same_source = (source == pick(out)).to(g.dtype)
     share = g / put(same_input, same_source)
     return same_input * share, same_source * pick(share)
 
 
-def _prod_backward(g, out, input, source, pick, put):
-    own = (g * out) / input
-    own = own.masked_fill(input == 0, 0)
-    zero = (source == 0).to(g.dtype)
-    zeros = put(REGISTRY["zeros_like"](g), zero)
-    single = zero.bool() & (pick(zeros) == 1)
-    # with one zero among the factors, its gradient is the product of the others
-    filled = source.masked_fill(single, 1)
-    return own, (zeros, single, filled)
-
-
-def _zero_written(grad, include_self, clear):
-    return grad if include_self else clear(grad)
+def _prod_backward(g, out, source, pick, put, times):
+    """Gradients of products: those of the factors are (product / factor), or the product of the others for a single
+    zero."""
+    own = g * times(REGISTRY["ones_like"](g), source)
+    zero = source == 0
+    single = zero & (pick(put(REGISTRY["zeros_like"](g), zero.to(g.dtype))) == 1)
+    others = pick(g * times(None, source.masked_fill(single, 1)))
+    given = pick(g * out) / source.masked_fill(zero, 1)
+    return own, REGISTRY["where"](single, others, REGISTRY["where"](zero, 0, given))
 
 
 def _scatter_reduce_grads(g, out, input, dim, index, src, reduce, include_self):
@@ -228,12 +232,11 @@ def _scatter_reduce_grads(g, out, input, dim, index, src, reduce, include_self):
 
     def put(t, s):
         return t.scatter_add(dim, index, s)
-    own, given = _reduce_backward(g, out, input, taken, reduce, include_self, pick, put)
-    if reduce == "prod":
-        zeros, single, filled = given
-        others = input.scatter_reduce(dim, index, filled, "prod", include_self=include_self)
-        given = REGISTRY["where"](single, pick(g * others), pick(g * out) / taken.masked_fill(taken == 0, 1))
-        given = REGISTRY["where"]((taken == 0) & ~single, 0, given)
+
+    def times(t, s):
+        keep = t is not None or include_self
+        return (input if t is None else t).scatter_reduce(dim, index, s, "prod", include_self=keep)
+    own, given = _reduce_backward(g, out, input, taken, reduce, include_self, pick, put, times)
     if not include_self:
         own = own.scatter(dim, index, 0)
     return own, given, taken
@@ -253,7 +256,8 @@ def _scatter_reduce_src(g, out, input, dim, index, src, reduce, include_self):
 
 @written("scatter_reduce Tensor.scatter_reduce_", {"input": _scatter_reduce_input, "src": _scatter_reduce_src})
 def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
-    """Reduce ("sum", "prod", "mean", "amax", "amin") the values of `src` that `index` sends to the same position along `dim`.
+    """Reduce ("sum", "prod", "mean", "amax", "amin") the values of `src` that `index` sends to the same position along
+    `dim`.
 
     include_self: whether what is there takes part."""
     if reduce not in MODES:
@@ -266,7 +270,8 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     if not found.numel:
         return
     if any(n > m for d, (n, m) in enumerate(zip(found.shape, sizes)) if d != dim):
-        raise RuntimeError(f"Expected index {list(found.shape)} to be no larger than self {list(sizes)} apart from dimension {dim}")
+        raise RuntimeError(f"Expected index {list(found.shape)} to be no larger than self {list(sizes)} apart from "
+                           f"dimension {dim}")
     if not sizes:
         input, index, src = input.view(1), index.reshape(-1), src.reshape(-1)
     elif not found.ndim:
@@ -283,12 +288,11 @@ def _index_reduce_grads(g, out, input, dim, index, source, reduce, include_self)
 
     def put(t, s):
         return t.index_add(dim, index, s)
-    own, given = _reduce_backward(g, out, input, source, reduce, include_self, pick, put)
-    if reduce == "prod":
-        zeros, single, filled = given
-        others = input.index_reduce(dim, index, filled, "prod", include_self=include_self)
-        given = REGISTRY["where"](single, pick(g * others), pick(g * out) / source.masked_fill(source == 0, 1))
-        given = REGISTRY["where"]((source == 0) & ~single, 0, given)
+
+    def times(t, s):
+        keep = t is not None or include_self
+        return (input if t is None else t).index_reduce(dim, index, s, "prod", include_self=keep)
+    own, given = _reduce_backward(g, out, input, source, reduce, include_self, pick, put, times)
     if not include_self:
         own = own.index_fill(dim, index, 0)
     return own, given
@@ -304,14 +308,15 @@ def _index_reduce_source(g, out, input, dim, index, source, reduce, include_self
 
 @written("index_reduce Tensor.index_reduce_", {"input": _index_reduce_input, "source": _index_reduce_source})
 def index_reduce(input, dim, index, source, reduce, *, include_self=True):
-    """Reduce ("prod", "mean", "amax", "amin") the slices of `source` that `index` sends to the same position of dimension `dim`."""
+    """Reduce ("prod", "mean", "amax", "amin") the slices of `source` that `index` sends to the same position of
+    dimension `dim`."""
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
     target, tensors, source, place = index_operands("index_reduce", input, dim, index, source)
     reduce_into(INDEX_REDUCE, target, tensors, source, place, reduce, include_self)
 
 
-# -- index_add, index_copy, index_fill --------------------------------------------------------------------------------------------------
+# -- index_add, index_copy, index_fill ---------------------------------------------------------------------------------
 
 
 def index_operands(name, input, dim, index, source):
@@ -322,7 +327,8 @@ def index_operands(name, input, dim, index, source):
     found = index._layout
     dim = wrap_dim(dim, input._layout.ndim)
     if found.ndim > 1:
-        raise IndexError(f"{name}_(): Index is supposed to be a vector, but got dim: {found.ndim} with type: {dt.scalar_type(found.dtype)}")
+        raise IndexError(f"{name}_(): Index is supposed to be a vector, but got dim: {found.ndim} with type: "
+                         f"{dt.scalar_type(found.dtype)}")
     if found.dtype not in (dt.int64, dt.int32):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index but got: {dt.scalar_type(found.dtype)}")
     shape = list(input._layout.shape)
@@ -342,7 +348,8 @@ def index_operands(name, input, dim, index, source):
 def check_slices(name, input, dim, index, source):
     """RuntimeError or IndexError where the source does not fit."""
     if source._layout.dtype is not input._layout.dtype:
-        raise RuntimeError(f"{name}_(): self ({dt.scalar_type(input.dtype)}) and source ({dt.scalar_type(source.dtype)}) must have the same "
+        raise RuntimeError(f"{name}_(): self ({dt.scalar_type(input.dtype)}) and source "
+                           f"({dt.scalar_type(source.dtype)}) must have the same "
                            "scalar type")
     shape, given = list(input._layout.shape), list(source._layout.shape)
     count = index._layout.numel
@@ -353,13 +360,16 @@ def check_slices(name, input, dim, index, source):
         return
     if len(given) != max(len(shape), 1):
         kind = IndexError if name == "index_copy" else RuntimeError
-        raise kind(f"{name}_(): When source and destination are not scalars, their dimensionality must match. Source dimensionality "
+        raise kind(f"{name}_(): When source and destination are not scalars, their dimensionality must match. Source "
+                   "dimensionality "
                    f"({len(given)}), destination dimensionality ({len(shape)})")
     if given[dim] != count:
         kind = IndexError if name == "index_copy" else RuntimeError
-        raise kind(f"{name}_(): Number of indices ({count}) should be equal to source.size(dim): ({given[dim]}), for dim: {dim}")
+        raise kind(f"{name}_(): Number of indices ({count}) should be equal to source.size(dim): ({given[dim]}), for "
+                   f"dim: {dim}")
     if given[:dim] + given[dim + 1:] != shape[:dim] + shape[dim + 1:]:
-        raise RuntimeError(f"{name}_(): self and source expected to have the same shape except at dim {dim}, but got self.shape = {shape} "
+        raise RuntimeError(f"{name}_(): self and source expected to have the same shape except at dim {dim}, but got "
+                           f"self.shape = {shape} "
                            f"source.shape = {given}")
 
 
@@ -377,7 +387,8 @@ def _index_add_source(g, dim, index, source, alpha):
 
 @written("index_add Tensor.index_add_", {"input": lambda g: g, "source": _index_add_source})
 def index_add(input, dim, index, source, *, alpha=1):
-    """Add `alpha` times the slices of `source` to the slices of `input` that `index` (a vector) names in dimension `dim`."""
+    """Add `alpha` times the slices of `source` to the slices of `input` that `index` (a vector) names in dimension
+    `dim`."""
     target, tensors, source, place = index_operands("index_add", input, dim, index, source)
     if alpha != 1:
         source = source * alpha
@@ -422,7 +433,8 @@ def index_fill_tensor(input, dim, index, value):
 def check_fill(input, value):
     if isinstance(value, Tensor):
         if value.dim():
-            raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.dim()} dimension(s).")
+            raise RuntimeError("index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+                               f"{value.dim()} dimension(s).")
         return index_fill_tensor
     if isinstance(value, complex):
         raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
@@ -441,23 +453,26 @@ def index_fill_(input, dim, index, value):
     return check_fill(input, value).inplace(input, dim, index, value)
 
 
-# -- put, masks -------------------------------------------------------------------------------------------------------------------------
+# -- put, masks --------------------------------------------------------------------------------------------------------
 
 
 def _put_input(g, index, accumulate):
     return g if accumulate else g.put(index, REGISTRY["zeros"](tuple(index.shape), dtype=g.dtype))
 
 
-@written("put Tensor.put_", {"input": _put_input, "source": lambda g, index, source: g.take(index).reshape(source.shape)})
+@written("put Tensor.put_", {"input": _put_input,
+                             "source": lambda g, index, source: g.take(index).reshape(source.shape)})
 def put(input, index, source, accumulate=False):
     """Write (or add) `source` at flat positions of `input`. IndexError (at the flush) for positions out of range."""
     if index._layout.dtype is not dt.int64:
         raise RuntimeError(f"put_(): Expected a long tensor for index, but got {dt.scalar_type(index.dtype)}")
     if source._layout.dtype is not input._layout.dtype:
-        raise RuntimeError(f"put_(): self and source expected to have the same dtype, but got self.dtype = {dt.scalar_type(input.dtype)} and "
+        raise RuntimeError("put_(): self and source expected to have the same dtype, but got self.dtype = "
+                           f"{dt.scalar_type(input.dtype)} and "
                            f"source.dtype = {dt.scalar_type(source.dtype)}")
     if index.numel() != source.numel():
-        raise RuntimeError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = "
+        raise RuntimeError("put_(): Expected source and index to have the same number of elements, but got "
+                           "source.numel() = "
                            f"{source.numel()}, index.numel() = {index.numel()}")
     check_writable(input)
     check_no_overlap(input, index, source)
@@ -475,7 +490,8 @@ def _masked_rule(layouts, numbers, attrs):
     if layouts[1].dtype is not dt.bool_:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {layouts[1].dtype}")
     if len(layouts) == 3 and layouts[2].ndim:
-        raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {layouts[2].ndim} dimension(s).")
+        raise RuntimeError("masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+                           f"{layouts[2].ndim} dimension(s).")
     if len(layouts) == 3 and not dt.can_cast(layouts[2].dtype, layouts[0].dtype):
         raise RuntimeError(f"value cannot be converted to type {layouts[0].dtype.name} without overflow")
     return None, layouts[0].dtype
@@ -507,14 +523,15 @@ def masked_fill_(self, mask, value):
     return masked_fill.inplace(self, mask, value)
 
 
-@written("Tensor._scatter_masked Tensor.masked_scatter_", {"input": lambda g, mask: g.masked_fill(mask, 0), "source": _masked_source},
-         None, "masked_scatter")
+@written("Tensor._scatter_masked Tensor.masked_scatter_",
+         {"input": lambda g, mask: g.masked_fill(mask, 0), "source": _masked_source}, None, "masked_scatter")
 def scatter_masked(input, mask, source):
     """Copy the first elements of `source` to where `mask` (broadcast) holds. Sync point."""
     if mask._layout.dtype is not dt.bool_:
         raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
     if source._layout.dtype is not input._layout.dtype:
-        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got {dt.scalar_type(input.dtype)} and "
+        raise RuntimeError("masked_scatter: expected self and source to have same dtypes but got "
+                           f"{dt.scalar_type(input.dtype)} and "
                            f"{dt.scalar_type(source.dtype)}")
     check_writable(input)
     if not input.numel():
@@ -524,7 +541,8 @@ def scatter_masked(input, mask, source):
     mask = mask.expand(input.shape)
     count, counts = count_true(mask)
     if count > source.numel():
-        raise RuntimeError(f"masked_scatter: expected the source to have at least {count} elements, got {source.numel()}")
+        raise RuntimeError(f"masked_scatter: expected the source to have at least {count} elements, got "
+                           f"{source.numel()}")
     record(MASKED_SCATTER, "ttt", (("mode", "spread"),), (mask, counts, source.reshape(-1)), (), (input,))
 
 
@@ -535,7 +553,7 @@ def masked_scatter(input, mask, source):
     return scatter_masked(input.expand(shape), mask.expand(shape), source)
 
 
-# -- a copy with one view replaced --------------------------------------------------------------------------------------------------
+# -- a copy with one view replaced -------------------------------------------------------------------------------------
 
 
 def view_scatter(name, take, *params):
@@ -543,7 +561,8 @@ def view_scatter(name, take, *params):
     def write_part(input, src, where):
         part = take(input, *where)
         if part._layout.shape != src._layout.shape:
-            raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = "
+            raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
+                               "slice size = "
                                f"{list(part.shape)}")
         part.copy_(src)
 

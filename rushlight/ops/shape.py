@@ -1,7 +1,9 @@
-"""Joining, repeating and rearranging: cat, stack, split variants, repeat, flip, roll, tril, diag, meshgrid, unfold, and so on.
+"""Joining, repeating and rearranging: cat, stack, split variants, repeat, flip, roll, tril, diag, meshgrid, unfold, and
+so on.
 
-`cat` and its family make one uninitialised result and copy every input into its part of it, so that what computes an input can write
-it there directly. Read `view` for what only changes strides, `pad` for padding and shuffles, `inplace` for the in-place forms.
+`cat` and its family make one uninitialised result and copy every input into its part of it, so that what computes an
+input can write it there directly. Read `view` for what only changes strides, `pad` for padding and shuffles, `inplace`
+for the in-place forms.
 """
 
 import functools
@@ -23,7 +25,7 @@ from ..core.tensor import Tensor, empty
 from ..core.tensor import view as raw_view
 from ..core.views import view_of
 from .copy import COPY
-from .fetch import Place, scatter_sum
+from .fetch import Place, into_apart, scatter_sum
 from .view import int_list
 
 
@@ -42,11 +44,12 @@ def joined_dtype(tensors):
     return rules.joined_dtype([t._layout for t in tensors], ())
 
 
-# -- cat, stack ---------------------------------------------------------------------------------------------------------------------------
+# -- cat, stack --------------------------------------------------------------------------------------------------------
 
 
 class Join:
-    """How tensors of certain layouts are joined: size along `dim` of each (None: takes no part), and each one's part of the result."""
+    """How tensors of certain layouts are joined: size along `dim` of each (None: takes no part), and each one's part of
+    the result."""
 
     __slots__ = ("dim", "sizes", "layout", "parts")
 
@@ -98,8 +101,10 @@ def plan_cat(layouts, dim):
 def concatenate(tensors, dim=0):
     """`cat` of a list of tensors."""
     try:
-        layouts = tuple([t._layout for t in tensors])
+        layouts = tuple([t._layout for t in tensors]) if tensors.__class__ is not Tensor else None
     except (AttributeError, TypeError):
+        layouts = None
+    if layouts is None:
         layouts = tuple([t._layout for t in tensor_list("cat", tensors)])
     if not layouts:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
@@ -117,8 +122,9 @@ def concatenate(tensors, dim=0):
 
 @public("cat concat concatenate", out=False)
 def cat(tensors, dim=0, *, out=None):
-    """Tensors one after the other along `dim`; their other sizes must agree, dtypes are promoted. Empty 1-d tensors are skipped."""
-    return concatenate(tensors, dim) if out is None else into_out("cat", concatenate, out, (list(tensors), dim), {})
+    """Tensors one after the other along `dim`; their other sizes must agree, dtypes are promoted. Empty 1-d tensors are
+    skipped."""
+    return concatenate(tensors, dim) if out is None else into_apart("cat", concatenate, out, list(tensors), dim)
 
 
 def check_cat(shape, found, dim, number):
@@ -126,7 +132,8 @@ def check_cat(shape, found, dim, number):
         raise RuntimeError(f"Tensors must have same number of dimensions: got {len(shape)} and {len(found)}")
     for d, (n, m) in enumerate(zip(shape, found)):
         if n != m and d != dim:
-            raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got size {m} for tensor number "
+            raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got size "
+                               f"{m} for tensor number "
                                f"{number} in the list.")
 
 
@@ -154,11 +161,13 @@ def plan_stack(layouts, dim):
     dim = wrap_dim(dim, len(shape) + 1)
     for i, found in enumerate(layouts):
         if found.shape != shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(found.shape)} at "
+            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
+                               f"{list(found.shape)} at "
                                f"entry {i}")
     whole, dtype = (*shape[:dim], len(layouts), *shape[dim:]), rules.joined_dtype(layouts, ())
     strides = contiguous_strides(whole)
-    return dim, make_layout(whole, strides, dtype), make_layout(shape, strides[:dim] + strides[dim + 1:], dtype), strides[dim]
+    part = make_layout(shape, strides[:dim] + strides[dim + 1:], dtype)
+    return dim, make_layout(whole, strides, dtype), part, strides[dim]
 
 
 def stacked(tensors, dim=0):
@@ -234,7 +243,8 @@ def block_diag(*tensors):
     parts = []
     for i, t in enumerate(tensors):
         if t.dim() > 2:
-            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.dim()} dimensions")
+            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has "
+                               f"{t.dim()} dimensions")
         parts.append(t.reshape(1, -1) if t.dim() < 2 else t)
     if not parts:
         return REGISTRY["empty"](1, 0)
@@ -247,7 +257,7 @@ def block_diag(*tensors):
     return cat(rows, 0)
 
 
-# -- splits -------------------------------------------------------------------------------------------------------------------------------
+# -- splits ------------------------------------------------------------------------------------------------------------
 
 
 @public("split_with_sizes unsafe_split_with_sizes", out=False)
@@ -264,12 +274,14 @@ register("unsafe_chunk", REGISTRY["chunk"])
 def tensor_split(input, indices_or_sections, dim=0):
     """Pieces along `dim`: a number of nearly equal ones, or cut before the positions given."""
     if not input.dim():
-        raise RuntimeError(f"tensor_split expected at least a 1-dimensional tensor, but got a tensor with {input.dim()} dims")
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with "
+                           f"{input.dim()} dims")
     dim = wrap_dim(dim, input.dim())
     size, cuts = input._layout.shape[dim], indices_or_sections
     if isinstance(cuts, Tensor):
         if cuts.dim() > 1 or cuts.dtype is not dt.int64:
-            raise RuntimeError("tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor of "
+            raise RuntimeError("tensor_split expected tensor_indices_or_sections to be a zero-dimensional or "
+                               "one-dimensional tensor of "
                                f"dtype long, but got a tensor with {cuts.dim()} dims of {cuts.dtype}")
         cuts = cuts.tolist()
     if hasattr(cuts, "__index__"):
@@ -290,12 +302,14 @@ def tensor_split(input, indices_or_sections, dim=0):
 
 def split_along(name, input, sections, dim, least):
     if input.dim() < least:
-        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got a tensor with "
+        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, "
+                           "but got a tensor with "
                            f"{input.dim()} dimensions!")
     if hasattr(sections, "__index__") and not isinstance(sections, Tensor):
         size = input._layout.shape[dim]
         if sections == 0 or size % sections:
-            raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {size} is not divisible "
+            raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
+                               f"{size} is not divisible "
                                f"by the split_size {sections}!")
     return tensor_split(input, sections, dim)
 
@@ -318,7 +332,7 @@ def dsplit(input, indices_or_sections):
     return split_along("dsplit", input, indices_or_sections, 2, 3)
 
 
-# -- repetition ---------------------------------------------------------------------------------------------------------------------------
+# -- repetition --------------------------------------------------------------------------------------------------------
 
 
 def _repeat_back(g, shape, repeats):
@@ -340,7 +354,8 @@ def repeated(input, shape, repeats):
         return out
     pairs = tuple([n for pair in zip(repeats, sizes) for n in pair])
     steps = (0,) * lead + found.strides
-    source = raw_view(input._storage, make_layout(pairs, tuple([s for n in steps for s in (0, n)]), found.dtype), input._offset)
+    wide = make_layout(pairs, tuple([s for n in steps for s in (0, n)]), found.dtype)
+    source = raw_view(input._storage, wide, input._offset)
     target = raw_view(out._storage, make_layout(pairs, contiguous_strides(pairs), found.dtype), 0)
     record(COPY, "t", (), (source,), (), (target,))
     return out
@@ -367,7 +382,8 @@ def tile(input, dims, *more):
 
 @public("repeat_interleave", out=False)
 def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
-    """Each position of `dim` (or each element) repeated `repeats` times (number or tensor) in place; one argument: the positions."""
+    """Each position of `dim` (or each element) repeated `repeats` times (number or tensor) in place; one argument: the
+    positions."""
     if repeats is None:
         return repeat_positions(input, output_size)
     if dim is None:
@@ -386,7 +402,8 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     if repeats.dim() == 0 or (repeats.dim() == 1 and repeats.numel() == 1):
         repeats = repeats.reshape(1).expand(size)
     elif repeats.dim() != 1 or repeats.numel() != size:
-        raise RuntimeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.numel()} and "
+        raise RuntimeError("repeats must have the same size as input along dim, but got repeats.size(0) = "
+                           f"{repeats.numel()} and "
                            f"input.size({dim}) = {size}")
     return input.index_select(dim, repeat_positions(repeats, output_size))
 
@@ -415,7 +432,7 @@ def repeat_positions(repeats, output_size):
     return record(POSITIONS, "t", (("out", (((total,), dt.int64),)),), (repeats,))[0]
 
 
-# -- reversal and rotation --------------------------------------------------------------------------------------------------------------
+# -- reversal and rotation ---------------------------------------------------------------------------------------------
 
 
 def _flip_body(k, input, rank: int, dims: object):
@@ -456,8 +473,8 @@ def flipud(input):
     return flip(input, (0,))
 
 
-@public("Tensor._roll", grad={"input": lambda g, shifts, dims: rolled(g, tuple([-s for s in shifts]), dims)}, node="RollBackward0",
-        out=False)
+@public("Tensor._roll", grad={"input": lambda g, shifts, dims: rolled(g, tuple([-s for s in shifts]), dims)},
+        node="RollBackward0", out=False)
 def rolled(input, shifts, dims):
     """Positions moved around; every block of the result is one copy."""
     found = input._layout
@@ -467,7 +484,10 @@ def rolled(input, shifts, dims):
     moves = {}
     for shift, d in zip(shifts, dims):
         moves[d] = (moves.get(d, 0) + shift) % found.shape[d]
-    blocks = [[(0, found.shape[d] - s, s), (found.shape[d] - s, s, 0)] if s else [(0, found.shape[d], 0)] for d, s in moves.items()]
+    blocks = []
+    for d, s in moves.items():
+        n = found.shape[d]
+        blocks.append([(0, n - s, s), (n - s, s, 0)] if s else [(0, n, 0)])
     for choice in itertools.product(*blocks):
         source, target = input.detach(), out
         for d, (start, count, to) in zip(moves, choice):
@@ -479,7 +499,8 @@ def rolled(input, shifts, dims):
 
 @public("roll", out=False)
 def roll(input, shifts, dims=None):
-    """Positions moved by `shifts` along `dims`; what leaves at the end comes in at the start. Without dims over the flattened tensor."""
+    """Positions moved by `shifts` along `dims`; what leaves at the end comes in at the start. Without dims over the
+    flattened tensor."""
     shifts = int_list((shifts,))
     dims = [] if dims is None else int_list((dims,))
     if not shifts:
@@ -509,7 +530,7 @@ def rot90(input, k=1, dims=(0, 1)):
     return flip(input, (b,)).transpose(a, b) if k == 1 else flip(input, (a,)).transpose(a, b)
 
 
-# -- triangles and diagonals --------------------------------------------------------------------------------------------------------------
+# -- triangles and diagonals -------------------------------------------------------------------------------------------
 
 
 def _tril_body(k, input, diagonal, last: int):
@@ -568,7 +589,7 @@ TRIANGLE_INDICES = operator("tril_indices", "host", rules.explicit, _triangle_in
 
 def triangle_indices(name, row, col, offset, dtype, device):
     if row < 0 or col < 0:
-        raise RuntimeError("row must be non-negative, got" + str(row) if row < 0 else "col must be non-negative, got" + str(col))
+        raise RuntimeError(f"row must be non-negative, got{row}" if row < 0 else f"col must be non-negative, got{col}")
     if dtype not in (dt.int64, dt.int32):
         raise RuntimeError(f"\"{name}_indices\" not implemented for '{dt.scalar_type(dtype)}'")
     below = sum([min(max(r + offset + 1, 0), col) for r in range(row)])
@@ -632,7 +653,7 @@ def diagflat(input, offset=0):
     return diag_embed(input.reshape(-1), offset)
 
 
-# -- windows --------------------------------------------------------------------------------------------------------------------------------
+# -- windows -----------------------------------------------------------------------------------------------------------
 
 
 def _unfold_back(g, shape, dim, size, step):
@@ -682,7 +703,7 @@ def unfold(self, dimension, size, step):
 UNFOLD_SCALAR = GradRule("unfold", ["input", "size"], {"input": lambda g, size: g.sum()})
 
 
-# -- products of matrices of numbers ----------------------------------------------------------------------------------------------------
+# -- products of matrices of numbers -----------------------------------------------------------------------------------
 
 
 @public("kron")
@@ -710,8 +731,7 @@ def vander(x, N=None, increasing=False):
 @public("linalg.vander", out=False)
 def linalg_vander(x, *, N=None):
     """The matrices of powers x^0 ... x^(N-1) of the vectors in the last dimension."""
-    if x.dim() < 1:
-        raise RuntimeError("linalg.vander: input should have at least one dimension")
+    x = x if x.dim() else x.reshape(1)
     columns = x.shape[-1] if N is None else N
     if columns <= 1:
         raise RuntimeError(f"N must be greater than 1, got {columns}")

@@ -1,7 +1,7 @@
 """Order: sort, argsort, msort, topk, kthvalue-like selections, unique, searchsorted, bucketize, isin, histogram counts.
 
-Kernels find positions (codegen/native_sort.py: stable radix sorts); values are gathered by them, which also gives the gradient. NaN
-counts as the largest number, as in PyTorch.
+Kernels find positions (codegen/native_sort.py: stable radix sorts); values are gathered by them, which also gives the
+gradient. NaN counts as the largest number, as in PyTorch.
 """
 
 import numpy as np
@@ -88,7 +88,7 @@ def msort(input):
     return sort(input, 0)[0]
 
 
-# -- the largest k ------------------------------------------------------------------------------------------------------------------------
+# -- the largest k -----------------------------------------------------------------------------------------------------
 
 
 @public("Tensor._topk", grad={"input": _sort_back}, node="TopkBackward0", out=False)
@@ -108,7 +108,8 @@ def topk_along(input, dim, shape, k, largest, ordered):
 
 @public("topk", out=False)
 def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
-    """(values, indices) of the `k` largest (or smallest) elements along `dim`, in order. RuntimeError if there are fewer."""
+    """(values, indices) of the `k` largest (or smallest) elements along `dim`, in order. RuntimeError if there are
+    fewer."""
     return with_outs("topk", _topk, out, (input, k, dim, largest, sorted))
 
 
@@ -123,7 +124,7 @@ def _topk(input, k, dim, largest, sorted):
 
 
 
-# -- distinct values ------------------------------------------------------------------------------------------------------------------------
+# -- distinct values ---------------------------------------------------------------------------------------------------
 
 
 def host_tensor(array, dtype):
@@ -164,8 +165,8 @@ def answer(found, return_inverse, return_counts):
 
 @public("unique", out=False)
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The distinct values in order (or the distinct slices of `dim`), with the positions of every element among them and how often each
-    appears if asked. Sync point."""
+    """The distinct values in order (or the distinct slices of `dim`), with the positions of every element among them
+    and how often each appears if asked. Sync point."""
     if dim is None:
         return distinct_values(input.detach(), return_inverse, return_counts)
     values, inverse, counts = unique_slices(input.detach()._array(), wrap_dim(dim, input.dim()))
@@ -187,7 +188,9 @@ def distinct_values(input, return_inverse, return_counts):
     found = [values]
     if return_inverse:
         number = first.cumsum(0) - 1 if count else flat.long()
-        found.append((REGISTRY["empty"](count, dtype=dt.int64).scatter_(0, order, number) if count else number).reshape(shape))
+        if count:
+            number = REGISTRY["empty"](count, dtype=dt.int64).scatter_(0, order, number)
+        found.append(number.reshape(shape))
     if return_counts:
         starts = REGISTRY["nonzero"](first)[:, 0] if count else flat.long()
         found.append(REGISTRY["cat"]([starts[1:], starts.new_full((1,), count)]) - starts if count else starts)
@@ -234,8 +237,8 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
         rows = slices_of(array, axis) if array.ndim else array.reshape(1, 1)
         flat = flat if array.ndim else array.reshape(1)
     if not len(rows):
-        return answer(found_tensors(flat, input.dtype, np.empty(array.shape if dim is None else 0, np.int64), np.empty(0, np.int64)),
-                      return_inverse, return_counts)
+        inverse = np.empty(array.shape if dim is None else 0, np.int64)
+        return answer(found_tensors(flat, input.dtype, inverse, np.empty(0, np.int64)), return_inverse, return_counts)
     starts = np.concatenate([[True], (rows[1:] != rows[:-1]).any(1)])
     inverse = np.cumsum(starts) - 1
     counts = np.bincount(inverse)
@@ -244,7 +247,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     return answer(found_tensors(values, input.dtype, inverse, counts), return_inverse, return_counts)
 
 
-# -- searching ------------------------------------------------------------------------------------------------------------------------------
+# -- searching ---------------------------------------------------------------------------------------------------------
 
 
 SEARCH = operator("searchsorted", "native", rules.explicit, lower="searchsorted")
@@ -254,16 +257,19 @@ SEARCH = operator("searchsorted", "native", rules.explicit, lower="searchsorted"
 def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None):
     """Where each value belongs in the sorted innermost rows of `sorted_sequence`, so that order is kept.
 
-    right: after equal elements; side "left" or "right" says the same; sorter: positions that sort an unsorted sequence."""
+    right: after equal elements; side "left" or "right" says the same; sorter: positions that sort an unsorted
+    sequence."""
     if side not in (None, "left", "right"):
         raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
     if side == "left" and right:
-        raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True")
+        raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites, got side of left while "
+                           "right was True")
     right = bool(right) or side == "right"
     if not isinstance(input, Tensor):
         input = REGISTRY["full"]((), input, dtype=sorted_sequence.dtype if isinstance(input, int) else None)
         if sorted_sequence.dim() != 1:
-            raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got "
+            raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor "
+                               "dimension is 1, but we got "
                                f"boundaries tensor dim({sorted_sequence.dim()}) and input value's dim(0) numel(1)")
     check_search(sorted_sequence, input, sorter)
     tensors = [sorted_sequence.detach(), input.detach()]
@@ -276,23 +282,30 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
 def check_search(edges, values, sorter):
     """RuntimeError for operands that do not fit."""
     if not edges.dim():
-        raise RuntimeError("torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension")
+        raise RuntimeError("torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 "
+                           "dimension")
     if not values.dim() and edges.dim() != 1:
-        raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got "
+        raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is "
+                           "1, but we got "
                            f"boundaries tensor dim({edges.dim()}) and input value's dim(0) numel(1)")
     if edges.dim() != 1 and tuple(edges.shape[:-1]) != tuple(values.shape[:-1]):
-        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and "
-                           f"input value tensor must match, but we got boundaries tensor {list(edges.shape)} and input value tensor "
+        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
+                           "of boundaries tensor and "
+                           f"input value tensor must match, but we got boundaries tensor {list(edges.shape)} and input "
+                           "value tensor "
                            f"{list(values.shape)}")
     if edges.dtype is not values.dtype and values.dim():
-        raise RuntimeError("torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype "
+        raise RuntimeError("torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but "
+                           "got boundary tensor dtype "
                            f"{dt.scalar_type(edges.dtype)} and input value tensor dtype {dt.scalar_type(values.dtype)}")
     if sorter is not None:
         if sorter.shape != edges.shape:
-            raise RuntimeError("torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor "
+            raise RuntimeError("torch.searchsorted(): boundary and sorter must have the same size, but got boundary "
+                               "tensor "
                                f"{list(edges.shape)}and got sorter tensor {list(sorter.shape)}")
         if sorter.dtype is not dt.int64:
-            raise RuntimeError(f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {dt.scalar_type(sorter.dtype)}")
+            raise RuntimeError("torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
+                               f"{dt.scalar_type(sorter.dtype)}")
         if sorter.numel():
             low, high = int(sorter.min().item()), int(sorter.max().item())
             if low < 0 or high >= sorter.shape[-1]:

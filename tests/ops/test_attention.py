@@ -29,7 +29,8 @@ def attend(q, k, v, mask=None, **options):
     return F.scaled_dot_product_attention(*tensors, mask, **options).numpy()
 
 
-@pytest.mark.parametrize("shapes", [((2, 3, 5, 4), (2, 3, 7, 4)), ((3, 5, 4), (3, 7, 4)), ((5, 4), (7, 4)), ((2, 3, 5, 4), (1, 3, 7, 4))])
+@pytest.mark.parametrize("shapes", [((2, 3, 5, 4), (2, 3, 7, 4)), ((3, 5, 4), (3, 7, 4)), ((5, 4), (7, 4)),
+                                    ((2, 3, 5, 4), (1, 3, 7, 4))])
 def test_values(shapes):
     q, k, v = random(*shapes[0]), random(*shapes[1]), random(*shapes[1])
     assert np.allclose(attend(q, k, v), reference(q, k, v))

@@ -55,14 +55,15 @@ def test_gru_in_both_directions():
     for step in x[::-1]:
         h = gru_step(step, h, back)
         expected.append(h)
-    out, hn = rl.gru(rl.tensor(x), rl.zeros(2, 2, 4, dtype=rl.float64), tensors(w + back), True, 1, 0.0, True, True, False)
+    state = rl.zeros(2, 2, 4, dtype=rl.float64)
+    out, hn = rl.gru(rl.tensor(x), state, tensors(w + back), True, 1, 0.0, True, True, False)
     assert out.shape == (5, 2, 8) and np.allclose(out.detach().numpy()[..., 4:], expected[::-1])
     assert np.allclose(hn.detach().numpy()[1], h)
 
 
-@pytest.mark.parametrize("name, gates, function", [("rnn_tanh", 1, np.tanh), ("rnn_relu", 1, lambda x: np.maximum(x, 0))])
-def test_plain_cells(name, gates, function):
-    x, h, w = RNG.standard_normal((3, 4)), RNG.standard_normal((3, 5)), weights(gates, 4, 5)
+@pytest.mark.parametrize("name, function", [("rnn_tanh", np.tanh), ("rnn_relu", lambda x: np.maximum(x, 0))])
+def test_plain_cells(name, function):
+    x, h, w = RNG.standard_normal((3, 4)), RNG.standard_normal((3, 5)), weights(1, 4, 5)
     found = getattr(rl, f"{name}_cell")(rl.tensor(x), rl.tensor(h), *tensors(w))
     assert np.allclose(found.detach().numpy(), function(x @ w[0].T + w[2] + h @ w[1].T + w[3]))
 
@@ -89,3 +90,20 @@ def test_gradients():
             hidden = list(rest[:states]) if states > 1 else rest[0]
             return getattr(rl, name)(x, hidden, list(rest[states:]), True, 1, 0.0, True, False, False)
         assert rl.autograd.gradcheck(run, (x, *h, *w))
+
+
+def test_second_gradients_and_new_lengths_of_time():
+    w = tensors(weights(3, 2, 2))
+    x = rl.tensor(RNG.standard_normal((2, 1, 2))).requires_grad_()
+    h = rl.tensor(RNG.standard_normal((1, 1, 2))).requires_grad_()
+
+    def run(x, h):
+        return rl.gru(x, h, w, True, 1, 0.0, True, False, False)[0]
+    assert rl.autograd.gradgradcheck(run, (x, h))
+    net = rl.nn.LSTM(3, 4)
+    for time in (5, 6):
+        net(rl.randn(time, 2, 3))[0].sum().backward()
+    before = rl.engine.statistics()["kernels_compiled"]
+    for time in (7, 8, 30):
+        net(rl.randn(time, 2, 3))[0].sum().backward()
+    assert rl.engine.statistics()["kernels_compiled"] == before
