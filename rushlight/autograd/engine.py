@@ -17,6 +17,7 @@ from ..core.declare import REGISTRY
 from ..core.graph import MODE
 from ..core.stream import STREAM
 from ..core.tensor import Tensor
+from . import replay
 from .anomaly import blame
 from .leaf import GradientEdge, edge_of
 
@@ -280,32 +281,35 @@ def fitted(grad, layout, node, index=0):
 
 
 def first_grads(tensors, grad_tensors, create_graph):
-    """The gradients to start from; ones for scalars. RuntimeErrors as PyTorch raises them."""
+    """The gradients to start from, None for the ones of scalars. RuntimeErrors as PyTorch raises them."""
     found = []
     for i, (tensor, grad) in enumerate(zip(tensors, grad_tensors)):
-        if isinstance(tensor, GradientEdge):
-            target, number = edge_of(tensor)
-            layout = target._layout if isinstance(target, Tensor) else target.metas[number]
-        else:
-            if not tensor.requires_grad:
-                raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
-            layout = tensor._layout
+        layout = start_layout(i, tensor)
         if grad is None:
             if layout.numel != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
             if layout.dtype.category != 2:
                 raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got "
                                    f"{layout.dtype}")
-            found.append(REGISTRY["ones"](layout.shape, dtype=layout.dtype))
+            found.append(None)
             continue
         if not isinstance(grad, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
         if grad._layout.shape != layout.shape:
-            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has a "
-                               f"shape of "
-                               f"{layout.shape}.")
+            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has "
+                               f"a shape of {layout.shape}.")
         found.append(grad if create_graph else REGISTRY["detach"](grad))
     return found
+
+
+def start_layout(i, tensor):
+    """The layout of what a pass starts from, number `i` of the tensors given."""
+    if isinstance(tensor, GradientEdge):
+        target, number = edge_of(tensor)
+        return target._layout if isinstance(target, Tensor) else target.metas[number]
+    if not tensor.requires_grad:
+        raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+    return tensor._layout
 
 
 def reachable(roots, inputs):
@@ -339,22 +343,34 @@ def execute(tensors, grad_tensors, keep_graph, create_graph, inputs=None, accumu
         capture = {(id(fn) if isinstance(fn, Tensor) else (id(fn), nr)): i for i, (fn, nr) in enumerate(edges)}
         capture["accumulate"] = accumulate is None
         needed = reachable(roots, edges)
-    task = Task(roots, keep_graph, create_graph, capture, needed)
-    for grad in grad_tensors:
-        task.shared(grad)
-    before = MODE.grad, MODE.task
-    MODE.grad, MODE.task = create_graph, task
-    try:
-        for edge, grad in zip(roots, grads):
-            task.send(edge, grad)
-        task.run()
-    finally:
-        MODE.grad, MODE.task = before
+
+    def walk():
+        task = Task(roots, keep_graph, create_graph, capture, needed)
+        for grad in grad_tensors:
+            task.shared(grad)
+        before = MODE.grad, MODE.task
+        MODE.grad, MODE.task = create_graph, task
+        try:
+            for i, (edge, grad) in enumerate(zip(roots, grads)):
+                if grad is None:
+                    layout = start_layout(i, tensors[i])
+                    grad = REGISTRY["ones"](layout.shape, dtype=layout.dtype)
+                task.send(edge, grad)
+            task.run()
+        finally:
+            MODE.grad, MODE.task = before
+        return task.captured
+
+    if inputs is None and not create_graph:
+        replay.run(roots, grads, keep_graph, walk)
+        captured = None
+    else:
+        captured = walk()
     STREAM.flush()
     if inputs is None:
         return None
     keys = [id(fn) if isinstance(fn, Tensor) else (id(fn), nr) for fn, nr in edges]
-    return [task.captured.get(capture[key]) for key in keys]
+    return [captured.get(capture[key]) for key in keys]
 
 
 def as_list(values):

@@ -293,7 +293,7 @@ def keep(node, outputs, replaced, wanted):
         if t is None or not wanted:
             saved.append(None)
         else:
-            saved.append(rules.save_output(t, made[id(t)]) if id(t) in made else save(t))
+            saved.append(save(t, True, made[id(t)]) if id(t) in made else save(t))
     node.saved = tuple(saved)
     node.to_save = bool(saved)
     node.dirty_tensors = node.non_differentiable = ()

@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional
 
 from ..base.hooks import RemovableHandle
 from ..core import grads as rules
-from ..core.graph import Node, Saved, pack_saved
+from ..core.graph import Node, Saved, pack_saved, save
 from ..core.tensor import accumulate_node
 
 
@@ -122,9 +122,13 @@ def saved_attribute(node, name):
         raise AttributeError(f"'{node.name()}' object has no attribute '{name}'")
     if node.freed:
         raise RuntimeError(rules.FREED)
-    value = node.saved[names.index(found)]
+    at = names.index(found)
+    value, version = node.saved[at], node.versions[at]
     if not raw:
-        return rules.unpack(value, node)
+        return rules.unpack(value, version, node)
+    if version is not None:
+        value = node.saved[at] = save(value)
+        node.versions[at], value.version = None, version
     if isinstance(value, Saved):
         return SavedTensor(value, node)
     return tuple(SavedTensor(v, node) for v in value)

@@ -13,7 +13,7 @@ gradients as a tuple. Sums over broadcast dimensions and casts back to the param
 from . import signatures
 from . import tensor as tensors
 from .dtype import FLOATING
-from .graph import MODE, Node, Saved, save, sequence
+from .graph import MODE, Node, Saved, raise_modified, save, sequence
 from .tensor import CUSTOM, MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
 
 
@@ -34,10 +34,13 @@ FREED = ("Trying to backward through the graph a second time (or directly access
          "to backward through the graph a second time or if you need to access saved tensors after calling backward.")
 
 
+OPERAND, LAYOUT, RESULT, RESULTS = range(4)
+
+
 class Plan:
     """A rule for one choice of parameters that need gradients."""
 
-    __slots__ = ("rule", "node_name", "wanted", "names", "calls", "counts")
+    __slots__ = ("rule", "node_name", "wanted", "names", "calls", "counts", "sources", "results")
 
     def __init__(self, rule, wanted):
         self.rule, self.node_name, self.wanted = rule, rule.node_name, wanted
@@ -54,45 +57,44 @@ class Plan:
                         self.names.append(name)
                     takes.append(self.names.index(name))
             self.calls.append((formula, tuple(takes)))
-
-    def keep(self, values, outs, inplace):
-        """What the node saves, in the order of `names`."""
-        return self.complete(self.keep_operands(values), outs)
+        self.sources = [rule.source(name) for name in self.names]
+        self.results = [(i, kind, at) for i, (kind, at) in enumerate(self.sources) if kind >= RESULT]
 
     def keep_operands(self, values):
-        """The operands among what the node saves, None for outputs: taken before an in-place operator writes, so that backward notices
-        where it wrote to one of them."""
-        kept, positions = [], self.rule.positions
-        for name in self.names:
-            at = positions.get(name)
-            if at is None:
-                kept.append(layout_of(values, positions, name) if name.endswith("_layout") else None)
-                continue
-            value = values[at]
-            if isinstance(value, Tensor):
-                kept.append(save(value))
-            elif value.__class__ in (list, tuple) and value and isinstance(value[0], Tensor):
-                kept.append(tuple([save(v) for v in value]))
+        """What the node saves, in the order of `names`, with None for results; and the versions of the tensors in it. Taken
+        before an in-place operator writes, so that backward notices where it wrote to one of them."""
+        kept, versions = [], []
+        for kind, at in self.sources:
+            version = None
+            if kind == OPERAND:
+                value = values[at]
+                if isinstance(value, Tensor):
+                    if MODE.hooks:
+                        value = save(value)
+                    else:
+                        version = value._storage.version if value._versions is None else value._versions[0]
+                elif value.__class__ in (list, tuple) and value and isinstance(value[0], Tensor):
+                    value = tuple([save(v) for v in value])
+            elif kind == LAYOUT:
+                value = values[at]
+                value = None if value is None else value._layout
             else:
-                kept.append(value)
-        return kept
+                value = None
+            kept.append(value)
+            versions.append(version)
+        return kept, versions
 
     def complete(self, kept, outs):
-        """`kept` with the outputs."""
-        for i, name in enumerate(self.names):
-            if kept[i] is None and name.startswith("out") and name not in self.rule.positions:
-                number = name[3:]
-                if number == "s":
-                    kept[i] = tuple([save_output(out, n) for n, out in enumerate(outs)])
-                else:
-                    kept[i] = save_output(outs[int(number)], int(number)) if number else save(outs[0], True)
-        return tuple(kept)
+        """`kept` with the results: as Saved, because a node that held its own results would never be freed."""
+        for i, kind, at in self.results:
+            kept[i] = save(outs[at], True, at) if kind == RESULT else tuple([save(o, True, n) for n, o in enumerate(outs)])
+        return kept
 
     def backward(self, node, grads):
         """Gradients for each edge of the node."""
         if node.freed:
             raise RuntimeError(FREED)
-        values = [unpack(v, node) for v in node.saved]
+        values = unpack_all(node) if node.saved else ()
         g = grads[0] if len(grads) == 1 else [make_zeros(m) if x is None else x for x, m in zip(grads, node.metas)]
         results, shared = [], {}
         for (formula, takes), count in zip(self.calls, node.counts):
@@ -109,12 +111,6 @@ class Plan:
         return results
 
 
-def layout_of(values, positions, name):
-    """The layout of the operand that a name such as "weight_layout" means; None for one that is not given."""
-    value = values[positions[name.removesuffix("_layout")]]
-    return None if value is None else value._layout
-
-
 def make_zeros(found):
     """The gradient of an output that nobody used."""
     return zeros(tuple(found.shape), found.dtype)
@@ -123,13 +119,18 @@ def make_zeros(found):
 zeros = None  # set by ops: (shape, dtype) -> Tensor
 
 
-def save_output(out, number):
-    saved = save(out, True)
-    saved.output = number
-    return saved
+def unpack_all(node):
+    """The saved values of a node, tensors connected to the graph. RuntimeError for one that was modified in place since."""
+    return [unpack(value, version, node) for value, version in zip(node.saved, node.versions)]
 
 
-def unpack(value, node):
+def unpack(value, version, node):
+    """One saved value; `version`: that of an operand, None for anything else."""
+    if version is not None:
+        now = value._storage.version if value._versions is None else value._versions[0]
+        if now != version:
+            raise_modified(value._layout, value.grad_fn, value._nr, now, version)
+        return value
     if value.__class__ is Saved:
         return value.unpack(node)
     if value.__class__ is tuple and value and value[0].__class__ is Saved:
@@ -171,7 +172,6 @@ class GradRule:
             self.formulas[self.positions[param]] = formula
             self.takes[self.positions[param]] = signatures.names(formula.call if formula.__class__ is Joint else formula)
         self.differentiable = tuple(sorted(self.formulas))
-        self.saves_input = any("input" in t or self.params[0] in t for t in self.takes.values())
         self.plans = {}
         self.pairs = [None] * 4  # plans of two operands, by which of them need a gradient
 
@@ -204,57 +204,79 @@ class GradRule:
             fn = b._grad_fn
             second = (fn, b._nr) if fn is not None else (b, 0)
             edges = (second,) if which == 2 else (first, second)
-        saved = plan.keep((a, b), (out,), False) if plan.names else ()
         node = _new_node(self.node_class)
-        node.op, node.edges, node.saved, node.metas, node.seq = plan, edges, saved, (out._layout,), sequence()
+        if plan.names:
+            saved, node.versions = plan.keep_operands((a, b))
+            node.saved = plan.complete(saved, (out,)) if plan.results else saved
+        else:
+            node.saved = node.versions = ()
+        node.op, node.edges, node.metas, node.seq = plan, edges, (out._layout,), sequence()
         node.extras, node.freed, node.counts = None, False, plan.counts
         out._grad_fn, out._rg = node, True
 
+    def source(self, name):
+        """Where a saved value comes from: (what it is, number of the parameter or result)."""
+        at = self.positions.get(name)
+        if at is not None:
+            return OPERAND, at
+        if name.endswith("_layout"):
+            return LAYOUT, self.positions[name.removesuffix("_layout")]
+        if name == "outs":
+            return RESULTS, 0
+        if name.startswith("out") and (name == "out" or name[3:].isdigit()):
+            return RESULT, int(name[3:] or 0)
+        raise TypeError(f"{self.node_name}: a formula names {name!r}, which is neither a parameter nor a result")
+
     def plan(self, values):
         """The Plan for these parameter values, or None where no gradient is wanted."""
+        wanted = 0
         for i in self.differentiable:
             value = values[i]
             if isinstance(value, Tensor):
-                if value._rg or value._base is not None:
-                    break
-            elif value.__class__ is list or value.__class__ is tuple:
-                break
-        else:
-            return None
-        wanted = tuple([i for i in self.differentiable if wants_grad(values[i])])
+                if value._base is not None:
+                    refresh(value)
+                if value._rg:
+                    wanted |= 1 << i
+            elif value.__class__ in (list, tuple) and wants_grad(value):
+                wanted |= 1 << i
         if not wanted:
             return None
         found = self.plans.get(wanted)
         if found is None:
-            found = self.plans[wanted] = Plan(self, wanted)
+            found = self.plans[wanted] = Plan(self, tuple([i for i in self.differentiable if wanted >> i & 1]))
         return found
 
-    def attach(self, values, outs, inplace=False, kept=None):
-        """Make the node of an operator that has just been recorded, and give it to the outputs (a list) that can have gradients."""
+    def attach(self, values, outs):
+        """Make the node of an operator that has just been recorded, and give it to the outputs (a list) that can have
+        gradients."""
         plan = self.plan(values)
         if plan is None:
-            return None
-        node = self.node(plan, values, outs, inplace, kept)
+            return
+        node = self.node(plan, values, outs)
+        if plan.names:
+            saved, node.versions = plan.keep_operands(values)
+            node.saved = plan.complete(saved, outs)
         number = 0
         for out in outs:
             if isinstance(out, Tensor) and out._layout.dtype.category >= 2:
                 out._grad_fn, out._nr, out._rg = node, number, True
             number += 1
-        return node
 
-    def node(self, plan, values, outs, inplace=False, kept=None):
-        edges, counts = [], []
+    def node(self, plan, values, outs):
+        """A node without saved values; the operands' histories are up to date (`plan` has looked at them)."""
+        edges, counts = [], plan.counts
         for i in plan.wanted:
             value = values[i]
             if isinstance(value, Tensor):
-                edges.append(edge(value))
-                counts.append(None)
+                fn = value._grad_fn
+                edges.append((fn, value._nr) if fn is not None else (value, 0))
             else:
                 edges.extend([edge(v) if isinstance(v, Tensor) and v.requires_grad else None for v in value])
-                counts.append(len(value))
-        saved = plan.keep(values, outs, inplace) if kept is None else kept
-        node = self.node_class(plan, tuple(edges), saved, tuple([o._layout for o in outs]))
-        node.counts = counts
+                counts = [len(values[i]) if values[i].__class__ in (list, tuple) else None for i in plan.wanted]
+        node = _new_node(self.node_class)
+        node.op, node.edges, node.saved, node.versions, node.seq = plan, tuple(edges), (), (), sequence()
+        node.metas = (outs[0]._layout,) if len(outs) == 1 else tuple([o._layout for o in outs])
+        node.extras, node.freed, node.counts = None, False, counts
         if MODE.anomaly:
             anomaly_trace(node)
         return node
@@ -338,13 +360,15 @@ def begin_write(rule, values, target):
     saving = values
     if rule.params[0] in plan.names:
         saving = [clone(target), *values[1:]]
-    return rule.node(plan, values, [target], kept=plan.keep_operands(saving))
+    node = rule.node(plan, values, [target])
+    node.saved, node.versions = plan.keep_operands(saving)
+    return node
 
 
 def end_write(node, target):
     """The target has been written: the node of `begin_write` becomes its history."""
     if node is not None:
-        node.saved = node.op.complete(node.saved, [target])
+        node.op.complete(node.saved, [target])
         rebase(target, node, 0 if node.op.wanted[0] == 0 else None)
 
 

@@ -1,10 +1,8 @@
 """The graph of gradients: nodes, edges, saved values, and the modes that decide whether nodes are made.
 
 A node belongs to one public operator. Its edges lead to the nodes that made its inputs, or to the leaf tensors
-themselves, whose
-gradient accumulates. Saved values are storages with views and versions, never the operator's own result tensor, so
-that reference
-counts alone free a graph. `autograd/engine.py` walks the graph.
+themselves, whose gradient accumulates. A node saves operands as they are, with the versions they had, and results as
+`Saved` values: storages with views, never the result tensor itself, so that reference counts alone free a graph. `autograd/engine.py` walks the graph.
 """
 
 import itertools
@@ -41,7 +39,7 @@ class Saved:
             return self.unpack_hooked(node)
         version = self.versions.version if self.versions.__class__ is not list else self.versions[0]
         if version != self.version:
-            self.raise_modified(version, node)
+            raise_modified(self.layout, node if self.is_out else self.fn, self.output, version, self.version)
         if self.leaf is not None:
             return self.leaf
         tensor = make_view(self.storage, self.layout, self.offset)
@@ -71,19 +69,17 @@ class Saved:
             tensor._grad_fn, tensor._nr, tensor._rg = pass_on((self.leaf, 0), self.leaf._layout), 0, True
         return tensor
 
-    def raise_modified(self, version, node):
-        fn = node if self.is_out else self.fn
-        made = "" if fn is None else f", which is output {self.output} of {short_name(fn)},"
-        hint = ("with torch.autograd.set_detect_anomaly(True, check_nan=False)." if not MODE.anomaly else
-                "the backtrace further above shows the operation that failed to compute its gradient. The variable in "
-                "question was "
-                "changed in there or anywhere later. Good luck!")
-        hint = f"enable anomaly detection to find the operation that failed to compute its gradient, {hint}" if not MODE.anomaly else hint
-        raise RuntimeError("one of the variables needed for gradient computation has been modified by an inplace "
-                           "operation: "
-                           f"[torch.{_type_name(self.layout.dtype)} {list(self.layout.shape)}]{made} is at version "
-                           f"{version}; expected "
-                           f"version {self.version} instead. Hint: {hint}")
+
+def raise_modified(layout, fn, output, version, expected):
+    """The RuntimeError for a saved tensor, result `output` of node `fn` or None, that was written since."""
+    made = "" if fn is None else f", which is output {output} of {short_name(fn)},"
+    hint = ("Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
+            "torch.autograd.set_detect_anomaly(True, check_nan=False)." if not MODE.anomaly else
+            "Hint: the backtrace further above shows the operation that failed to compute its gradient. The variable "
+            "in question was changed in there or anywhere later. Good luck!")
+    raise RuntimeError("one of the variables needed for gradient computation has been modified by an inplace "
+                       f"operation: [torch.{_type_name(layout.dtype)} {list(layout.shape)}]{made} is at version "
+                       f"{version}; expected version {expected} instead. {hint}")
 
 
 def short_name(node):
@@ -100,14 +96,14 @@ def _type_name(dtype):
 make_view = None  # set by core.tensor: (storage, layout, offset) -> Tensor
 
 
-def save(tensor, is_out=False):
-    """Keep a tensor for backward."""
+def save(tensor, is_out=False, number=0):
+    """Keep a tensor for backward; `is_out`: it is result `number` of the node that keeps it."""
     saved = Saved()
     saved.storage, saved.layout, saved.offset = tensor._storage, tensor._layout, tensor._offset
     versions = tensor._versions
     saved.versions = versions = tensor._storage if versions is None else versions
     saved.version = versions.version if versions.__class__ is not list else versions[0]
-    saved.is_out, saved.output, saved.hooks, saved.leaf = is_out, tensor._nr, None, None
+    saved.is_out, saved.output, saved.hooks, saved.leaf = is_out, number, None, None
     if is_out:
         saved.fn = None
     else:
@@ -141,10 +137,10 @@ class Node:
     `apply(grads)` maps the gradients of the outputs (None: zero) to those of the inputs.
     """
 
-    __slots__ = ("op", "edges", "saved", "metas", "seq", "extras", "freed", "counts", "__weakref__")
+    __slots__ = ("op", "edges", "saved", "versions", "metas", "seq", "extras", "freed", "counts", "__weakref__")
 
     def __init__(self, op, edges, saved, metas):
-        self.op, self.edges, self.saved, self.metas = op, edges, saved, metas
+        self.op, self.edges, self.saved, self.versions, self.metas = op, edges, saved, (), metas
         self.seq = sequence()
         self.extras, self.freed, self.counts = None, False, None
 

@@ -49,10 +49,11 @@ class Instruction:
 class Step:
     """A node of the prefix tree."""
 
-    __slots__ = ("next", "parent", "instruction", "layouts", "nbytes", "programs", "depth", "count")
+    __slots__ = ("next", "parent", "instruction", "layouts", "nbytes", "programs", "depth", "count", "replays")
 
     def __init__(self, parent, instruction, layouts, count=0):
         self.count = count  # slots in use after this step
+        self.replays = None  # backward passes known to start here, see autograd/replay.py
         self.next, self.programs = {}, {}
         self.parent, self.instruction, self.layouts = parent, instruction, layouts
         self.depth = parent.depth + 1 if parent else 0

@@ -167,8 +167,8 @@ class Tensor(metaclass=TensorMeta):
     def data(self, value):
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        self._versions = [self._version]  # what a node saved before this is as new as ever
         self._storage, self._layout, self._offset = value._storage, value._layout, value._offset
-        self._versions = [self._version] if self._versions is not None else None
 
 
 def check_grad_assignment(tensor, value):

@@ -1,5 +1,6 @@
 """Tensors from nothing: empty, zeros, full, arange, eye, linspace and the *_like and new_* forms."""
 
+import functools
 import math
 
 from ..core import dtype as dt
@@ -8,6 +9,7 @@ from ..core import infer as rules
 from ..core.declare import as_number, elementwise, operator, public
 from ..core.device import resolve
 from ..core.layout import channels_last_strides, dense_strides_like
+from ..core.layout import layout as make_layout
 from ..core.record import record
 from ..core.tensor import Tensor, empty as empty_tensor
 from ..core.views import without_repeats
@@ -82,6 +84,31 @@ def fill(tensor, value):
     return tensor
 
 
+@elementwise("Tensor._full", name="full", promote="keep")
+def full_values(k, value):
+    """The value everywhere, as a new tensor."""
+    return value
+
+
+def _full_infer(layouts, numbers, pattern, attrs, given):
+    ((shape, strides, dtype),) = attrs[0][1]
+    return [make_layout(shape, strides, dtype)], dtype
+
+
+FULL = full_values.op
+FULL.infer = _full_infer
+
+
+@functools.lru_cache(4096)
+def _full_attrs(found):
+    return (("out", ((tuple(found.shape), found.strides, found.dtype),)),)
+
+
+def filled(tensor, value):
+    """A number everywhere, in a new tensor with the shape, strides and dtype of `tensor`, which is left without memory."""
+    return record(FULL, "n", _full_attrs(tensor._layout), (), (value,))[0]
+
+
 FILL_RULE = grads.GradRule("fill", ["input", "value"], {"input": lambda g: zeros_like(g), "value": lambda g: g.sum()})
 
 
@@ -114,7 +141,7 @@ def fill_copy(input, value):
 
 
 def _grad_zeros(shape, dtype):
-    return fill(new(shape, dtype), 0)
+    return filled(new(shape, dtype), 0)
 
 
 grads.zeros = _grad_zeros
@@ -171,7 +198,7 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, re
         return fill(out.resize_(shape), fill_value)
     if dtype is None:
         dtype = dt.of_number(fill_value)
-    return fill(new(shape, dtype, device), fill_value).requires_grad_(requires_grad)
+    return filled(new(shape, dtype, device), fill_value).requires_grad_(requires_grad)
 
 
 @public("torch.zeros", out=False)
@@ -180,7 +207,7 @@ def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=F
     shape = sizes_of("zeros", _named_size(size, names))
     if out is not None:
         return fill(out.resize_(shape), 0)
-    tensor = fill(new(shape, dtype, device), 0)
+    tensor = filled(new(shape, dtype, device), 0)
     return tensor.requires_grad_() if requires_grad else tensor
 
 
@@ -194,7 +221,7 @@ def ones(*size, out=None, dtype=None, layout=None, device=None, requires_grad=Fa
     shape = sizes_of("ones", _named_size(size, names))
     if out is not None:
         return fill(out.resize_(shape), 1)
-    tensor = fill(new(shape, dtype, device), 1)
+    tensor = filled(new(shape, dtype, device), 1)
     return tensor.requires_grad_() if requires_grad else tensor
 
 
@@ -220,14 +247,14 @@ def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=Fal
 def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
                memory_format=None):
     """Zeros of the same shape and dtype."""
-    return fill(_like(input, dtype, device, memory_format), 0).requires_grad_(requires_grad)
+    return filled(_like(input, dtype, device, memory_format), 0).requires_grad_(requires_grad)
 
 
 @public("torch.ones_like", out=False)
 def ones_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
               memory_format=None):
     """Ones of the same shape and dtype."""
-    return fill(_like(input, dtype, device, memory_format), 1).requires_grad_(requires_grad)
+    return filled(_like(input, dtype, device, memory_format), 1).requires_grad_(requires_grad)
 
 
 @public("torch.full_like", out=False)
@@ -236,7 +263,7 @@ def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requir
     """A constant of the same shape and dtype."""
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
-    return fill(_like(input, dtype, device, memory_format), fill_value).requires_grad_(requires_grad)
+    return filled(_like(input, dtype, device, memory_format), fill_value).requires_grad_(requires_grad)
 
 
 @public("Tensor.new_empty", out=False)
@@ -254,14 +281,14 @@ def new_empty_strided(self, size, stride, dtype=None, device=None, requires_grad
 @public("Tensor.new_zeros", out=False)
 def new_zeros(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """Zeros of this tensor's dtype and device."""
-    return fill(new(sizes_of("new_zeros", size), dtype or self.dtype, device or self.device),
+    return filled(new(sizes_of("new_zeros", size), dtype or self.dtype, device or self.device),
                 0).requires_grad_(requires_grad)
 
 
 @public("Tensor.new_ones", out=False)
 def new_ones(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """Ones of this tensor's dtype and device."""
-    return fill(new(sizes_of("new_ones", size), dtype or self.dtype, device or self.device),
+    return filled(new(sizes_of("new_ones", size), dtype or self.dtype, device or self.device),
                 1).requires_grad_(requires_grad)
 
 
@@ -269,7 +296,7 @@ def new_ones(self, *size, dtype=None, device=None, requires_grad=False, layout=N
 def new_full(self, size, fill_value, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """A constant of this tensor's dtype and device."""
     tensor = new(sizes_of("new_full", (size,)), dtype or self.dtype, device or self.device)
-    return fill(tensor, fill_value).requires_grad_(requires_grad)
+    return filled(tensor, fill_value).requires_grad_(requires_grad)
 
 
 # -- ranges

@@ -10,8 +10,7 @@ import warnings
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
-from ..core.grads import GradRule, check_inplace, rebase, wants_grad
-from ..core.graph import MODE
+from ..core.grads import GradRule, begin_write, end_write
 from ..core.record import record
 from ..core.tensor import empty as empty_tensor
 from .arithmetic import mul
@@ -248,6 +247,8 @@ def _rounded(number, dtype):
 
 def _slopes(input, lower, upper):
     """The factor of each element: drawn from [lower, upper) where it is not positive, else 1."""
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     fixed = input.detach().contiguous()
     found, wide = fixed._layout, fixed.dtype.compute
     lower, upper = _rounded(lower, wide), _rounded(upper, wide)
@@ -271,14 +272,10 @@ def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
         return fixed_slope.inplace(input, (lower + upper) / 2)
     if not input.numel():
         return input
-    plan = None
-    if MODE.grad:
-        check_inplace(input, wants_grad(input))
-        plan = RRELU_RULE.plan((input, None))
     noise = _slopes(input, float(lower), float(upper))
+    node = begin_write(RRELU_RULE, (input, noise), input)
     record(mul.op, "tt", (), (input, noise), (), (input,))
-    if plan is not None:
-        rebase(input, RRELU_RULE.node(plan, (input, noise), [input]))
+    end_write(node, input)
     return input
 
 

@@ -21,10 +21,25 @@ def _gemm(name, grad, params, node=None):
     return operator(name, "template", rules.explicit, lower="gemm", grad=grad, params=params, node=node)
 
 
-MM = _gemm("mm", {"input": lambda g, mat2: product(g, _t(mat2)), "mat2": lambda g, input: product(_t(input), g)},
-           ("input", "mat2"))
-BMM = _gemm("bmm", {"input": lambda g, mat2: product(g, _t(mat2)), "mat2": lambda g, input: product(_t(input), g)},
-            ("input", "mat2"))
+def _left_grad(g, b, found):
+    """The gradient g @ b.T of a left factor of layout `found`, in the memory order of that factor."""
+    return _t(product(b, _t(g))) if column_major(found) else product(g, _t(b))
+
+
+def _right_grad(g, a, found):
+    """The gradient a.T @ g of a right factor of layout `found`: that of a weight seen through `.t()` is the weight's."""
+    return _t(product(_t(g), a)) if column_major(found) else product(_t(a), g)
+
+
+def column_major(found):
+    """Whether the elements of a column are neighbours in memory, and those of a row are not."""
+    return found.strides[-2] == 1 and found.strides[-1] != 1
+
+
+GRADS = {"input": lambda g, mat2, input_layout: _left_grad(g, mat2, input_layout),
+         "mat2": lambda g, input, mat2_layout: _right_grad(g, input, mat2_layout)}
+MM = _gemm("mm", GRADS, ("input", "mat2"))
+BMM = _gemm("bmm", GRADS, ("input", "mat2"))
 
 
 def _scaled(value, factor):
@@ -32,8 +47,8 @@ def _scaled(value, factor):
 
 
 ADD_GRADS = {"input": lambda g, beta: _scaled(g, beta),
-             "mat1": lambda g, mat2, alpha: _scaled(product(g, _t(mat2)), alpha),
-             "mat2": lambda g, mat1, alpha: _scaled(product(_t(mat1), g), alpha)}
+             "mat1": lambda g, mat2, mat1_layout, alpha: _scaled(_left_grad(g, mat2, mat1_layout), alpha),
+             "mat2": lambda g, mat1, mat2_layout, alpha: _scaled(_right_grad(g, mat1, mat2_layout), alpha)}
 ADD_PARAMS = ("input", "mat1", "mat2", "beta", "alpha")
 ADDMM = _gemm("addmm", ADD_GRADS, ADD_PARAMS)
 BADDBMM = _gemm("baddbmm", ADD_GRADS, ADD_PARAMS)

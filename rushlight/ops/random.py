@@ -14,7 +14,7 @@ from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
 from ..core.device import resolve
-from ..core.grads import GradRule, check_inplace, rebase, wants_grad
+from ..core.grads import GradRule, begin_write, check_inplace, end_write
 from ..core.graph import MODE
 from ..core.layout import contiguous_strides, dense_strides_like
 from ..core.record import record
@@ -116,16 +116,12 @@ def emit(function, dtype, tensors, numbers=(), out=None):
 
 
 def fill_in_place(self, rule, write):
-    """Run `write()`, which overwrites a tensor with random numbers, under the rules of in-place operators; returns "
-      "the tensor."""
-    plan = None
-    if MODE.grad:
-        check_inplace(self, wants_grad(self))
-        plan = rule.plan((self,))
+    """Run `write()`, which overwrites a tensor with random numbers, under the rules of in-place operators; the
+    tensor."""
+    node = begin_write(rule, (self,), self)
     if self._layout.numel:
         write()
-    if plan is not None:
-        rebase(self, rule.node(plan, (self,), [self]))
+    end_write(node, self)
     return self
 
 
