@@ -2,7 +2,8 @@
 
 A node belongs to one public operator. Its edges lead to the nodes that made its inputs, or to the leaf tensors
 themselves, whose gradient accumulates. A node saves operands as they are, with the versions they had, and results as
-`Saved` values: storages with views, never the result tensor itself, so that reference counts alone free a graph. `autograd/engine.py` walks the graph.
+`Saved` values: storages with views, never the result tensor itself, so that reference counts alone free a graph.
+`autograd/engine.py` walks the graph.
 """
 
 import itertools
