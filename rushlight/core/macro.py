@@ -3,15 +3,21 @@
     @macro("layer_norm", 3)
     def layer_norm(x, weight, bias, dims, eps): ...   # plain Python over other operators; three tensors, the rest static
 
-What comes in: a function of tensors (or None) and static values. What goes out: a function that records one
-instruction. When a program is planned, `fuse/expand.py` puts the instructions of the body in its place, so that they
-fuse as if they had been recorded one by one; recording costs one step instead of twenty. Where gradients are recorded
-the body runs as it is, operator by operator, so that it can be differentiated.
+    @macro("sgd_update", 3, numbers=2, writes=2)
+    def sgd_update(param, momentum_buffer, grad, momentum, scale): ...   # writes the first two, returns nothing
+
+What comes in: a function of tensors (or None), numbers (or None) that may change from call to call, and static values.
+What goes out: a function that records one instruction. When a program is planned, `fuse/expand.py` puts the
+instructions of the body in its place, so that they fuse as if they had been recorded one by one; recording costs one
+step instead of twenty. Where gradients are recorded, or a tensor stands in for a number, the body runs as it is,
+operator by operator.
 
 Note [Tracing]
 The body runs once for each combination of layouts and static values, on placeholders and on a private stream. What it
-records is a `Trace`: instructions whose slots are places among the inputs, the results, and temporaries. Numbers in it
-are constants of the program. A body may not read values, and its results must be whole new tensors.
+records is a `Trace`: instructions whose slots are places among the inputs, the results, and temporaries. A body may not
+read values. It either writes its first tensors and returns None, or its results are whole new tensors. Numbers that the
+body was given reach its operators as they are: each stands for itself by its identity, so that a body that calculates
+with one is refused. All others are constants of the program.
 """
 
 import dataclasses
@@ -31,8 +37,8 @@ MOST_TRACES = 4096
 
 @dataclasses.dataclass
 class Trace:
-    """The instructions of a body. `places`: for each slot ("in", i), ("out", i) or ("temp", i); `temps`: how many;
-    `given`: which of the body's results are tensors, not None."""
+    """The instructions of a body. `scalars`: their numbers, constants or `Given`; `places`: for each slot ("in", i),
+    ("out", i) or ("temp", i); `temps`: how many; `given`: which of the body's results are tensors, not None."""
 
     instructions: list
     scalars: list
@@ -40,6 +46,13 @@ class Trace:
     temps: int
     results: list
     given: tuple
+
+
+@dataclasses.dataclass
+class Given:
+    """A number of a trace that is number `index` of the macro's own."""
+
+    index: int
 
 
 class PrivateStream:
@@ -62,16 +75,25 @@ class PrivateStream:
         MODE.grad = self.grad
 
 
-def trace(body, present, statics, layouts):
-    """Run the body on placeholders; the Trace."""
-    given = iter([view(Storage(x.nbytes, CPU), x, 0) for x in layouts])
-    placeholders = [next(given) if here else None for here in present]
-    tensors = [t for t in placeholders if t is not None]
+def placeholder(kind, index):
+    """A number of a class that no other object is."""
+    return float(f"{index}.5") if kind is float else kind(10**6 + index)
+
+
+def trace(body, present, numbers, statics, layouts):
+    """Run the body on placeholders; the Trace. `present`: which of its tensors and numbers are not None."""
+    tensors = [view(Storage(x.nbytes, CPU), x, 0) for x in layouts]
+    values = [placeholder(kind, i) for i, kind in enumerate(numbers)]
+    given = iter([*tensors, *values])
     with PrivateStream() as stream:
-        found = body(*placeholders, *statics)
-        found = [found] if isinstance(found, Tensor) else list(found)
+        found = body(*[next(given) if here else None for here in present], *statics)
+        found = [found] if found is None or isinstance(found, Tensor) else list(found)
         results = [t for t in found if t is not None]
         instructions, slots, scalars = stream.step.path(), stream.slots, stream.scalars
+    names = {id(value): i for i, value in enumerate(values)}
+    scalars = [Given(names[id(s)]) if id(s) in names else s for s in scalars]
+    unused = set(names.values()) - {s.index for s in scalars if s.__class__ is Given}
+    assert not unused, f"{body.__name__} calculates with its numbers, or does not use them: {sorted(unused)}"
     places, temps = [], 0
     ins, outs = [t._storage for t in tensors], [t._storage for t in results]
     for storage in slots:
@@ -93,24 +115,29 @@ def trace(body, present, statics, layouts):
     )
 
 
-def macro(name, tensors, checks=False):
-    """Declare a function as a macro: its first `tensors` parameters are tensors or None, the others static and
-    hashable.
+NUMBERS = (float, int)
 
-    `checks`: the body has operators that check data."""
+
+def macro(name, tensors, numbers=0, writes=0, checks=False):
+    """Declare a function as a macro: its first `tensors` parameters are tensors or None, the next `numbers` ones numbers
+    or None, the others static and hashable.
+
+    `writes`: how many of the first parameters the body writes, instead of returning results. `checks`: the body has
+    operators that check data."""
     def declare(body):
         traces, patterns = {}, {}
         op = Op(name, "macro", body, None, checks=checks)
         op.params = ()
+        last = tensors + numbers
 
-        def infer(layouts, numbers, pattern, attrs, given):
-            key = (attrs, *layouts)
+        def infer(layouts, kinds, pattern, attrs, given):
+            key = (attrs, *kinds, *layouts)
             found = traces.get(key)
             if found is None:
                 if len(traces) > MOST_TRACES:
                     traces.clear()
                 (_, present), (_, statics) = attrs
-                found = traces[key] = trace(body, present, statics, layouts)
+                found = traces[key] = trace(body, present, kinds, statics, layouts)
                 patterns[attrs] = found.given
             return found.results, found
         op.infer = infer
@@ -120,10 +147,18 @@ def macro(name, tensors, checks=False):
             given = values[:tensors]
             if MODE.grad and any([t is not None and wants_grad(t) for t in given]):
                 return body(*values)
-            present = tuple([t is not None for t in given])
+            present = tuple([v is not None for v in values[:last]])
             chosen = [t for t in given if t is not None]
-            attrs = (("present", present), ("statics", values[tensors:]))
-            outs = record(op, "t" * len(chosen), attrs, chosen)
+            figures = [n for n in values[tensors:last] if n is not None]
+            for n in figures:
+                if n.__class__ not in NUMBERS:
+                    return body(*values)
+            attrs = (("present", present), ("statics", values[last:]))
+            pattern = "t" * len(chosen) + "n" * len(figures)
+            if writes:
+                record(op, pattern, attrs, chosen, figures, [t for t in given[:writes] if t is not None])
+                return None
+            outs = record(op, pattern, attrs, chosen, figures)
             pattern = patterns[attrs]
             if len(pattern) == 1:
                 return outs[0]

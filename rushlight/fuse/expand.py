@@ -5,6 +5,7 @@ macros, with slots for their temporaries behind the others, and the constants th
 numbers in its table.
 """
 
+from ..core.macro import Given
 from ..core.stream import Instruction
 
 
@@ -29,9 +30,10 @@ class State:
             self.instructions.append(instruction)
             return
         trace = instruction.info
-        first, base = self.slots, self.numbers + len(self.constants)
+        first = self.slots
         self.slots += trace.temps
-        self.constants.extend(trace.scalars)
+        own = [arg for arg in instruction.args if arg[0] == "num"]
+        numbers = [own[s.index] if s.__class__ is Given else self.constant(s) for s in trace.scalars]
         moved = []
         for where, i in trace.places:
             if where == "temp":
@@ -40,12 +42,17 @@ class State:
                 slot, _, offset = (instruction.ins if where == "in" else instruction.outs)[i]
                 moved.append((slot, offset))
         for inner in trace.instructions:
-            self.put(relocated(inner, moved, base))
+            self.put(relocated(inner, moved, numbers))
+
+    def constant(self, value):
+        """A new number of the program, behind the block's own."""
+        self.constants.append(value)
+        return ("num", self.numbers + len(self.constants) - 1, value.__class__)
 
 
-def relocated(inner, moved, base):
-    """An instruction of a trace in the slots of a block; its numbers are constants from `base` on."""
+def relocated(inner, moved, numbers):
+    """An instruction of a trace in the slots and numbers of a block."""
     def refs(given):
         return tuple([(moved[slot][0], layout, offset + moved[slot][1]) for slot, layout, offset in given])
-    args = tuple([arg if arg[0] == "in" else ("num", base + arg[1], *arg[2:]) for arg in inner.args])
+    args = tuple([arg if arg[0] == "in" else numbers[arg[1]] for arg in inner.args])
     return Instruction(inner.op, inner.attrs, refs(inner.ins), refs(inner.outs), args, inner.info, inner.given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import api as rl
+from ..core.macro import macro
 from .optimizer import Optimizer, ParamsT
 from .per_parameter import (
     PerParameterOptimizer,
@@ -111,22 +112,46 @@ class Adam(PerParameterOptimizer):
         return state
 
     def _update(self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-        lr, (beta1, beta2) = to_scalar(group["lr"]), group["betas"]
-        step = self._host.advance(state["step"])
-        if group["weight_decay"] != 0:
-            if group["decoupled_weight_decay"]:
-                param.mul_(1 - lr * group["weight_decay"])
-            else:
-                grad = decayed(param, grad, group["weight_decay"])
-        exp_avg, exp_avg_sq = state["exp_avg"], state["exp_avg_sq"]
-        exp_avg.lerp_(grad, 1 - beta1)
-        addcmul_(exp_avg_sq.mul_(beta2), grad, grad, 1 - beta2)
-        if group["amsgrad"]:
-            exp_avg_sq = state["max_exp_avg_sq"].clamp_min_(exp_avg_sq)
-        bias_correction1 = 1 - beta1**step
-        bias_correction2_sqrt = (1 - beta2**step) ** 0.5
-        denominator = exp_avg_sq.sqrt() / bias_correction2_sqrt + group["eps"]
-        addcdiv_(param, exp_avg, denominator, -(lr / bias_correction1))
+        lr, (beta1, beta2), weight_decay = to_scalar(group["lr"]), group["betas"], group["weight_decay"]
+        count = self._host.read(state["step"]) + 1
+        decoupled = group["decoupled_weight_decay"]
+        adam_update(
+            param,
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            state.get("max_exp_avg_sq") if group["amsgrad"] else None,
+            state["step"],
+            grad,
+            1 - lr * weight_decay if decoupled and weight_decay != 0 else None,
+            weight_decay if not decoupled and weight_decay != 0 else None,
+            1 - beta1,
+            beta2,
+            1 - beta2,
+            (1 - beta2**count) ** 0.5,
+            group["eps"],
+            -(lr / (1 - beta1**count)),
+        )
+        self._host.know(state["step"], count)
+
+
+@macro("adam_update", 6, numbers=8, writes=5)
+def adam_update(
+    param: Any, exp_avg: Any, exp_avg_sq: Any, largest: Any, step: Any, grad: Any,
+    shrink: Any, decay: Any, weight1: Any, beta2: Any, weight2: Any, correction2: Any, eps: Any, scale: Any,
+) -> None:
+    """One step of Adam. `correction2`: the root of the bias correction of the second moment; `scale`: minus the learning
+    rate over the bias correction of the first."""
+    step.add_(1)
+    if shrink is not None:
+        param.mul_(shrink)
+    if decay is not None:
+        grad = decayed(param, grad, decay)
+    exp_avg.lerp_(grad, weight1)
+    addcmul_(exp_avg_sq.mul_(beta2), grad, grad, weight2)
+    if largest is not None:
+        exp_avg_sq = largest.clamp_min_(exp_avg_sq)
+    denominator = exp_avg_sq.sqrt() / correction2 + eps
+    addcdiv_(param, exp_avg, denominator, scale)
 
 
 def check_no_tensors(lr: Any) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import api as rl
+from ..core.macro import macro
 from .optimizer import Optimizer, ParamsT
 from .per_parameter import PerParameterOptimizer, add_scaled_, check_fused, check_lr, decayed, to_scalar
 
@@ -85,17 +87,31 @@ class SGD(PerParameterOptimizer):
 
     def _update_param(self, param: Any, grad: Any, group: dict[str, Any]) -> None:
         # Linear in parameter and gradient: complex tensors need no real view. Without momentum there is no state.
-        grad = decayed(param, grad, group["weight_decay"])
-        momentum = group["momentum"]
-        if momentum != 0:
-            state = self.state[param]
-            buffer = state.get("momentum_buffer")
-            if buffer is None:
-                buffer = grad.detach().clone()
-            else:
-                if group["differentiable"]:
-                    buffer = buffer.clone()
-                buffer.mul_(momentum).add_(grad, alpha=1 - group["dampening"])
-            state["momentum_buffer"] = buffer
-            grad = grad.add(buffer, alpha=momentum) if group["nesterov"] else buffer
-        add_scaled_(param, grad, -to_scalar(group["lr"]))
+        momentum, weight_decay, scale = group["momentum"], group["weight_decay"], -to_scalar(group["lr"])
+        decay = weight_decay if isinstance(weight_decay, rl.Tensor) or weight_decay != 0 else None
+        if momentum == 0:
+            sgd_update(param, None, grad, decay, None, None, scale, False)
+            return
+        state = self.state[param]
+        buffer = state.get("momentum_buffer")
+        if buffer is None:
+            grad = decayed(param, grad, weight_decay)
+            state["momentum_buffer"] = buffer = grad.detach().clone()
+            add_scaled_(param, grad.add(buffer, alpha=momentum) if group["nesterov"] else buffer, scale)
+            return
+        if group["differentiable"]:
+            state["momentum_buffer"] = buffer = buffer.clone()
+        sgd_update(param, buffer, grad, decay, momentum, 1 - group["dampening"], scale, group["nesterov"])
+
+
+@macro("sgd_update", 3, numbers=4, writes=2)
+def sgd_update(
+    param: Any, buffer: Any, grad: Any, decay: Any, momentum: Any, keep: Any, scale: Any, nesterov: bool
+) -> None:
+    """One step of SGD. `keep`: one minus the dampening; `scale`: minus the learning rate."""
+    if decay is not None:
+        grad = decayed(param, grad, decay)
+    if buffer is not None:
+        buffer.mul_(momentum).add_(grad, alpha=keep)
+        grad = grad.add(buffer, alpha=momentum) if nesterov else buffer
+    add_scaled_(param, grad, scale)
