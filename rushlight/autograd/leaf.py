@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional
 
 from ..base.hooks import RemovableHandle
 from ..core import grads as rules
-from ..core.graph import Node, Saved, pack_saved, save
+from ..core.graph import Node, Saved, SavedResult, pack_saved, save
 from ..core.tensor import accumulate_node
 
 
@@ -129,6 +129,9 @@ def saved_attribute(node, name):
     if version is not None:
         value = node.saved[at] = save(value)
         node.versions[at], value.version = None, version
+    elif value.__class__ is SavedResult:
+        kept = value.unpack(node)
+        value = node.saved[at] = save(kept, True, value.output)
     if isinstance(value, Saved):
         return SavedTensor(value, node)
     return tuple(SavedTensor(v, node) for v in value)

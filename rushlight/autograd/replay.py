@@ -94,7 +94,7 @@ class Survey:
                 if now != version:
                     raise Unfit
                 key += (self.storage(value._storage), value._layout, value._offset)
-            elif value.__class__ is Saved:
+            elif isinstance(value, Saved):
                 self.saved(value)
             else:
                 self.static(value)
@@ -144,7 +144,7 @@ class Survey:
         elif kind is tuple or kind is list or kind is Size:
             self.key += (kind, len(value))
             for item in value:
-                if item.__class__ is Saved:
+                if isinstance(item, Saved):
                     self.saved(item)
                 else:
                     self.static(item)

@@ -13,7 +13,7 @@ gradients as a tuple. Sums over broadcast dimensions and casts back to the param
 from . import signatures
 from . import tensor as tensors
 from .dtype import FLOATING
-from .graph import MODE, Node, Saved, raise_modified, save, sequence
+from .graph import MODE, Node, Saved, raise_modified, save, save_result, sequence
 from .tensor import CUSTOM, MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
 
 
@@ -60,6 +60,10 @@ class Plan:
         self.sources = [rule.source(name) for name in self.names]
         self.results = [(i, kind, at) for i, (kind, at) in enumerate(self.sources) if kind >= RESULT]
 
+    def list_counts(self, values):
+        """For each parameter that wants a gradient the length of its list, None for a tensor."""
+        return tuple([len(values[i]) if values[i].__class__ in (list, tuple) else None for i in self.wanted])
+
     def keep_operands(self, values):
         """What the node saves, in the order of `names`, with None for results; and the versions of the tensors in it. Taken
         before an in-place operator writes, so that backward notices where it wrote to one of them."""
@@ -87,7 +91,7 @@ class Plan:
     def complete(self, kept, outs):
         """`kept` with the results: as Saved, because a node that held its own results would never be freed."""
         for i, kind, at in self.results:
-            kept[i] = save(outs[at], True, at) if kind == RESULT else tuple([save(o, True, n) for n, o in enumerate(outs)])
+            kept[i] = save_result(outs[at], at) if kind == RESULT else tuple([save_result(o, n) for n, o in enumerate(outs)])
         return kept
 
     def backward(self, node, grads):
@@ -131,9 +135,9 @@ def unpack(value, version, node):
         if now != version:
             raise_modified(value._layout, value.grad_fn, value._nr, now, version)
         return value
-    if value.__class__ is Saved:
+    if isinstance(value, Saved):
         return value.unpack(node)
-    if value.__class__ is tuple and value and value[0].__class__ is Saved:
+    if value.__class__ is tuple and value and isinstance(value[0], Saved):
         return [v.unpack(node) for v in value]
     return value
 
@@ -210,7 +214,7 @@ class GradRule:
             node.saved = plan.complete(saved, (out,)) if plan.results else saved
         else:
             node.saved = node.versions = ()
-        node.op, node.edges, node.metas, node.seq = plan, edges, (out._layout,), sequence()
+        node.op, node.edges, node.metas, node.seq = plan, edges, out._layout.alone, sequence()
         node.extras, node.freed, node.counts = None, False, plan.counts
         out._grad_fn, out._rg = node, True
 
@@ -241,42 +245,68 @@ class GradRule:
                 wanted |= 1 << i
         if not wanted:
             return None
-        found = self.plans.get(wanted)
-        if found is None:
-            found = self.plans[wanted] = Plan(self, tuple([i for i in self.differentiable if wanted >> i & 1]))
-        return found
+        return self.plans.get(wanted) or self.new_plan(wanted)
 
     def attach(self, values, outs):
         """Make the node of an operator that has just been recorded, and give it to the outputs (a list) that can have
         gradients."""
-        plan = self.plan(values)
-        if plan is None:
+        wanted, edges, counts = 0, [], None
+        for i in self.differentiable:
+            value = values[i]
+            if isinstance(value, Tensor):
+                if value._base is not None:
+                    refresh(value)
+                if value._rg:
+                    wanted |= 1 << i
+                    fn = value._grad_fn
+                    edges.append((fn, value._nr) if fn is not None else (value, 0))
+            elif value.__class__ in (list, tuple) and wants_grad(value):
+                wanted |= 1 << i
+                edges.extend([edge(v) if isinstance(v, Tensor) and v.requires_grad else None for v in value])
+                counts = True
+        if not wanted:
             return
-        node = self.node(plan, values, outs)
+        plan = self.plans.get(wanted) or self.new_plan(wanted)
+        node = _new_node(self.node_class)
+        node.op, node.edges, node.seq, node.extras, node.freed = plan, edges, sequence(), None, False
+        node.counts = plan.list_counts(values) if counts else plan.counts
         if plan.names:
-            saved, node.versions = plan.keep_operands(values)
-            node.saved = plan.complete(saved, outs)
-        number = 0
-        for out in outs:
-            if isinstance(out, Tensor) and out._layout.dtype.category >= 2:
-                out._grad_fn, out._nr, out._rg = node, number, True
-            number += 1
+            node.saved, node.versions = plan.keep_operands(values)
+            if plan.results:
+                plan.complete(node.saved, outs)
+        else:
+            node.saved = node.versions = ()
+        if len(outs) == 1:
+            out = outs[0]
+            node.metas = out._layout.alone
+            if out._layout.dtype.category >= 2:
+                out._grad_fn, out._rg = node, True
+        else:
+            node.metas = tuple([o._layout for o in outs])
+            for number, out in enumerate(outs):
+                if out._layout.dtype.category >= 2:
+                    out._grad_fn, out._nr, out._rg = node, number, True
+        if MODE.anomaly:
+            anomaly_trace(node)
+
+    def new_plan(self, wanted):
+        """The Plan for the parameters whose bits are set."""
+        found = self.plans[wanted] = Plan(self, tuple([i for i in self.differentiable if wanted >> i & 1]))
+        return found
 
     def node(self, plan, values, outs):
         """A node without saved values; the operands' histories are up to date (`plan` has looked at them)."""
-        edges, counts = [], plan.counts
+        edges = []
         for i in plan.wanted:
             value = values[i]
             if isinstance(value, Tensor):
-                fn = value._grad_fn
-                edges.append((fn, value._nr) if fn is not None else (value, 0))
+                edges.append(edge(value))
             else:
                 edges.extend([edge(v) if isinstance(v, Tensor) and v.requires_grad else None for v in value])
-                counts = [len(values[i]) if values[i].__class__ in (list, tuple) else None for i in plan.wanted]
         node = _new_node(self.node_class)
         node.op, node.edges, node.saved, node.versions, node.seq = plan, tuple(edges), (), (), sequence()
         node.metas = (outs[0]._layout,) if len(outs) == 1 else tuple([o._layout for o in outs])
-        node.extras, node.freed, node.counts = None, False, counts
+        node.extras, node.freed, node.counts = None, False, plan.list_counts(values)
         if MODE.anomaly:
             anomaly_trace(node)
         return node

@@ -71,6 +71,32 @@ class Saved:
         return tensor
 
 
+class SavedResult(Saved):
+    """A result of the node that keeps it, without hooks: the common case, with fewer fields to set."""
+
+    __slots__ = ()
+    fn = leaf = hooks = None
+    is_out = True
+
+
+_new_result = SavedResult.__new__
+
+
+def save_result(tensor, number):
+    """Keep result `number` of a node for its own backward."""
+    if MODE.hooks:
+        return save(tensor, True, number)
+    saved = _new_result(SavedResult)
+    saved.storage = storage = tensor._storage
+    saved.layout, saved.offset, saved.output = tensor._layout, tensor._offset, number
+    versions = tensor._versions
+    if versions is None:
+        saved.versions, saved.version = storage, storage.version
+    else:
+        saved.versions, saved.version = versions, versions[0]
+    return saved
+
+
 def raise_modified(layout, fn, output, version, expected):
     """The RuntimeError for a saved tensor, result `output` of node `fn` or None, that was written since."""
     made = "" if fn is None else f", which is output {output} of {short_name(fn)},"

@@ -140,7 +140,8 @@ def is_dense(shape, strides):
 class Layout:
     """Shape, strides and dtype of a view. Make one with `layout(...)`, which interns."""
 
-    __slots__ = ("shape", "strides", "dtype", "numel", "ndim", "contiguous", "dense", "reach", "nbytes", "__weakref__")
+    __slots__ = ("shape", "strides", "dtype", "numel", "ndim", "contiguous", "dense", "reach", "nbytes", "alone",
+                 "__weakref__")
 
     def __init__(self, shape, strides, dtype):
         self.shape, self.strides, self.dtype = Size(shape), strides, dtype
@@ -151,6 +152,7 @@ class Layout:
         # elements from the first to the last that the view touches
         self.reach = 1 + sum((n - 1) * s for n, s in zip(shape, strides)) if self.numel else 0
         self.nbytes = self.reach * dtype.itemsize
+        self.alone = (self,)  # what nodes with one result keep
 
     def __repr__(self):
         return f"Layout({tuple(self.shape)}, {self.strides}, {self.dtype.name})"

@@ -3,7 +3,24 @@
 from .grads import mark_view
 from .graph import MODE
 from .layout import layout
-from .tensor import view
+from .tensor import NO_GRAD_MODE, refresh, view
+
+
+def viewed(source, found, offset, rule, values):
+    """`view_of` for a Layout: the hot path."""
+    tensor = view(source._storage, found, offset)
+    base = source._base
+    if base is not None or source._versions is not None:
+        mark_view(tensor, source)
+    else:
+        tensor._base, tensor._view_version = source, source._storage.version
+        tensor._creation = 0 if MODE.grad else NO_GRAD_MODE
+    if MODE.grad:
+        if base is not None:
+            refresh(source)
+        if source._rg:
+            rule.attach(values, (tensor,))
+    return tensor
 
 
 def view_of(source, shape, strides, offset, rule=None, values=(), multi=False):

@@ -1,5 +1,7 @@
 """Views and their gradients: stride arithmetic only, no instruction (the gradients write into zeros)."""
 
+import functools
+
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, public, register
 from ..core.grads import GradRule
@@ -7,7 +9,9 @@ from ..core.graph import MODE
 from ..core.infer import wrap_dim
 from ..core.layout import contiguous_strides, layout, view_strides
 from ..core.tensor import Tensor, view as raw_view
-from ..core.views import view_of
+from ..core.views import view_of, viewed
+
+MOST_FORMS = 50_000  # that are remembered of each kind of view
 
 
 def int_list(values, name="size"):
@@ -15,6 +19,16 @@ def int_list(values, name="size"):
     if len(values) == 1 and not hasattr(values[0], "__index__"):
         values = values[0]
     return [v if v.__class__ is int else v.__index__() for v in values]
+
+
+def int_tuple(values):
+    """`int_list` as a tuple that may be a key."""
+    if len(values) == 1 and not hasattr(values[0], "__index__"):
+        values = values[0]
+    for v in values:
+        if v.__class__ is not int:
+            return tuple([v if v.__class__ is int else v.__index__() for v in values])
+    return values if values.__class__ is tuple else tuple(values)
 
 
 def inferred_size(shape, numel):
@@ -58,13 +72,19 @@ def view(self, *shape):
     if len(shape) == 1 and isinstance(shape[0], dt.DType):
         return view_dtype(self, shape[0])
     found = self._layout
-    shape = inferred_size(int_list(shape), found.numel)
-    strides = view_strides(found.shape, found.strides, shape)
-    if strides is None:
+    shaped = reshaped(found, int_tuple(shape))
+    if shaped is None:
         raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension "
-                           "spans across two "
-                           "contiguous subspaces). Use .reshape(...) instead.")
-    return view_of(self, shape, strides, self._offset, VIEW, (self, found.shape))
+                           "spans across two contiguous subspaces). Use .reshape(...) instead.")
+    return viewed(self, shaped, self._offset, VIEW, (self, found.shape))
+
+
+@functools.lru_cache(MOST_FORMS)
+def reshaped(found, shape):
+    """The layout of a view in another shape (which may have one -1); None where the strides do not allow it."""
+    shape = inferred_size(shape, found.numel)
+    strides = view_strides(found.shape, found.strides, shape)
+    return None if strides is None else layout(tuple(shape), tuple(strides), found.dtype)
 
 
 def view_dtype(self, dtype):
@@ -98,11 +118,11 @@ def view_as(self, other):
 @public("reshape", out=False)
 def reshape(input, *shape):
     """The same elements in another shape: a view if possible, else a copy."""
-    found = input._layout
-    shape = inferred_size(int_list(shape), found.numel)
-    strides = view_strides(found.shape, found.strides, shape)
-    if strides is not None:
-        return view_of(input, shape, strides, input._offset, VIEW, (input, found.shape))
+    found, shape = input._layout, int_tuple(shape)
+    shaped = reshaped(found, shape)
+    if shaped is not None:
+        return viewed(input, shaped, input._offset, VIEW, (input, found.shape))
+    shape = inferred_size(shape, found.numel)
     copy = REGISTRY["Tensor._to_strides"](input, contiguous_strides(found.shape))
     return view_of(copy, shape, contiguous_strides(shape), 0, VIEW, (copy, found.shape))
 
@@ -166,18 +186,22 @@ T_RULE = GradRule("t", ["input", "a", "b"], {"input": lambda g, a, b: transpose(
 @public("permute", out=False)
 def permute(input, *dims):
     """The dimensions in another order."""
-    found = input._layout
-    dims = int_list(dims)
+    permuted, dims = _permuted(input._layout, int_tuple(dims))
+    return viewed(input, permuted, input._offset, PERMUTE, (input, dims))
+
+
+@functools.lru_cache(MOST_FORMS)
+def _permuted(found, dims):
+    """(layout with the dimensions in another order, the order)."""
     if len(dims) != found.ndim:
         raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length "
-                           f"of the desired "
-                           f"ordering of dimensions i.e. input.dim() = {found.ndim} is not equal to len(dims) = "
-                           f"{len(dims)}")
-    dims = [wrap_dim(d, found.ndim) for d in dims]
+                           f"of the desired ordering of dimensions i.e. input.dim() = {found.ndim} is not equal to "
+                           f"len(dims) = {len(dims)}")
+    dims = tuple([wrap_dim(d, found.ndim) for d in dims])
     if len(set(dims)) != len(dims):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
-    shape, strides = [found.shape[d] for d in dims], [found.strides[d] for d in dims]
-    return view_of(input, shape, strides, input._offset, PERMUTE, (input, dims))
+    shape, strides = tuple([found.shape[d] for d in dims]), tuple([found.strides[d] for d in dims])
+    return layout(shape, strides, found.dtype), dims
 
 
 @public("transpose swapaxes swapdims", out=False)
@@ -187,13 +211,19 @@ def transpose(input, dim0, dim1):
 
 
 def _swap(input, dim0, dim1, rule):
-    found = input._layout
+    swapped, a, b = _swapped(input._layout, dim0, dim1)
+    return viewed(input, swapped, input._offset, rule, (input, a, b))
+
+
+@functools.lru_cache(MOST_FORMS)
+def _swapped(found, dim0, dim1):
+    """(layout with two dimensions swapped, the dimensions)."""
     a, b = wrap_dim(dim0, found.ndim), wrap_dim(dim1, found.ndim)
     shape, strides = list(found.shape), list(found.strides)
     if found.ndim:
         shape[a], shape[b] = shape[b], shape[a]
         strides[a], strides[b] = strides[b], strides[a]
-    return view_of(input, shape, strides, input._offset, rule, (input, a, b))
+    return layout(tuple(shape), tuple(strides), found.dtype), a, b
 
 
 @public("t", out=False)
@@ -254,12 +284,17 @@ def squeeze(input, dim=None):
 def unsqueeze(input, dim):
     """With a dimension of size 1 inserted at `dim`."""
     found = input._layout
+    return viewed(input, _unsqueezed(found, dim), input._offset, UNSQUEEZE, (input, found.shape))
+
+
+@functools.lru_cache(MOST_FORMS)
+def _unsqueezed(found, dim):
     dim = wrap_dim(dim, found.ndim + 1)
     step = found.shape[dim] * found.strides[dim] if dim < found.ndim else 1
     shape, strides = list(found.shape), list(found.strides)
     shape.insert(dim, 1)
     strides.insert(dim, step)
-    return view_of(input, shape, strides, input._offset, UNSQUEEZE, (input, found.shape))
+    return layout(tuple(shape), tuple(strides), found.dtype)
 
 
 # -- repetition
