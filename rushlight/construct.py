@@ -4,7 +4,8 @@ What comes in: numbers, nested sequences, arrays, tensors. What goes out: a tens
 shared if it can).
 """
 
-import numpy as np
+from .base.lazy import is_array, is_scalar
+from .base.lazy import numpy as np
 
 from .core import dtype as dt
 from .core.declare import REGISTRY
@@ -24,9 +25,9 @@ def infer_dtype(data):
             if kind is not None:
                 found = kind if found is None else dt.promote(found, kind)
         return found
-    if isinstance(data, np.ndarray):
+    if is_array(data):
         return array_dtype(data.dtype)
-    if isinstance(data, np.generic):
+    if is_scalar(data):
         return array_dtype(data.dtype)
     if isinstance(data, str):
         raise TypeError("new(): invalid data type 'str'")
@@ -34,7 +35,7 @@ def infer_dtype(data):
 
 
 def array_dtype(kind):
-    found = dt.BY_NUMPY.get(kind.newbyteorder("="))
+    found = dt.numpy_types().get(kind.newbyteorder("="))
     if found is None:
         raise TypeError(f"can't convert np.ndarray of type {kind}. The only supported types are: float64, float32, "
                         f"float16, complex64, "
@@ -79,7 +80,7 @@ def check_regular(data, shape, depth=0):
 def to_array(data, dtype):
     """A fresh array of the dtype (bfloat16: as float32)."""
     kind = dtype.numpy if dtype.numpy is not None else np.dtype(np.float32)
-    if isinstance(data, (np.ndarray, np.generic)):
+    if is_array(data) or is_scalar(data):
         return np.array(data, kind)
     data = plain(data)
     if isinstance(data, (list, tuple)):
@@ -102,7 +103,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         result = data.detach().clone()
         result = result if dtype is None else result.to(dtype)
         return result.requires_grad_(requires_grad)
-    if hasattr(data, "__array__") and not isinstance(data, (np.ndarray, np.generic)):
+    if hasattr(data, "__array__") and not (is_array(data) or is_scalar(data)):
         data = np.asarray(data)
     if dtype is None:
         dtype = infer_dtype(data) or dt.get_default_dtype()
@@ -117,7 +118,7 @@ def as_tensor(data, dtype=None, device=None):
     """`data` as a tensor, without a copy where it is a tensor or array of the right dtype."""
     if isinstance(data, Tensor):
         return data.to(dtype) if dtype is not None else data
-    if isinstance(data, np.ndarray) and (dtype is None or dtype.numpy == data.dtype) and not any(s < 0
+    if is_array(data) and (dtype is None or dtype.numpy == data.dtype) and not any(s < 0
                                                                                                  for s in data.strides):
         return from_numpy(data)
     return tensor(data, dtype=dtype, device=device)
@@ -131,7 +132,7 @@ def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False):
 def legacy(dtype, name, args):
     """`FloatTensor(2, 3)`: uninitialised of that shape; `FloatTensor([..])`: the data."""
     dtype = dtype or dt.get_default_dtype()
-    if len(args) == 1 and isinstance(args[0], (list, tuple, np.ndarray, Tensor)) and type(args[0]).__name__ != "Size":
+    if len(args) == 1 and (isinstance(args[0], (list, tuple, Tensor)) or is_array(args[0])) and type(args[0]).__name__ != "Size":
         data = args[0]
         if isinstance(data, Tensor):
             return data.detach().to(dtype) if data.dtype is not dtype else data.alias()

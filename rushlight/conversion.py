@@ -5,7 +5,7 @@ import collections
 import copy
 import mmap
 
-import numpy as np
+from .base.lazy import numpy as np
 
 from .autograd.leaf import AccumulateGrad
 from .base.hooks import RemovableHandle

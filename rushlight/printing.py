@@ -8,7 +8,6 @@ elements only the edges of each dimension are shown.
 
 import math
 
-import numpy as np
 
 from .core import dtype as dt
 from .core.declare import public
@@ -55,32 +54,32 @@ def get_printoptions():
 
 
 class Formatter:
-    """Makes texts of equal width for the numbers of an array."""
+    """Makes texts of equal width for the numbers of a list, all of one kind."""
 
     def __init__(self, values):
-        self.floating = values.dtype.kind == "f"
+        kind = values[0].__class__
+        self.floating = kind is float
         self.whole, self.scientific, self.width = True, False, 1
         if self.floating:
             self._measure_floats(values)
-        elif values.dtype.kind == "b":
-            self.width = 4 if values.all() else 5
+        elif kind is bool:
+            self.width = 4 if all(values) else 5
         else:
             # the widest integer is the smallest or the largest
-            self.width = max(1, len(str(values.min())), len(str(values.max())))
+            self.width = max(1, len(str(min(values))), len(str(max(values))))
 
     def _measure_floats(self, values):
-        values = values.astype(np.float64).ravel()
-        finite = values[np.isfinite(values) & (values != 0)]
-        if finite.size:
-            sizes = np.abs(finite)
-            low, high = float(sizes.min()), float(sizes.max())
-            self.whole = bool((finite == np.ceil(finite)).all())
+        finite = [v for v in values if v and math.isfinite(v)]
+        if finite:
+            sizes = [abs(v) for v in finite]
+            low, high = min(sizes), max(sizes)
+            self.whole = all([v == math.ceil(v) for v in finite])
             self.scientific = OPTIONS.sci_mode
             if self.scientific is None:
                 self.scientific = high / low > 1000.0 or high > 1.0e8 or (not self.whole and low < 1.0e-4)
             form = f"%.{OPTIONS.precision}e" if self.scientific else "%.0f" if self.whole else f"%.{OPTIONS.precision}f"
             dot = self.whole and not self.scientific
-            self.width = max(len(form % v) for v in finite.tolist()) + dot
+            self.width = max([len(form % v) for v in finite]) + dot
 
     def texts(self, values):
         """The numbers of a list as texts, right-aligned."""
@@ -98,7 +97,8 @@ class ComplexFormatter:
     """Real and imaginary parts, each of its own width."""
 
     def __init__(self, values):
-        self.real, self.imaginary = Formatter(values.real), Formatter(values.imag)
+        self.real = Formatter([v.real for v in values])
+        self.imaginary = Formatter([v.imag for v in values])
         self.width = self.real.width + self.imaginary.width + 1
 
     def texts(self, values):
@@ -107,24 +107,38 @@ class ComplexFormatter:
         return [r + (i if i[0] in "+-" else "+" + i) for r, i in zip(real, imaginary)]
 
 
-# -- arrays -----------------------------------------------------------------------------------------------------
+# -- lists ------------------------------------------------------------------------------------------------------
 
 
 def edges(tensor):
     """The values that are shown of a tensor above the threshold: both ends of each long dimension."""
     def collect(part, dim):
         if dim == part.dim():
-            return part._array()
+            return part.tolist()
         n, edge = part.shape[dim], OPTIONS.edgeitems
         if n <= 2 * edge:
             return collect(part, dim + 1)
-        return np.concatenate([collect(part.narrow(dim, start, edge), dim + 1) for start in (0, n - edge)], dim)
+        return joined(*[collect(part.narrow(dim, start, edge), dim + 1) for start in (0, n - edge)], dim)
     return collect(tensor, 0)
+
+
+def joined(a, b, dim):
+    """Two nested lists, one behind the other along a dimension."""
+    return a + b if dim == 0 else [joined(x, y, dim - 1) for x, y in zip(a, b)]
+
+
+def flat(values):
+    """The numbers of a nested list in one list."""
+    if values.__class__ is not list:
+        return [values]
+    if not values or values[0].__class__ is not list:
+        return values
+    return [number for part in values for number in flat(part)]
 
 
 def vector_text(values, indent, formatter, hidden):
     """One row. `hidden`: whether numbers are left out in the middle."""
-    texts = formatter.texts(values.tolist())
+    texts = formatter.texts(values)
     if hidden:
         texts.insert(len(texts) // 2, " ..." if OPTIONS.edgeitems else "...")
     per_line = max(1, (OPTIONS.linewidth - indent) // (formatter.width + 2))
@@ -133,9 +147,9 @@ def vector_text(values, indent, formatter, hidden):
 
 
 def array_text(values, shape, indent, formatter, summarise):
-    """An array of the shown values of a tensor of this shape."""
+    """The shown values of a tensor of this shape, a nested list."""
     if not shape:
-        return formatter.texts([values.item()])[0]
+        return formatter.texts([values])[0]
     hidden = summarise and shape[0] > 2 * OPTIONS.edgeitems
     if len(shape) == 1:
         return vector_text(values, indent, formatter, hidden)
@@ -148,11 +162,9 @@ def array_text(values, shape, indent, formatter, summarise):
 def values_text(tensor, indent):
     """The values of a tensor with at least one element."""
     summarise = tensor.numel() > OPTIONS.threshold
-    values = edges(tensor) if summarise else tensor._array()
-    if not values.size:  # no edge items
-        formatter = Formatter(np.zeros(1, np.int64))
-    else:
-        formatter = ComplexFormatter(values) if values.dtype.kind == "c" else Formatter(values)
+    values = edges(tensor) if summarise else tensor.tolist()
+    numbers = flat(values) or [0]  # no edge items
+    formatter = ComplexFormatter(numbers) if numbers[0].__class__ is complex else Formatter(numbers)
     return array_text(values, tuple(tensor.shape), indent, formatter, summarise)
 
 

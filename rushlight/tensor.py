@@ -9,7 +9,8 @@ import ctypes
 import struct
 import weakref
 
-import numpy as np
+from .base.lazy import is_array
+from .base.lazy import numpy as np
 
 from . import engine  # noqa: F401  (gives the stream its engine)
 from . import ops  # noqa: F401  (fills the registry)
@@ -27,6 +28,7 @@ from .runtime.cpu import memory
 FORMATS = {"float32": "f", "float64": "d", "int64": "q", "int32": "i", "int16": "h", "int8": "b", "uint8": "B",
            "bool": "?",
            "float16": "e", "uint16": "H", "uint32": "I", "uint64": "Q", "complex64": "ff", "complex128": "dd"}
+CODES = {name: f for name, f in FORMATS.items() if len(f) == 1 and f != "e"}  # that memoryviews know
 FORMATS = {name: struct.Struct(f) for name, f in FORMATS.items()}
 DIRECT = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64, "int32": ctypes.c_int32,
           "bool": ctypes.c_bool}
@@ -108,7 +110,7 @@ _ARRAY_LAYOUTS = {}  # (dtype, shape, strides) of arrays that passed the checks 
 
 def from_numpy(array):
     """A tensor over an array's memory. TypeError for other objects and dtypes, ValueError for negative strides."""
-    if not isinstance(array, np.ndarray):
+    if not is_array(array):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     found = _ARRAY_LAYOUTS.get((array.dtype, array.shape, array.strides))
     if found is None:
@@ -121,7 +123,7 @@ def from_numpy(array):
 
 def _array_layout(array):
     """The layout of an array; data sets hand over many arrays of few layouts, so it is kept."""
-    dtype = dt.BY_NUMPY.get(array.dtype)
+    dtype = dt.numpy_types().get(array.dtype)
     if dtype is None:
         raise TypeError(
             f"can't convert np.ndarray of type {array.dtype}. The only supported types are: float64, float32, float16, "
@@ -148,7 +150,14 @@ def _array_layout(array):
 
 def tolist(self):
     """The values as nested lists of Python numbers (a number for zero dimensions)."""
-    return _array(self.detach() if self.requires_grad else self).tolist()
+    found = self._layout
+    if not found.ndim:
+        return item(self)
+    code = CODES.get(found.dtype.name)
+    if code is None or not found.contiguous or not found.numel:
+        return _array(self.detach() if self.requires_grad else self).tolist()
+    address = materialise(self) + self._offset * found.dtype.itemsize
+    return memory.read(address, found.nbytes).cast("B").cast(code, tuple(found.shape)).tolist()
 
 
 def _data_ptr(self):

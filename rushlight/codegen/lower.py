@@ -1,13 +1,29 @@
 """Lowerings of operators that are not loop kernels: name -> function(instruction) -> list of Launches.
 
 An operator declared with kind "template" or "native" names its lowering in `options["lower"]`; the modules that hold
-templates enter
-them here with `@lowering("gemm")`.
+templates enter them with `@lowering("gemm")`, and HOMES says which module holds which, so that a program loads the
+templates it uses.
 """
+
+import importlib
 
 from .kernel import Memory
 
 LOWERINGS = {}
+HOMES = {
+    "cpu.products": ("gemm",),
+    "cpu.convolutions": ("conv", "conv_input_grad", "conv_weight_grad"),
+    "box_muller": ("box_muller",),
+    "native_compress": ("compress", "count_blocks"),
+    "native_planes": ("plane_add",),
+    "native_random": ("random_draws", "random_normals", "random_shuffle"),
+    "native_recurrent": ("recurrent", "recurrent_back"),
+    "native_sampling": ("random_poisson", "rrelu_noise"),
+    "native_scan": ("scan",),
+    "native_scatter": ("scatter",),
+    "native_sort": ("argsort", "searchsorted", "topk"),
+}
+HOME_OF = {name: home for home, names in HOMES.items() for name in names}
 
 
 def lowering(name):
@@ -17,6 +33,13 @@ def lowering(name):
         LOWERINGS[name] = function
         return function
     return enter
+
+
+def find(name):
+    """The lowering of this name; its module is loaded when it is first asked for."""
+    if name not in LOWERINGS:
+        importlib.import_module(f"{__package__}.{HOME_OF[name]}")
+    return LOWERINGS[name]
 
 
 def memory(ref):

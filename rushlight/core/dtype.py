@@ -6,9 +6,11 @@ Python numbers) as https://pytorch.org/docs/stable/tensor_attributes.html#type-p
 next.
 """
 
+import functools
 import math
 
-import numpy as np
+from ..base.lazy import is_scalar
+from ..base.lazy import numpy as np
 
 BOOL, INTEGRAL, FLOATING, COMPLEX = range(4)
 
@@ -16,13 +18,21 @@ BOOL, INTEGRAL, FLOATING, COMPLEX = range(4)
 class DType:
     """A tensor element type: name, size in bytes, category (bool < integral < floating < complex)."""
 
-    __slots__ = ("name", "itemsize", "category", "is_signed", "numpy", "order", "compute", "__weakref__")
+    __slots__ = ("name", "itemsize", "category", "is_signed", "numpy_name", "order", "compute", "_numpy",
+                 "__weakref__")
 
     def __init__(self, name, itemsize, category, numpy_name, order, is_signed=True):
         self.name, self.itemsize, self.category, self.order = name, itemsize, category, order
-        self.numpy = np.dtype(numpy_name) if numpy_name else None
+        self.numpy_name, self._numpy = numpy_name, None
         self.is_signed = is_signed
         self.compute = self  # the type kernels compute in: float32 for the half precisions
+
+    @property
+    def numpy(self):
+        """NumPy's dtype; None for one that NumPy does not have."""
+        if self._numpy is None and self.numpy_name:
+            self._numpy = np.dtype(self.numpy_name)
+        return self._numpy
 
     @property
     def is_floating_point(self):
@@ -73,7 +83,6 @@ ALL = (uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat
 BY_NAME = {d.name: d for d in ALL}
 BY_NAME.update(half=float16, float=float32, double=float64, long=int64, int=int32, short=int16, cfloat=complex64,
                cdouble=complex128)
-BY_NUMPY = {d.numpy: d for d in ALL if d.numpy is not None}
 REAL_OF = {complex64: float32, complex128: float64}
 COMPLEX_OF = {float32: complex64, float64: complex128}
 SCALAR_TYPES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
@@ -157,19 +166,28 @@ def of_number(value):
 
 def number_kind(value):
     """The dtype of a NumPy scalar or other number-like object."""
-    if isinstance(value, (bool, np.bool_)):
+    if is_scalar(value):
+        value = value.item()
+    if isinstance(value, bool):
         return bool_
-    if isinstance(value, (int, np.integer)):
+    if isinstance(value, int):
         return int64
-    if isinstance(value, (float, np.floating)):
+    if isinstance(value, float):
         return _Default.dtype
-    if isinstance(value, (complex, np.complexfloating)):
+    if isinstance(value, complex):
         return _Default.dtype.to_complex()
     raise TypeError(f"expected a Number, got {type(value).__name__}")
 
 
 def is_number(value):
-    return isinstance(value, (bool, int, float, complex, np.number, np.bool_))
+    return isinstance(value, (bool, int, float, complex)) or (
+        is_scalar(value) and isinstance(value, (np.number, np.bool_)))
+
+
+@functools.cache
+def numpy_types():
+    """{NumPy's dtype: DType}."""
+    return {d.numpy: d for d in ALL if d.numpy_name}
 
 
 def combine_categories(high, low):

@@ -7,7 +7,7 @@ operands come as float32 copies and results are rounded back, since NumPy has no
 
 import ctypes
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 

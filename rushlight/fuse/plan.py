@@ -8,8 +8,7 @@ numbers.
 
 import dataclasses
 
-from ..codegen import lower, natives  # noqa: F401  (natives enters its lowerings)
-from ..codegen.cpu import contractions  # noqa: F401  (enters its lowerings)
+from ..codegen import lower
 from ..codegen.kernel import Argument, Memory, Scratch
 from . import loopspec
 from .expand import expand
@@ -136,7 +135,7 @@ def launches_of(group, stored):
     instruction = group.members[0].instruction
     if instruction.op.kind == "host":
         return instruction
-    return lower.LOWERINGS[instruction.op.options["lower"]](instruction)
+    return lower.find(instruction.op.options["lower"])(instruction)
 
 
 def place_buffers(listed, made, mask, levels):

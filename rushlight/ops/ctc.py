@@ -5,7 +5,7 @@ logarithms, for all samples and states of a time step at once on host arrays. Th
 log-probabilities assumes that they come from `log_softmax`, as PyTorch's does.
 """
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules
@@ -14,7 +14,7 @@ from ..core.tensor import Tensor
 from .loss import MODES
 from .pointwise import need_tensor
 
-NEVER = -np.inf
+NEVER = float("-inf")
 
 
 def _states(targets, blank):

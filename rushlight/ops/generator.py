@@ -8,10 +8,11 @@ nothing but its draws, and seeding is making another tensor. Read `random` next.
 """
 
 import contextlib
+import ctypes
 import os
 import struct
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, public
@@ -45,14 +46,13 @@ def seeded_words(seed):
 
 def state_tensor(words, left=1, place=0, cached=False, normal=0.0):
     """A state as a tensor over memory of its own."""
-    room = np.zeros(STATE_WORDS + 16, np.uint32)
-    start = (-room.ctypes.data % 64) // 4
-    found = room[start:start + STATE_WORDS]
-    found[:WORDS] = words
-    found[LEFT], found[NEXT], found[CACHED] = left, place, cached
-    found[NORMAL:NORMAL + 2] = np.frombuffer(struct.pack("<d", normal), np.uint32)
+    room = (ctypes.c_uint32 * (STATE_WORDS + 16))()
+    start = (-ctypes.addressof(room) % 64) // 4
+    room[start:start + WORDS] = list(words)
+    room[start + LEFT], room[start + NEXT], room[start + CACHED] = left, place, cached
+    struct.pack_into("=d", room, 4 * (start + NORMAL), normal)
     storage = Storage(STATE_LAYOUT.nbytes, CPU)
-    storage.address, storage.block = found.ctypes.data, room
+    storage.address, storage.block = ctypes.addressof(room) + 4 * start, room
     return view(storage, STATE_LAYOUT, 0)
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, public

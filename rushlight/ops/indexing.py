@@ -8,7 +8,8 @@ once; index tensors, lists, arrays and masks then go to `index` or `index_put_` 
 import functools
 import warnings
 
-import numpy as np
+from ..base.lazy import is_array, is_scalar
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, public, register
@@ -186,17 +187,22 @@ def parse_object(chosen, found, item):
     """Tensors, sequences, arrays and other numbers."""
     if isinstance(item, Tensor):
         parse_tensor(chosen, found, item)
-    elif isinstance(item, (np.ndarray, list, tuple, range)):
+    elif isinstance(item, (list, tuple, range)) or is_array(item):
         parse_tensor(chosen, found, sequence_tensor(item))
     elif isinstance(item, str):
         raise TypeError("new(): invalid data type 'str'")
-    elif hasattr(item, "__index__") and not isinstance(item, np.bool_):
+    elif hasattr(item, "__index__") and not is_scalar_bool(item):
         need_dim(chosen, found)
         chosen.integer(found, item.__index__())
     else:
         raise IndexError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
                          "indices (got "
                          f"{type_name(item)})")
+
+
+def is_scalar_bool(value):
+    """Whether a value is NumPy's bool, which is a mask and no number."""
+    return is_scalar(value) and isinstance(value, np.bool_)
 
 
 def type_name(value):
@@ -238,8 +244,8 @@ def check_mask(chosen, found, mask):
 
 def sequence_tensor(item):
     """A list, tuple or array as an index tensor."""
-    values = item if isinstance(item, np.ndarray) else np.asarray(plain_sequence(item))
-    if values.size == 0 and not isinstance(item, np.ndarray):
+    values = item if is_array(item) else np.asarray(plain_sequence(item))
+    if values.size == 0 and not is_array(item):
         values = values.astype(np.int64)
     if values.dtype.kind in "US":
         raise TypeError("new(): invalid data type 'str'")
@@ -248,7 +254,7 @@ def sequence_tensor(item):
 
 def array_tensor(values):
     """An array of indices or a mask as a tensor."""
-    dtype = dt.BY_NUMPY.get(values.dtype)
+    dtype = dt.numpy_types().get(values.dtype)
     if dtype is None or dtype.category > dt.INTEGRAL:
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     values = np.array(values, np.bool_ if dtype is dt.bool_ else np.int64, order="C")
@@ -276,7 +282,7 @@ def as_tuple(index):
     if isinstance(index, tuple):
         return tuple(index)
     if isinstance(index, list) and len(index) < 32 and any(
-            x is None or x is Ellipsis or isinstance(x, (Tensor, slice, list, tuple, np.ndarray)) for x in index):
+            x is None or x is Ellipsis or isinstance(x, (Tensor, slice, list, tuple)) or is_array(x) for x in index):
         warnings.warn("Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in "
                       "pytorch 2.9; use "
                       "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
@@ -294,7 +300,7 @@ def dims_of(items, rank):
             continue
         if isinstance(item, Tensor) and item._layout.dtype in (dt.bool_, dt.uint8):
             count += item._layout.ndim
-        elif isinstance(item, np.ndarray) and item.dtype == np.bool_:
+        elif is_array(item) and item.dtype == np.bool_:
             count += item.ndim
         elif isinstance(item, (list, tuple)):
             count += mask_depth(item)
@@ -621,7 +627,7 @@ def check_assigned(self, value):
         return
     if isinstance(value, complex):
         raise NotImplementedError("setitem: complex numbers are not implemented in rushlight")
-    if hasattr(value, "__index__") and not isinstance(value, np.ndarray):
+    if hasattr(value, "__index__") and not is_array(value):
         return
     raise TypeError(f"can't assign a {type_name(value)} to a torch.{dt.scalar_type(self._layout.dtype)}Tensor")
 

@@ -4,7 +4,7 @@ These are sync points in PyTorch's sense only where a matrix can be singular: th
 are the classical formulas over matrix products (M. Giles, Collected matrix derivative results, 2008).
 """
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules

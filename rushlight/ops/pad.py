@@ -5,7 +5,7 @@ alone: small index
 tensors, kept for the next call, and one gather kernel; the gradient adds with the same indices.
 """
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core.declare import REGISTRY, public
 from ..core.graph import MODE

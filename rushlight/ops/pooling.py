@@ -8,7 +8,7 @@ import functools
 import math
 import numbers as number_types
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, public

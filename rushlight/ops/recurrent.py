@@ -6,7 +6,7 @@ Each layer and direction is one node of the graph. Half precisions and projectio
 those of the functions that PyTorch's modules call (torch.lstm and so on).
 """
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core import grads

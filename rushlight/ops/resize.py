@@ -11,7 +11,7 @@ import itertools
 import math
 import warnings
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules

@@ -4,7 +4,7 @@ What comes in: probabilities, rates. What goes out: samples of the generator's d
 `random` first.
 """
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules

@@ -9,7 +9,7 @@ for the in-place forms.
 import functools
 import itertools
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules

@@ -4,7 +4,7 @@ Kernels find positions (codegen/native_sort.py: stable radix sorts); values are 
 gradient. NaN counts as the largest number, as in PyTorch.
 """
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules

@@ -9,7 +9,7 @@ windows that can cover it. Read `pooling` next.
 import itertools
 import math
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules
@@ -30,7 +30,7 @@ LONGEST = 64  # positions along one dimension that a kernel visits
 def table(values):
     """A small array as a tensor that can be kept."""
     values = np.array(values, order="C")
-    found = contiguous_layout(values.shape, dt.BY_NUMPY[values.dtype])
+    found = contiguous_layout(values.shape, dt.numpy_types()[values.dtype])
     storage = Storage(found.nbytes, CPU)
     storage.address, storage.guard = values.ctypes.data, values
     return REGISTRY["clone"](raw_view(storage, found, 0))

@@ -4,7 +4,7 @@ Everything else in this folder works with what this module hands out, so that de
 Next to read: storages.py (what stands for a storage inside a pickle).
 """
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from .. import api as rl
 from ..core.layout import layout

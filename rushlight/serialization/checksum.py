@@ -15,7 +15,7 @@ import functools
 import sys
 import zlib
 
-import numpy as np
+from ..base.lazy import numpy as np
 
 from ..runtime.cpu import cpuinfo, jit
 

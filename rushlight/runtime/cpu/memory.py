@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 
-import numpy
+from ...base.lazy import numpy
 
 from ...base import switches
 from . import cpuinfo

@@ -14,7 +14,7 @@ import mmap
 import os
 import tempfile
 
-import numpy as np
+from ....base.lazy import numpy as np
 
 PAGE = mmap.PAGESIZE
 SPARE_BYTES = 64 << 20  # free blocks are kept up to this, or to as much as is in use

@@ -13,7 +13,7 @@ import socket
 import struct
 import weakref
 
-import numpy as np
+from ....base.lazy import numpy as np
 
 from .... import api as rl
 from ....core.layout import layout

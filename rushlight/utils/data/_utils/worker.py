@@ -10,7 +10,7 @@ import os
 import random
 from dataclasses import dataclass
 
-import numpy as np
+from ....base.lazy import numpy as np
 from multiprocessing.connection import wait
 
 from .... import api as rl
