@@ -78,7 +78,7 @@ def public(names, grad=None, node=None, out=True):
     """
     def declare(function):
         call = function if grad is None else one_node(function, grad, node)
-        if out and "out" not in signatures.names(function):
+        if out and names and "out" not in signatures.names(function):
             call = with_out(call, function)
         register(names, call)
         return call
@@ -95,18 +95,17 @@ def one_node(function, grad, node_name):
 
     @functools.wraps(function)
     def call(*args, **kwargs):
-        values = bind(function.__name__, args, kwargs, params, defaults, positions, count)
-        if not MODE.grad:
-            return function(*values)
-        plan = rule.plan(values)
-        if plan is None:
+        values = args
+        if kwargs or len(args) != count:
+            values = bind(function.__name__, args, kwargs, params, defaults, positions, count)
+        if not MODE.grad or not rule.may_apply(values):
             return function(*values)
         MODE.grad = False
         try:
             result = function(*values)
         finally:
             MODE.grad = True
-        rule.attach(values, [result] if isinstance(result, Tensor) else list(result))
+        rule.attach(values, (result,) if isinstance(result, Tensor) else list(result))
         return result
     call.rule = rule
     call.plain = function

@@ -179,6 +179,17 @@ class GradRule:
         self.plans = {}
         self.pairs = [None] * 4  # plans of two operands, by which of them need a gradient
 
+    def may_apply(self, values):
+        """Whether one of the parameters may want a gradient."""
+        for i in self.differentiable:
+            value = values[i]
+            if isinstance(value, Tensor):
+                if value._rg or value._base is not None:
+                    return True
+            elif value.__class__ in (list, tuple) and wants_grad(value):
+                return True
+        return False
+
     def attach_pair(self, a, b, out):
         """`attach` for two operands (the second may be a number), with everything unrolled: the hot path of arithmetic."""
         if a._base is not None:

@@ -5,6 +5,7 @@ contiguity) is derived once.
 Read `storage` next.
 """
 
+import functools
 import operator
 
 from .dtype import DType
@@ -180,7 +181,13 @@ def layout(shape, strides, dtype):
 
 
 def contiguous_layout(shape, dtype):
-    return layout(tuple(shape), contiguous_strides(shape), dtype)
+    """The Layout of a row-major tensor."""
+    return _contiguous(tuple(shape), dtype)
+
+
+@functools.lru_cache(50_000)
+def _contiguous(shape, dtype):
+    return layout(shape, contiguous_strides(shape), dtype)
 
 
 def broadcast_shapes(*shapes):

@@ -118,6 +118,22 @@ def trace(body, present, numbers, statics, layouts):
 NUMBERS = (float, int)
 
 
+class Form:
+    """One way to call a macro: which tensors and numbers are given, and the static values. Its instructions have it as
+    their attributes, compared by identity, because comparing the values would cost more than the rest of a record."""
+
+    __slots__ = ("present", "statics", "pattern", "all_tensors", "given", "traces")
+
+    def __init__(self, present, statics, tensors):
+        self.present, self.statics = present, statics
+        self.all_tensors = all(present[:tensors])
+        self.pattern = "t" * sum(present[:tensors]) + "n" * sum(present[tensors:])
+        self.given, self.traces = None, {}  # results that are tensors, and traces by layouts: known after the first
+
+    def __repr__(self):
+        return f"present={self.present}, statics={self.statics}"
+
+
 def macro(name, tensors, numbers=0, writes=0, checks=False):
     """Declare a function as a macro: its first `tensors` parameters are tensors or None, the next `numbers` ones numbers
     or None, the others static and hashable.
@@ -125,20 +141,19 @@ def macro(name, tensors, numbers=0, writes=0, checks=False):
     `writes`: how many of the first parameters the body writes, instead of returning results. `checks`: the body has
     operators that check data."""
     def declare(body):
-        traces, patterns = {}, {}
+        forms = {}
         op = Op(name, "macro", body, None, checks=checks)
         op.params = ()
         last = tensors + numbers
 
-        def infer(layouts, kinds, pattern, attrs, given):
-            key = (attrs, *kinds, *layouts)
-            found = traces.get(key)
+        def infer(layouts, kinds, pattern, form, given):
+            key = (*kinds, *layouts)
+            found = form.traces.get(key)
             if found is None:
-                if len(traces) > MOST_TRACES:
-                    traces.clear()
-                (_, present), (_, statics) = attrs
-                found = traces[key] = trace(body, present, kinds, statics, layouts)
-                patterns[attrs] = found.given
+                if len(form.traces) > MOST_TRACES:
+                    form.traces.clear()
+                found = form.traces[key] = trace(body, form.present, kinds, form.statics, layouts)
+                form.given = found.given
             return found.results, found
         op.infer = infer
 
@@ -147,25 +162,25 @@ def macro(name, tensors, numbers=0, writes=0, checks=False):
             given = values[:tensors]
             if MODE.grad and any([t is not None and wants_grad(t) for t in given]):
                 return body(*values)
-            present = tuple([v is not None for v in values[:last]])
-            chosen = [t for t in given if t is not None]
-            figures = [n for n in values[tensors:last] if n is not None]
+            key = (tuple([v is not None for v in values[:last]]), values[last:])
+            form = forms.get(key)
+            if form is None:
+                form = forms[key] = Form(*key, tensors)
+            chosen = given if form.all_tensors else [t for t in given if t is not None]
+            figures = [n for n in values[tensors:last] if n is not None] if numbers else ()
             for n in figures:
                 if n.__class__ not in NUMBERS:
                     return body(*values)
-            attrs = (("present", present), ("statics", values[last:]))
-            pattern = "t" * len(chosen) + "n" * len(figures)
             if writes:
-                record(op, pattern, attrs, chosen, figures, [t for t in given[:writes] if t is not None])
+                record(op, form.pattern, form, chosen, figures, [t for t in given[:writes] if t is not None])
                 return None
-            outs = record(op, pattern, attrs, chosen, figures)
-            pattern = patterns[attrs]
-            if len(pattern) == 1:
+            outs = record(op, form.pattern, form, chosen, figures)
+            if len(form.given) == 1:
                 return outs[0]
-            if len(outs) == len(pattern):
+            if len(outs) == len(form.given):
                 return outs
             left = iter(outs)
-            return [next(left) if here else None for here in pattern]
+            return [next(left) if here else None for here in form.given]
         call.op = op
         return call
     return declare

@@ -177,26 +177,28 @@ def user_line():
     return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("<unknown>", 0)
 
 
-def binary(op, a, b):
-    """`record` for two tensors without attributes: the same, with everything unrolled."""
+def binary(op, a, b, attrs=()):
+    """`record` for two tensors and one result: the same, with everything unrolled."""
     stream = STREAM
     with stream.lock:
         sa, sb = a._storage, b._storage
-        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None or sb.guard is not None:
-            return record(op, "tt", (), (a, b))[0]
         epoch, slots = stream.epoch, stream.slots
         if sa.epoch != epoch:
+            if sa.guard is not None:
+                return record(op, "tt", attrs, (a, b))[0]
             sa.epoch = epoch
             sa.index = len(slots)
             slots.append(sa)
         if sb.epoch != epoch:
+            if sb.guard is not None:
+                return record(op, "tt", attrs, (a, b))[0]
             sb.epoch = epoch
             sb.index = len(slots)
             slots.append(sb)
-        key = (op, "tt", (), sa.index, a._layout, a._offset, sb.index, b._layout, b._offset)
-        step = stream.step.next.get(key)
-        if step is None:
-            step = unknown(stream, key, op, "tt", (), (a, b), (), None)
+        key = (op, "tt", attrs, sa.index, a._layout, a._offset, sb.index, b._layout, b._offset)
+        step = stream.step.known.get(key)
+        if step is None or switches.EAGER:
+            return record(op, "tt", attrs, (a, b))[0]
         stream.step = step
         return result(stream, step, sa.device, epoch, slots)
 
@@ -206,21 +208,23 @@ def checked_pair(op, attrs, a, b):
     stream = STREAM
     with stream.lock:
         sa, sb = a._storage, b._storage
-        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None or sb.guard is not None:
-            return record(op, "tt", attrs, (a, b))[0]
         epoch, slots = stream.epoch, stream.slots
         if sa.epoch != epoch:
+            if sa.guard is not None:
+                return record(op, "tt", attrs, (a, b))[0]
             sa.epoch = epoch
             sa.index = len(slots)
             slots.append(sa)
         if sb.epoch != epoch:
+            if sb.guard is not None:
+                return record(op, "tt", attrs, (a, b))[0]
             sb.epoch = epoch
             sb.index = len(slots)
             slots.append(sb)
         key = (op, "tt", attrs, sa.index, a._layout, a._offset, sb.index, b._layout, b._offset)
-        step = stream.step.next.get(key)
-        if step is None:
-            step = unknown(stream, key, op, "tt", attrs, (a, b), (), None)
+        step = stream.step.known.get(key)
+        if step is None or switches.EAGER:
+            return record(op, "tt", attrs, (a, b))[0]
         stream.step = step
         stream.wheres.append((step.depth, user_line()))
         return result(stream, step, sa.device, epoch, slots)
@@ -231,72 +235,57 @@ def binary_number(op, a, number):
     stream = STREAM
     with stream.lock:
         sa = a._storage
-        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None:
-            return record(op, "tn", (), (a,), (number,))[0]
         epoch, slots = stream.epoch, stream.slots
         if sa.epoch != epoch:
+            if sa.guard is not None:
+                return record(op, "tn", (), (a,), (number,))[0]
             sa.epoch = epoch
             sa.index = len(slots)
             slots.append(sa)
         key = (op, "tn", (), sa.index, a._layout, a._offset, number.__class__)
-        step = stream.step.next.get(key)
-        if step is None:
-            step = unknown(stream, key, op, "tn", (), (a,), (number,), None)
+        step = stream.step.known.get(key)
+        if step is None or switches.EAGER:
+            return record(op, "tn", (), (a,), (number,))[0]
         stream.step = step
         stream.scalars.append(number)
         return result(stream, step, sa.device, epoch, slots)
 
 
-def unary(op, a):
-    """`record` for one tensor without attributes."""
+def unary(op, a, attrs=()):
+    """`record` for one tensor and one result."""
     stream = STREAM
     with stream.lock:
         sa = a._storage
-        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None:
-            return record(op, "t", (), (a,))[0]
         epoch, slots = stream.epoch, stream.slots
         if sa.epoch != epoch:
-            sa.epoch = epoch
-            sa.index = len(slots)
-            slots.append(sa)
-        key = (op, "t", (), sa.index, a._layout, a._offset)
-        step = stream.step.next.get(key)
-        if step is None:
-            step = unknown(stream, key, op, "t", (), (a,), (), None)
-        stream.step = step
-        return result(stream, step, sa.device, epoch, slots)
-
-
-def unary_with(op, attrs, a):
-    """`record` for one tensor with attributes and one result."""
-    stream = STREAM
-    with stream.lock:
-        sa = a._storage
-        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None:
-            return record(op, "t", attrs, (a,))[0]
-        epoch, slots = stream.epoch, stream.slots
-        if sa.epoch != epoch:
+            if sa.guard is not None:
+                return record(op, "t", attrs, (a,))[0]
             sa.epoch = epoch
             sa.index = len(slots)
             slots.append(sa)
         key = (op, "t", attrs, sa.index, a._layout, a._offset)
-        step = stream.step.next.get(key)
-        if step is None:
-            step = unknown(stream, key, op, "t", attrs, (a,), (), None)
+        step = stream.step.known.get(key)
+        if step is None or switches.EAGER:
+            return record(op, "t", attrs, (a,))[0]
         stream.step = step
         return result(stream, step, sa.device, epoch, slots)
 
 
-def result(stream, step, device, epoch, slots, _new=Storage.__new__, _cls=Storage):
-    """The one new tensor of a step."""
+def result(stream, step, device, epoch, slots, _storage=Storage, _new=Storage.__new__, _tensor=Tensor):
+    """The one new tensor of a step: `view` of a new storage, without the call."""
     layout = step.layouts[0]
-    storage = _new(_cls)
-    storage.epoch, storage.index = epoch, len(slots)
-    storage.address, storage.block, storage.nbytes, storage.device = 0, None, layout.nbytes, device
-    storage.version, storage.guard = 0, None
+    storage = _new(_storage)
+    storage.epoch, storage.index, storage.nbytes, storage.device = epoch, len(slots), layout.nbytes, device
+    storage.address = storage.version = 0
+    storage.block = storage.guard = None
     slots.append(storage)
     stream.held += layout.nbytes
-    tensor = view(storage, layout, 0)
+    tensor = _new(_tensor)
+    tensor._storage, tensor._layout = storage, layout
+    tensor._rg = False
+    tensor._grad_fn = tensor._base = tensor._grad = tensor._versions = None
+    tensor._hooks = tensor._retain = tensor._accumulate = None
+    tensor._offset = tensor._nr = tensor._view_version = tensor._creation = 0
     if stream.held > MOST_BYTES:
         stream.flush()
     return tensor
@@ -312,22 +301,23 @@ def write_copy(op, source, storage, layout, offset):
     stream = STREAM
     with stream.lock:
         sa = source._storage
-        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or sa.guard is not None or storage.guard is not None:
-            record(op, "t", (), (source,), (), (view(storage, layout, offset),))
-            return
         epoch, slots = stream.epoch, stream.slots
         if sa.epoch != epoch:
+            if sa.guard is not None:
+                return record(op, "t", (), (source,), (), (view(storage, layout, offset),))
             sa.epoch = epoch
             sa.index = len(slots)
             slots.append(sa)
         if storage.epoch != epoch:
+            if storage.guard is not None:
+                return record(op, "t", (), (source,), (), (view(storage, layout, offset),))
             storage.epoch = epoch
             storage.index = len(slots)
             slots.append(storage)
         key = (op, "t", (), sa.index, source._layout, source._offset, "out", storage.index, layout, offset)
-        step = stream.step.next.get(key)
-        if step is None:
-            step = unknown(stream, key, op, "t", (), (source,), (), (view(storage, layout, offset),))
+        step = stream.step.known.get(key)
+        if step is None or switches.EAGER:
+            return record(op, "t", (), (source,), (), (view(storage, layout, offset),))
         stream.step = step
         storage.version += 1
 
@@ -336,18 +326,17 @@ def write_number(op, number, storage, layout, offset):
     """`record` for one number that goes to a given part of a storage."""
     stream = STREAM
     with stream.lock:
-        if stream.step.depth >= SOFT_LENGTH or switches.EAGER or storage.guard is not None:
-            record(op, "n", (), (), (number,), (view(storage, layout, offset),))
-            return
         epoch, slots = stream.epoch, stream.slots
         if storage.epoch != epoch:
+            if storage.guard is not None:
+                return record(op, "n", (), (), (number,), (view(storage, layout, offset),))
             storage.epoch = epoch
             storage.index = len(slots)
             slots.append(storage)
         key = (op, "n", (), number.__class__, "out", storage.index, layout, offset)
-        step = stream.step.next.get(key)
-        if step is None:
-            step = unknown(stream, key, op, "n", (), (), (number,), (view(storage, layout, offset),))
+        step = stream.step.known.get(key)
+        if step is None or switches.EAGER:
+            return record(op, "n", (), (), (number,), (view(storage, layout, offset),))
         stream.step = step
         stream.scalars.append(number)
         storage.version += 1

@@ -49,7 +49,8 @@ class Instruction:
 class Step:
     """A node of the prefix tree."""
 
-    __slots__ = ("next", "parent", "instruction", "layouts", "nbytes", "programs", "depth", "count", "replays")
+    __slots__ = ("next", "parent", "instruction", "layouts", "nbytes", "programs", "depth", "count", "replays",
+                 "known")
 
     def __init__(self, parent, instruction, layouts, count=0):
         self.count = count  # slots in use after this step
@@ -57,6 +58,7 @@ class Step:
         self.next, self.programs = {}, {}
         self.parent, self.instruction, self.layouts = parent, instruction, layouts
         self.depth = parent.depth + 1 if parent else 0
+        self.known = self.next if self.depth < SOFT_LENGTH else {}  # steps that the short paths of record.py may take
         self.nbytes = sum(x.nbytes for x in layouts)
 
     def path(self):

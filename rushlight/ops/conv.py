@@ -125,7 +125,7 @@ def checked(op, input, weight, bias, stride, padding, dilation, groups, n, trans
     if bias is not None and bias._layout.dtype is not x.dtype or w.dtype is not x.dtype:
         raise RuntimeError(f"Input type ({x.dtype.name}) and {'weight' if w.dtype is not x.dtype else 'bias'} type "
                            f"({(w if w.dtype is not x.dtype else bias._layout).dtype.name}) should be the same")
-    same_dtype(op, input, weight)
+    same_dtype(op, input._layout, weight._layout)
     return input, unbatched, (stride, padding, dilation)
 
 

@@ -8,7 +8,7 @@ from ..core import grads
 from ..core import infer as rules
 from ..core.declare import as_number, elementwise, operator, public
 from ..core.device import resolve
-from ..core.layout import channels_last_strides, dense_strides_like
+from ..core.layout import channels_last_strides, contiguous_layout, dense_strides_like
 from ..core.layout import layout as make_layout
 from ..core.record import record
 from ..core.tensor import Tensor, empty as empty_tensor
@@ -40,6 +40,12 @@ def memory_format_by_name(name):
 
 def sizes_of(name, size):
     """A shape from `*size` arguments: ints, or one sequence of them. RuntimeError for negative ones."""
+    plain = size[0] if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    for n in plain:
+        if n.__class__ is not int or n < 0:
+            break
+    else:
+        return tuple(plain)
     if len(size) == 1 and not hasattr(size[0], "__index__"):
         size = size[0]
     elif len(size) == 1 and isinstance(size[0], Tensor) and size[0].dim():
@@ -105,8 +111,16 @@ def _full_attrs(found):
 
 
 def filled(tensor, value):
-    """A number everywhere, in a new tensor with the shape, strides and dtype of `tensor`, which is left without memory."""
+    """A number everywhere, in a new tensor with the shape, strides and dtype of `tensor`, which is left without
+    memory."""
     return record(FULL, "n", _full_attrs(tensor._layout), (), (value,))[0]
+
+
+def constant(shape, dtype, device, value):
+    """A number everywhere, in row-major order."""
+    resolve(device)
+    found = contiguous_layout(shape, dtype or dt.get_default_dtype())
+    return record(FULL, "n", _full_attrs(found), (), (value,))[0]
 
 
 FILL_RULE = grads.GradRule("fill", ["input", "value"], {"input": lambda g: zeros_like(g), "value": lambda g: g.sum()})
@@ -141,7 +155,7 @@ def fill_copy(input, value):
 
 
 def _grad_zeros(shape, dtype):
-    return filled(new(shape, dtype), 0)
+    return constant(shape, dtype, None, 0)
 
 
 grads.zeros = _grad_zeros
@@ -198,7 +212,7 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, re
         return fill(out.resize_(shape), fill_value)
     if dtype is None:
         dtype = dt.of_number(fill_value)
-    return filled(new(shape, dtype, device), fill_value).requires_grad_(requires_grad)
+    return constant(shape, dtype, device, fill_value).requires_grad_(requires_grad)
 
 
 @public("torch.zeros", out=False)
@@ -207,7 +221,7 @@ def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=F
     shape = sizes_of("zeros", _named_size(size, names))
     if out is not None:
         return fill(out.resize_(shape), 0)
-    tensor = filled(new(shape, dtype, device), 0)
+    tensor = constant(shape, dtype, device, 0)
     return tensor.requires_grad_() if requires_grad else tensor
 
 
@@ -221,7 +235,7 @@ def ones(*size, out=None, dtype=None, layout=None, device=None, requires_grad=Fa
     shape = sizes_of("ones", _named_size(size, names))
     if out is not None:
         return fill(out.resize_(shape), 1)
-    tensor = filled(new(shape, dtype, device), 1)
+    tensor = constant(shape, dtype, device, 1)
     return tensor.requires_grad_() if requires_grad else tensor
 
 

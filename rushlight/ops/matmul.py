@@ -4,13 +4,17 @@ Everything ends in one template operator, `gemm`: out = beta * bias + alpha * a 
 dimensions.
 """
 
+import functools
 import math
 
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, apply, operator, public
+from ..core.graph import MODE
 from ..core.infer import wrap_dim
+from ..core.record import binary
 from ..core.tensor import Tensor
+from .view import MOST_FORMS, t
 
 
 def _t(x):
@@ -59,17 +63,16 @@ def product(a, b):
     return mm(a, b) if a._layout.ndim == 2 else bmm(a, b)
 
 
-def same_dtype(name, *tensors):
-    """RuntimeError unless all dtypes are equal."""
-    first = tensors[0]._layout.dtype
-    for t in tensors[1:]:
-        if t._layout.dtype is not first:
+def same_dtype(name, first, *others):
+    """RuntimeError unless all dtypes are equal; of layouts."""
+    for found in others:
+        if found.dtype is not first.dtype:
             raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: "
-                               f"{first.name.replace('float32', 'float')} != "
-                               f"{t._layout.dtype.name.replace('float32', 'float')} ({name})")
-    if first is dt.bool_:
+                               f"{first.dtype.name.replace('float32', 'float')} != "
+                               f"{found.dtype.name.replace('float32', 'float')} ({name})")
+    if first.dtype is dt.bool_:
         raise NotImplementedError(f"\"{name}_impl_cpu_\" not implemented for 'Bool'")
-    if first.is_complex:
+    if first.dtype.is_complex:
         raise NotImplementedError(f"{name}: complex matrices are not implemented in rushlight")
 
 
@@ -79,37 +82,60 @@ def _tensors(name, **values):
             raise TypeError(f"{name}(): argument '{label}' must be Tensor, not {type(value).__name__}")
 
 
-def _shape_text(x):
-    return "x".join(map(str, x._layout.shape))
+def _shape_text(found):
+    return "x".join(map(str, found.shape))
+
+
+def result_of(shape, dtype):
+    """The attributes of a product with this result."""
+    return (("out", ((shape, dtype),)),)
+
+
+@functools.lru_cache(MOST_FORMS)
+def _mm_result(a, b):
+    """The attributes of a product of two matrices, from their layouts."""
+    if a.ndim != 2 or b.ndim != 2:
+        raise RuntimeError(f"{'self' if a.ndim != 2 else 'mat2'} must be a matrix")
+    if a.shape[1] != b.shape[0]:
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({_shape_text(a)} and {_shape_text(b)})")
+    same_dtype("mm", a, b)
+    return result_of((a.shape[0], b.shape[1]), a.dtype)
+
+
+@functools.lru_cache(MOST_FORMS)
+def _bmm_result(a, b):
+    """The attributes of a product of two batches of matrices, from their layouts."""
+    if a.ndim != 3 or b.ndim != 3:
+        raise RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
+    if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, "
+                           f"{a.shape[2]}] but got: [{b.shape[0]}, {b.shape[1]}].")
+    same_dtype("bmm", a, b)
+    return result_of((a.shape[0], a.shape[1], b.shape[2]), a.dtype)
+
+
+def _pair(op, a, b, attrs):
+    """Record a product of two tensors, with its node."""
+    out = binary(op, a, b, attrs)
+    if MODE.grad:
+        op.rule.attach((a, b), (out,))
+    return out
 
 
 @public("mm")
 def mm(input, mat2):
     """(n, m) @ (m, p) -> (n, p). RuntimeError if the shapes do not fit."""
-    _tensors("mm", input=input, mat2=mat2)
-    a, b = input._layout, mat2._layout
-    if a.ndim != 2 or b.ndim != 2:
-        raise RuntimeError(f"{'self' if a.ndim != 2 else 'mat2'} must be a matrix")
-    if a.shape[1] != b.shape[0]:
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({_shape_text(input)} and {_shape_text(mat2)})")
-    same_dtype("mm", input, mat2)
-    return apply(MM, (input, mat2), (input, mat2), (), (("out", (((a.shape[0], b.shape[1]), a.dtype),)),))[0]
+    if not (isinstance(input, Tensor) and isinstance(mat2, Tensor)):
+        _tensors("mm", input=input, mat2=mat2)
+    return _pair(MM, input, mat2, _mm_result(input._layout, mat2._layout))
 
 
 @public("bmm")
 def bmm(input, mat2):
     """(b, n, m) @ (b, m, p) -> (b, n, p)."""
-    _tensors("bmm", input=input, mat2=mat2)
-    a, b = input._layout, mat2._layout
-    if a.ndim != 3 or b.ndim != 3:
-        raise RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
-    if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
-        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, "
-                           f"{a.shape[2]}] but got: "
-                           f"[{b.shape[0]}, {b.shape[1]}].")
-    same_dtype("bmm", input, mat2)
-    return apply(BMM, (input, mat2), (input, mat2), (), (("out", (((a.shape[0], a.shape[1], b.shape[2]), a.dtype),)),
-                                                         ))[0]
+    if not (isinstance(input, Tensor) and isinstance(mat2, Tensor)):
+        _tensors("bmm", input=input, mat2=mat2)
+    return _pair(BMM, input, mat2, _bmm_result(input._layout, mat2._layout))
 
 
 def _factors(input, beta, alpha):
@@ -117,26 +143,31 @@ def _factors(input, beta, alpha):
     return (int(beta), int(alpha)) if input._layout.dtype.category < dt.FLOATING else (beta, alpha)
 
 
-def _add_product(op, name, input, a, b, beta, alpha):
-    """beta * input + alpha * a @ b with checks."""
-    shape = (*a._layout.shape[:-1], b._layout.shape[-1])
-    same_dtype(name, a, b, input)
-    if input._layout.dtype.category < dt.FLOATING and (isinstance(beta, float) or isinstance(alpha, float)):
-        raise RuntimeError("For integral input tensors, argument beta must not be a floating point number.")
+@functools.lru_cache(MOST_FORMS)
+def _sum_result(name, added, a, b):
+    """The attributes of added + a @ b, from the layouts."""
+    shape = (*a.shape[:-1], b.shape[-1])
+    same_dtype(name, a, b, added)
     try:
-        fits = rules.broadcast_shapes(tuple(input._layout.shape), shape) == shape
+        fits = rules.broadcast_shapes(tuple(added.shape), shape) == shape
     except RuntimeError:
         fits = False
     if not fits:
         raise RuntimeError(f"The expanded size of the tensor must match the existing size: {name} expected input to "
-                           f"broadcast to "
-                           f"{list(shape)}, got {list(input._layout.shape)}")
-    values, attrs = (input, a, b, beta, alpha), (("out", ((shape, a._layout.dtype),)),)
+                           f"broadcast to {list(shape)}, got {list(added.shape)}")
+    return result_of(shape, a.dtype)
+
+
+def _add_product(op, name, input, a, b, beta, alpha):
+    """beta * input + alpha * a @ b with checks."""
+    attrs = _sum_result(name, input._layout, a._layout, b._layout)
+    if input._layout.dtype.category < dt.FLOATING and (isinstance(beta, float) or isinstance(alpha, float)):
+        raise RuntimeError("For integral input tensors, argument beta must not be a floating point number.")
+    values = (input, a, b, beta, alpha)
     if beta == 0:
-        product_ = product(a, b)
-        return _scaled(product_, alpha)
+        return _scaled(product(a, b), alpha)
     if alpha == 1 and beta == 1:
-        return apply(op, values, (a, b, input), (), attrs)[0]
+        return apply(op, values, (a, b, input), (), attrs, "ttt")[0]
     return apply(op, values, (a, b, input), (float(alpha), float(beta)), attrs)[0]
 
 
@@ -147,7 +178,8 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     if mat1._layout.ndim != 2 or mat2._layout.ndim != 2:
         raise RuntimeError(f"mat1 and mat2 must be matrices, got {mat1._layout.ndim}-D and {mat2._layout.ndim}-D")
     if mat1._layout.shape[1] != mat2._layout.shape[0]:
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({_shape_text(mat1)} and {_shape_text(mat2)})")
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({_shape_text(mat1._layout)} and "
+                           f"{_shape_text(mat2._layout)})")
     return _add_product(ADDMM, "addmm", input, mat1, mat2, beta, alpha)
 
 
@@ -187,7 +219,7 @@ def mv(input, vec):
         raise RuntimeError(f"vector + matrix @ vector expected, got {vec._layout.ndim}, {input._layout.ndim}, "
                            f"{vec._layout.ndim}")
     if input._layout.shape[1] != vec._layout.shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({input._layout.shape[0]}), mat ({_shape_text(input)}), vec "
+        raise RuntimeError(f"size mismatch, got input ({input._layout.shape[0]}), mat ({_shape_text(input._layout)}), vec "
                            f"({vec._layout.shape[0]})")
     return matrix_vector(input, vec)
 
@@ -207,8 +239,8 @@ def matrix_vector(input, vec):
 def addmv(input, mat, vec, *, beta=1, alpha=1):
     """beta * input + alpha * (mat @ vec)."""
     if mat._layout.ndim != 2 or vec._layout.ndim != 1 or mat._layout.shape[1] != vec._layout.shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({list(input._layout.shape)}), mat ({_shape_text(mat)}), vec "
-                           f"({_shape_text(vec)})")
+        raise RuntimeError(f"size mismatch, got input ({list(input._layout.shape)}), mat ({_shape_text(mat._layout)}), vec "
+                           f"({_shape_text(vec._layout)})")
     beta, alpha = _factors(input, beta, alpha)
     result = _scaled(mv(mat, vec), alpha)
     return result if beta == 0 else _scaled(input, beta) + result
@@ -239,7 +271,7 @@ def dot(input, tensor):
         raise RuntimeError(f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have "
                            f"the same number of "
                            f"elements, but got {a.shape[0]} and {b.shape[0]} elements respectively")
-    same_dtype("dot", input, tensor)
+    same_dtype("dot", input._layout, tensor._layout)
     return inner_product(input, tensor)
 
 
@@ -343,7 +375,8 @@ def linear(input, weight, bias=None):
                            f"({math.prod(x.shape[:-1])}x{x.shape[-1] if x.ndim else 1} and "
                            f"{w.shape[1]}x{w.shape[0]})")
     if x.ndim == 2:
-        return mm(input, weight.t()) if bias is None else addmm(bias, input, weight.t())
+        turned = t(weight)
+        return mm(input, turned) if bias is None else _add_product(ADDMM, "addmm", bias, input, turned, 1, 1)
     if x.ndim == 1:
         result = mm(input.unsqueeze(0), weight.t()).squeeze(0)
         return result if bias is None else result + bias

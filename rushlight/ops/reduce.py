@@ -9,7 +9,7 @@ from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
 from ..core.infer import wrap_dim, wrap_dims
 from ..core.graph import MODE
-from ..core.record import record, unary_with
+from ..core.record import record, unary
 from ..core.tensor import Tensor
 
 
@@ -46,7 +46,7 @@ def reduce_(op, input, dims, keepdim, dtype):
     attrs = (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype))
     if "arg" in op.options["combine"]:
         return record(op, "t", attrs, (input,))
-    return [unary_with(op, attrs, input)]
+    return [unary(op, input, attrs)]
 
 
 # layout -> attributes of the sum over everything, kept because making and hashing them is most of a small sum's cost
@@ -96,7 +96,7 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
     if dim is None and not keepdim and dtype is None and not (MODE.grad and input.requires_grad):
         attrs = TOTALS.get(found)
         if attrs is not None:
-            return unary_with(SUM, attrs, input)
+            return unary(SUM, input, attrs)
         if found.dtype.category >= dt.FLOATING:
             TOTALS[found] = (("dims", tuple(range(found.ndim))), ("keepdim", False), ("dtype", found.dtype))
     result = _sum_dtype(input, dtype)

@@ -84,13 +84,20 @@ def _along(name, function, input, dim, dtype):
     need_tensor(name, "input", 1, input)
     if dtype is not None:
         input = input.to(dtype)
-    if input._layout.dtype.category < dt.FLOATING:
-        raise NotImplementedError(f"\"{name}_lastdim_kernel_impl\" not implemented for "
-                                  f"'{dt.scalar_type(input._layout.dtype)}'")
-    at = wrap_dim(dim, input._layout.ndim)
-    if input._layout.ndim == 0:
-        return function(input.reshape(1), (0,)).reshape(())
-    return function(input, (at,))
+    found = input._layout
+    if found.dtype.category < dt.FLOATING:
+        raise NotImplementedError(f"\"{name}_lastdim_kernel_impl\" not implemented for '{dt.scalar_type(found.dtype)}'")
+    dims = ALONG.get((found.ndim, dim)) or along(found.ndim, dim)
+    return function(input, dims) if found.ndim else function(input.reshape(1), dims).reshape(())
+
+
+ALONG = {}  # (number of dimensions, dim) -> dimensions, kept so that a macro finds the same object again
+
+
+def along(ndim, dim):
+    """The one dimension that `dim` means, as a tuple."""
+    found = ALONG[ndim, dim] = (wrap_dim(dim, ndim),)
+    return found
 
 
 def _implicit_dim(ndim):
