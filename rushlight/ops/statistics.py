@@ -179,7 +179,8 @@ def norm_slope(g, input, out, ord, dims, keepdim):
         factor = where(x == 0, 0, sgn(x) * x.abs().pow(ord - 1))
     else:
         factor = x * x.abs().pow(ord - 2)
-    return where(length == 0, 0, g * factor * length.pow(1 - ord))
+    nothing = length == 0  # kept out of the power, whose own derivative would spoil the second gradient
+    return factor * where(nothing, 0, g * where(nothing, 1, length).pow(1 - ord))
 
 
 @public("", node="LinalgVectorNormBackward0", grad={"input": norm_grad}, out=False)
