@@ -29,6 +29,7 @@ from .tensor import from_numpy, is_complex, is_floating_point
 _importlib.import_module(".ops", __package__)  # the registry is complete from here on
 linalg = _importlib.import_module(".linalg", __package__)
 special = _importlib.import_module(".special", __package__)
+signal = _importlib.import_module(".signal", __package__)
 _fill(globals(), "")
 globals().update(_dt.BY_NAME)
 globals().update(_FORMATS)

@@ -466,8 +466,6 @@ def bind():
     Tensor.has_names = lambda self: False
     Tensor._is_view = lambda self: self._base is not None
     Tensor.retains_grad = property(lambda self: bool(self._retain))
-    Tensor.is_same_size = lambda self, other: self.shape == other.shape
-    Tensor.is_signed = lambda self: self.dtype.is_signed
 
 
 class Layout:

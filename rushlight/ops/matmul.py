@@ -8,7 +8,7 @@ import math
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, apply, operator, public
+from ..core.declare import REGISTRY, apply, into_out, operator, public
 from ..core.infer import wrap_dim
 from ..core.tensor import Tensor
 
@@ -222,7 +222,11 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
                            f"{vec2._layout.ndim}-D")
     if any(isinstance(v, float) for v in (beta, alpha)) and input._layout.dtype.category < dt.FLOATING:
         raise RuntimeError("For integral input tensors, argument beta must not be a floating point number.")
-    result = _scaled(_outer(vec1, vec2), alpha)
+    result = _outer(vec1, vec2)
+    if input._layout.dtype is dt.bool_ and result._layout.dtype is dt.bool_:
+        result = result & bool(alpha)
+        return result if beta == 0 else input & bool(beta) | result
+    result = _scaled(result, alpha)
     return result.clone() if beta == 0 else _scaled(input, beta) + result
 
 
@@ -331,9 +335,11 @@ def rmatmul(input, other):
     return matmul(other, input)
 
 
-@public("nn.functional.linear", out=False)
-def linear(input, weight, bias=None):
+@public("nn.functional.linear")
+def linear(input, weight, bias=None, *, out=None):
     """input @ weight.T + bias; input (..., in), weight (out, in) or (in), bias (out)."""
+    if out is not None:
+        return into_out("linear", linear, out, (input, weight, bias), {})
     x, w = input._layout, weight._layout
     if w.ndim == 1:
         result = matmul(input, weight)
