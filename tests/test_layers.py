@@ -14,6 +14,7 @@ LAYERS = (
     ("printing",),
     ("tensor",),
     ("construct", "conversion", "namespace"),
+    ("sharing",),
     ("special", "return_types", "random", "settings", "linalg", "signal"),
     ("api",),
     ("nn",),  # before optim, whose AveragedModel is a module

@@ -358,7 +358,7 @@ def linear(input, weight, bias=None, *, out=None):
     return result.view(*x.shape[:-1], w.shape[0])
 
 
-@public("nn.functional.bilinear", out=False)
+@public("torch.bilinear nn.functional.bilinear", out=False)
 def bilinear(input1, input2, weight, bias=None):
     """y[o] = x1 @ weight[o] @ x2 + bias[o]; input1 (..., a), input2 (..., b), weight (o, a, b)."""
     a, b, w = input1._layout, input2._layout, weight._layout

@@ -239,3 +239,10 @@ def test_low_rank():
     centred = low - low.mean(0)
     U, S, V = rl.pca_lowrank(tensor(low), q=2)
     close((U * S) @ V.mT, centred)
+
+
+def test_other_names_of_norms():
+    close(rl.norm_except_dim(tensor(TALL), 2, 0), np.linalg.norm(TALL, axis=1, keepdims=True))
+    close(rl.norm_except_dim(tensor(TALL), 2, -1), np.linalg.norm(TALL))
+    close(rl.frobenius_norm(tensor(TALL), (0, 1)), np.linalg.norm(TALL))
+    close(rl.nuclear_norm(tensor(TALL)), np.linalg.norm(TALL, "nuc"))
