@@ -5,7 +5,7 @@
 
 from . import (  # noqa: F401
     api, autograd, backends, compiler, cpu, cuda, engine, linalg, nn, optim, random, return_types, serialization,
-    special, testing, utils, version,
+    signal, special, testing, utils, version,
 )
 from .api import *  # noqa: F401,F403
 from .compiler import compile  # noqa: F401

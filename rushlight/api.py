@@ -24,11 +24,13 @@ from .ops.creation import FORMATS as _FORMATS
 from .ops.creation import MemoryFormat as memory_format
 from .printing import set_printoptions
 from .settings import *  # noqa: F401,F403
+from .sharing import asarray, from_dlpack, frombuffer, to_dlpack
 from .tensor import from_numpy, is_complex, is_floating_point
 
 _importlib.import_module(".ops", __package__)  # the registry is complete from here on
 linalg = _importlib.import_module(".linalg", __package__)
 special = _importlib.import_module(".special", __package__)
+signal = _importlib.import_module(".signal", __package__)
 _fill(globals(), "")
 globals().update(_dt.BY_NAME)
 globals().update(_FORMATS)

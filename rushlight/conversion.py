@@ -437,10 +437,34 @@ def dlpack(self, *, stream=None, max_version=None, dl_device=None, copy=None):
     return self.detach().numpy().__dlpack__()
 
 
+def apply_(self, callable):
+    """Replace each element by what a Python function gives for it; slow. RuntimeError if a gradient is recorded."""
+    return map_elements("apply_", self, (), callable)
+
+
+def map_(self, tensor, callable):
+    """Replace each element by a Python function of it and of another tensor's element (broadcast)."""
+    return map_elements("map_", self, (tensor,), callable)
+
+
+def map2_(self, x, y, callable):
+    """Replace each element by a Python function of it and of the elements of two other tensors (broadcast)."""
+    return map_elements("map2_", self, (x, y), callable)
+
+
+def map_elements(name, target, others, function):
+    if any(t.requires_grad for t in (target, *others)):
+        raise RuntimeError(f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
+    columns = [t.expand(target.shape).reshape(-1).tolist() for t in (target, *others)]
+    values = np.array([function(*row) for row in zip(*columns)])
+    return target.copy_(from_numpy(values).reshape(target.shape))
+
+
 def bind():
     """Give the class these methods."""
     methods = dict(to=to, type=type_, type_as=type_as, cpu=cpu, cuda=cuda, untyped_storage=untyped_storage, storage=storage, set_=set_,
                    resize_=resize_, resize_as_=resize_as_, share_memory_=share_memory_, is_shared=is_shared, __deepcopy__=deepcopy,
+                   apply_=apply_, map_=map_, map2_=map2_,
                    as_subclass=as_subclass, __reduce_ex__=reduce_ex, register_hook=register_hook, detach_=detach_, __dlpack__=dlpack,
                    register_post_accumulate_grad_hook=register_post_accumulate_grad_hook, _accumulate_grad=accumulate_grad)
     for name, function in methods.items():
@@ -466,8 +490,6 @@ def bind():
     Tensor.has_names = lambda self: False
     Tensor._is_view = lambda self: self._base is not None
     Tensor.retains_grad = property(lambda self: bool(self._retain))
-    Tensor.is_same_size = lambda self, other: self.shape == other.shape
-    Tensor.is_signed = lambda self: self.dtype.is_signed
 
 
 class Layout:

@@ -18,7 +18,7 @@ from .autograd import backward as run_backward
 from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import CPU
-from .core.layout import contiguous_layout, layout
+from .core.layout import layout
 from .core.storage import Storage
 from .core.stream import STREAM
 from .core.tensor import Tensor, view
@@ -140,8 +140,6 @@ def _array_layout(array):
             "memory."
         )
     strides = tuple(s // array.itemsize for s in array.strides)
-    if not array.size:
-        strides = contiguous_layout(array.shape, dtype).strides
     if len(_ARRAY_LAYOUTS) >= 1024:
         _ARRAY_LAYOUTS.clear()
     found = _ARRAY_LAYOUTS[array.dtype, array.shape, array.strides] = layout(array.shape, strides, dtype)

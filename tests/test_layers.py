@@ -14,7 +14,8 @@ LAYERS = (
     ("printing",),
     ("tensor",),
     ("construct", "conversion", "namespace"),
-    ("special", "return_types", "random", "settings", "linalg"),
+    ("sharing",),
+    ("special", "return_types", "random", "settings", "linalg", "signal"),
     ("api",),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("optim", "amp", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",

@@ -50,7 +50,7 @@ class Plan:
             formula = rule.formulas[position]
             takes = []
             for name in rule.takes[position]:
-                if name in ("g", "needs"):
+                if name in ("g", "gs"):
                     takes.append(name)
                 else:
                     if name not in self.names:
@@ -104,15 +104,20 @@ class Plan:
         for (formula, takes), count in zip(self.calls, node.counts):
             if formula.__class__ is Joint:
                 if formula.call not in shared:
-                    shared[formula.call] = formula.call(*[g if t == "g" else values[t] for t in takes])
+                    shared[formula.call] = formula.call(*arguments(takes, g, grads, values))
                 got = shared[formula.call][formula.index]
             else:
-                got = formula(*[g if t == "g" else values[t] for t in takes])
+                got = formula(*arguments(takes, g, grads, values))
             if count is None:
                 results.append(got)
             else:
                 results.extend(got if got is not None else [None] * count)
         return results
+
+
+def arguments(takes, g, gs, values):
+    """What a formula names: `g`, `gs` (None for results that nobody used, where `g` has zeros), or saved values."""
+    return [g if t == "g" else values[t] if t != "gs" else gs for t in takes]
 
 
 def make_zeros(found):

@@ -156,7 +156,7 @@ def square(input):
     return power_fixed(input, 2)
 
 
-@public("Tensor.square_", out=False)
+@public("square_", out=False)
 def square_(self):
     """`square` in place."""
     return power_fixed.inplace(self, 2)
@@ -339,7 +339,7 @@ def clamp(input, min=None, max=None):
     return function(*values)
 
 
-@public("Tensor.clamp_ Tensor.clip_", out=False)
+@public("clamp_ clip_", out=False)
 def clamp_(self, min=None, max=None):
     """`clamp` in place."""
     function, values = _clamp_choice("clamp_", self, min, max)
@@ -353,7 +353,7 @@ def clamp_min(input, min):
     return CLAMP_LOW[f"ClampMinBackward{int(is_tensor(min))}"](input, min)
 
 
-@public("Tensor.clamp_min_", out=False)
+@public("clamp_min_", out=False)
 def clamp_min_(self, min):
     """`clamp_min` in place."""
     return CLAMP_LOW[f"ClampMinBackward{int(is_tensor(min))}"].inplace(self, min)
@@ -366,7 +366,7 @@ def clamp_max(input, max):
     return CLAMP_HIGH[f"ClampMaxBackward{int(is_tensor(max))}"](input, max)
 
 
-@public("Tensor.clamp_max_", out=False)
+@public("clamp_max_", out=False)
 def clamp_max_(self, max):
     """`clamp_max` in place."""
     return CLAMP_HIGH[f"ClampMaxBackward{int(is_tensor(max))}"].inplace(self, max)

@@ -197,7 +197,7 @@ def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=Non
     strides, step = [0] * len(size), 1
     for d in reversed(physical_layout):
         strides[d] = step
-        step *= size[d]
+        step *= max(size[d], 1)
     return new(tuple(size), dtype, device, requires_grad, tuple(strides))
 
 
@@ -351,6 +351,8 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     start, end, step = [v.item() if isinstance(v, Tensor) else v for v in (start, end, step)]
     if step == 0:
         raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) * (1 if step > 0 else -1) < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is None and out is not None:
@@ -361,6 +363,8 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     if dtype.category < dt.FLOATING and floats:
         start, end, step = int(start), int(end), int(step)
         floats = False
+        if not step:
+            raise ValueError("step must be nonzero")
     count = max(0, math.ceil((end - start) / step))
     numbers = (float(start), float(step)) if floats else (int(start), int(step))
     attrs = (("letter", "d" if floats else "q"), ("dtype", dtype), ("out", (((count,), dtype),)))
@@ -380,13 +384,23 @@ def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     return arange(start, end + step * 0.5, step, dtype=dtype or dt.get_default_dtype(), out=out, requires_grad=requires_grad)
 
 
-@public("torch.linspace", out=False)
-def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
-    """`steps` evenly spaced values from `start` to `end`, both included."""
-    start, end = [v.item() if isinstance(v, Tensor) else v for v in (start, end)]
+def _spacing(name, start, end, steps, dtype, out):
+    """(first value, last value, dtype) of evenly spaced numbers; for integers the ends are cut to integers first."""
+    if isinstance(steps, float):
+        raise TypeError(f"{name}() received an invalid combination of arguments: 'steps' must be int, not float")
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     dtype = dtype or (out.dtype if out is not None else dt.get_default_dtype())
+    if dtype is dt.bool_:
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for 'Bool'")
+    start, end = [v.item() if isinstance(v, Tensor) else v for v in (start, end)]
+    return (int(start), int(end), dtype) if dtype.category == dt.INTEGRAL else (start, end, dtype)
+
+
+@public("torch.linspace", out=False)
+def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """`steps` evenly spaced values from `start` to `end`, both included."""
+    start, end, dtype = _spacing("linspace", start, end, steps, dtype, out)
     if steps == 1:
         result = full((1,), start, dtype=dtype)
     else:
@@ -399,10 +413,7 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
 @public("torch.logspace", out=False)
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """base ** linspace(start, end, steps)."""
-    start, end = [v.item() if isinstance(v, Tensor) else v for v in (start, end)]
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    dtype = dtype or (out.dtype if out is not None else dt.get_default_dtype())
+    start, end, dtype = _spacing("logspace", start, end, steps, dtype, out)
     wide = dtype if dtype.category >= dt.FLOATING else dt.float64
     powers = linspace(start, end, steps, dtype=dt.float64 if wide.itemsize < 8 else wide)
     result = (float(base) ** powers).to(dtype)

@@ -255,9 +255,15 @@ def _slopes(input, lower, upper):
     return draw(RRELU_NOISE, None, ((tuple(found.shape), found.strides, wide),), "ttnn", (fixed,), (lower, upper))[0]
 
 
+def _check_slopes(lower, upper):
+    if not lower <= upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+
+
 @public("torch.rrelu nn.functional.rrelu", out=False)
 def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     """Leaky relu whose slope is drawn from [lower, upper) for each element while training, else their mean."""
+    _check_slopes(lower, upper)
     if inplace:
         return rrelu_(input, lower, upper, training)
     if not training:
@@ -268,6 +274,7 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
 @public("torch.rrelu_ nn.functional.rrelu_", out=False)
 def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
     """`rrelu` in place."""
+    _check_slopes(lower, upper)
     if not training:
         return fixed_slope.inplace(input, (lower + upper) / 2)
     if not input.numel():

@@ -159,6 +159,8 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
     padding_idx: row without gradient; max_norm: rows that are used are first scaled down to that norm, in place;
     scale_grad_by_freq: gradients divided by how often a row is used. IndexError (at the flush) for positions out of
     range."""
+    if weight._layout.ndim != 2:
+        raise RuntimeError("'weight' must be 2-D")
     rows = weight._layout.shape[0]
     if padding_idx is None:
         padding_idx = -1

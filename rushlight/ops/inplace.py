@@ -6,6 +6,7 @@ the views.
 """
 
 from ..core import dtype as dt
+from ..core import infer as rules
 from ..core.declare import REGISTRY, public
 from ..core.grads import check_inplace
 from ..core.graph import MODE
@@ -172,6 +173,28 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     return self
 
 
+# -- results written back ----------------------------------------------------------------------------------------------
+
+
+def written_back(name):
+    """Declare Tensor.name_ for a composite function: its result, of the same shape, is copied into the tensor."""
+    def changed(self, *args, **kwargs):
+        result = REGISTRY[name](self, *args, **kwargs)
+        rules.check_out(name, result._layout, self._layout)
+        if result._layout.shape != self._layout.shape:
+            raise RuntimeError(f"output with shape {list(self.shape)} doesn't match the broadcast shape "
+                               f"{list(result.shape)}")
+        return self.copy_(result)
+    changed.__name__ = changed.__qualname__ = f"{name}_"
+    changed.__doc__ = f"`{name}` in place."
+    REGISTRY[f"Tensor.{name}_"] = changed
+
+
+for _name in ("addmm", "addmv", "addbmm", "baddbmm", "addr", "mvlgamma"):
+    written_back(_name)
+REGISTRY["addmv_"] = REGISTRY["Tensor.addmv_"]
+
+
 # -- views as copies ---------------------------------------------------------------------------------------------------
 
 
@@ -192,12 +215,19 @@ def copied(name, of):
     REGISTRY[f"{name}_copy"] = copy
 
 
-for _name in ("permute", "transpose", "squeeze", "unsqueeze", "select", "narrow", "diagonal", "t", "detach", "unbind",
-              "split", "as_strided", "split_with_sizes"):
+for _name in ("permute", "transpose", "squeeze", "unsqueeze", "select", "diagonal", "t", "detach", "unbind", "split",
+              "as_strided", "split_with_sizes"):
     copied(_name, _name)
 for _name in ("expand", "view", "alias", "unfold"):
     copied(_name, f"Tensor.{_name}")
-REGISTRY["Tensor.narrow_copy"] = REGISTRY["narrow_copy"]
+
+
+@public("narrow_copy")
+def narrow_copy(input, dim, start, length):
+    """`narrow` as a copy instead of a view. RuntimeError also for a dimension out of range."""
+    if dim >= input.dim():
+        raise RuntimeError(f"narrow_copy: expected dim < {input.dim()}, but got {dim}")
+    return REGISTRY["narrow"](input, dim, start, length).clone()
 
 
 @public("slice_copy", out=False)

@@ -1,8 +1,13 @@
-"""Linear algebra through LAPACK (numpy.linalg): inverses, determinants, solutions, factorisations.
+"""Linear algebra: inverses, solutions of equations, determinants, and what all of `ops/linalg_*.py` share.
 
-These are sync points in PyTorch's sense only where a matrix can be singular: the library call raises then, naming the operator. Gradients
-are the classical formulas over matrix products (M. Giles, Collected matrix derivative results, 2008).
+NumPy's LAPACK works on the matrices (host operators). What only the data shows (a singular matrix) comes back as
+`info`, as in LAPACK: 0, or the number of the pivot that failed. The functions that raise read it, and so are sync
+points; those with `_ex` in their names are not. Gradients are the classical formulas over matrix products (M. Giles,
+Collected matrix derivative results, 2008). Read next: `linalg_factor` (triangular factors), `linalg_spectral`
+(eigenvalues and singular values), `linalg_least` (least squares).
 """
+
+import math
 
 from ..base.lazy import numpy as np
 
@@ -11,95 +16,8 @@ from ..core import infer as rules
 from ..core.declare import REGISTRY, apply, operator, public
 from ..core.graph import MODE
 from ..core.return_types import named_result
-
-
-def check_matrix(name, input, square=False):
-    """RuntimeError unless the last two dimensions are a (square) floating point matrix."""
-    shape = input.shape
-    if len(shape) < 2:
-        raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
-    if square and shape[-1] != shape[-2]:
-        raise RuntimeError(f"{name}: A must be batches of square matrices, but they are {shape[-2]} by {shape[-1]} matrices")
-    if input.dtype not in (dt.float32, dt.float64):
-        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {dt.scalar_type(input.dtype)}")
-
-
-def _inverse_body(outs, ins, numbers):
-    outs[0][...] = np.linalg.inv(ins[0])
-
-
-def _solve_body(outs, ins, numbers):
-    outs[0][...] = np.linalg.solve(ins[0], ins[1])
-
-
-def _slogdet_body(outs, ins, numbers):
-    outs[0][...], outs[1][...] = np.linalg.slogdet(ins[0])
-
-
-def _qr_body(outs, ins, numbers, mode):
-    outs[0][...], outs[1][...] = np.linalg.qr(ins[0], mode)
-
-
-def _svd_body(outs, ins, numbers, full):
-    outs[0][...], outs[1][...], outs[2][...] = np.linalg.svd(ins[0], full)
-
-
-def _eigh_body(outs, ins, numbers, uplo):
-    outs[0][...], outs[1][...] = np.linalg.eigh(ins[0], uplo)
-
-
-def _cholesky_body(outs, ins, numbers):
-    outs[0][...] = np.linalg.cholesky(ins[0])
-
-
-def _host(name, body, params=(), grad=None, node=None):
-    return operator(name, "host", rules.explicit, body, params=params, grad=grad, node=node)
-
-
-def _inverse_grad(g, out):
-    back = out.mT
-    return -(back @ g @ back)
-
-
-def _solve_matrix_grad(g, A, out):
-    return -(solve_matrix(A.mT, g) @ out.mT)
-
-
-INVERSE = _host("linalg_inv", _inverse_body, ("A",), {"A": _inverse_grad}, "LinalgInvExBackward0")
-SOLVE = _host("linalg_solve", _solve_body, ("A", "B"),
-              {"A": _solve_matrix_grad, "B": lambda g, A: solve_matrix(A.mT, g)}, "LinalgSolveExBackward0")
-SLOGDET = _host("linalg_slogdet", _slogdet_body, ("A",),
-                {"A": lambda g, A: g[1][..., None, None] * inverse(A).mT}, "LinalgSlogdetBackward0")
-QR = _host("linalg_qr", _qr_body)
-SVD = _host("linalg_svd", _svd_body)
-EIGH = _host("linalg_eigh", _eigh_body)
-CHOLESKY = _host("linalg_cholesky", _cholesky_body)
-
-QR_RESULT = named_result("linalg_qr", "Q", "R")
-SVD_RESULT = named_result("linalg_svd", "U", "S", "Vh")
-EIGH_RESULT = named_result("linalg_eigh", "eigenvalues", "eigenvectors")
-SLOGDET_RESULT = named_result("linalg_slogdet", "sign", "logabsdet")
-
-
-def _refuse_grad(name, input):
-    if MODE.grad and input.requires_grad:
-        raise NotImplementedError(f"{name}: the gradient is not implemented in rushlight")
-
-
-def _record(op, values, tensors, outs, *attrs):
-    """Record and run: LAPACK's errors belong to the user's line."""
-    results = apply(op, values, tensors, (), (*attrs, ("out", outs)))
-    results[0].data_ptr()
-    return results
-
-
-def library(name, op, values, tensors, outs, *attrs):
-    """`_record` with LAPACK's failure as PyTorch's LinAlgError (a RuntimeError)."""
-    try:
-        return _record(op, values, tensors, outs, *attrs)
-    except np.linalg.LinAlgError as error:
-        raise LinAlgError(f"{name}: {error}: the computation could not be completed because the input matrix is singular or "
-                          "ill-conditioned") from None
+from ..core.tensor import Tensor
+from .pointwise import need_tensor
 
 
 class LinAlgError(RuntimeError):
@@ -109,127 +27,286 @@ class LinAlgError(RuntimeError):
 REGISTRY["linalg.LinAlgError"] = LinAlgError
 
 
+def check_matrix(name, input, square=False, letter="A"):
+    """RuntimeError unless the last two dimensions are a (square) floating point matrix."""
+    need_tensor(name.replace(".", "_"), letter, 1, input)
+    shape = input.shape
+    if len(shape) < 2:
+        raise RuntimeError(f"{name}: The input tensor {letter} must have at least 2 dimensions.")
+    if square and shape[-1] != shape[-2]:
+        raise RuntimeError(f"{name}: {letter} must be batches of square matrices, but they are {shape[-2]} by "
+                           f"{shape[-1]} matrices")
+    if input.dtype.category < dt.FLOATING:
+        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got "
+                           f"{dt.scalar_type(input.dtype)}")
+    if input.dtype not in (dt.float32, dt.float64):
+        raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {dt.scalar_type(input.dtype)}")
+
+
+def check_same_dtype(name, A, B):
+    """RuntimeError unless both matrices have one dtype."""
+    if A.dtype is not B.dtype:
+        raise RuntimeError(f"{name}: Expected A and B to have the same dtype, but found A of type "
+                           f"{dt.scalar_type(A.dtype)} and B of type {dt.scalar_type(B.dtype)} instead")
+
+
+def host(name, body, params=(), grad=None, node=None):
+    """A host operator whose public function works out the results."""
+    return operator(name, "host", rules.explicit, body, params=params, grad=grad, node=node)
+
+
+def call(name, op, values, tensors, *outs, **attrs):
+    """Record a host operator with results of these (shape, dtype); LAPACK's failures belong to the user's line, so it
+    runs at once."""
+    results = apply(op, values, tensors, (),
+                    (*attrs.items(), ("out", tuple([(tuple(shape), dtype) for shape, dtype in outs]))))
+    try:
+        results[0].data_ptr()
+    except np.linalg.LinAlgError as error:
+        raise LinAlgError(f"{name}: The algorithm failed to converge because the input matrix is ill-conditioned or "
+                          f"has too many repeated or infinite values: {error}") from None
+    return results
+
+
+def raise_info(name, info, text):
+    """LinAlgError if a matrix of the batch failed; `text` has a place for the number of the pivot."""
+    codes = info.numpy()
+    bad = np.flatnonzero(codes)
+    if bad.size:
+        which = f"(Batch element {bad[0]}): " if codes.ndim else ""
+        raise LinAlgError(f"{name}: {which}{text.format(codes.ravel()[bad[0]])}")
+
+
+SINGULAR = "The diagonal element {} is zero, the inversion could not be completed because the input matrix is singular."
+UNSOLVABLE = "The solver failed because the input matrix is singular."
+
+
+def zero_pivot(matrix):
+    """The number (from 1) of the first pivot of Gaussian elimination that is zero; 0 for a regular matrix."""
+    rest = matrix.copy()
+    for i in range(len(rest)):
+        row = i + int(np.argmax(np.abs(rest[i:, i])))
+        if rest[row, i] == 0:
+            return i + 1
+        rest[[i, row]] = rest[[row, i]]
+        rest[i + 1:, i:] -= np.outer(rest[i + 1:, i] / rest[i, i], rest[i, i:])
+    return 0
+
+
+def _with_info(function, out, info, A, *others):
+    """out = function(A, ...) for batches; matrices that NumPy refuses give NaN and the number of their zero pivot."""
+    info[...] = 0
+    try:
+        out[...] = function(A, *others)
+        return
+    except np.linalg.LinAlgError:
+        pass
+    for i in np.ndindex(info.shape):
+        try:
+            out[i] = function(A[i], *[x[i] for x in others])
+        except np.linalg.LinAlgError:
+            out[i], info[i] = math.nan, zero_pivot(A[i]) or A.shape[-1]
+
+
+def _inverse_body(outs, ins, numbers):
+    _with_info(np.linalg.inv, *outs, *ins)
+
+
+def _solve_body(outs, ins, numbers):
+    _with_info(np.linalg.solve, *outs, *ins)
+
+
+def _inverse_grad(gs, out0):
+    back = out0.mT
+    return -(back @ gs[0] @ back)
+
+
+def _solve_grad(gs, A, out0):
+    gB = solve_batch("linalg.solve", A.mT, gs[0])[0]
+    return -(gB @ out0.mT), gB
+
+
+INVERSE = host("linalg_inv", _inverse_body, ("A",), {"A": _inverse_grad}, "LinalgInvExBackward0")
+SOLVE = host("linalg_solve", _solve_body, ("A", "B"), {("A", "B"): _solve_grad}, "LinalgSolveExBackward0")
+INVERSE_EX = named_result("linalg_inv_ex", "inverse", "info")
+SOLVE_EX = named_result("linalg_solve_ex", "result", "info")
+
+
+# -- inverses and equations ------------------------------------------------------------------------------------------
+
+
+@public("linalg.inv_ex")
+def inv_ex(A, *, check_errors=False):
+    """The inverse of (batches of) square matrices, and 0 or the number of the zero pivot. With `check_errors`
+    LinAlgError for that."""
+    check_matrix("linalg.inv", A, True)
+    result, info = call("linalg.inv", INVERSE, (A,), (A,), (A.shape, A.dtype), (A.shape[:-2], dt.int32))
+    if check_errors:
+        raise_info("linalg.inv", info, SINGULAR)
+    return INVERSE_EX(result, info)
+
+
 @public("linalg.inv inverse")
 def inverse(A):
     """The inverse of (batches of) square matrices. LinAlgError if one is singular."""
-    check_matrix("linalg.inv", A, True)
-    return library("linalg.inv", INVERSE, (A,), (A,), ((tuple(A.shape), A.dtype),))[0]
+    return inv_ex(A, check_errors=True)[0]
 
 
-def solve_matrix(A, B):
-    """A^-1 B for matrices of equal batch shape."""
-    return library("linalg.solve", SOLVE, (A, B), (A, B), ((tuple(B.shape), B.dtype),))[0]
+def solve_batch(name, A, B):
+    """(A^-1 B, info) for matrices of equal batch shape."""
+    return call(name, SOLVE, (A, B), (A, B), (B.shape, B.dtype), (A.shape[:-2], dt.int32))
+
+
+def is_vector(A, B):
+    """Whether B is a (batch of) vectors beside the matrices A, by PyTorch's rule."""
+    return B.dim() == 1 or (B.dim() == A.dim() - 1 and B.shape == A.shape[:-1])
+
+
+def broadcast_batches(*matrices):
+    """Matrices expanded to one batch shape."""
+    lead = rules.broadcast_shapes(*[tuple(m.shape[:-2]) for m in matrices])
+    return [m.expand(*lead, *m.shape[-2:]) for m in matrices]
+
+
+def _check_right(name, A, B, left):
+    if B.dim() < 2:
+        raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions.")
+    if A.shape[-2] != B.shape[-2 if left else -1]:
+        raise RuntimeError(f"{name}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
+                           f"({A.shape[-2]}x{A.shape[-1]} and {B.shape[-2]}x{B.shape[-1]})")
+
+
+@public("linalg.solve_ex")
+def solve_ex(A, B, *, left=True, check_errors=False):
+    """X with A X = B (or X A = B), and 0 or the number of the zero pivot. B may be a vector."""
+    check_matrix("linalg.solve", A, True)
+    need_tensor("linalg_solve", "B", 2, B)
+    check_same_dtype("linalg.solve", A, B)
+    vector = is_vector(A, B)
+    if vector:
+        if not left:
+            raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not supported for "
+                               "left=False. In this case "
+                               "linalg.solve is equivalent to B / A.squeeze(-1)")
+        B = B.unsqueeze(-1)
+    _check_right("linalg.solve", A, B, left)
+    A, B = broadcast_batches(A, B)
+    result, info = solve_batch("linalg.solve", A if left else A.mT, B if left else B.mT)
+    if check_errors:
+        raise_info("torch.linalg.solve", info, UNSOLVABLE)
+    result = result if left else result.mT
+    return SOLVE_EX(result.squeeze(-1) if vector else result, info)
 
 
 @public("linalg.solve")
 def solve(A, B, *, left=True):
     """X with A X = B (or X A = B). B may be a vector. LinAlgError if A is singular."""
-    check_matrix("linalg.solve", A, True)
-    if not left:
-        return solve(A.mT, B.mT).mT
-    if B.dim() == 1 or (B.dim() == A.dim() - 1 and B.shape == A.shape[:-1]):
-        return solve(A, B.unsqueeze(-1)).squeeze(-1)
-    lead = rules.broadcast_shapes(tuple(A.shape[:-2]), tuple(B.shape[:-2]))
-    return solve_matrix(A.expand(*lead, *A.shape[-2:]), B.expand(*lead, *B.shape[-2:]))
+    return solve_ex(A, B, left=left, check_errors=True)[0]
 
 
-@public("linalg.slogdet slogdet")
-def slogdet(A):
-    """Sign and logarithm of the absolute value of the determinant."""
+@public("linalg.tensorinv")
+def tensorinv(A, ind=2):
+    """The inverse for `tensordot` over the first `ind` dimensions of A."""
+    if ind <= 0:
+        raise RuntimeError("Expected a strictly positive integer for 'ind'")
+    shape = tuple(A.shape)
+    rows, columns = math.prod(shape[ind:]), math.prod(shape[:ind])
+    if rows != columns:
+        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+                           "prod(self.shape[:ind]), but got "
+                           f"{rows} != {columns}")
+    found, info = inv_ex(A.reshape(columns, rows))
+    raise_info("linalg.tensorinv", info, "Failed to invert the input tensor, because it is singular.")
+    return found.reshape(*shape[ind:], *shape[:ind])
+
+
+@public("linalg.tensorsolve")
+def tensorsolve(A, B, dims=None):
+    """X with tensordot(A, X, X.ndim) = B; the dimensions `dims` of A are moved to its end first."""
+    if dims is not None:
+        A = A.movedim(tuple(dims), tuple(range(A.dim() - len(dims), A.dim())))
+    rest = tuple(A.shape[B.dim():])
+    if math.prod(rest) != B.numel():
+        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+                           "prod(self.shape[:other.ndim]), "
+                           f"but got {math.prod(rest)} != {B.numel()}")
+    return solve(A.reshape(B.numel(), math.prod(rest)), B.flatten()).reshape(rest)
+
+
+# -- determinants ----------------------------------------------------------------------------------------------------
+
+
+def _slogdet_body(outs, ins, numbers):
+    outs[0][...], outs[1][...] = np.linalg.slogdet(ins[0])
+
+
+def _det_body(outs, ins, numbers):
+    outs[0][...] = np.linalg.det(ins[0])
+
+
+def _adjugate_body(outs, ins, numbers):
+    """The matrix of cofactors from singular values: exact also where the matrix is singular."""
+    U, S, Vh = np.linalg.svd(ins[0])
+    sign = np.linalg.det(U) * np.linalg.det(Vh)
+    n = S.shape[-1]
+    others = np.stack([np.delete(S, i, -1).prod(-1) for i in range(n)], -1) if n else S
+    outs[0][...] = (U * (others * sign[..., None])[..., None, :]) @ Vh
+
+
+def _det_grad(g, A, out):
+    g = g[..., None, None]
+    if MODE.grad:
+        return g * out[..., None, None] * inv_ex(A)[0].mT
+    return g * call("linalg.det", COFACTORS, (A,), (A,), (A.shape, A.dtype))[0]
+
+
+SLOGDET = host("linalg_slogdet", _slogdet_body, ("A",),
+               {"A": lambda gs,
+                A: None if gs[1] is None else gs[1][..., None, None] * inv_ex(A)[0].mT}, "LinalgSlogdetBackward0")
+DET = host("linalg_det", _det_body, ("A",), {"A": _det_grad}, "LinalgDetBackward0")
+COFACTORS = host("linalg_cofactors", _adjugate_body)
+SLOGDET_RESULT = {name: named_result(name, "sign", "logabsdet") for name in ("linalg_slogdet", "slogdet")}
+
+
+def _slogdet(A, kind):
     check_matrix("linalg.slogdet", A, True)
-    shape = tuple(A.shape[:-2])
-    return SLOGDET_RESULT(*library("linalg.slogdet", SLOGDET, (A,), (A,), ((shape, A.dtype), (shape, A.dtype))))
+    shape = (A.shape[:-2], A.dtype)
+    return SLOGDET_RESULT[kind](*call("linalg.slogdet", SLOGDET, (A,), (A,), shape, shape))
+
+
+@public("linalg.slogdet")
+def linalg_slogdet(A):
+    """Sign and logarithm of the absolute value of the determinant."""
+    return _slogdet(A, "linalg_slogdet")
+
+
+@public("slogdet")
+def slogdet(input):
+    """Sign and logarithm of the absolute value of the determinant."""
+    return _slogdet(input, "slogdet")
 
 
 @public("linalg.det det")
 def det(A):
     """The determinant of (batches of) square matrices."""
-    sign, logarithm = slogdet(A)
-    return sign * logarithm.exp()
+    check_matrix("linalg.det", A, True)
+    return call("linalg.det", DET, (A,), (A,), (A.shape[:-2], A.dtype))[0]
 
 
 @public("logdet")
-def logdet(A):
+def logdet(input):
     """The logarithm of the determinant; NaN where that is negative."""
-    sign, logarithm = slogdet(A)
-    return REGISTRY["where"](sign < 0, float("nan"), logarithm)
+    sign, logarithm = slogdet(input)
+    return REGISTRY["where"](sign < 0, math.nan, logarithm)
 
 
-@public("linalg.qr")
-def qr(A, mode="reduced"):
-    """Q and R with A = Q R; mode "reduced" or "complete". Its gradient is not implemented."""
-    check_matrix("linalg.qr", A)
-    if mode not in ("reduced", "complete"):
-        if mode == "r":
-            raise NotImplementedError("linalg.qr: mode 'r' is not implemented in rushlight")
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
-    _refuse_grad("linalg.qr", A)
-    *lead, m, n = A.shape
-    k = min(m, n) if mode == "reduced" else m
-    outs = (((*lead, m, k), A.dtype), ((*lead, k, n), A.dtype))
-    return QR_RESULT(*library("linalg.qr", QR, (A,), (A,), outs, ("mode", mode)))
+# -- products --------------------------------------------------------------------------------------------------------
 
 
-@public("qr")
-def qr_(input, some=True):
-    """`linalg.qr` with a flag."""
-    return qr(input, "reduced" if some else "complete")
-
-
-@public("linalg.svd")
-def svd(A, full_matrices=True, *, driver=None):
-    """U, S, Vh with A = U diag(S) Vh. Its gradient is not implemented."""
-    check_matrix("linalg.svd", A)
-    _refuse_grad("linalg.svd", A)
-    *lead, m, n = A.shape
-    k = min(m, n)
-    rows, columns = (m, n) if full_matrices else (k, k)
-    outs = (((*lead, m, rows), A.dtype), ((*lead, k), A.dtype), ((*lead, columns, n), A.dtype))
-    return SVD_RESULT(*library("linalg.svd", SVD, (A,), (A,), outs, ("full", bool(full_matrices))))
-
-
-def _svdvals_grad(g, A):
-    """U diag(g) Vh; the singular vectors are constants of this gradient, so it cannot be differentiated again."""
-    if MODE.grad and A.requires_grad:
-        raise NotImplementedError("linalg.svdvals: the second derivative is not implemented in rushlight")
-    U, _, Vh = svd(A.detach(), False)
-    return (U * g.unsqueeze(-2)) @ Vh
-
-
-@public("Tensor._singular_values", grad={"A": _svdvals_grad}, node="LinalgSvdBackward0", out=False)
-def singular_values(A):
-    """The singular values as one node."""
-    return svd(A.detach(), False)[1]
-
-
-@public("linalg.svdvals")
-def svdvals(A, *, driver=None):
-    """The singular values, largest first."""
-    return singular_values(A)
-
-
-@public("linalg.eigh")
-def eigh(A, UPLO="L"):
-    """Eigenvalues (ascending) and eigenvectors of symmetric matrices. The gradient is not implemented."""
-    check_matrix("linalg.eigh", A, True)
-    _refuse_grad("linalg.eigh", A)
-    outs = ((tuple(A.shape[:-1]), A.dtype), (tuple(A.shape), A.dtype))
-    return EIGH_RESULT(*library("linalg.eigh", EIGH, (A,), (A,), outs, ("uplo", UPLO)))
-
-
-@public("linalg.eigvalsh")
-def eigvalsh(A, UPLO="L"):
-    """Eigenvalues of symmetric matrices, ascending."""
-    return eigh(A, UPLO)[0]
-
-
-@public("linalg.cholesky")
-def cholesky(A, *, upper=False):
-    """L with A = L L^T for positive-definite matrices. LinAlgError for others; the gradient is not implemented."""
-    check_matrix("linalg.cholesky", A, True)
-    _refuse_grad("linalg.cholesky", A)
-    lower = library("linalg.cholesky", CHOLESKY, (A,), (A,), ((tuple(A.shape), A.dtype),))[0]
-    return lower.mT if upper else lower
+@public("", node="LinalgMatrixPowerBackward0", grad={"A": lambda g: g.new_zeros(g.shape)}, out=False)
+def unit_power(A):
+    """The identity, which does not depend on A."""
+    return REGISTRY["eye"](A.shape[-1], dtype=A.dtype).expand(A.shape).clone()
 
 
 @public("linalg.matrix_power matrix_power")
@@ -244,26 +321,59 @@ def matrix_power(A, n):
             result = A if result is None else result @ A
         n >>= 1
         A = A @ A if n else A
-    if result is None:
-        return REGISTRY["eye"](A.shape[-1], dtype=A.dtype).expand(A.shape).clone()
-    return result
+    return unit_power(A) if result is None else result
 
 
-@public("linalg.matrix_norm")
-def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
-    """Norms of matrices in the dimensions `dim`: "fro", "nuc", inf, -inf, 1, -1, 2, -2 (the last two and "nuc" without gradient)."""
-    if dtype is not None:
-        A = A.to(dtype)
-    row, column = (rules.wrap_dim(d, A.dim()) for d in dim)
-    if ord == "fro":
-        return REGISTRY["linalg.vector_norm"](A, 2, (row, column), keepdim)
-    if ord in ("nuc", 2, -2):
-        values = svdvals(A.movedim((row, column), (-2, -1)))
-        result = values.sum(-1) if ord == "nuc" else values.amax(-1) if ord == 2 else values.amin(-1)
-        return result.unsqueeze(min(row, column)).unsqueeze(max(row, column)) if keepdim else result
-    if abs(ord) not in (1, float("inf")):
-        raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
-    over, kept = (row, column) if abs(ord) == 1 else (column, row)
-    sums = A.abs().sum(over, keepdim=True)
-    result = sums.amax(kept, keepdim=True) if ord > 0 else sums.amin(kept, keepdim=True)
-    return result if keepdim else result.squeeze((row, column))
+@public("linalg.vecdot")
+def vecdot(x, y, *, dim=-1):
+    """The sum of products along `dim`."""
+    need_tensor("linalg_vecdot", "x", 1, x)
+    need_tensor("linalg_vecdot", "y", 2, y)
+    return (x * y).sum(dim)
+
+
+@public("", node="LinalgCrossBackward0", out=False, grad={
+    "input": lambda g, other, dim: cross_node(other, g, dim), "other": lambda g, input, dim: cross_node(g, input, dim)})
+def cross_node(input, other, dim):
+    """The cross product as one node."""
+    a, b = input.unbind(dim), other.unbind(dim)
+    return REGISTRY["stack"]([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)], dim)
+
+
+@public("linalg.cross")
+def linalg_cross(input, other, *, dim=-1):
+    """The cross product of vectors of length 3 along `dim`."""
+    need_tensor("linalg_cross", "input", 1, input)
+    need_tensor("linalg_cross", "other", 2, other)
+    if input.dim() != other.dim():
+        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
+    dim = rules.wrap_dim(dim, input.dim())
+    if input.shape[dim] != 3 or other.shape[dim] != 3:
+        raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and "
+                           f"{other.shape[dim]}")
+    shape = rules.broadcast_shapes(tuple(input.shape), tuple(other.shape))
+    return cross_node(input.expand(shape), other.expand(shape), dim)
+
+
+@public("cross")
+def cross(input, other, dim=None):
+    """The cross product of vectors of length 3 along `dim` (by default the first dimension of that length)."""
+    if dim is None:
+        dim = next((d for d, n in enumerate(input.shape) if n == 3), None)
+        if dim is None:
+            raise RuntimeError("no dimension of size 3 in input")
+    return linalg_cross(input, other, dim=dim)
+
+
+@public("trace", out=False)
+def trace(input):
+    """The sum of the diagonal of a matrix."""
+    need_tensor("trace", "input", 1, input)
+    if input.dim() != 2:
+        raise RuntimeError("trace: expected a matrix, but got tensor with dim " + str(input.dim()))
+    return input.diagonal().sum()
+
+
+def as_tensor(value, like):
+    """A number or tensor as a tensor of the dtype of `like`."""
+    return value.to(like.dtype) if isinstance(value, Tensor) else REGISTRY["full"]((), float(value), dtype=like.dtype)

@@ -158,3 +158,45 @@ def equal(input, other):
                            f"{other._layout.dtype} for argument "
                            "'other' in call to equal")
     return bool((input == other).all())
+
+
+# -- questions about a tensor, answered in Python --------------------------------------------------------------------
+
+
+@public("is_nonzero", out=False)
+def is_nonzero(input):
+    """Whether the only element differs from zero. RuntimeError for more or fewer elements."""
+    if input._layout.numel != 1:
+        raise RuntimeError("Boolean value of Tensor with "
+                           f"{'no values' if not input._layout.numel else 'more than one value'} is ambiguous")
+    return bool(input)
+
+
+@public("torch.is_same_size Tensor.is_same_size", out=False)
+def is_same_size(input, other):
+    """Whether two tensors have the same shape."""
+    return input._layout.shape == other._layout.shape
+
+
+@public("torch.numel", out=False)
+def numel(input):
+    """The number of elements."""
+    return input._layout.numel
+
+
+@public("Tensor.ndimension", out=False)
+def ndimension(self):
+    """The number of dimensions."""
+    return self._layout.ndim
+
+
+@public("is_signed", out=False)
+def is_signed(input):
+    """Whether the dtype has negative numbers."""
+    return input._layout.dtype.is_signed
+
+
+@public("is_conj is_neg", out=False)
+def is_conj(input):
+    """False: no tensor keeps a conjugation or a sign to be applied later."""
+    return False

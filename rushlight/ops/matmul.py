@@ -9,7 +9,7 @@ import math
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, apply, operator, public
+from ..core.declare import REGISTRY, apply, into_out, operator, public
 from ..core.graph import MODE
 from ..core.infer import wrap_dim
 from ..core.record import binary
@@ -254,7 +254,11 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
                            f"{vec2._layout.ndim}-D")
     if any(isinstance(v, float) for v in (beta, alpha)) and input._layout.dtype.category < dt.FLOATING:
         raise RuntimeError("For integral input tensors, argument beta must not be a floating point number.")
-    result = _scaled(_outer(vec1, vec2), alpha)
+    result = _outer(vec1, vec2)
+    if input._layout.dtype is dt.bool_ and result._layout.dtype is dt.bool_:
+        result = result & bool(alpha)
+        return result if beta == 0 else input & bool(beta) | result
+    result = _scaled(result, alpha)
     return result.clone() if beta == 0 else _scaled(input, beta) + result
 
 
@@ -363,9 +367,11 @@ def rmatmul(input, other):
     return matmul(other, input)
 
 
-@public("nn.functional.linear", out=False)
-def linear(input, weight, bias=None):
+@public("nn.functional.linear")
+def linear(input, weight, bias=None, *, out=None):
     """input @ weight.T + bias; input (..., in), weight (out, in) or (in), bias (out)."""
+    if out is not None:
+        return into_out("linear", linear, out, (input, weight, bias), {})
     x, w = input._layout, weight._layout
     if w.ndim == 1:
         result = matmul(input, weight)
@@ -385,7 +391,7 @@ def linear(input, weight, bias=None):
     return result.view(*x.shape[:-1], w.shape[0])
 
 
-@public("nn.functional.bilinear", out=False)
+@public("torch.bilinear nn.functional.bilinear", out=False)
 def bilinear(input1, input2, weight, bias=None):
     """y[o] = x1 @ weight[o] @ x2 + bias[o]; input1 (..., a), input2 (..., b), weight (o, a, b)."""
     a, b, w = input1._layout, input2._layout, weight._layout

@@ -1,11 +1,14 @@
 """What depends on data for its size: nonzero, argwhere, count_nonzero, masked_select. They wait for the values (sync
 points)."""
 
+import math
+
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, operator, public
 from ..core.layout import broadcast_shapes
 from ..core.record import record
+from ..core.tensor import Tensor
 from .fetch import into_apart
 
 
@@ -96,3 +99,18 @@ def masked_select(input, mask, *, out=None):
     shape = broadcast_shapes(input._layout.shape, mask._layout.shape) or (1,)
     input, mask = input.expand(shape), mask.expand(shape)
     return select_masked(input, input._layout.shape, mask)
+
+
+@public("torch.unravel_index", out=False)
+def unravel_index(indices, shape):
+    """Positions in a flattened tensor of `shape` as one tensor of positions per dimension."""
+    if not isinstance(indices, Tensor) or indices.dtype.category != dt.INTEGRAL:
+        raise TypeError("expected 'indices' to be integer dtype, but got "
+                        f"{indices.dtype if isinstance(indices, Tensor) else type(indices).__name__}")
+    sizes = (shape,) if hasattr(shape, "__index__") else tuple(shape)
+    if any(not hasattr(n, "__index__") for n in sizes):
+        raise TypeError("expected 'shape' to be int or sequence of ints")
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
+    steps = [math.prod(sizes[d + 1:]) for d in range(len(sizes))]
+    return tuple([indices.div(step, rounding_mode="floor") % n for step, n in zip(steps, sizes)])

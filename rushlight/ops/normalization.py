@@ -309,8 +309,10 @@ def _move_statistics(running_mean, running_var, mean, variance, momentum, count)
         moving_average.inplace(running_var, variance.reshape(-1), float(momentum), count / max(count - 1, 1))
 
 
-def _check_batch_norm(input, values, training):
+def _check_batch_norm(input, values, training, eps):
     need_tensor("batch_norm", "input", 1, input)
+    if eps < 0:
+        raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     if input.dim() < 2:
         raise IndexError(f"Dimension out of range (expected to be in range of [-{input.dim()}, {input.dim() - 1}], "
                          "but got 1)")
@@ -326,14 +328,14 @@ def _check_batch_norm(input, values, training):
 def _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps):
     if input.dim() < 2 and not input.numel():
         return input.clone(), input, input
-    _check_batch_norm(
-        input, dict(running_mean=running_mean, running_var=running_var, weight=weight, bias=bias), training
-    )
+    values = dict(running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    _check_batch_norm(input, values, training, eps)
     dims = (0, *range(2, input.dim()))
     if training:
         found, mean, rstd, variance = without_grad(_batch_norm_forward, input, weight, bias, dims, eps)
         count = math.prod([input.shape[d] for d in dims])
-        without_grad(_move_statistics, running_mean, running_var, mean, variance, momentum, count)
+        if count:
+            without_grad(_move_statistics, running_mean, running_var, mean, variance, momentum, count)
     else:
         found, mean, rstd = without_grad(_batch_norm_fixed, input, weight, bias, running_mean, running_var, eps)
     if MODE.grad:
@@ -348,7 +350,9 @@ def functional_batch_norm(
     """Normalise each channel (dimension 1) by its statistics over the batch, or by the running ones.
 
     With `training` the running statistics move by `momentum` towards those of the batch (the variance unbiased), in
-    place. ValueError for one value per channel in training."""
+    place, but for a batch without elements. ValueError for one value per channel in training."""
+    if training and eps <= 0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     if training and math.prod((input.shape[0], *input.shape[2:])) == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
     return _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]

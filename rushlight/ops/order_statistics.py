@@ -8,12 +8,13 @@ from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, operator, public
+from ..core.declare import REGISTRY, into_out, operator, public
 from ..core.infer import wrap_dim
 from ..core.record import record
 from ..core.return_types import named_result
 from ..core.tensor import Tensor
 from .extremes import shared
+from .fetch import check_no_overlap
 from .pick import pick, spread
 from .pointwise import need_tensor
 
@@ -164,7 +165,7 @@ def nanmedian(input, dim=None, keepdim=False):
 
 
 @public("kthvalue")
-def kthvalue(input, k, dim=-1, keepdim=False):
+def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
     """(values, indices) of the k-th smallest elements along `dim`, counted from 1. RuntimeError for a k out of range.
     """
     need_tensor("kthvalue", "input", 1, input)
@@ -172,7 +173,10 @@ def kthvalue(input, k, dim=-1, keepdim=False):
     size = input.shape[at] if input.dim() else 1
     if not 1 <= k <= max(size, 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {at}")
-    return _along("kthvalue", input, dim, keepdim, int(k))
+    if out is None:
+        return _along("kthvalue", input, dim, keepdim, int(k))
+    check_no_overlap(out[0], input)
+    return into_out("kthvalue", _along, out, ("kthvalue", input, dim, keepdim, int(k)), {})
 
 
 @public("mode")

@@ -259,7 +259,7 @@ def logit(input, eps=None):
     return logit_values(input, 0.0 if eps is None else float(eps), eps is not None)
 
 
-@public("Tensor.logit_", out=False)
+@public("logit_", out=False)
 def logit_(self, eps=None):
     """`logit` in place."""
     return logit_values.inplace(self, 0.0 if eps is None else float(eps), eps is not None)
@@ -341,7 +341,7 @@ def round(input, *, decimals=0):
     return round_decimals(input, 10.0 ** builtin_abs(decimals), decimals > 0)
 
 
-@public("Tensor.round_", out=False)
+@public("round_", out=False)
 def round_(self, *, decimals=0):
     """`round` in place."""
     if decimals == 0:
@@ -485,7 +485,7 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None):
     return replace_nonfinite(input, *_replacements(nan, posinf, neginf))
 
 
-@public("Tensor.nan_to_num_", out=False)
+@public("nan_to_num_", out=False)
 def nan_to_num_(self, nan=None, posinf=None, neginf=None):
     """`nan_to_num` in place."""
     if self._layout.dtype.category < dt.FLOATING:

@@ -8,7 +8,7 @@ from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, operator, public
+from ..core.declare import REGISTRY, into_out, operator, public
 from ..core.record import record
 from ..core.tensor import empty as empty_tensor
 from .generator import draw
@@ -47,13 +47,21 @@ def _check_probabilities(input, many):
 
 
 @public("multinomial")
-def multinomial(input, num_samples, replacement=False, *, generator=None):
+def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
     """Indices of categories drawn with the (unnormalised) probabilities of each row: (num_samples,) or (rows,
     num_samples), int64.
 
     RuntimeError for negative or non-finite probabilities, rows of zeros, and more samples than categories without
     replacement.
     """
+    if out is None:
+        return _multinomial(input, num_samples, replacement, generator)
+    if out.dtype is not dt.int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {dt.scalar_type(out.dtype)}")
+    return into_out("multinomial", _multinomial, out, (input, num_samples, replacement, generator), {})
+
+
+def _multinomial(input, num_samples, replacement, generator):
     if input.dim() not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if input.dtype.category != dt.FLOATING:

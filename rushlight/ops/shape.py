@@ -124,7 +124,9 @@ def concatenate(tensors, dim=0):
 def cat(tensors, dim=0, *, out=None):
     """Tensors one after the other along `dim`; their other sizes must agree, dtypes are promoted. Empty 1-d tensors are
     skipped."""
-    return concatenate(tensors, dim) if out is None else into_apart("cat", concatenate, out, list(tensors), dim)
+    if out is None:
+        return concatenate(tensors, dim)
+    return into_apart("cat", concatenate, out, tensor_list("cat", tensors), dim)
 
 
 def check_cat(shape, found, dim, number):
@@ -173,8 +175,10 @@ def plan_stack(layouts, dim):
 def stacked(tensors, dim=0):
     """`stack` of a list of tensors."""
     try:
-        layouts = tuple([t._layout for t in tensors])
+        layouts = tuple([t._layout for t in tensors]) if tensors.__class__ is not Tensor else None
     except (AttributeError, TypeError):
+        layouts = None
+    if layouts is None:
         layouts = tuple([t._layout for t in tensor_list("stack", tensors)])
     if not layouts:
         raise RuntimeError("stack expects a non-empty TensorList")
@@ -192,7 +196,9 @@ def stacked(tensors, dim=0):
 @public("stack", out=False)
 def stack(tensors, dim=0, *, out=None):
     """Tensors of one shape along a new dimension. RuntimeError where the shapes differ."""
-    return stacked(tensors, dim) if out is None else into_out("stack", stacked, out, (list(tensors), dim), {})
+    if out is None:
+        return stacked(tensors, dim)
+    return into_out("stack", stacked, out, (tensor_list("stack", tensors), dim), {})
 
 
 def at_least(rank, tensors):

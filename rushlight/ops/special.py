@@ -85,12 +85,6 @@ def mvlgamma(input, p):
     return _sum_of_lgammas(input, p)
 
 
-@public("Tensor.mvlgamma_", out=False)
-def mvlgamma_(self, p):
-    """`mvlgamma` in place."""
-    return self.copy_(_sum_of_lgammas(self, p))
-
-
 def _no_derivative(name):
     def formula(g):
         raise NotImplementedError(f"the derivative for 'self: {name}' is not implemented.")

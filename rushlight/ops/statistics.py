@@ -5,7 +5,7 @@ import warnings
 
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, elementwise, public
-from ..core.infer import wrap_dims
+from ..core.infer import wrap_dim, wrap_dims
 from ..core.macro import macro
 from .normalization import mean_of
 from .pointwise import need_tensor, sgn, sqrt
@@ -179,7 +179,8 @@ def norm_slope(g, input, out, ord, dims, keepdim):
         factor = where(x == 0, 0, sgn(x) * x.abs().pow(ord - 1))
     else:
         factor = x * x.abs().pow(ord - 2)
-    return where(length == 0, 0, g * factor * length.pow(1 - ord))
+    nothing = length == 0  # kept out of the power, whose own derivative would spoil the second gradient
+    return factor * where(nothing, 0, g * where(nothing, 1, length).pow(1 - ord))
 
 
 @public("", node="LinalgVectorNormBackward0", grad={"input": norm_grad}, out=False)
@@ -232,6 +233,27 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     if isinstance(p, str):
         raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
     return vector_norm(input, 2.0 if p is None else p, dim, keepdim, dtype=dtype)
+
+
+@public("torch.norm_except_dim", out=False)
+def norm_except_dim(v, pow=2, dim=0):
+    """The norm over all dimensions but `dim`, which keep size 1; over all of them for -1."""
+    if dim == -1:
+        return vector_norm(v, pow)
+    at = wrap_dim(dim, v.dim())
+    return vector_norm(v, pow, [d for d in range(v.dim()) if d != at], True)
+
+
+@public("torch.frobenius_norm")
+def frobenius_norm(input, dim, keepdim=False):
+    """The root of the sum of squares over `dim`."""
+    return vector_norm(input, 2, dim, keepdim)
+
+
+@public("torch.nuclear_norm")
+def nuclear_norm(input, dim=(-2, -1), keepdim=False):
+    """The sum of the singular values of matrices."""
+    return REGISTRY["linalg.matrix_norm"](input, "nuc", dim, keepdim)
 
 
 def _dist_grad(sign):

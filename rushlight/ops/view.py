@@ -3,7 +3,7 @@
 import functools
 
 from ..core import dtype as dt
-from ..core.declare import REGISTRY, public, register
+from ..core.declare import REGISTRY, public
 from ..core.grads import GradRule
 from ..core.graph import MODE
 from ..core.infer import wrap_dim
@@ -313,7 +313,14 @@ def sum_to(g, shape):
 
 
 EXPAND = GradRule("expand", ["input", "shape"], {"input": sum_to})
-register("Tensor.sum_to_size", lambda self, *size: sum_to(self, int_list(size)))
+
+
+@public("Tensor.sum_to_size", out=False)
+def sum_to_size(self, *size):
+    """Sum to a shape this tensor broadcasts from; to () it is `sum`, which makes bool int64."""
+    shape = int_list(size)
+    return sum_to(self, shape) if shape else self.sum()
+
 
 
 @public("Tensor.expand", out=False)
@@ -597,3 +604,9 @@ REGISTRY["Tensor.T"] = property(_transposed)
 REGISTRY["Tensor.mT"] = property(_matrix_transposed)
 REGISTRY["Tensor.mH"] = property(_matrix_transposed)
 REGISTRY["Tensor.H"] = property(_matrix_transposed)
+
+
+@public("adjoint", out=False)
+def adjoint(input):
+    """The last two dimensions swapped (there are no complex numbers to conjugate)."""
+    return _matrix_transposed(input)

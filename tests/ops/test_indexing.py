@@ -216,3 +216,49 @@ def test_second_gradient():
     gg, = rl.autograd.grad(g.sum(), x)
     wanted = 6 * CUBE.astype(np.float64) * np.array([2, 0, 1])[None, :, None]
     np.testing.assert_allclose(gg.numpy(), wanted)
+
+
+def test_lists_of_tensors_are_lists():
+    for function in (rl.cat, rl.stack, rl.hstack):
+        with pytest.raises(TypeError, match="must be tuple of Tensors, not Tensor"):
+            function(rl.ones(2, 2))
+    with pytest.raises(TypeError, match="must be tuple of Tensors, not Tensor"):
+        rl.cat(rl.ones(2, 2), out=rl.ones(4))
+
+
+def test_narrow_copy():
+    x = rl.arange(6).reshape(2, 3)
+    assert rl.narrow_copy(x, 1, 1, 2).tolist() == [[1, 2], [4, 5]]
+    assert x.narrow_copy(-1, 0, 1).data_ptr() != x.data_ptr()
+    with pytest.raises(RuntimeError, match="expected dim < 2"):
+        x.narrow_copy(2, 0, 1)
+
+
+def test_sum_to_size():
+    flags = rl.ones(2, 3, dtype=rl.bool)
+    assert flags.sum_to_size(2, 3).dtype is rl.bool
+    assert flags.sum_to_size(3).tolist() == [2, 2, 2]
+    assert rl.tensor(True).sum_to_size(()).dtype is rl.int64
+    assert rl.ones(4, 2, 3).sum_to_size(2, 1).tolist() == [[12], [12]]
+
+
+def test_questions():
+    x = rl.ones(2, 3)
+    assert rl.numel(x) == 6 and x.ndimension() == 2 and x.is_signed() and not rl.is_conj(x)
+    assert rl.is_same_size(x, rl.zeros(2, 3)) and not x.is_same_size(x.t())
+    assert rl.is_nonzero(rl.tensor(2)) and not rl.is_nonzero(rl.tensor(0.0))
+    with pytest.raises(RuntimeError, match="more than one value is ambiguous"):
+        x.is_nonzero()
+    assert x.adjoint().shape == (3, 2)
+
+
+def test_out_of_selection():
+    x = rl.tensor([3.0, 1, 2])
+    with pytest.raises(RuntimeError, match="single memory location"):
+        rl.kthvalue(x, 1, out=(x, rl.empty(0, dtype=rl.int64)))
+    with pytest.raises(RuntimeError, match="expects Long tensor out"):
+        rl.multinomial(x, 1, out=rl.ones(1))
+    with pytest.raises(RuntimeError, match="Lower bound"):
+        rl.nn.functional.rrelu(x, 0.3, 0.1)
+    with pytest.raises(RuntimeError, match="can't be cast"):
+        rl.ones(3, dtype=rl.int64).mvlgamma_(1)

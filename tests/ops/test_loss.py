@@ -111,6 +111,9 @@ def test_target_errors():
         F.mse_loss(rl.zeros(2), rl.zeros(2), reduction="other")
     with pytest.raises(RuntimeError, match="between 0 and 1"):
         F.binary_cross_entropy(rl.tensor([1.5]), rl.tensor([1.0])).item()
+    for dtype in (rl.float64, rl.float16, rl.int64):
+        with pytest.raises(RuntimeError, match="expected scalar type Float but found"):
+            F.nll_loss(rl.zeros(3, 5), rl.tensor([1, 2, 3]), rl.ones(5, dtype=dtype))
 
 
 def test_margins():

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import rushlight as rl
+from numeric import tensor
 
 RNG = np.random.RandomState(0)
 
@@ -43,6 +44,31 @@ def test_addmm_with_factors():
     assert np.allclose(rl.addmm(c, a, b, beta=0.5, alpha=2.0).numpy(), 0.5 * z + 2 * (x @ y), atol=1e-5)
     nan = rl.full((3, 5), float("nan"))
     assert np.allclose(rl.addmm(nan, a, b, beta=0).numpy(), x @ y, atol=1e-5)
+
+
+def test_sums_of_products_in_place():
+    a, b, v = (np.arange(4.0).reshape(2, 2), np.ones((2, 2)) * 2, np.array([1.0, -1]))
+    for name, arguments, expected in (
+        ("addmm_", (a, b), 1 + a @ b), ("addmv_", (a, v), 1 + a @ v), ("addr_", (v, v), 1 + np.outer(v, v)),
+        ("addbmm_", (a[None], b[None]), 1 + a @ b), ("baddbmm_", (a[None], b[None]), 1 + (a @ b)[None]),
+    ):
+        start = tensor(np.ones(expected.shape), True)
+        target = start * 1
+        assert getattr(target, name)(*[tensor(x) for x in arguments], beta=2) is target
+        np.testing.assert_allclose(target.detach().numpy(), expected + 1)
+        target.sum().backward()
+        assert (start.grad == 2).all()
+    with pytest.raises(RuntimeError, match="doesn't match"):
+        rl.ones(2).addmm_(rl.ones(2, 2), rl.ones(2, 2))
+    flags = rl.tensor([True, False])
+    assert rl.zeros(2, 2, dtype=rl.bool).addr_(flags, flags, alpha=3).tolist() == [[True, False], [False, False]]
+
+
+def test_linear_out():
+    x, w = np.arange(6.0).reshape(2, 3), np.ones((4, 3))
+    out = rl.empty(0, dtype=rl.float64)
+    assert rl.nn.functional.linear(tensor(x), tensor(w), out=out) is out
+    np.testing.assert_allclose(out.numpy(), x @ w.T)
 
 
 def test_gradients():

@@ -73,6 +73,26 @@ def test_batch_norm_evaluation():
         F.batch_norm(rl.zeros(2, 3), rl.zeros(2), rl.zeros(3))
 
 
+@pytest.mark.parametrize("shape", [(0, 4), (0, 4, 3), (2, 4, 0)])
+def test_batch_without_elements_moves_no_statistics(shape):
+    layer = rl.nn.BatchNorm1d(4)
+    x = rl.zeros(shape, requires_grad=True)
+    layer(x).sum().backward()
+    assert layer.running_mean.tolist() == [0] * 4 and layer.running_var.tolist() == [1] * 4
+    assert layer.num_batches_tracked.item() == 1
+    assert layer.weight.grad.tolist() == [0] * 4 and x.grad.shape == shape
+
+
+def test_batch_norm_eps():
+    mean, variance = rl.zeros(4), rl.ones(4)
+    for eps in (0, -1.0):
+        with pytest.raises(ValueError, match="eps must be positive during training"):
+            F.batch_norm(tensor(X), None, None, training=True, eps=eps)
+    with pytest.raises(ValueError, match="eps must be non-negative"):
+        F.batch_norm(tensor(X), mean, variance, eps=-0.5)
+    np.testing.assert_allclose(F.batch_norm(rl.ones(3, 4), mean, variance, eps=0).numpy(), 1)
+
+
 def test_group_and_instance_norm():
     grouped = normal(X.reshape(2, 2, -1), (2,)).reshape(X.shape) * by_channel(W) + by_channel(B)
     got = F.group_norm(tensor(X), 2, tensor(W), tensor(B))

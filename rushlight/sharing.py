@@ -1,0 +1,102 @@
+"""Tensors over memory of others: `asarray`, `frombuffer`, DLPack.
+
+What comes in: arrays, objects with a buffer, DLPack capsules. What goes out: a tensor over the same memory, which keeps
+its owner alive. `tensor.from_numpy` does the work.
+"""
+
+from .base.lazy import is_array
+from .base.lazy import numpy as np
+from .construct import tensor
+from .core import dtype as dt
+from .core.tensor import Tensor
+from .tensor import from_numpy
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
+    """A 1-d tensor over the bytes of an object with the buffer protocol, `count` elements from byte `offset` on.
+
+    ValueError where the bytes do not fit."""
+    try:
+        size = memoryview(buffer).nbytes
+    except TypeError:
+        raise ValueError("object does not implement Python buffer protocol.") from None
+    if not size or not count:
+        raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")
+    if not 0 <= offset < size:
+        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({size} "
+                         "bytes) "
+                         "minus 1")
+    left = size - offset
+    if count < 0 and left % dtype.itemsize:
+        raise ValueError(f"buffer length ({left} bytes) after offset ({offset} bytes) must be a multiple of element "
+                         "size "
+                         f"({dtype.itemsize})")
+    if count * dtype.itemsize > left:
+        raise ValueError(f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} bytes) "
+                         "must "
+                         f"not be greater than actual buffer length ({size} bytes)")
+    raw = np.frombuffer(buffer, np.uint8, count * dtype.itemsize if count > 0 else -1, offset)
+    return from_numpy(raw).view(dtype).requires_grad_(requires_grad)
+
+
+class Capsule:
+    """A bare DLPack capsule of CPU memory as an object of the protocol."""
+
+    def __init__(self, capsule):
+        self.capsule = capsule
+
+    def __dlpack__(self, **options):
+        return self.capsule
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+
+def from_dlpack(ext_tensor, *, device=None, copy=None):
+    """A tensor over the memory of an object with `__dlpack__`, or of a DLPack capsule."""
+    if isinstance(ext_tensor, Tensor):
+        found = ext_tensor.detach()
+    else:
+        source = ext_tensor if hasattr(ext_tensor, "__dlpack__") else Capsule(ext_tensor)
+        found = from_numpy(np.from_dlpack(source))
+    return found.clone() if copy else found
+
+
+def to_dlpack(tensor):
+    """The DLPack capsule of a tensor's memory."""
+    return tensor.__dlpack__()
+
+
+def _shared(obj, dtype):
+    """A tensor over the memory of an object, None for objects without any."""
+    if isinstance(obj, Tensor):
+        return obj
+    if is_array(obj):
+        return from_numpy(obj) if obj.dtype in dt.numpy_types() else None
+    if hasattr(obj, "__dlpack__"):
+        return from_dlpack(obj)
+    try:
+        memoryview(obj)
+    except TypeError:
+        return None
+    return frombuffer(obj, dtype=dtype or dt.get_default_dtype())
+
+
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """`obj` (tensor, array, DLPack or buffer object, number,
+              nested sequence) as a tensor, over its memory where it can.
+
+    copy: True always copies; False never does, and is a ValueError where that cannot be."""
+    shared = _shared(obj, dtype)
+    if shared is None:
+        if copy is False:
+            raise ValueError("can't alias arbitrary sequence into a tensor.")
+        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+    changed = dtype is not None and dtype is not shared.dtype
+    if changed and copy is False:
+        raise ValueError(f"can't alias tensor with dtype '{dt.scalar_type(shared.dtype)}' into dtype "
+                         f"'{dt.scalar_type(dtype)}'.")
+    found = shared.to(dtype) if changed else shared.clone() if copy else shared
+    if shared is obj:
+        return found
+    return found.requires_grad_(requires_grad)

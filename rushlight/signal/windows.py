@@ -1,0 +1,5 @@
+"""`torch.signal.windows`: window functions by their names in the registry (see `ops/signal_windows.py`)."""
+
+from ..namespace import fill as _fill
+
+_fill(globals(), "signal.windows")

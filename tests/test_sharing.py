@@ -1,0 +1,58 @@
+"""Memory of others: asarray, frombuffer, DLPack; and methods that call Python for each element."""
+import numpy as np
+import pytest
+
+import rushlight as rl
+
+
+def test_asarray_shares_where_it_can():
+    array = np.arange(3.0)
+    shared = rl.asarray(array)
+    array[0] = 7
+    assert shared.tolist() == [7, 1, 2]
+    copied = rl.asarray(array, copy=True)
+    array[0] = 0
+    assert copied[0].item() == 7
+    x = rl.ones(2, requires_grad=True)
+    assert rl.asarray(x) is x
+    assert rl.asarray([1, 2], dtype=rl.float64).dtype is rl.float64 and rl.asarray(3.0).dim() == 0
+    assert rl.asarray(bytearray(b"abcd"), dtype=rl.int16).tolist() == [25185, 25699]
+    with pytest.raises(ValueError, match="can't alias arbitrary sequence"):
+        rl.asarray([1], copy=False)
+    with pytest.raises(ValueError, match="'Double' into dtype 'Float'"):
+        rl.asarray(array, dtype=rl.float32, copy=False)
+
+
+def test_frombuffer():
+    data = bytearray(b"abcdefgh")
+    found = rl.frombuffer(data, dtype=rl.int16, offset=2, count=2)
+    assert found.tolist() == [25699, 26213]
+    data[2] = 0
+    assert found[0].item() == 25600
+    for arguments, text in (
+        ((b"", rl.int8, -1, 0), "must not be 0"), ((b"abc", rl.int16, -1, 0), "must be a multiple of element size"),
+        ((b"abc", rl.int8, -1, 4), "no greater than buffer length"), ((b"abc", rl.int8, 4, 0), "must not be greater"),
+        (([1], rl.int8, -1, 0), "does not implement Python buffer protocol"),
+    ):
+        buffer, dtype, count, offset = arguments
+        with pytest.raises(ValueError, match=text):
+            rl.frombuffer(buffer, dtype=dtype, count=count, offset=offset)
+
+
+def test_dlpack():
+    array = np.arange(6.0).reshape(2, 3).T
+    x = rl.from_dlpack(array)
+    array[0, 0] = 5
+    assert x.stride() == (1, 3) and x[0, 0].item() == 5
+    y = rl.utils.dlpack.from_dlpack(rl.utils.dlpack.to_dlpack(x))
+    assert y.data_ptr() == x.data_ptr()
+    assert np.from_dlpack(x).tolist() == x.tolist()
+
+
+def test_elements_by_python():
+    x = rl.ones(3)
+    assert x.apply_(lambda v: v + 1) is x and x.tolist() == [2, 2, 2]
+    assert x.map_(rl.arange(3.0), lambda a, b: a + 2 * b).tolist() == [2, 4, 6]
+    assert x.map2_(rl.ones(1), rl.ones(3), lambda a, b, c: a - b - c).tolist() == [0, 2, 4]
+    with pytest.raises(RuntimeError, match="Can't call apply_"):
+        rl.ones(3, requires_grad=True).apply_(abs)
