@@ -71,9 +71,18 @@ class LoopSpec:
 
 
 def vector_lanes(spec):
-    """Lanes of one step: several registers, fewer where the body is long."""
+    """Lanes of one step: several registers; fewer where the body is long, one where memory is read lane by lane."""
     base = max(1, target.current.vector_bytes // spec.widest)
+    if any(mode == "s" for _, mode in spec.accesses):
+        return base
     return base * (2 if spec.heavy else 4)
+
+
+def can_mask_tail(spec):
+    """Whether the rest of a row can be one masked step: all its memory is contiguous and the target has such loads."""
+    sizes = [dt.by_name(name).itemsize for name, mode in spec.accesses if mode == 1]
+    return (all(mode != "s" for _, mode in spec.accesses) and all(n[0] != "gather" for n in spec.nodes)
+            and target.current.can_mask(min(sizes, default=8)))
 
 
 class LoopEmitter:
@@ -83,8 +92,7 @@ class LoopEmitter:
         self.spec, self.operators = spec, operators
         self.fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
         self.width = vector_lanes(spec)
-        self.masked_tail = all(mode != "s" for _, mode in spec.accesses) and not any(n[0] == "gather"
-                                                                                     for n in spec.nodes)
+        self.masked_tail = can_mask_tail(spec)
         self.reloads = dict(spec.reloads)
         self.partial_row = None
         self.passes = 1 + max([s for s, level in zip(spec.stages, spec.levels) if level == "full"]
@@ -197,12 +205,19 @@ class LoopEmitter:
 
     def column_tail(self, column, rest):
         if self.masked_tail:
-            kind = vector("i64", self.width)
-            mask = self.fn.iota(kind) < self.fn.convert(rest, kind)
-            self.column_step(column, self.width, mask)
+            self.column_step(column, self.width, self.tail_mask(rest))
             return
         with self.fn.loop(column, column + rest) as at:
             self.column_step(at, 1, None)
+
+    def tail_mask(self, rest):
+        """Which lanes the rest of a row has. Lane numbers are as wide as the widest element: the comparison then gives
+        the mask in the registers that the values have."""
+        base = f"i{min(64, 8 * self.spec.widest)}"
+        kind = vector(base, self.width)
+        if base != "i64":
+            rest = self.fn.cast("trunc", rest, base)
+        return self.fn.iota(kind).compare("lt", self.fn.convert(rest, kind), unsigned=True)
 
     def column_step(self, column, width, mask):
         fn = self.fn
@@ -295,7 +310,7 @@ class LoopEmitter:
             low, high = first
         else:
             low, high = fn.constant(0), self.sizes_r[-1]
-        whole = low + (high - low) // width * width
+        whole = low + ((high - low) & -width)
         if reduces and any(a.blocked for a in self.accumulators.values()):
             with fn.loop(low, whole, BLOCK * width) as outer:
                 with fn.loop(outer, fn.minimum(outer + BLOCK * width, whole), width) as j:
@@ -307,8 +322,7 @@ class LoopEmitter:
                 self.step(number, reduces, stores, pointers, index, j, width, None)
         if self.masked_tail:
             with fn.if_(whole < high):
-                kind = vector("i64", width)
-                mask = fn.iota(kind) < fn.convert(high - whole, kind)
+                mask = self.tail_mask(high - whole)
                 self.step(number, reduces, stores, pointers, index, whole, width, mask)
             return
         with fn.loop(whole, high) as j:

@@ -23,6 +23,11 @@ class Target:
         """The number of elements of LLVM type `kind` in one register."""
         return self.vector_bytes // {"float": 4, "double": 8, "i32": 4, "i64": 8}[kind]
 
+    def can_mask(self, itemsize):
+        """Whether vectors of elements of this size are loaded and stored under a mask by one instruction (AVX-512 any,
+        AVX2 those of 4 and 8 bytes); LLVM makes a branch per lane of what the target has not."""
+        return itemsize >= {64: 1, 32: 4}.get(self.vector_bytes, 1 << 8)
+
 
 current = Target()
 

@@ -6,9 +6,8 @@ and the Launches.
 
 import math
 
-from ..codegen import target
 from ..codegen.kernel import Argument, Launch, Memory, Scratch
-from ..codegen.loops import LoopSpec, arguments
+from ..codegen.loops import LoopSpec, arguments, vector_lanes
 from ..core import dtype as dt
 from ..core.declare import OPERATORS
 
@@ -216,8 +215,12 @@ def coalesce(dims):
     return merged
 
 
-def mode(stride, itemsize):
-    return 0 if stride == 0 else 1 if stride == itemsize else "s"
+def mode(access, stride, size):
+    """How an access walks the vector dimension: 1, 0 or "s" (see LoopSpec). A single step counts as contiguous, so that
+    tensors of one element share the kernels of others."""
+    if size == 1 and access.level == "full":
+        return 1
+    return 0 if stride == 0 else 1 if stride == access.dtype.itemsize else "s"
 
 
 def build(group, stored):
@@ -237,8 +240,8 @@ def build(group, stored):
 
 
 def make_spec(b, kind, kept, reduced, where, nodes, levels, stages, stores, partial):
-    vector_dim = (kept if kind == "col" else reduced)[-1][1]
-    accesses = tuple((a.dtype.name, mode(vector_dim[i], a.dtype.itemsize)) for i, a in enumerate(b.accesses))
+    size, steps = (kept if kind == "col" else reduced)[-1]
+    accesses = tuple((a.dtype.name, mode(a, steps[i], size)) for i, a in enumerate(b.accesses))
     randoms = tuple((x.dtype.name, x.ndim, bool(x.ndim) and x.strides[-1] == 1) for _, x, _ in b.randoms)
     names = [n for n, _ in accesses] + [n for n, _, _ in randoms] + [node[-1] for node in nodes if node[0] in ("apply",
                                                                                                                "gather", "reduce")]
@@ -271,7 +274,7 @@ def launch(b, spec, kind, kept, reduced, accesses, static):
     if kind == "flat":
         units, unit = columns, weight
     elif kind == "col":
-        width = vector_width(spec)
+        width = vector_lanes(spec)
         units = math.prod(n for n, _ in kept[:-1]) * -(-kept[-1][0] // width)
         unit = ROW_NANOSECONDS + columns * width * weight
     else:
@@ -282,11 +285,6 @@ def launch(b, spec, kind, kept, reduced, accesses, static):
         chunk = max(4096, -(-chunk // 256) * 256)
     tasks = max(1, -(-units // chunk))
     return Launch(spec.source(OPERATORS), [chunk, *static], tasks, cost)
-
-
-def vector_width(spec):
-    base = max(1, target.current.vector_bytes // spec.widest)
-    return base * (2 if spec.heavy else 4)
 
 
 def partial_launches(b, kept, reduced):

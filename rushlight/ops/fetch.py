@@ -52,13 +52,19 @@ def write_operator(name, repeats=False):
     return operator(name, "native", rules.explicit, lower="scatter", checks=True, repeats=repeats)
 
 
-def fetch_rule(name, node=None):
-    """The gradient rule of an operator that reads."""
-    return GradRule(name, ["input", "tensors", "place", "shape"], {"input": _fetch_back}, node)
+def fetch_rule(name, node=None, keeps_input=False):
+    """The gradient rule of an operator that reads. `keeps_input`: PyTorch keeps the input for backward, which then
+    refuses to run where the input has been written since; only its shape is used."""
+    back = _fetch_back_kept if keeps_input else _fetch_back
+    return GradRule(name, ["input", "tensors", "place", "shape"], {"input": back}, node)
 
 
 def _fetch_back(g, tensors, place, shape):
     return scatter_sum(g, tensors, place, shape)
+
+
+def _fetch_back_kept(g, input, tensors, place):
+    return scatter_sum(g, tensors, place, input._layout.shape)
 
 
 SUM = write_operator("scatter_sum")

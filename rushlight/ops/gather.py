@@ -16,9 +16,9 @@ from ..core.record import record
 from ..core.tensor import Tensor
 from .fetch import Place, along_place, check_index_dtype, fetch, fetch_operator, fetch_rule, into_apart, spread
 
-GATHER, GATHER_RULE = fetch_operator("gather"), fetch_rule("gather")
+GATHER, GATHER_RULE = fetch_operator("gather"), fetch_rule("gather", keeps_input=True)
 INDEX_SELECT, INDEX_SELECT_RULE = fetch_operator("index_select"), fetch_rule("index_select")
-TAKE, TAKE_RULE = fetch_operator("take"), fetch_rule("take")
+TAKE, TAKE_RULE = fetch_operator("take"), fetch_rule("take", keeps_input=True)
 EMBEDDING, EMBEDDING_RULE = fetch_operator("embedding"), fetch_rule("embedding")
 
 

@@ -71,9 +71,9 @@ BODIES = {"kthvalue": _kthvalue_body, "median": _median_body, "nanmedian": _nanm
 POSITIONS = {name: operator(f"{name}_position", "host", rules.explicit, body) for name, body in BODIES.items()}
 
 
-def _chosen_grad(g, input, outs, dim, keepdim):
+def _chosen_grad(g, input_layout, outs, dim, keepdim):
     g, index = (g[0], outs[1]) if keepdim else (g[0].unsqueeze(dim), outs[1].unsqueeze(dim))
-    return spread(g, index, dim, input.shape[dim])
+    return spread(g, index, dim, input_layout.shape[dim])
 
 
 def _choosing_node(name, node):

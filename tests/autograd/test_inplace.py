@@ -68,3 +68,26 @@ def test_a_refused_operator_leaves_no_trace():
             a += b
         d = total * 2
         assert d.item() == 6.0 and b.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0] and a.item() == 0.0
+
+
+@pytest.mark.parametrize("read", [lambda y: y.gather(1, rl.tensor([[0], [1]])), lambda y: rl.take(y, rl.tensor([0, 3]))],
+                         ids=["gather", "take"])
+def test_gather_keeps_its_input_as_pytorch_does(read):
+    x = rl.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    y = x * 1
+    out = read(y)
+    out.sum().backward(retain_graph=True)
+    assert x.grad.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    y.zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace"):
+        out.sum().backward()
+
+
+@pytest.mark.parametrize("name", ["median", "nanmedian", "mode", "kthvalue", "max", "sort", "topk"])
+def test_choosing_values_needs_only_positions_in_backward(name):
+    x = rl.tensor([[1.0, 1.0], [3.0, 4.0]], requires_grad=True)
+    y = x * 1
+    out = getattr(y, name)(*{"kthvalue": (1, 1), "topk": (1, 1)}.get(name, (1,)))[0]
+    y.zero_()
+    out.sum().backward()
+    assert x.grad.sum().item() == out.numel()

@@ -1,0 +1,74 @@
+"""Structures of loop kernels: what shares a kernel, and that kernels stay cheap to compile."""
+import contextlib
+
+import pytest
+
+import rushlight as rl
+from rushlight.base import switches
+from rushlight.codegen import target
+from rushlight.codegen.builder import Module
+from rushlight.core.stream import STREAM
+from rushlight.fuse import plan
+
+pytestmark = pytest.mark.skipif(switches.EAGER, reason="the eager mode has recorded nothing to look at")
+
+
+def kernels(build):
+    """The sources of the kernels of what `build` records."""
+    rl.synchronize()
+    kept = build()
+    path, scalars = STREAM.step.path(), len(STREAM.scalars)
+    planned = plan.build(path, bytes([1]) * len(STREAM.slots), scalars)
+    del kept
+    return [launch.source for segment in planned.segments for row in segment.launches for launch in row]
+
+
+def text(source):
+    module = Module()
+    source.emit(module, "kernel")
+    return module.text()
+
+
+@contextlib.contextmanager
+def machine(**what):
+    before = target.current
+    target.set_current(target.Target(**what))
+    try:
+        yield
+    finally:
+        target.set_current(before)
+
+
+def test_one_element_shares_the_kernel_of_many():
+    one, many, scalar = rl.ones(1), rl.ones(1000), rl.ones(())
+    keys = {kernels(lambda x=x: x * 2 + x)[0].key for x in (one, many, scalar)}
+    assert len(keys) == 1
+    assert (scalar * 2 + scalar).item() == 3 and (one.exp() + scalar).tolist() == [pytest.approx(3.7182817)]
+
+
+@pytest.mark.parametrize("width, dtype, masked", [(64, "uint8", True), (32, "uint8", False), (32, "float32", True),
+                                                  (16, "float32", False)])
+def test_tails_are_masked_only_where_the_machine_can(width, dtype, masked):
+    x = rl.ones(3, dtype=getattr(rl, dtype))
+    with machine(vector_bytes=width):
+        source, = kernels(lambda: x + x)
+        assert ("llvm.masked.store" in text(source)) == masked
+
+
+def test_strided_memory_is_read_one_register_at_a_time():
+    x = rl.arange(200.0)
+    with machine(vector_bytes=32):
+        source, = kernels(lambda: x[::2] + 1)
+        assert text(source).count("insertelement <8 x float>") >= 8 and "<16 x float>" not in text(source)
+    assert rl.equal(x[::2] + 1, rl.arange(1.0, 200.0, 2))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "int16", "bfloat16", "float32", "int64"])
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 255, 256, 257, 1000])
+def test_tails_of_every_size(dtype, size):
+    kind = getattr(rl, dtype)
+    a, b = (rl.arange(size) % 2).to(kind), (rl.arange(size) % 3 == 0).to(kind)
+    both = rl.maximum(a, b) if dtype != "bool" else a | b
+    assert both.to(rl.int64).tolist() == [max(i % 2, int(i % 3 == 0)) for i in range(size)]
+    rows = (a.expand(3, size) == b[:1]).to(rl.int64).sum(1)
+    assert rows.tolist() == [sum(int(i % 2 == 1) for i in range(size))] * 3
