@@ -36,7 +36,8 @@ BLOCK = 16  # steps of a float sum that one accumulator set takes before it is a
 class LoopSpec:
     """Everything that decides the code; equal specs share a kernel.
 
-    accesses: (dtype name, mode) with mode 1, 0 or "s": the stride along the vector dimension.
+    kind: "row", "col", "flat" or "tile" (see tiled.py).
+    accesses: (dtype name, mode) with mode 1, 0 or "s": the stride along the vector dimension; "t": see tiled.py.
     randoms: (dtype name, rank, whether the last stride is 1).
     nodes: ("load", access) | ("num", number, letter, dtype name) | ("apply", op name, attrs, args, joined dtype name
     or None, dtype
@@ -67,13 +68,13 @@ class LoopSpec:
         return ("loop", target.current.vector_bytes, *dataclasses.astuple(self))
 
     def source(self, operators):
-        return KernelSource(self.key(), lambda module, name: LoopEmitter(self, module, name, operators).emit())
+        return KernelSource(self.key(), lambda module, name: EMITTERS[self.kind](self, module, name, operators).emit())
 
 
 def vector_lanes(spec):
     """Lanes of one step: several registers; fewer where the body is long, one where memory is read lane by lane."""
     base = max(1, target.current.vector_bytes // spec.widest)
-    if any(mode == "s" for _, mode in spec.accesses):
+    if spec.kind == "tile" or any(mode == "s" for _, mode in spec.accesses):
         return base
     return base * (2 if spec.heavy else 4)
 
@@ -135,7 +136,12 @@ class LoopEmitter:
         self.scalars = [fn.gep(fn.args[0], self.static(at + i), "i64") for i in range(spec.numbers)]
         self.numbers = {}
         chunk = self.static(0)
-        start = fn.args[2] * chunk
+        self.body(fn.args[2] * chunk, chunk)
+        fn.ret()
+
+    def body(self, start, chunk):
+        """One task."""
+        fn, spec = self.fn, self.spec
         if spec.kind == "flat":
             self.row(None, (start, fn.minimum(start + chunk, self.sizes_r[-1])))
         elif spec.kind == "col":
@@ -144,7 +150,6 @@ class LoopEmitter:
             rows = self.product(self.sizes_k + ([self.blocks] if spec.partial else []))
             with fn.loop(start, fn.minimum(start + chunk, rows)) as index:
                 self.row(index, None)
-        fn.ret()
 
     def product(self, values):
         result = self.fn.constant(1)
@@ -455,7 +460,7 @@ class LoopEmitter:
     def store(self, access, pointer, value, handler):
         fn = self.fn
         dtype = dt.by_name(self.spec.accesses[access][0])
-        mode = self.spec.accesses[access][1]
+        mode = self.store_mode(access)
         stored = handler.to_memory(handler.cast(rebound(value, handler), dtype))
         align = dtype.itemsize
         if handler.width == 1:
@@ -475,6 +480,10 @@ class LoopEmitter:
         stride = self.lane_strides(access)[-1]
         for lane in range(handler.width):
             fn.store(fn.extract(stored, lane), fn.gep(pointer, stride * lane), align)
+
+    def store_mode(self, access):
+        """How a store walks the lanes."""
+        return self.spec.accesses[access][1]
 
     # -- computed positions ------------------------------------------------------------
 
@@ -519,6 +528,8 @@ class LoopEmitter:
                 word = word | (value << 8)
             fn.line(f"store i64 {word.name}, ptr {fn.args[0].name}")
 
+
+EMITTERS = {"row": LoopEmitter, "flat": LoopEmitter, "col": LoopEmitter}  # tiled.py adds "tile"
 
 ERROR_CODES = {"index": 1, "division": 2, "target": 3, "value": 4, "bounds": 5, "classes": 6, "take": 7, "source": 8,
                "probability": 9,

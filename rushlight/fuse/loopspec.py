@@ -6,6 +6,7 @@ and the Launches.
 
 import math
 
+from ..codegen import tiled  # noqa: F401  (enters its kind of kernel)
 from ..codegen.kernel import Argument, Launch, Memory, Scratch
 from ..codegen.loops import LoopSpec, arguments, vector_lanes
 from ..core import dtype as dt
@@ -13,6 +14,7 @@ from ..core.declare import OPERATORS
 
 ROW_NANOSECONDS, ELEMENT_NANOSECONDS, HEAVY_NANOSECONDS = 8.0, 0.12, 0.6
 TASK_NANOSECONDS = 25_000.0
+TILE_SIDE = 16  # tiles pay from here on
 SPLIT_ELEMENTS, SPLIT_BLOCK, SPLIT_ROWS = 65536, 16384, 4
 
 
@@ -163,6 +165,10 @@ def canonical(builder):
         merged = coalesce(order(dims, builder))
         if not merged:
             merged = [(1, tuple(0 for _ in columns))]
+        rows = tile_rows(builder, merged)
+        if rows is not None:
+            kept = [d for i, d in enumerate(merged[:-1]) if i != rows] + [merged[rows]]
+            return "tile", kept, merged[-1:], ()
         return ("flat" if len(merged) == 1 else "row"), merged[:-1], merged[-1:], ()
     kept = coalesce(order([d for d in dims if d[2] not in reduce_dims and d[0] != 1], builder))
     reduced = coalesce(order([d for d in dims if d[2] in reduce_dims and d[0] != 1], builder))
@@ -176,6 +182,19 @@ def canonical(builder):
         if inner_k < inner_r and kept[-1][0] >= 4:
             kind = "col"
     return kind, kept, reduced, ()
+
+
+def tile_rows(builder, dims):
+    """The number of the dimension along which all accesses are contiguous that are not so along the last one; None
+    where there is no such dimension, or tiles do not pay."""
+    inner = dims[-1][1]
+    strided = [i for i, a in enumerate(builder.accesses) if inner[i] not in (0, a.dtype.itemsize)]
+    if not strided or dims[-1][0] < TILE_SIDE or any(a.level != "full" for a in builder.accesses):
+        return None
+    for d, (size, strides) in enumerate(dims[:-1]):
+        if size >= TILE_SIDE and all(strides[i] == builder.accesses[i].dtype.itemsize for i in strided):
+            return d
+    return None
 
 
 def has_arg(builder):
@@ -242,6 +261,8 @@ def build(group, stored):
 def make_spec(b, kind, kept, reduced, where, nodes, levels, stages, stores, partial):
     size, steps = (kept if kind == "col" else reduced)[-1]
     accesses = tuple((a.dtype.name, mode(a, steps[i], size)) for i, a in enumerate(b.accesses))
+    if kind == "tile":
+        accesses = tuple((name, "t" if how == "s" else how) for name, how in accesses)
     randoms = tuple((x.dtype.name, x.ndim, bool(x.ndim) and x.strides[-1] == 1) for _, x, _ in b.randoms)
     names = [n for n, _ in accesses] + [n for n, _, _ in randoms] + [node[-1] for node in nodes if node[0] in ("apply",
                                                                                                                "gather", "reduce")]
@@ -273,6 +294,10 @@ def launch(b, spec, kind, kept, reduced, accesses, static):
     weight = weight * max(1, len(accesses) / 3) * passes * (6 if strided or b.randoms else 1) + 0.01 * len(spec.nodes)
     if kind == "flat":
         units, unit = columns, weight
+    elif kind == "tile":
+        height = vector_lanes(spec)
+        units = math.prod(n for n, _ in kept[:-1]) * -(-kept[-1][0] // height)
+        unit = ROW_NANOSECONDS + columns * height * weight * 2
     elif kind == "col":
         width = vector_lanes(spec)
         units = math.prod(n for n, _ in kept[:-1]) * -(-kept[-1][0] // width)
