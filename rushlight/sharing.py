@@ -24,17 +24,14 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
         raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")
     if not 0 <= offset < size:
         raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({size} "
-                         "bytes) "
-                         "minus 1")
+                         "bytes) minus 1")
     left = size - offset
     if count < 0 and left % dtype.itemsize:
         raise ValueError(f"buffer length ({left} bytes) after offset ({offset} bytes) must be a multiple of element "
-                         "size "
-                         f"({dtype.itemsize})")
+                         f"size ({dtype.itemsize})")
     if count * dtype.itemsize > left:
         raise ValueError(f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} bytes) "
-                         "must "
-                         f"not be greater than actual buffer length ({size} bytes)")
+                         f"must not be greater than actual buffer length ({size} bytes)")
     raw = np.frombuffer(buffer, np.uint8, count * dtype.itemsize if count > 0 else -1, offset)
     return from_numpy(raw).view(dtype).requires_grad_(requires_grad)
 

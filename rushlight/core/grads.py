@@ -5,7 +5,8 @@ several outputs), `out` (the output; `out1` the second one, `outs` all), `input_
 values), or any parameter of the operator. Only what the formulas in use name is saved. A
 formula returns the gradient of its parameter (a list for a list of tensors); one whose key is a tuple of parameters returns their
 gradients as a tuple. Sums over broadcast dimensions and casts back to the parameter's dtype are the engine's work.
-`g`-only parameters cost nothing to keep.
+`gs` is `g` for several outputs with None, not zeros, for those that nobody used. `g`-only parameters cost nothing to
+keep.
 
     grad={"input": lambda g, other: g * other, "other": lambda g, input: g * input}
 """

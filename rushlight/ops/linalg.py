@@ -186,8 +186,7 @@ def solve_ex(A, B, *, left=True, check_errors=False):
     if vector:
         if not left:
             raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not supported for "
-                               "left=False. In this case "
-                               "linalg.solve is equivalent to B / A.squeeze(-1)")
+                               "left=False. In this case linalg.solve is equivalent to B / A.squeeze(-1)")
         B = B.unsqueeze(-1)
     _check_right("linalg.solve", A, B, left)
     A, B = broadcast_batches(A, B)
@@ -213,8 +212,7 @@ def tensorinv(A, ind=2):
     rows, columns = math.prod(shape[ind:]), math.prod(shape[:ind])
     if rows != columns:
         raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[ind:]) == "
-                           "prod(self.shape[:ind]), but got "
-                           f"{rows} != {columns}")
+                           f"prod(self.shape[:ind]), but got {rows} != {columns}")
     found, info = inv_ex(A.reshape(columns, rows))
     raise_info("linalg.tensorinv", info, "Failed to invert the input tensor, because it is singular.")
     return found.reshape(*shape[ind:], *shape[:ind])
@@ -228,8 +226,7 @@ def tensorsolve(A, B, dims=None):
     rest = tuple(A.shape[B.dim():])
     if math.prod(rest) != B.numel():
         raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
-                           "prod(self.shape[:other.ndim]), "
-                           f"but got {math.prod(rest)} != {B.numel()}")
+                           f"prod(self.shape[:other.ndim]), but got {math.prod(rest)} != {B.numel()}")
     return solve(A.reshape(B.numel(), math.prod(rest)), B.flatten()).reshape(rest)
 
 

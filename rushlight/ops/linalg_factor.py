@@ -98,8 +98,7 @@ def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False):
     for name, value in (("b", b), ("A", A)):
         if value.dim() < 2:
             raise RuntimeError(f"torch.triangular_solve: Expected {name} to have at least 2 dimensions, but it has "
-                               f"{value.dim()} "
-                               "dimensions instead")
+                               f"{value.dim()} dimensions instead")
     A, b = broadcast_batches(A, b)
     found = solve_triangular(A.mT if transpose else A, b, upper=upper != transpose, unitriangular=unitriangular)
     return TRIANGULAR_SOLVE(found, A.clone())
@@ -142,8 +141,7 @@ def _cholesky_grad(gs, out0):
 CHOLESKY = host("linalg_cholesky", _cholesky_body, ("A",), {"A": _cholesky_grad}, "LinalgCholeskyExBackward0")
 CHOLESKY_EX = named_result("linalg_cholesky_ex", "L", "info")
 NOT_POSITIVE = ("The factorization could not be completed because the input is not positive-definite (the leading "
-                "minor of order {} is "
-                "not positive-definite).")
+                "minor of order {} is not positive-definite).")
 
 
 @public("linalg.cholesky_ex")
@@ -355,8 +353,7 @@ def ormqr(input, tau, other, left=True, transpose=False):
     need_tensor("ormqr", "other", 3, other)
     if other.dim() != input.dim() or other.shape[-2 if left else -1] != input.shape[-2]:
         raise RuntimeError(f"torch.ormqr: other.shape[{-2 if left else -1}] must be equal to input.shape[-2], got "
-                           f"{list(other.shape)} "
-                           f"and {list(input.shape)}")
+                           f"{list(other.shape)} and {list(input.shape)}")
     C = other if left else other.mT
     flag = bool(transpose) == bool(left)
     found = call("ormqr", ORMQR, (input, tau, C, flag), (input, tau, C), (C.shape, C.dtype), transpose=flag)[0]
