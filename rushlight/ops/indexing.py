@@ -677,7 +677,7 @@ def _put_values(g, tensors, place):
 
 
 @written("Tensor._put_values Tensor._put_values_", {"input": _put_input, "values": _put_values}, "IndexPutBackward0",
-         "index_put")
+         "index_put", keeps_strides=True)
 def put_values(input, tensors, values, place, accumulate):
     """Write (or add) values at a placement."""
     write(PUT, input, tensors, values, place, "add" if accumulate else "set")

@@ -8,6 +8,7 @@ from ..core import dtype as dt
 from ..core.declare import elementwise, public
 from ..core.infer import wrap_dim, wrap_dims
 from ..core.macro import macro
+from .copy import packed
 from .pointwise import exp, log, need_tensor
 from .reduce import MAX, SUM, reduce_
 
@@ -62,7 +63,7 @@ def softmax_values(input, dim):
     """exp(x) / sum(exp(x)) along one dimension."""
     x = wide(input)
     e = exp_away(x, largest(x, dim))
-    return narrow(e / total(e, dim), input._layout.dtype)
+    return packed(narrow(e / total(e, dim), input._layout.dtype))
 
 
 @macro("log_softmax_back", 2)
@@ -77,7 +78,7 @@ def log_softmax_values(input, dim):
     """x - log(sum(exp(x))) along one dimension."""
     x = wide(input)
     shifted = x - largest(x, dim)
-    return narrow(shifted - log(total(exp(shifted), dim)), input._layout.dtype)
+    return packed(narrow(shifted - log(total(exp(shifted), dim)), input._layout.dtype))
 
 
 def _along(name, function, input, dim, dtype):
