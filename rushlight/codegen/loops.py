@@ -29,6 +29,7 @@ from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource
 from .reductions import COMBINES
 
+TILE_ROWS, TILE_COLUMNS = 32, 256  # a block of rows, and how far it walks at a time
 BLOCK = 16  # steps of a float sum that one accumulator set takes before it is added to the outer one
 
 
@@ -62,6 +63,7 @@ class LoopSpec:
     heavy: bool
     numbers: int
     widest: int  # bytes of the widest element
+    tile: bool  # rows go in blocks
 
     def key(self):
         return ("loop", target.current.vector_bytes, *dataclasses.astuple(self))
@@ -142,9 +144,24 @@ class LoopEmitter:
             self.columns(start, chunk)
         else:
             rows = self.product(self.sizes_k + ([self.blocks] if spec.partial else []))
-            with fn.loop(start, fn.minimum(start + chunk, rows)) as index:
-                self.row(index, None)
+            stop = fn.minimum(start + chunk, rows)
+            if spec.tile:
+                self.tiles(start, stop)
+            else:
+                with fn.loop(start, stop) as index:
+                    self.row(index, None)
         fn.ret()
+
+    def tiles(self, start, stop):
+        """Rows in blocks that walk their columns together: a cache line of memory that runs across the rows is used by
+        the whole block while it is there."""
+        fn, size = self.fn, self.sizes_r[-1]
+        with fn.loop(start, stop, TILE_ROWS) as first:
+            last = fn.minimum(first + TILE_ROWS, stop)
+            with fn.loop(fn.constant(0), size, TILE_COLUMNS) as column:
+                end = fn.minimum(column + TILE_COLUMNS, size)
+                with fn.loop(first, last) as index:
+                    self.row(index, (column, end))
 
     def product(self, values):
         result = self.fn.constant(1)

@@ -7,7 +7,7 @@ and the Launches.
 import math
 
 from ..codegen.kernel import Argument, Launch, Memory, Scratch
-from ..codegen.loops import LoopSpec, arguments, vector_lanes
+from ..codegen.loops import TILE_COLUMNS, TILE_ROWS, LoopSpec, arguments, vector_lanes
 from ..core import dtype as dt
 from ..core.declare import OPERATORS
 
@@ -249,7 +249,18 @@ def make_spec(b, kind, kept, reduced, where, nodes, levels, stages, stores, part
     staged = tuple((at, node, stages[node]) for at, node in stores)
     return LoopSpec(kind, len(kept), len(reduced), accesses, randoms, tuple(nodes), tuple(levels), tuple(stages),
                     tuple(sorted(b.reloads.items())), staged, where, partial, bool(b.heavy_nodes), len(b.numbers),
-                    widest)
+                    widest, runs_across(b, kind, kept, reduced))
+
+
+def runs_across(b, kind, kept, reduced):
+    """Whether some memory of an element-wise kernel runs across its rows, as where it transposes, and it is large
+    enough for that to matter."""
+    if kind != "row" or b.group.reduce_dims is not None or b.group.gathers or not kept:
+        return False
+    rows, across = kept[-1]
+    columns, along = reduced[-1]
+    return rows >= TILE_ROWS and columns >= TILE_COLUMNS and any(
+        abs(along[i]) > abs(across[i]) == a.dtype.itemsize for i, a in enumerate(b.accesses))
 
 
 def static_of(b, accesses, kept, reduced, extra=()):
@@ -281,6 +292,8 @@ def launch(b, spec, kind, kept, reduced, accesses, static):
         units, unit = rows, ROW_NANOSECONDS + columns * weight
     cost = units * unit
     chunk = max(1, math.ceil(TASK_NANOSECONDS / unit))
+    if spec.tile:
+        chunk = -(-chunk // TILE_ROWS) * TILE_ROWS
     if kind == "flat":
         chunk = max(4096, -(-chunk // 256) * 256)
     tasks = max(1, -(-units // chunk))
@@ -331,7 +344,7 @@ class Narrow:
     """What make_spec and static_of need of a Builder, with other accesses."""
 
     def __init__(self, b, accesses, heavy=None, reloads=None):
-        self.accesses, self.randoms, self.numbers = accesses, b.randoms, b.numbers
+        self.accesses, self.randoms, self.numbers, self.group = accesses, b.randoms, b.numbers, b.group
         self.heavy_nodes = b.heavy_nodes if heavy is None else heavy
         self.reloads = {} if reloads is None else reloads
 

@@ -32,7 +32,7 @@ def contiguous_values(k, input):
 
 
 def packed(input):
-    """The last step of an operator whose result PyTorch makes contiguous."""
+    """The operand of an operator whose result PyTorch makes contiguous."""
     return input if input._layout.contiguous else contiguous_values(input)
 
 

@@ -61,9 +61,9 @@ def _softmax_grad(g, out, dim):
 @macro("softmax", 1)
 def softmax_values(input, dim):
     """exp(x) / sum(exp(x)) along one dimension."""
-    x = wide(input)
+    x = packed(wide(input))
     e = exp_away(x, largest(x, dim))
-    return packed(narrow(e / total(e, dim), input._layout.dtype))
+    return narrow(e / total(e, dim), input._layout.dtype)
 
 
 @macro("log_softmax_back", 2)
@@ -76,9 +76,9 @@ def _log_softmax_grad(g, out, dim):
 @macro("log_softmax", 1)
 def log_softmax_values(input, dim):
     """x - log(sum(exp(x))) along one dimension."""
-    x = wide(input)
+    x = packed(wide(input))
     shifted = x - largest(x, dim)
-    return packed(narrow(shifted - log(total(exp(shifted), dim)), input._layout.dtype))
+    return narrow(shifted - log(total(exp(shifted), dim)), input._layout.dtype)
 
 
 def _along(name, function, input, dim, dtype):

@@ -1,6 +1,8 @@
 """Structures of loop kernels: what shares a kernel, and that kernels stay cheap to compile."""
 import contextlib
+import math
 
+import numpy as np
 import pytest
 
 import rushlight as rl
@@ -72,3 +74,27 @@ def test_tails_of_every_size(dtype, size):
     assert both.to(rl.int64).tolist() == [max(i % 2, int(i % 3 == 0)) for i in range(size)]
     rows = (a.expand(3, size) == b[:1]).to(rl.int64).sum(1)
     assert rows.tolist() == [sum(int(i % 2 == 1) for i in range(size))] * 3
+
+
+@pytest.mark.parametrize("shape", [(32, 256), (33, 257), (100, 700), (3, 45, 300)])
+@pytest.mark.parametrize("dtype", ["float32", "int64", "uint8"])
+def test_transposing_kernels_walk_blocks_of_rows(shape, dtype):
+    x = (rl.arange(math.prod(shape)) % 101).to(getattr(rl, dtype)).reshape(*shape[:-2], shape[-1], shape[-2])
+    source, = kernels(lambda: x.mT.contiguous())
+    assert source.key[-1] is True
+    array = np.swapaxes(x.numpy(), -1, -2)
+    assert np.array_equal(x.mT.contiguous().numpy(), array)
+    assert np.array_equal((x.mT + x.mT.contiguous()).contiguous().numpy(), array + array)
+    y = x.mT.clone().contiguous()
+    y.add_(x.mT)
+    assert np.array_equal(y.numpy(), array + array)
+
+
+def test_what_transposes_stays_out_of_reductions():
+    x = rl.arange(12000.0).reshape(120, 100).t()
+    for build in (lambda: x.softmax(1), lambda: x.contiguous().softmax(1), lambda: (x + x.contiguous()).sum(1)):
+        assert len({s.key for s in kernels(build)}) >= 2
+    small = x[:10, :10]
+    assert len({s.key for s in kernels(lambda: small.contiguous().softmax(1))}) == 1
+    assert rl.allclose(x.softmax(1), x.contiguous().softmax(1))
+    assert rl.allclose((x + x.contiguous()).sum(1), 2 * x.sum(1))
