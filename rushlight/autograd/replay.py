@@ -162,9 +162,10 @@ def by_number(node):
 class Recording:
     """What a backward pass added to the stream.
 
-    added: for each new slot the number of an outer storage, or the bytes of a fresh one that is read later and its
-    device, or None for a fresh one that is not. grads: (number of the leaf, slot, layout, offset). writes: (slot,
-    number of writes) of storages that were written. checks: places of operators that check data.
+    added: for each new slot the number of an outer storage, or the bytes of a fresh one and its device, or None for the
+    result of an operator that is not read later (an operator that writes into `empty` memory needs that to be there).
+    grads: (number of the leaf, slot, layout, offset). writes: (slot, number of writes) of storages that were written.
+    checks: places of operators that check data.
     """
 
     __slots__ = ("end", "added", "scalars", "checks", "held", "grads", "writes")
@@ -229,14 +230,15 @@ class Learner:
         if made.grads is None:
             return None
         given = {slot for _, slot, _, _ in made.grads}
+        results = self.results()
         made.added = []
         for slot in range(self.slots, len(slots)):
             storage = slots[slot]
             if id(storage) in outer:
                 made.added.append(outer[id(storage)])
-            elif not alive[slot]:
+            elif not alive[slot] and slot in results:
                 made.added.append(None)
-            elif slot in given:
+            elif not alive[slot] or slot in given:
                 made.added.append((storage.nbytes, storage.device))
             else:
                 return None
@@ -248,6 +250,15 @@ class Learner:
         made.scalars = tuple(stream.scalars[self.scalars:])
         made.checks = [depth for depth, _ in stream.wheres[self.checks:]]
         return made
+
+    def results(self):
+        """The slots of results of operators: what the program itself gives memory, where it needs any."""
+        found, step = set(), self.stream.step
+        while step is not self.start:
+            if not step.instruction.given:
+                found.update([slot for slot, _, _ in step.instruction.outs])
+            step = step.parent
+        return found
 
     def new_grads(self):
         """(number of the leaf, slot, layout, offset) of the gradients that leaves got; None if one is not fresh."""

@@ -180,7 +180,8 @@ def elementwise(names, promote="default", dtypes="all", grad=None, node=None, he
     `promote`: "default" (operands join), "float" (integers become the default float), "compare" (operands join,
     result bool), "bool" (no join, result bool), "keep" (no join, result like the first), or a function (dtypes,
     number classes, attrs) -> (joined or None, result). `dtypes`: "all", "numeric" (no bool), "integral" (with bool),
-    "integers", "floating". `heavy`: too expensive to compute twice. `tensors`: how many of the first parameters must be
+    "integers", "floating". `heavy`: too expensive to compute twice. `contiguous`: the result is contiguous whatever the
+    strides of the operands. `tensors`: how many of the first parameters must be
     tensors (TypeError for numbers there).
     """
     def declare(body):

@@ -64,6 +64,8 @@ def elementwise(op, layouts, numbers, pattern, attrs, given):
         shape = broadcast_shapes(*[x.shape for x in layouts])
     joined, result = promoted(op, layouts, numbers, attrs)
     check_dtype(op, joined or layouts[0].dtype)
+    if given is None and op.options.get("contiguous"):
+        return [contiguous_layout(shape, result)], joined
     if given is None:
         return [layout(tuple(shape), result_strides(shape, layouts), result)], joined
     target = given[0]

@@ -18,12 +18,14 @@ An instruction I may join group G if all of these hold:
   7. related   I depends on G or shares an operand with it: unrelated work stays apart, so that kernels stay few in
   kind; equal kernels
                of unrelated groups become one launch later (plan.py)
-  8. size      G stays below MOST_MEMBERS instructions and MOST_ACCESSES memory operands
+  8. reorder   what reads large memory against its order does not share the passes of a reduction: each would read so
+  9. size      G stays below MOST_MEMBERS instructions and MOST_ACCESSES memory operands
 """
 
 from ..core.layout import broadcast_strides
 
 MOST_MEMBERS, MOST_ACCESSES = 64, 24
+REORDER_ELEMENTS = 8192  # what is smaller stays in the cache, in whatever order it is read
 
 
 class Access:
@@ -54,7 +56,7 @@ class Group:
 
     def __init__(self, number, domain, single=False):
         self.number, self.domain, self.single = number, domain, single
-        self.reduce_dims, self.gathers, self.overwrites = None, False, False
+        self.reduce_dims, self.gathers, self.overwrites, self.reorders = None, False, False, False
         self.members, self.reads, self.writes, self.randoms = [], {}, {}, set()
         self.accesses = 0
 
@@ -134,7 +136,7 @@ def random_operands(instruction):
 
 
 def fits(group, candidate):
-    """Rules 3 to 8 for a candidate member that rules 1 and 2 allow."""
+    """Rules 3 to 9 for a candidate member that rules 1 and 2 allow."""
     instruction, domain = candidate.instruction, group.domain
     reduces = instruction.op.options["loop"] == "reduction"
     gathers = instruction.op.options["loop"] == "gather"
@@ -142,7 +144,9 @@ def fits(group, candidate):
         return False
     if gathers and (group.reduce_dims is not None or candidate.level == "row"):
         return False
-    if reduces and (group.overwrites or group.gathers):
+    if reduces and (group.overwrites or group.gathers or group.reorders):
+        return False
+    if group.reduce_dims is not None and reorders(candidate):
         return False
     multi = group.reduce_dims is not None or reduces
     for i, access in enumerate(candidate.ins):
@@ -172,6 +176,22 @@ def fits(group, candidate):
     return True
 
 
+def reorders(candidate):
+    """Whether an element-wise member walks an operand, too large for the cache, against the order of its memory."""
+    instruction = candidate.instruction
+    out = instruction.outs[0][1]
+    if candidate.level != "full" or out.numel < REORDER_ELEMENTS or instruction.op.options["loop"] != "elementwise":
+        return False
+    return any(layout.shape == out.shape and fastest(layout) not in (None, fastest(out))
+               for _, layout, _ in instruction.ins)
+
+
+def fastest(layout):
+    """The dimension along which neighbours in memory lie; None where all elements are one."""
+    moving = [(s, -d) for d, (n, s) in enumerate(zip(layout.shape, layout.strides)) if n > 1 and s]
+    return -min(moving)[1] if moving else None
+
+
 def meets_itself(access, domain):
     """Whether two positions of the domain may reach the same element, so that a later one would read what an earlier
     one wrote."""
@@ -194,6 +214,7 @@ def add(group, candidate):
     if candidate.instruction.op.kind == "loop":
         kind = candidate.instruction.op.options["loop"]
         group.gathers |= kind == "gather"
+        group.reorders |= reorders(candidate)
         if kind == "reduction":
             group.reduce_dims = reduce_dims_of(candidate.instruction)
     for i, access in enumerate(candidate.ins):

@@ -378,7 +378,7 @@ def _floats(name, input):
         raise NotImplementedError(f"\"{name}\" not implemented for '{dt.scalar_type(input._layout.dtype)}'")
 
 
-@elementwise("", name="log_sigmoid", node="LogSigmoidBackward0", dtypes="floating", heavy=True,
+@elementwise("", name="log_sigmoid", node="LogSigmoidBackward0", dtypes="floating", heavy=True, contiguous=True,
              grad={"input": lambda g, input: g * sigmoid(-input)})
 def log_sigmoid(k, input):
     """log(sigmoid(x)) without overflow."""

@@ -25,6 +25,17 @@ def same(k, input):
     return input
 
 
+@elementwise("", promote="keep", name="contiguous", grad={"input": lambda g: g}, contiguous=True, complex=True)
+def contiguous_values(k, input):
+    """The same values in row-major order."""
+    return input
+
+
+def packed(input):
+    """The operand of an operator whose result PyTorch makes contiguous."""
+    return input if input._layout.contiguous else contiguous_values(input)
+
+
 @elementwise("Tensor._clone", promote="keep", name="clone", grad={"input": lambda g: g}, complex=True)
 def clone_values(k, input):
     """A copy of the values."""

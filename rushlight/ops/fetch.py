@@ -20,6 +20,7 @@ from ..core.layout import layout
 from ..core.record import checked_pair, partly_overlaps, record
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
+from .copy import clone_values, contiguous_values
 
 INDEX_DTYPES = (dt.int64, dt.int32)
 
@@ -247,11 +248,12 @@ def check_writable(target):
                            "Please clone() the tensor before performing the operation.")
 
 
-def written(names, grad, node=None, name=None):
+def written(names, grad, node=None, name=None, keeps_strides=False):
     """Declare a function that writes into its first parameter `input` as a pair: x_(...) and x(...) on a clone, one
     node each.
 
-    `names`: public names of both; those that end in "_" get the in-place form.
+    `names`: public names of both; those that end in "_" get the in-place form. `keeps_strides`: the clone has the
+    strides of the input, else it is contiguous.
     """
     def declare(write_into):
         signature = inspect.signature(write_into)
@@ -269,7 +271,7 @@ def written(names, grad, node=None, name=None):
 
         @functools.wraps(write_into)
         def fresh(*values):
-            result = REGISTRY["clone"](values[0])
+            result = clone_values(values[0]) if keeps_strides else contiguous_values(values[0])
             run(result, *values[1:])
             return result
         fresh.__name__ = label

@@ -14,7 +14,7 @@ from ..base.lazy import numpy as np
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, public, register
 from ..core.device import CPU
-from ..core.grads import GradRule, mark_view
+from ..core.grads import GradRule, check_inplace, mark_view, wants_grad
 from ..core.graph import MODE
 from ..core.layout import broadcast_shapes, contiguous_layout, layout
 from ..core.record import write_copy, write_number
@@ -655,6 +655,7 @@ def assign(target, value):
         REGISTRY["Tensor.fill_"](target, value if value.__class__ in (int, float, bool) else plain_number(value))
         return
     if value._storage is target._storage and value._layout is target._layout and value._offset == target._offset:
+        check_inplace(target, wants_grad(value))
         return  # what `x[i] += y` ends with: the part is already there
     if value._layout.shape != target._layout.shape:
         value = fitting(value, target, target._layout.shape)
@@ -677,7 +678,7 @@ def _put_values(g, tensors, place):
 
 
 @written("Tensor._put_values Tensor._put_values_", {"input": _put_input, "values": _put_values}, "IndexPutBackward0",
-         "index_put")
+         "index_put", keeps_strides=True)
 def put_values(input, tensors, values, place, accumulate):
     """Write (or add) values at a placement."""
     write(PUT, input, tensors, values, place, "add" if accumulate else "set")

@@ -415,7 +415,8 @@ def index_copy(input, dim, index, source):
     write(INDEX_COPY, target, tensors, source, place)
 
 
-@written("Tensor._fill_number Tensor._fill_number_", {"input": _filled}, "IndexFillBackward0", "index_fill")
+@written("Tensor._fill_number Tensor._fill_number_", {"input": _filled}, "IndexFillBackward0", "index_fill",
+         keeps_strides=True)
 def index_fill_number(input, dim, index, value):
     """Write a number."""
     target, tensors, _, place = index_operands("index_fill", input, dim, index, None)
@@ -423,7 +424,7 @@ def index_fill_number(input, dim, index, value):
 
 
 @written("Tensor._fill_tensor Tensor._fill_tensor_", {"input": _filled, "value": _filled_value}, "IndexFillBackward1",
-         "index_fill")
+         "index_fill", keeps_strides=True)
 def index_fill_tensor(input, dim, index, value):
     """Write the value of a 0-dim tensor."""
     target, tensors, _, place = index_operands("index_fill", input, dim, index, None)
@@ -461,7 +462,8 @@ def _put_input(g, index, accumulate):
 
 
 @written("put Tensor.put_", {"input": _put_input,
-                             "source": lambda g, index, source: g.take(index).reshape(source.shape)})
+                             "source": lambda g, index, source: g.take(index).reshape(source.shape)},
+         keeps_strides=True)
 def put(input, index, source, accumulate=False):
     """Write (or add) `source` at flat positions of `input`. IndexError (at the flush) for positions out of range."""
     if index._layout.dtype is not dt.int64:
@@ -497,7 +499,7 @@ def _masked_rule(layouts, numbers, attrs):
     return None, layouts[0].dtype
 
 
-@elementwise("masked_fill", promote=_masked_rule, grad={
+@elementwise("masked_fill", promote=_masked_rule, contiguous=True, grad={
     "input": lambda g, mask: g.masked_fill(mask, 0), "value": lambda g, mask: REGISTRY["where"](mask, g, 0).sum()})
 def masked_fill(k, input, mask, value):
     """A copy with `value` (number or 0-dim tensor) where the bool tensor `mask` (broadcast) holds."""
@@ -572,7 +574,8 @@ def view_scatter(name, take, *params):
     def src_grad(g, where):
         return take(g, *where)
     write_part.__doc__ = f"A copy of `input` with `src` in the part that {name.removesuffix('_scatter')} views."
-    fresh = written(f"Tensor._{name}", {"input": input_grad, "src": src_grad}, None, name)(write_part)
+    declare = written(f"Tensor._{name}", {"input": input_grad, "src": src_grad}, None, name, keeps_strides=True)
+    fresh = declare(write_part)
     return fresh
 
 

@@ -8,6 +8,7 @@ from ..core import dtype as dt
 from ..core.declare import elementwise, public
 from ..core.infer import wrap_dim, wrap_dims
 from ..core.macro import macro
+from .copy import packed
 from .pointwise import exp, log, need_tensor
 from .reduce import MAX, SUM, reduce_
 
@@ -60,7 +61,7 @@ def _softmax_grad(g, out, dim):
 @macro("softmax", 1)
 def softmax_values(input, dim):
     """exp(x) / sum(exp(x)) along one dimension."""
-    x = wide(input)
+    x = packed(wide(input))
     e = exp_away(x, largest(x, dim))
     return narrow(e / total(e, dim), input._layout.dtype)
 
@@ -75,7 +76,7 @@ def _log_softmax_grad(g, out, dim):
 @macro("log_softmax", 1)
 def log_softmax_values(input, dim):
     """x - log(sum(exp(x))) along one dimension."""
-    x = wide(input)
+    x = packed(wide(input))
     shifted = x - largest(x, dim)
     return narrow(shifted - log(total(exp(shifted), dim)), input._layout.dtype)
 

@@ -91,3 +91,15 @@ def test_choosing_values_needs_only_positions_in_backward(name):
     y.zero_()
     out.sum().backward()
     assert x.grad.sum().item() == out.numel()
+
+
+def test_a_part_of_a_leaf_is_not_assigned_to_itself():
+    x = rl.ones(2, 1, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        x[...] = x
+    with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad"):
+        x.view(2, 1, 1)[:, 0] = x
+    y = x * 2
+    y[0] += 1
+    y.sum().backward()
+    assert y.tolist() == [[3.0], [2.0]] and x.grad.tolist() == [[2.0], [2.0]]

@@ -155,3 +155,15 @@ def test_memory_that_numpy_sees():
         array[:] = i
         (w * w).sum().backward()
         assert np.array_equal(w.grad.numpy(), 2 * array)
+
+
+def test_replayed_writes_into_memory_that_nobody_keeps():
+    """The gradient of `pad` is a copy into `empty` memory, which has no reader once the pass is over."""
+    found = []
+    for _ in range(4):
+        x = rl.arange(3, dtype=rl.float64).requires_grad_()
+        y = F.pad(x, (1, 0))
+        y.double().sum().backward(retain_graph=True)
+        (y.double() ** 2).mean().backward(retain_graph=True)
+        found.append(x.grad.tolist())
+    assert found == [[1.0, 1.5, 2.0]] * 4

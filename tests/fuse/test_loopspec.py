@@ -72,3 +72,21 @@ def test_tails_of_every_size(dtype, size):
     assert both.to(rl.int64).tolist() == [max(i % 2, int(i % 3 == 0)) for i in range(size)]
     rows = (a.expand(3, size) == b[:1]).to(rl.int64).sum(1)
     assert rows.tolist() == [sum(int(i % 2 == 1) for i in range(size))] * 3
+
+
+def test_transposed_operands_make_tiles():
+    x = rl.arange(45.0 * 300).reshape(3, 300, 45)
+    source, = kernels(lambda: x.mT.contiguous())
+    assert source.key[2] == "tile"
+    source, = kernels(lambda: x[:, :3, :3].mT.contiguous())
+    assert source.key[2] == "row"
+
+
+def test_what_transposes_stays_out_of_reductions():
+    x = rl.arange(12000.0).reshape(120, 100).t()
+    for build in (lambda: x.softmax(1), lambda: x.contiguous().softmax(1), lambda: (x + x.contiguous()).sum(1)):
+        assert len({s.key for s in kernels(build)}) >= 2
+    small = x[:10, :10]
+    assert len({s.key for s in kernels(lambda: small.contiguous().softmax(1))}) == 1
+    assert rl.allclose(x.softmax(1), x.contiguous().softmax(1))
+    assert rl.allclose((x + x.contiguous()).sum(1), 2 * x.sum(1))
