@@ -75,7 +75,7 @@ def test_tails_of_every_size(dtype, size):
 
 
 def test_transposed_operands_make_tiles():
-    x = rl.arange(45.0 * 300).reshape(3, 300, 45)
+    x = rl.arange(45.0 * 900).reshape(3, 300, 45)
     source, = kernels(lambda: x.mT.contiguous())
     assert source.key[2] == "tile"
     source, = kernels(lambda: x[:, :3, :3].mT.contiguous())
