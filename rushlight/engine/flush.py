@@ -23,7 +23,8 @@ from . import host
 def _describe_machine():
     """Tell the code generators what the processor has."""
     caches = cpuinfo.cache_sizes()
-    target.set_current(target.Target(cpuinfo.vector_bytes(), cpuinfo.vector_registers(), *caches))
+    registers = cpuinfo.vector_registers()
+    target.set_current(target.Target(cpuinfo.vector_bytes(), registers, *caches, cpuinfo.matrix_unit()))
 
 
 _describe_machine()

@@ -4,10 +4,14 @@ The name and the features are LLVM's, so asking for them imports llvmlite; cache
 generators.
 """
 
+import ctypes
 import functools
 import os
 import platform
+import sys
 
+# Linux gives a process the tile registers on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA).
+_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 _CACHES = "/sys/devices/system/cpu/cpu0/cache"
 
 
@@ -57,6 +61,15 @@ def vector_bytes():
 def vector_registers():
     """How many vector registers there are: 32 with AVX-512 and NEON, else 16."""
     return 32 if vector_bytes() == 64 or architecture() == "aarch64" else 16
+
+
+@functools.cache
+def matrix_unit():
+    """"amx" where the processor has tiles for bfloat16 and the system lets this process use them, else ""."""
+    if architecture() != "x86_64" or sys.platform != "linux" or not (has("amx-tile") and has("amx-bf16")):
+        return ""
+    granted = ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA) == 0
+    return "amx" if granted else ""
 
 
 def _read(path):
