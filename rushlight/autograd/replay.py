@@ -16,7 +16,7 @@ from ..base import switches
 from ..core import dtype as dt
 from ..core.graph import MODE, Saved
 from ..core.grads import Plan
-from ..core.layout import Layout, Size
+from ..core.layout import Layout
 from ..core.record import user_line
 from ..core.storage import Storage, is_exposed, references
 from ..core.stream import STREAM
@@ -141,7 +141,7 @@ class Survey:
             self.key += (kind, value)
         elif kind is float:
             self.key.append(value.hex())
-        elif kind is tuple or kind is list or kind is Size:
+        elif isinstance(value, (tuple, list)):
             self.key += (kind, len(value))
             for item in value:
                 if isinstance(item, Saved):

@@ -38,12 +38,13 @@ MOST_TRACES = 4096
 @dataclasses.dataclass
 class Trace:
     """The instructions of a body. `scalars`: their numbers, constants or `Given`; `places`: for each slot ("in", i),
-    ("out", i) or ("temp", i); `temps`: how many; `given`: which of the body's results are tensors, not None."""
+    ("out", i) or ("temp", i); `temps`: their
+    bytes; `given`: which of the body's results are tensors, not None."""
 
     instructions: list
     scalars: list
     places: list
-    temps: int
+    temps: list
     results: list
     given: tuple
 
@@ -94,7 +95,7 @@ def trace(body, present, numbers, statics, layouts):
     scalars = [Given(names[id(s)]) if id(s) in names else s for s in scalars]
     unused = set(names.values()) - {s.index for s in scalars if s.__class__ is Given}
     assert not unused, f"{body.__name__} calculates with its numbers, or does not use them: {sorted(unused)}"
-    places, temps = [], 0
+    places, temps = [], []
     ins, outs = [t._storage for t in tensors], [t._storage for t in results]
     for storage in slots:
         if storage in outs:
@@ -102,8 +103,8 @@ def trace(body, present, numbers, statics, layouts):
         elif storage in ins:
             places.append(("in", ins.index(storage)))
         else:
-            places.append(("temp", temps))
-            temps += 1
+            places.append(("temp", len(temps)))
+            temps.append(storage.nbytes)
     for t in results:
         fresh = (
             t._storage in slots and t._storage not in ins and t._offset == 0 and t._storage.nbytes == t._layout.nbytes

@@ -10,28 +10,29 @@ from ..core.stream import Instruction
 
 
 def expand(instructions, slots, numbers):
-    """(instructions, number of slots, constants)."""
+    """(instructions, bytes of each temporary slot, constants)."""
     if not any([i.op.kind == "macro" for i in instructions]):
-        return instructions, slots, []
+        return instructions, [], []
     state = State(slots, numbers)
     for instruction in instructions:
         state.put(instruction)
-    return state.instructions, state.slots, state.constants
+    return state.instructions, state.temps, state.constants
 
 
 class State:
     """What has been expanded so far."""
 
     def __init__(self, slots, numbers):
-        self.instructions, self.slots, self.numbers, self.constants = [], slots, numbers, []
+        self.instructions, self.slots, self.numbers = [], slots, numbers
+        self.temps, self.constants = [], []
 
     def put(self, instruction):
         if instruction.op.kind != "macro":
             self.instructions.append(instruction)
             return
         trace = instruction.info
-        first = self.slots
-        self.slots += trace.temps
+        first = self.slots + len(self.temps)
+        self.temps += trace.temps
         own = [arg for arg in instruction.args if arg[0] == "num"]
         numbers = [own[s.index] if s.__class__ is Given else self.constant(s) for s in trace.scalars]
         moved = []

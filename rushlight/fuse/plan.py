@@ -67,10 +67,11 @@ def made_slots(instructions):
 
 def build(instructions, mask, numbers):
     """Plan a program of instructions, given which slots are live and how many numbers it takes."""
-    instructions, slots, constants = expand(instructions, len(mask), numbers)
-    mask = mask + bytes(slots - len(mask))
+    instructions, temps, constants = expand(instructions, len(mask), numbers)
     outside = externals(instructions)
     made = {slot: n for slot, n in made_slots(instructions).items() if slot not in outside}
+    made.update(enumerate(temps, len(mask)))
+    mask = mask + bytes(len(temps))
     kept = live_instructions(instructions, mask)
     grouping = Grouping()
     for number in kept:

@@ -6,10 +6,12 @@ a causal block looks only at the keys it may see. The method is that of FlashAtt
 """
 
 import math
+from typing import NamedTuple
 
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, public
 from ..core.graph import MODE
+from ..core.macro import macro
 from ..core.record import record
 from ..core.tensor import Tensor, empty
 from .copy import COPY
@@ -52,13 +54,12 @@ def transposed_times(a, b, groups):
 # -- one block of rows ------------------------------------------------------------------------------------------------
 
 
-class Attention:
+class Attention(NamedTuple):
     """What stays the same over blocks: the scale, whether rows see only keys up to their own, the groups."""
 
-    __slots__ = ("scale", "causal", "groups")
-
-    def __init__(self, scale, causal, groups):
-        self.scale, self.causal, self.groups = scale, causal, groups
+    scale: float
+    causal: bool
+    groups: int
 
     def blocks(self, shape, columns):
         """The ranges of rows that are computed at a time, and the keys each sees: [(first, end, keys)]."""
@@ -92,6 +93,7 @@ def part(x, first, end):
     return x if first == 0 and end == x.shape[-2] else x.narrow(-2, first, end - first)
 
 
+@macro("attention", 4)
 def forward(query, key, value, attn_mask, plan):
     """(result, logarithms of the sums of each row; infinite for rows without any key)."""
     q, k, v = wide(query), wide(key), wide(value)
@@ -129,14 +131,20 @@ def gradients(g, query, key, value, attn_mask, plan, out0, out1):
     """The gradients of query, key, value and mask."""
     if MODE.grad:
         return differentiable_gradients(g[0], query, key, value, attn_mask, plan)
-    g, out = wide(g[0]), wide(out0)
+    masked = isinstance(attn_mask, Tensor) and attn_mask.requires_grad
+    return slopes(g[0], query, key, value, attn_mask, out0, out1, plan, masked)
+
+
+@macro("attention_slopes", 7)
+def slopes(g, query, key, value, attn_mask, out, logs, plan, masked):
+    """The gradients, block by block; that of the mask if it wants one."""
+    g, out = wide(g), wide(out)
     q, k, v = wide(query), wide(key), wide(value)
     inner = (g * out).sum(-1, keepdim=True)
-    masked = isinstance(attn_mask, Tensor) and attn_mask.requires_grad
     dq, dmask, dk, dv = [], [], None, None
     for block in reversed(plan.blocks(tuple(out.shape), k.shape[-2])):
         first, end, keys = block
-        weights = exp_away(plan.scores(q, k, attn_mask, block), part(out1, first, end))
+        weights = exp_away(plan.scores(q, k, attn_mask, block), part(logs, first, end))
         rows = part(g, first, end)
         slope = times_transposed(rows, part(v, 0, keys), plan.groups)
         slope = weights * (slope - part(inner, first, end))
