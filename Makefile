@@ -16,7 +16,7 @@ test-eager: $(STAMP)
 	RUSHLIGHT_EAGER=1 $(RUN) -m pytest $(ARGS)
 
 lint: $(STAMP)
-	$(VENV)/bin/ruff check rushlight tests examples
+	$(VENV)/bin/ruff check rushlight tests examples benchmarks
 	$(RUN) -m pytest -q tests/test_layers.py tests/test_sizes.py
 
 clean:
