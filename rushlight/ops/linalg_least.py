@@ -106,6 +106,8 @@ EXPM = host("linalg_matrix_exp", _expm_body, ("A",), {"A": _expm_grad}, "LinalgM
 @public("linalg.matrix_exp matrix_exp", out=False)
 def matrix_exp(A):
     """The exponential 1 + A + A A / 2 + ... of square matrices."""
+    if A.dtype in (dt.float16, dt.bfloat16):
+        return matrix_exp(A.float()).to(A.dtype)
     check_matrix("linalg.matrix_exp", A, True)
     return converged("linalg.matrix_exp", call(EXPM, (A,), (A,), (A.shape, A.dtype)))[0]
 

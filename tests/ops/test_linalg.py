@@ -252,6 +252,8 @@ def test_matrix_exponential():
     scipy = pytest.importorskip("scipy.linalg")
     close(rl.matrix_exp(tensor(A)), scipy.expm(A))
     check_gradients(rl.linalg.matrix_exp, A)
+    half = rl.matrix_exp(rl.eye(2, dtype=rl.bfloat16))
+    assert half.dtype is rl.bfloat16 and abs(half[0, 0].item() - np.e) < 0.01
 
 
 def test_low_rank():
