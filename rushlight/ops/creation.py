@@ -360,12 +360,15 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
     floats = any(isinstance(v, float) for v in (start, end, step))
     if dtype is None:
         dtype = dt.get_default_dtype() if floats else dt.int64
+    ends = (start, end, step)
     if dtype.category < dt.FLOATING and floats:
         start, end, step = int(start), int(end), int(step)
         floats = False
         if not step:
             raise ValueError("step must be nonzero")
-    count = max(0, math.ceil((end - start) / step))
+        if dtype is dt.int64:  # only here PyTorch counts with the integers
+            ends = (start, end, step)
+    count = max(0, math.ceil((ends[1] - ends[0]) / ends[2]))
     numbers = (float(start), float(step)) if floats else (int(start), int(step))
     attrs = (("letter", "d" if floats else "q"), ("dtype", dtype), ("out", (((count,), dtype),)))
     result = _explicit(RANGE, attrs, numbers)

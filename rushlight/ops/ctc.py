@@ -31,8 +31,7 @@ def _log_sum(*terms):
     """log of the sum of exponentials of arrays, -inf where all are."""
     top = np.maximum.reduce(terms)
     base = np.where(np.isneginf(top), 0.0, top)
-    with np.errstate(divide="ignore"):
-        return base + np.log(sum(np.exp(t - base) for t in terms))
+    return base + np.log(sum(np.exp(t - base) for t in terms))
 
 
 def _shifted(values, by):
@@ -119,9 +118,8 @@ def _grad_body(outs, ins, numbers, blank, zero_infinity):
     g, scores, loss, targets, input_lengths, target_lengths = ins
     scores, loss = scores.astype(np.float64), loss.astype(np.float64)
     total = _occupancy(scores, targets, input_lengths, target_lengths, blank)
-    with np.errstate(invalid="ignore", over="ignore"):
-        share = np.exp(total + np.where(np.isinf(loss), np.nan, loss)[None, :, None] - scores)
-        grad = (np.exp(scores) - share) * g[None, :, None]
+    share = np.exp(total + np.where(np.isinf(loss), np.nan, loss)[None, :, None] - scores)
+    grad = (np.exp(scores) - share) * g[None, :, None]
     if zero_infinity:
         grad = np.where(np.isinf(loss)[None, :, None], 0, grad)
     outs[0][...] = np.where(np.arange(len(scores))[:, None, None] < input_lengths[None, :, None], grad, 0)

@@ -55,11 +55,14 @@ def host(name, body, params=(), grad=None, node=None):
     return operator(name, "host", rules.explicit, body, params=params, grad=grad, node=node)
 
 
-def call(name, op, values, tensors, *outs, **attrs):
-    """Record a host operator with results of these (shape, dtype); LAPACK's failures belong to the user's line, so it
-    runs at once."""
-    results = apply(op, values, tensors, (),
-                    (*attrs.items(), ("out", tuple([(tuple(shape), dtype) for shape, dtype in outs]))))
+def call(op, values, tensors, *outs, **attrs):
+    """Record a host operator with results of these (shape, dtype)."""
+    return apply(op, values, tensors, (),
+                 (*attrs.items(), ("out", tuple([(tuple(shape), dtype) for shape, dtype in outs]))))
+
+
+def converged(name, results):
+    """Results of an iteration that LAPACK may give up: run at once, so that the error belongs to the user's line."""
     try:
         results[0].data_ptr()
     except np.linalg.LinAlgError as error:
@@ -122,7 +125,7 @@ def _inverse_grad(gs, out0):
 
 
 def _solve_grad(gs, A, out0):
-    gB = solve_batch("linalg.solve", A.mT, gs[0])[0]
+    gB = solve_batch(A.mT, gs[0])[0]
     return -(gB @ out0.mT), gB
 
 
@@ -140,7 +143,7 @@ def inv_ex(A, *, check_errors=False):
     """The inverse of (batches of) square matrices, and 0 or the number of the zero pivot. With `check_errors`
     LinAlgError for that."""
     check_matrix("linalg.inv", A, True)
-    result, info = call("linalg.inv", INVERSE, (A,), (A,), (A.shape, A.dtype), (A.shape[:-2], dt.int32))
+    result, info = call(INVERSE, (A,), (A,), (A.shape, A.dtype), (A.shape[:-2], dt.int32))
     if check_errors:
         raise_info("linalg.inv", info, SINGULAR)
     return INVERSE_EX(result, info)
@@ -152,9 +155,9 @@ def inverse(A):
     return inv_ex(A, check_errors=True)[0]
 
 
-def solve_batch(name, A, B):
+def solve_batch(A, B):
     """(A^-1 B, info) for matrices of equal batch shape."""
-    return call(name, SOLVE, (A, B), (A, B), (B.shape, B.dtype), (A.shape[:-2], dt.int32))
+    return call(SOLVE, (A, B), (A, B), (B.shape, B.dtype), (A.shape[:-2], dt.int32))
 
 
 def is_vector(A, B):
@@ -190,7 +193,7 @@ def solve_ex(A, B, *, left=True, check_errors=False):
         B = B.unsqueeze(-1)
     _check_right("linalg.solve", A, B, left)
     A, B = broadcast_batches(A, B)
-    result, info = solve_batch("linalg.solve", A if left else A.mT, B if left else B.mT)
+    result, info = solve_batch(A if left else A.mT, B if left else B.mT)
     if check_errors:
         raise_info("torch.linalg.solve", info, UNSOLVABLE)
     result = result if left else result.mT
@@ -243,7 +246,11 @@ def _det_body(outs, ins, numbers):
 
 def _adjugate_body(outs, ins, numbers):
     """The matrix of cofactors from singular values: exact also where the matrix is singular."""
-    U, S, Vh = np.linalg.svd(ins[0])
+    try:
+        U, S, Vh = np.linalg.svd(ins[0])
+    except np.linalg.LinAlgError:  # not a number somewhere
+        outs[0][...] = math.nan
+        return
     sign = np.linalg.det(U) * np.linalg.det(Vh)
     n = S.shape[-1]
     others = np.stack([np.delete(S, i, -1).prod(-1) for i in range(n)], -1) if n else S
@@ -254,7 +261,7 @@ def _det_grad(g, A, out):
     g = g[..., None, None]
     if MODE.grad:
         return g * out[..., None, None] * inv_ex(A)[0].mT
-    return g * call("linalg.det", COFACTORS, (A,), (A,), (A.shape, A.dtype))[0]
+    return g * call(COFACTORS, (A,), (A,), (A.shape, A.dtype))[0]
 
 
 SLOGDET = host("linalg_slogdet", _slogdet_body, ("A",),
@@ -268,7 +275,7 @@ SLOGDET_RESULT = {name: named_result(name, "sign", "logabsdet") for name in ("li
 def _slogdet(A, kind):
     check_matrix("linalg.slogdet", A, True)
     shape = (A.shape[:-2], A.dtype)
-    return SLOGDET_RESULT[kind](*call("linalg.slogdet", SLOGDET, (A,), (A,), shape, shape))
+    return SLOGDET_RESULT[kind](*call(SLOGDET, (A,), (A,), shape, shape))
 
 
 @public("linalg.slogdet")
@@ -287,7 +294,7 @@ def slogdet(input):
 def det(A):
     """The determinant of (batches of) square matrices."""
     check_matrix("linalg.det", A, True)
-    return call("linalg.det", DET, (A,), (A,), (A.shape[:-2], A.dtype))[0]
+    return call(DET, (A,), (A,), (A.shape[:-2], A.dtype))[0]
 
 
 @public("logdet")

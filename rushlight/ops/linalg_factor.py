@@ -51,8 +51,7 @@ def _triangular_body(outs, ins, numbers, upper, unit):
     x[...] = ins[1]
     if upper:  # turned by half a circle an upper triangle is a lower one
         a, x = a[..., ::-1, ::-1], x[..., ::-1, :]
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        substitute(a, x, unit)
+    substitute(a, x, unit)
 
 
 def _triangular_grad(g, A, out, upper, unit):
@@ -68,8 +67,7 @@ TRIANGULAR = host("linalg_solve_triangular", _triangular_body, ("A", "B", "upper
 
 def triangular(A, B, upper, unit=False):
     """A^-1 B, reading one triangle of A, for matrices of equal batch shape."""
-    return call("linalg.solve_triangular", TRIANGULAR, (A, B, upper, unit), (A, B), (B.shape, B.dtype), upper=upper,
-                unit=unit)[0]
+    return call(TRIANGULAR, (A, B, upper, unit), (A, B), (B.shape, B.dtype), upper=upper, unit=unit)[0]
 
 
 @public("linalg.solve_triangular")
@@ -149,7 +147,7 @@ def cholesky_ex(A, *, upper=False, check_errors=False):
     """L with A = L L^T for positive-definite matrices (`upper`: its transpose), and 0 or the order of the minor that
     is not."""
     check_matrix("linalg.cholesky", A, True)
-    lower, info = call("linalg.cholesky", CHOLESKY, (A,), (A.mT if upper else A,), (A.shape, A.dtype),
+    lower, info = call(CHOLESKY, (A,), (A.mT if upper else A,), (A.shape, A.dtype),
                        (A.shape[:-2], dt.int32))
     if check_errors:
         raise_info("linalg.cholesky", info, NOT_POSITIVE)
@@ -238,7 +236,7 @@ def _qr(A, mode):
     *lead, m, n = A.shape
     k = m if mode == "complete" else min(m, n)
     q = (0,) if mode == "r" else (*lead, m, k)
-    return call("linalg.qr", QR, (A, mode), (A,), (q, A.dtype), ((*lead, k, n), A.dtype), mode=mode)
+    return call(QR, (A, mode), (A,), (q, A.dtype), ((*lead, k, n), A.dtype), mode=mode)
 
 
 @public("linalg.qr")
@@ -318,7 +316,7 @@ def geqrf(input):
     if MODE.grad and input.requires_grad:
         raise NotImplementedError("geqrf: the derivative is not implemented, as in PyTorch; linalg.qr has one")
     *lead, m, n = input.shape
-    return GEQRF_RESULT(*call("geqrf", GEQRF, (), (input,), (input.shape, input.dtype),
+    return GEQRF_RESULT(*call(GEQRF, (), (input,), (input.shape, input.dtype),
                               ((*lead, min(m, n)), input.dtype)))
 
 
@@ -342,8 +340,7 @@ def householder_product(A, tau):
         raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater than or equal to "
                            "input.shape[-1]")
     C = REGISTRY["eye"](m, n, dtype=A.dtype).expand(A.shape)
-    return call("linalg.householder_product", HOUSEHOLDER, (A, tau, C, False), (A, tau, C), (A.shape, A.dtype),
-                transpose=False)[0]
+    return call(HOUSEHOLDER, (A, tau, C, False), (A, tau, C), (A.shape, A.dtype), transpose=False)[0]
 
 
 @public("ormqr")
@@ -356,7 +353,7 @@ def ormqr(input, tau, other, left=True, transpose=False):
                            f"{list(other.shape)} and {list(input.shape)}")
     C = other if left else other.mT
     flag = bool(transpose) == bool(left)
-    found = call("ormqr", ORMQR, (input, tau, C, flag), (input, tau, C), (C.shape, C.dtype), transpose=flag)[0]
+    found = call(ORMQR, (input, tau, C, flag), (input, tau, C), (C.shape, C.dtype), transpose=flag)[0]
     return found if left else found.mT
 
 
@@ -448,7 +445,7 @@ NO_PIVOTS = "linalg.{}: LU without pivoting is not implemented on the CPU"
 
 def permutation(pivots, rows, dtype):
     """The permutation matrix of LAPACK's row exchanges."""
-    return call("lu_unpack", PERMUTATION, (), (pivots,), ((*pivots.shape[:-1], rows, rows), dtype))[0]
+    return call(PERMUTATION, (), (pivots,), ((*pivots.shape[:-1], rows, rows), dtype))[0]
 
 
 @public("linalg.lu_factor_ex")
@@ -458,7 +455,8 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False):
     if not pivot:
         raise RuntimeError(NO_PIVOTS.format("lu_factor"))
     *lead, m, n = A.shape
-    LU, pivots, info = call("linalg.lu_factor", LU_FACTOR, (A,), (A,), (A.shape, A.dtype),
+    optional("scipy.linalg", "linalg", "linalg.lu_factor")
+    LU, pivots, info = call(LU_FACTOR, (A,), (A,), (A.shape, A.dtype),
                             ((*lead, min(m, n)), dt.int32),
                             (lead, dt.int32))
     if check_errors:
@@ -574,7 +572,8 @@ def ldl_factor_ex(A, *, hermitian=False, check_errors=False):
     check_matrix("torch.linalg.ldl_factor_ex", A, True)
     if MODE.grad and A.requires_grad:
         raise NotImplementedError("linalg.ldl_factor_ex: the derivative is not implemented, as in PyTorch")
-    LD, pivots, info = call("linalg.ldl_factor", LDL, (), (A,), (A.shape, A.dtype), (A.shape[:-1], dt.int32),
+    optional("scipy.linalg", "linalg", "linalg.ldl_factor")
+    LD, pivots, info = call(LDL, (), (A,), (A.shape, A.dtype), (A.shape[:-1], dt.int32),
                             (A.shape[:-2], dt.int32))
     if check_errors:
         raise_info("torch.linalg.ldl_factor_ex", info, "The factor D is exactly singular.")
@@ -600,4 +599,4 @@ def ldl_solve(LD, pivots, B, *, hermitian=False):
         raise RuntimeError("torch.linalg.ldl_solve: Incompatible shapes of LD, pivots and B")
     wide = pivots.unsqueeze(-1)
     LD, wide, B = broadcast_batches(LD, wide, B)
-    return call("linalg.ldl_solve", LDL_SOLVE, (), (LD, wide.squeeze(-1), B), (B.shape, B.dtype))[0]
+    return call(LDL_SOLVE, (), (LD, wide.squeeze(-1), B), (B.shape, B.dtype))[0]

@@ -16,7 +16,7 @@ from ..core.grads import GradRule
 from ..core.graph import MODE
 from ..core.return_types import named_result
 from ..core.tensor import Tensor
-from .linalg import as_tensor, call, check_matrix, host, inv_ex
+from .linalg import as_tensor, call, check_matrix, converged, host, inv_ex
 from .normalization import without_grad
 from .statistics import vector_norm
 
@@ -62,7 +62,7 @@ def eigh(A, UPLO="L"):
     check_matrix("linalg.eigh", A, True)
     uplo = _check_uplo(UPLO)
     shapes = ((A.shape[:-1], A.dtype), (A.shape, A.dtype))
-    return EIGH_RESULT(*call("linalg.eigh", EIGH, (A,), (A,), *shapes, uplo=uplo))
+    return EIGH_RESULT(*converged("linalg.eigh", call(EIGH, (A,), (A,), *shapes, uplo=uplo)))
 
 
 def _eigvalsh_grad(g, A, vectors, uplo):
@@ -134,7 +134,7 @@ def _svd(A, full):
     k = min(m, n)
     rows, columns = (m, n) if full else (k, k)
     shapes = (((*lead, m, rows), A.dtype), ((*lead, k), A.dtype), ((*lead, columns, n), A.dtype))
-    return call("linalg.svd", SVD, (A,), (A,), *shapes, full=bool(full))
+    return converged("linalg.svd", call(SVD, (A,), (A,), *shapes, full=bool(full)))
 
 
 @public("linalg.svd")

@@ -431,9 +431,9 @@ def tensordot(a, b, dims=2):
     sa, sb = a._layout.shape, b._layout.shape
     for i, j in zip(dims_a, dims_b):
         if sa[i] == 1 and sb[j] != 1:
-            b = b.sum(j, keepdim=True)
+            b = b.sum(j, keepdim=True, dtype=b.dtype)
         elif sb[j] == 1 and sa[i] != 1:
-            a = a.sum(i, keepdim=True)
+            a = a.sum(i, keepdim=True, dtype=a.dtype)
         elif sa[i] != sb[j]:
             raise RuntimeError(f"contracted dimensions need to match, but first has size {sa[i]} in dim {i} and second "
                                f"has size {sb[j]} in "

@@ -388,8 +388,7 @@ def _histogram_body(outs, ins, numbers, given, weighted, density):
         total = counts.sum()
         for d, edge in enumerate(edges):
             counts = counts / np.diff(edge).reshape([-1 if i == d else 1 for i in range(len(edges))])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            counts = counts / total
+        counts = counts / total
     outs[0][...] = counts
 
 

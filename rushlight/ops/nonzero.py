@@ -113,4 +113,5 @@ def unravel_index(indices, shape):
     if any(n < 0 for n in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
     steps = [math.prod(sizes[d + 1:]) for d in range(len(sizes))]
+    indices = indices.long()
     return tuple([indices.div(step, rounding_mode="floor") % n for step, n in zip(steps, sizes)])

@@ -14,6 +14,13 @@ def test_spacing_of_integers():
     assert rl.logspace(rl.tensor(0), rl.tensor(3.0), 7, 3.7, dtype=rl.int64).tolist() == [1, 1, 3, 7, 13, 26, 50]
 
 
+def test_arange_of_integers_from_floats():
+    assert rl.arange(-0.9, 2.1, 2.0, dtype=rl.int32).tolist() == [0, 2]
+    assert rl.arange(0, 6, 1.5, dtype=rl.uint8).tolist() == [0, 1, 2, 3]
+    assert rl.arange(0, 6, 1.5, dtype=rl.int64).tolist() == [0, 1, 2, 3, 4, 5]
+    assert rl.arange(0.2, 0.9, 1, dtype=rl.int64).tolist() == []
+
+
 def test_spacing_errors():
     with pytest.raises(TypeError, match="steps"):
         rl.linspace(0, 3, 1.0)
@@ -79,6 +86,7 @@ def test_window_parameters():
 def test_unravel_index():
     rows, columns = rl.unravel_index(tensor(np.array([3, 7])), (2, 5))
     assert rows.tolist() == [0, 1] and columns.tolist() == [3, 2]
+    assert rl.unravel_index(rl.tensor([3], dtype=rl.uint8), (2, 500))[1].dtype is rl.int64
     assert [t.item() for t in rl.unravel_index(rl.tensor(11), (2, 2, 3))] == [1, 1, 2]
     with pytest.raises(TypeError, match="integer dtype"):
         rl.unravel_index(rl.ones(2), (2, 2))

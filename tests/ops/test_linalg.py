@@ -1,9 +1,13 @@
 """Linear algebra: values against NumPy, gradients by differences, errors with the number of the pivot."""
+import warnings
+
 import numpy as np
 import pytest
 
 import rushlight as rl
 from numeric import check_gradients, tensor
+from rushlight.base import switches
+from rushlight.core.stream import STREAM
 
 RANDOM = np.random.default_rng(0)
 A = RANDOM.standard_normal((2, 4, 4)) + np.eye(4) * 2
@@ -48,6 +52,24 @@ def test_info_of_singular_matrices():
         rl.linalg.inv(rl.ones(2, 3))
     with pytest.raises(RuntimeError, match="Got Long"):
         rl.linalg.det(rl.ones(3, 3, dtype=rl.int64))
+
+
+@pytest.mark.skipif(switches.EAGER, reason="the eager mode runs every operator at once")
+def test_what_cannot_fail_does_not_wait():
+    x, right = tensor(POSITIVE, True), tensor(B)
+    before = STREAM.epoch
+    total = rl.linalg.inv_ex(x)[0].det().sum() + rl.linalg.lu(x)[1].logdet().sum()
+    total = total + rl.linalg.solve_triangular(rl.linalg.cholesky_ex(x)[0], right, upper=False).sum()
+    assert STREAM.epoch == before
+    total.backward()
+    assert x.grad.isfinite().all()
+    with pytest.raises(rl.linalg.LinAlgError, match="linalg.svd: The algorithm failed to converge"):
+        rl.linalg.svd(rl.full((2, 2), float("nan")))
+    y = rl.full((2, 2), float("nan"), requires_grad=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # NumPy's warnings stay inside
+        y.det().backward()
+    assert y.grad.isnan().all()
 
 
 def test_determinants():
@@ -230,6 +252,8 @@ def test_matrix_exponential():
     scipy = pytest.importorskip("scipy.linalg")
     close(rl.matrix_exp(tensor(A)), scipy.expm(A))
     check_gradients(rl.linalg.matrix_exp, A)
+    half = rl.matrix_exp(rl.eye(2, dtype=rl.bfloat16))
+    assert half.dtype is rl.bfloat16 and abs(half[0, 0].item() - np.e) < 0.01
 
 
 def test_low_rank():

@@ -64,6 +64,12 @@ def test_sums_of_products_in_place():
     assert rl.zeros(2, 2, dtype=rl.bool).addr_(flags, flags, alpha=3).tolist() == [[True, False], [False, False]]
 
 
+def test_tensordot_keeps_integers():
+    a, b = rl.ones(1, 1, 1, dtype=rl.int32), rl.ones(2, 1, 2, dtype=rl.int32)
+    found = rl.tensordot(a, b, dims=[[0, 1], [2, 0]])
+    assert found.dtype is rl.int32 and found.tolist() == [[4]]
+
+
 def test_linear_out():
     x, w = np.arange(6.0).reshape(2, 3), np.ones((4, 3))
     out = rl.empty(0, dtype=rl.float64)
