@@ -242,7 +242,7 @@ class Elementwise:
             raise TypeError(f"{self.op.name}(): argument '{self.params[0]}' (position 1) must be Tensor, not "
                             f"{type(values[0]).__name__}")
         out = record(self.op, pattern, attrs, tensors, numbers)[0]
-        if MODE.grad and self.rule is not None:
+        if MODE.grad and self.rule is not None and out._layout.dtype.category >= dt.FLOATING:
             self.rule.attach(values, [out])
         return out
 

@@ -103,3 +103,13 @@ def test_a_part_of_a_leaf_is_not_assigned_to_itself():
     y[0] += 1
     y.sum().backward()
     assert y.tolist() == [[3.0], [2.0]] and x.grad.tolist() == [[2.0], [2.0]]
+
+
+def test_integers_are_taken_from_a_view_whose_history_is_refused():
+    x = rl.ones(2, 4, requires_grad=True)
+    y = x * 1
+    part = y.chunk(2, 1)[0]
+    y[0].add_(1)
+    assert part.to(rl.int64).tolist() == [[2, 2], [1, 1]] and (part > 1).tolist() == [[True, True], [False, False]]
+    with pytest.raises(RuntimeError, match="is a view and its base or another view of its base has been modified"):
+        part.to(rl.float64)
