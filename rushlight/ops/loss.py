@@ -13,6 +13,7 @@ from ..core.declare import REGISTRY, apply, operator, public
 from ..core.grads import GradRule
 from ..core.graph import MODE
 from ..core.macro import macro
+from ..core.tensor import Tensor
 from .normalization import without_grad
 from .pick import pick, spread
 from .pointwise import exp, need_tensor
@@ -292,7 +293,25 @@ def _probability_loss(input, target, weight, reduction, smoothing):
     return reduced(loss, reduction)
 
 
+MOST_CHECKED = 4096
+_checked = set()  # (layouts, options) that have passed the checks before
+
+
 def _check_cross_entropy(input, target, weight, ignore_index, smoothing):
+    """Errors for operands that do not fit; what has been right before is right again."""
+    if isinstance(input, Tensor) and isinstance(target, Tensor):
+        found = None if weight is None else weight._layout
+        key = (input._layout, target._layout, found, ignore_index, smoothing)
+        if key not in _checked:
+            _check_new(input, target, weight, ignore_index, smoothing)
+            if len(_checked) >= MOST_CHECKED:
+                _checked.clear()
+            _checked.add(key)
+    else:
+        _check_new(input, target, weight, ignore_index, smoothing)
+
+
+def _check_new(input, target, weight, ignore_index, smoothing):
     need_tensor("cross_entropy_loss", "input", 1, input)
     need_tensor("cross_entropy_loss", "target", 2, target)
     if not 0.0 <= smoothing <= 1.0:
@@ -326,7 +345,7 @@ def cross_entropy(
     for a missing class."""
     reduction = reduction_of(size_average, reduce, reduction)
     _check_cross_entropy(input, target, weight, ignore_index, label_smoothing)
-    if input.shape == target.shape:
+    if input._layout.shape == target._layout.shape:
         return _probability_loss(input, target, weight, reduction, label_smoothing)
     if label_smoothing > 0:
         return _smoothed_loss(input, target, weight, ignore_index, reduction, label_smoothing)
