@@ -113,3 +113,15 @@ def test_integers_are_taken_from_a_view_whose_history_is_refused():
     assert part.to(rl.int64).tolist() == [[2, 2], [1, 1]] and (part > 1).tolist() == [[True, True], [False, False]]
     with pytest.raises(RuntimeError, match="is a view and its base or another view of its base has been modified"):
         part.to(rl.float64)
+
+
+def test_a_copy_onto_the_same_elements_writes_nothing():
+    x = rl.ones(1).expand(2, 1)
+    assert x[0:].copy_(x).tolist() == [[1.0], [1.0]]
+    with pytest.raises(RuntimeError, match="single memory location"):
+        x.copy_(rl.ones(2, 1))
+    leaf = rl.ones(2, requires_grad=True)
+    y = leaf * 3
+    y[0:].copy_(y)
+    y.sum().backward()
+    assert leaf.grad.tolist() == [3.0, 3.0]
