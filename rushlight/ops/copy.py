@@ -78,11 +78,13 @@ def copy_(self, src, non_blocking=False):
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     node = begin_write(COPY_RULE, (self, src), self)
-    if self is src:
-        return self
     there = src._storage is self._storage and src._layout is self._layout and src._offset == self._offset
     if not there:
         record(COPY, "t", (), (src,), (), (self,))
+    elif self._versions is None:  # nothing to write, but a write to those who look at versions
+        self._storage.version += 1
+    else:
+        self._versions[0] += 1
     end_write(node, self)
     return self
 

@@ -125,3 +125,8 @@ def test_a_copy_onto_the_same_elements_writes_nothing():
     y[0:].copy_(y)
     y.sum().backward()
     assert leaf.grad.tolist() == [3.0, 3.0]
+    y = leaf.relu()
+    part = y[::2]
+    part.copy_(part)
+    with pytest.raises(RuntimeError, match="modified by an inplace"):
+        (y.sigmoid() * y).sum().backward()
