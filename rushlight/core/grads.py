@@ -392,6 +392,8 @@ def check_inplace(tensor, grads_wanted):
             raise_stale_view(tensor, indirect=False)
         if base._rg and base._grad_fn is None:
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+        if base._rg and tensor._grad_fn is None:  # its base got a history, and nobody has asked for its own since
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     refresh(tensor)
 
 
@@ -400,7 +402,7 @@ def begin_write(rule, values, target):
     edges and saved operands are those of before. None where no gradient is recorded; else give the result to `end_write`."""
     if not MODE.grad:
         return None
-    check_inplace(target, any([wants_grad(v) for v in values]))
+    check_inplace(target, any([wants_grad(v) for v in values if v is not target]))
     plan = rule.plan(values) if rule is not None else None
     if plan is None:
         return None

@@ -90,9 +90,7 @@ class Tensor(metaclass=TensorMeta):
     @property
     def requires_grad(self):
         """Whether operations on this tensor record gradients."""
-        if self._base is not None:
-            refresh(self)
-        return self._rg
+        return self._rg or (self._base is not None and self._base._rg)
 
     @requires_grad.setter
     def requires_grad(self, value):

@@ -130,3 +130,21 @@ def test_a_copy_onto_the_same_elements_writes_nothing():
     part.copy_(part)
     with pytest.raises(RuntimeError, match="modified by an inplace"):
         (y.sigmoid() * y).sum().backward()
+
+
+@pytest.mark.parametrize("look, refused", [(None, True), ("requires_grad", True), ("grad_fn", False),
+                                           ("is_leaf", False)])
+def test_a_view_without_its_new_history_counts_as_a_leaf(look, refused):
+    """As in PyTorch, where asking for its `grad_fn` gives it one."""
+    base = rl.zeros(3, 4)
+    column, row = base.select(1, 2), base.select(0, 2)
+    column += rl.tensor(2.5, requires_grad=True)
+    if look is not None:
+        getattr(row, look)
+    assert row.requires_grad
+    if refused:
+        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+            row.add_(1)
+    else:
+        row.add_(1)
+        assert not row.is_leaf
