@@ -65,7 +65,8 @@ class LoopSpec:
     widest: int  # bytes of the widest element
 
     def key(self):
-        return ("loop", target.current.vector_bytes, *dataclasses.astuple(self))
+        """The fields as they are: they are hashable, and `dataclasses.astuple` would copy them, node by node."""
+        return ("loop", target.current.vector_bytes, *self.__dict__.values())
 
     def source(self, operators):
         return KernelSource(self.key(), lambda module, name: EMITTERS[self.kind](self, module, name, operators).emit())
