@@ -3,9 +3,9 @@
     from side_by_side import compare
     compare({"name": build, ...})      # build(torch) -> step
 
-Each library runs in a process of its own; the processes take turns, so that a change in the machine's speed meets both.
-A step's result is kept and the stream flushed after every step, so that work nobody reads is not left out. Figures above
-1 mean that Rushlight is faster. PyTorch is needed for the comparison: pip install torch.
+Each library runs in a process of its own; the processes take turns, so that a change in the machine's speed meets
+both. A step's result is kept and the stream flushed after every step, so that work nobody reads is not left out.
+Figures above 1 mean that Rushlight is faster. PyTorch is needed for the comparison: pip install torch.
 """
 
 import runpy

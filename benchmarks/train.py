@@ -21,7 +21,9 @@ def steps(torch, model, optimizer, x, y):
 def mlp(torch):
     """784-512-512-10, batches of 64, SGD with momentum."""
     nn = torch.nn
-    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
+    )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     return steps(torch, model, optimizer, torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,)))
 
@@ -29,8 +31,19 @@ def mlp(torch):
 def cnn(torch):
     """PyTorch's MNIST example, batches of 64, Adadelta."""
     nn = torch.nn
-    model = nn.Sequential(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
-                          nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10))
+    model = nn.Sequential(
+        nn.Conv2d(1, 32, 3),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.25),
+        nn.Flatten(),
+        nn.Linear(9216, 128),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(128, 10),
+    )
     optimizer = torch.optim.Adadelta(model.parameters())
     return steps(torch, model, optimizer, torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,)))
 
@@ -47,7 +60,9 @@ def lstm(torch):
         def forward(self, x):
             return self.head(self.lstm(x)[0][:, -1])
     model = Net()
-    return steps(torch, model, torch.optim.Adam(model.parameters()), torch.randn(32, 50, 32), torch.randint(0, 10, (32,)))
+    return steps(
+        torch, model, torch.optim.Adam(model.parameters()), torch.randn(32, 50, 32), torch.randint(0, 10, (32,))
+    )
 
 
 WORKLOADS = {"mlp": mlp, "mnist cnn": cnn, "lstm": lstm}

@@ -132,7 +132,11 @@ def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False):
 def legacy(dtype, name, args):
     """`FloatTensor(2, 3)`: uninitialised of that shape; `FloatTensor([..])`: the data."""
     dtype = dtype or dt.get_default_dtype()
-    if len(args) == 1 and (isinstance(args[0], (list, tuple, Tensor)) or is_array(args[0])) and type(args[0]).__name__ != "Size":
+    if (
+        len(args) == 1
+        and (isinstance(args[0], (list, tuple, Tensor)) or is_array(args[0]))
+        and type(args[0]).__name__ != "Size"
+    ):
         data = args[0]
         if isinstance(data, Tensor):
             return data.detach().to(dtype) if data.dtype is not dtype else data.alias()

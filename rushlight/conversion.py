@@ -111,7 +111,7 @@ def cuda(self, device=None, non_blocking=False, memory_format=None):
 
 
 # -- storages
-# -------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------------------------
 
 
 class UntypedStorage:
@@ -178,7 +178,8 @@ class UntypedStorage:
         return id(self._storage)
 
     def __repr__(self):
-        return f" {' '.join(map(str, self.tolist()[:64]))}\n[torch.storage.UntypedStorage(device={self.device}) of size {self.nbytes()}]"
+        values = " ".join(map(str, self.tolist()[:64]))
+        return f" {values}\n[torch.storage.UntypedStorage(device={self.device}) of size {self.nbytes()}]"
 
     def __reduce__(self):
         return (storage_from_bytes, (self._bytes().numpy().tobytes(),))
@@ -262,8 +263,11 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     new = layout(size, stride, self.dtype)
     need = (storage_offset + new.reach) * item
     if new.numel and need > found.nbytes:
-        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {storage_offset}, and itemsize {item} "
-                           f"requiring a storage size of {need} are out of bounds for storage of size {found.nbytes}")
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {storage_offset}, and "
+            f"itemsize {item} "
+            f"requiring a storage size of {need} are out of bounds for storage of size {found.nbytes}"
+        )
     self._storage, self._layout, self._offset = found, new, int(storage_offset)
     return self
 
@@ -322,7 +326,7 @@ def is_shared(self):
     return isinstance(self._storage.block, SharedBlock)
 
 
-# -- copies and pickles -------------------------------------------------------------------------------------------------------------
+# -- copies and pickles ----------------------------------------------------------------------------------------------
 
 
 def deepcopy(self, memo):
@@ -330,9 +334,12 @@ def deepcopy(self, memo):
     if id(self) in memo:
         return memo[id(self)]
     if not self.is_leaf:
-        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you "
-                           "were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
-                           "https://github.com/pytorch/pytorch/pull/103001")
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
+            "moment.  If you "
+            "were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+            "https://github.com/pytorch/pytorch/pull/103001"
+        )
     key = ("storage", id(self._storage))
     if key not in memo:
         memo[key] = untyped_storage(self).clone()._storage
@@ -377,11 +384,22 @@ def reduce_ex(self, protocol):
     """Pickling: the storage's bytes and the view."""
     if not self.is_leaf:
         raise RuntimeError("Cannot pickle a tensor that is not a graph leaf: detach it first")
-    return (rebuild, (untyped_storage(self), self.dtype, self._offset, tuple(self.shape), self.stride(), self._rg, dict(self.__dict__),
-                      type(self)))
+    return (
+        rebuild,
+        (
+            untyped_storage(self),
+            self.dtype,
+            self._offset,
+            tuple(self.shape),
+            self.stride(),
+            self._rg,
+            dict(self.__dict__),
+            type(self),
+        ),
+    )
 
 
-# -- hooks ----------------------------------------------------------------------------------------------------------------------------
+# -- hooks -----------------------------------------------------------------------------------------------------------
 
 
 def register_hook(self, hook):
@@ -422,8 +440,11 @@ def accumulate_grad(self):
 def detach_(self):
     """Cut this tensor out of its graph, in place. RuntimeError for views."""
     if self._base is not None and self.requires_grad:
-        raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, "
-                           "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets.")
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
+            "training, "
+            "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets."
+        )
     self._grad_fn, self._rg, self._nr = None, False, 0
     return self
 
@@ -462,19 +483,52 @@ def map_elements(name, target, others, function):
 
 def bind():
     """Give the class these methods."""
-    methods = dict(to=to, type=type_, type_as=type_as, cpu=cpu, cuda=cuda, untyped_storage=untyped_storage, storage=storage, set_=set_,
-                   resize_=resize_, resize_as_=resize_as_, share_memory_=share_memory_, is_shared=is_shared, __deepcopy__=deepcopy,
-                   apply_=apply_, map_=map_, map2_=map2_,
-                   as_subclass=as_subclass, __reduce_ex__=reduce_ex, register_hook=register_hook, detach_=detach_, __dlpack__=dlpack,
-                   register_post_accumulate_grad_hook=register_post_accumulate_grad_hook, _accumulate_grad=accumulate_grad)
+    methods = dict(
+        to=to,
+        type=type_,
+        type_as=type_as,
+        cpu=cpu,
+        cuda=cuda,
+        untyped_storage=untyped_storage,
+        storage=storage,
+        set_=set_,
+        resize_=resize_,
+        resize_as_=resize_as_,
+        share_memory_=share_memory_,
+        is_shared=is_shared,
+        __deepcopy__=deepcopy,
+        apply_=apply_,
+        map_=map_,
+        map2_=map2_,
+        as_subclass=as_subclass,
+        __reduce_ex__=reduce_ex,
+        register_hook=register_hook,
+        detach_=detach_,
+        __dlpack__=dlpack,
+        register_post_accumulate_grad_hook=register_post_accumulate_grad_hook,
+        _accumulate_grad=accumulate_grad,
+    )
     for name, function in methods.items():
         setattr(Tensor, name, function)
         REGISTRY.setdefault(f"Tensor.{name}", function)
     Tensor._make_subclass = staticmethod(make_subclass)
     for name, dtype in CASTS.items():
         setattr(Tensor, name, caster(dtype))
-    flags = dict(is_cuda=False, is_cpu=True, is_sparse=False, is_quantized=False, is_mps=False, is_meta=False, is_xpu=False, is_mkldnn=False,
-                 is_nested=False, is_sparse_csr=False, is_xla=False, is_vulkan=False, names=None)
+    flags = dict(
+        is_cuda=False,
+        is_cpu=True,
+        is_sparse=False,
+        is_quantized=False,
+        is_mps=False,
+        is_meta=False,
+        is_xpu=False,
+        is_mkldnn=False,
+        is_nested=False,
+        is_sparse_csr=False,
+        is_xla=False,
+        is_vulkan=False,
+        names=None,
+    )
     for name, value in flags.items():
         setattr(Tensor, name, data_property_is(name, value))
     Tensor.nbytes = property(lambda self: self.numel() * self.element_size())

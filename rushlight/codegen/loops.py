@@ -524,8 +524,11 @@ class LoopEmitter:
             if value is not None:
                 if width > 1:
                     lowest_value = fn.convert(-(1 << 63), value.type)
-                    value = fn.intrinsic(f"llvm.vector.reduce.smax.{suffix(value.type)}", "i64", fn.select(condition,
-                                                                                                           value, lowest_value))
+                    value = fn.intrinsic(
+                        f"llvm.vector.reduce.smax.{suffix(value.type)}",
+                        "i64",
+                        fn.select(condition, value, lowest_value),
+                    )
                 word = word | (value << 8)
             fn.line(f"store i64 {word.name}, ptr {fn.args[0].name}")
 

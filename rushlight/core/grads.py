@@ -1,12 +1,12 @@
 """Gradient rules: how a public operator's formulas become nodes of the graph.
 
-A rule maps parameter names to formulas. A formula's own parameter names say what it needs: `g` (gradient of the output; a tuple for
-several outputs), `out` (the output; `out1` the second one, `outs` all), `input_layout` (shape and dtype of parameter `input`, without its
-values), or any parameter of the operator. Only what the formulas in use name is saved. A
-formula returns the gradient of its parameter (a list for a list of tensors); one whose key is a tuple of parameters returns their
-gradients as a tuple. Sums over broadcast dimensions and casts back to the parameter's dtype are the engine's work.
-`gs` is `g` for several outputs with None, not zeros, for those that nobody used. `g`-only parameters cost nothing to
-keep.
+A rule maps parameter names to formulas. A formula's own parameter names say what it needs: `g` (gradient of the
+output; a tuple for several outputs), `out` (the output; `out1` the second one, `outs` all), `input_layout` (shape and
+dtype of parameter `input`, without its values), or any parameter of the operator. Only what the formulas in use name
+is saved. A formula returns the gradient of its parameter (a list for a list of tensors); one whose key is a tuple of
+parameters returns their gradients as a tuple. Sums over broadcast dimensions and casts back to the parameter's dtype
+are the engine's work. `gs` is `g` for several outputs with None, not zeros, for those that nobody used. `g`-only
+parameters cost nothing to keep.
 
     grad={"input": lambda g, other: g * other, "other": lambda g, input: g * input}
 """
@@ -30,9 +30,13 @@ def wants_grad(value):
 
 
 _new_node = Node.__new__
-FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved "
-         "intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need "
-         "to backward through the graph a second time or if you need to access saved tensors after calling backward.")
+FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+    "been freed). Saved "
+    "intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need "
+    "to backward through the graph a second time or if you need to access saved tensors after calling backward."
+)
 
 
 OPERAND, LAYOUT, RESULT, RESULTS = range(4)
@@ -66,8 +70,8 @@ class Plan:
         return tuple([len(values[i]) if values[i].__class__ in (list, tuple) else None for i in self.wanted])
 
     def keep_operands(self, values):
-        """What the node saves, in the order of `names`, with None for results; and the versions of the tensors in it. Taken
-        before an in-place operator writes, so that backward notices where it wrote to one of them."""
+        """What the node saves, in the order of `names`, with None for results; and the versions of the tensors in it.
+        Taken before an in-place operator writes, so that backward notices where it wrote to one of them."""
         kept, versions = [], []
         for kind, at in self.sources:
             version = None
@@ -92,7 +96,9 @@ class Plan:
     def complete(self, kept, outs):
         """`kept` with the results: as Saved, because a node that held its own results would never be freed."""
         for i, kind, at in self.results:
-            kept[i] = save_result(outs[at], at) if kind == RESULT else tuple([save_result(o, n) for n, o in enumerate(outs)])
+            kept[i] = (
+                save_result(outs[at], at) if kind == RESULT else tuple([save_result(o, n) for n, o in enumerate(outs)])
+            )
         return kept
 
     def backward(self, node, grads):
@@ -130,7 +136,9 @@ zeros = None  # set by ops: (shape, dtype) -> Tensor
 
 
 def unpack_all(node):
-    """The saved values of a node, tensors connected to the graph. RuntimeError for one that was modified in place since."""
+    """The saved values of a node, tensors connected to the graph. RuntimeError for one that was modified in place
+    since.
+    """
     return [unpack(value, version, node) for value, version in zip(node.saved, node.versions)]
 
 
@@ -180,7 +188,9 @@ class GradRule:
             if param not in self.positions:
                 raise TypeError(f"{name}: gradient for unknown parameter {param!r}")
             self.formulas[self.positions[param]] = formula
-            self.takes[self.positions[param]] = signatures.names(formula.call if formula.__class__ is Joint else formula)
+            self.takes[self.positions[param]] = signatures.names(
+                formula.call if formula.__class__ is Joint else formula
+            )
         self.differentiable = tuple(sorted(self.formulas))
         self.plans = {}
         self.pairs = [None] * 4  # plans of two operands, by which of them need a gradient
@@ -197,7 +207,9 @@ class GradRule:
         return False
 
     def attach_pair(self, a, b, out):
-        """`attach` for two operands (the second may be a number), with everything unrolled: the hot path of arithmetic."""
+        """`attach` for two operands (the second may be a number), with everything unrolled: the hot path of
+        arithmetic.
+        """
         if a._base is not None:
             refresh(a)
         which = 1 if a._rg else 0
@@ -329,7 +341,9 @@ class GradRule:
         return node
 
     def undefined(self, values):
-        """RuntimeError text where a parameter without a formula needs a gradient: PyTorch's 'derivative not implemented'."""
+        """RuntimeError text where a parameter without a formula needs a gradient: PyTorch's 'derivative not
+        implemented'.
+        """
         for i, value in enumerate(values):
             if i not in self.formulas and isinstance(value, Tensor) and value.requires_grad:
                 return f"the derivative for '{self.params[i]}' is not implemented."
@@ -375,7 +389,7 @@ def default_node_name(name):
     return "".join([part[:1].upper() + part[1:] for part in name.strip("_").split("_")]) + "Backward0"
 
 
-# -- in-place writes -----------------------------------------------------------------------------------------------------------
+# -- in-place writes -------------------------------------------------------------------------------------------------
 
 
 def check_inplace(tensor, grads_wanted):
@@ -398,8 +412,9 @@ def check_inplace(tensor, grads_wanted):
 
 
 def begin_write(rule, values, target):
-    """What an in-place operator does to the graph before it writes to `target` (the first of `values`): PyTorch's checks, and a node whose
-    edges and saved operands are those of before. None where no gradient is recorded; else give the result to `end_write`."""
+    """What an in-place operator does to the graph before it writes to `target` (the first of `values`): PyTorch's
+    checks, and a node whose edges and saved operands are those of before. None where no gradient is recorded; else
+    give the result to `end_write`."""
     if not MODE.grad:
         return None
     check_inplace(target, any([wants_grad(v) for v in values if v is not target]))
@@ -426,7 +441,8 @@ make_copy_slices = None  # set by autograd: (base, view, node) -> node for the b
 
 
 def rebase(tensor, node, own=None):
-    """The tensor has been written by the operator of `node`: give it, its base and so its other views their new history.
+    """The tensor has been written by the operator of `node`: give it, its base and so its other views their new
+    history.
 
     own: the number of the edge that leads to what the tensor was before, where the caller knows it."""
     if tensor._layout.dtype.category < FLOATING:

@@ -1,7 +1,7 @@
 """Macros: several operators recorded as one instruction.
 
-    @macro("layer_norm", 3)
-    def layer_norm(x, weight, bias, dims, eps): ...   # plain Python over other operators; three tensors, the rest static
+    @macro("layer_norm", 3) def layer_norm(x, weight, bias, dims, eps): ...   # plain Python over other operators;
+    three tensors, the rest static
 
     @macro("sgd_update", 3, numbers=2, writes=2)
     def sgd_update(param, momentum_buffer, grad, momentum, scale): ...   # writes the first two, returns nothing
@@ -136,8 +136,8 @@ class Form:
 
 
 def macro(name, tensors, numbers=0, writes=0, checks=False):
-    """Declare a function as a macro: its first `tensors` parameters are tensors or None, the next `numbers` ones numbers
-    or None, the others static and hashable.
+    """Declare a function as a macro: its first `tensors` parameters are tensors or None, the next `numbers` ones
+    numbers or None, the others static and hashable.
 
     `writes`: how many of the first parameters the body writes, instead of returning results. `checks`: the body has
     operators that check data."""

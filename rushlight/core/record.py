@@ -1,8 +1,9 @@
 """Recording: the hot path from a user's operator to an instruction in the stream.
 
-What comes in: an operator, its static attributes, tensors and numbers. What goes out: tensors whose storages the pending instruction will
-write. A known step of the prefix tree costs one dictionary look-up; an unknown one runs the operator's `infer`, which raises the user's
-errors here, on the user's line. Gradients are attached by the callers (`grads.py`). Read `declare` next.
+What comes in: an operator, its static attributes, tensors and numbers. What goes out: tensors whose storages the
+pending instruction will write. A known step of the prefix tree costs one dictionary look-up; an unknown one runs the
+operator's `infer`, which raises the user's errors here, on the user's line. Gradients are attached by the callers
+(`grads.py`). Read `declare` next.
 """
 
 import os
@@ -19,8 +20,8 @@ FOLDER = __file__.removesuffix(os.path.join("core", "record.py"))
 def record(op, pattern, attrs, tensors, numbers=(), outs=None):
     """Append `op` to the stream.
 
-    `pattern` has one letter per parameter of the body: "t" takes the next tensor, "n" the next number. `outs`: tensors to write instead
-    of new ones. Returns the list of result tensors (without history).
+    `pattern` has one letter per parameter of the body: "t" takes the next tensor, "n" the next number. `outs`:
+    tensors to write instead of new ones. Returns the list of result tensors (without history).
     """
     stream = STREAM
     with stream.lock:
@@ -146,14 +147,18 @@ def check_overlap(op, tensors, outs):
     for out in outs:
         layout = out._layout
         if layout.overlaps_itself and not op.options.get("repeats"):
-            raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory "
-                               f"location. Please clone() the tensor before performing the operation. ({op.name})")
+            raise RuntimeError(
+                "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                f"location. Please clone() the tensor before performing the operation. ({op.name})"
+            )
         if not op.checks_overlap:
             continue
         for t in tensors:
             if t._storage is out._storage and partly_overlaps(t, out):
-                raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
-                                   f"single memory location. Please clone() the tensor before performing the operation. ({op.name})")
+                raise RuntimeError(
+                    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                    f"single memory location. Please clone() the tensor before performing the operation. ({op.name})"
+                )
 
 
 def partly_overlaps(a, b):

@@ -200,7 +200,9 @@ def view(storage, layout, offset, _new=Tensor.__new__, _cls=Tensor):
     tensor._layout = layout
     tensor._offset = offset
     tensor._rg = False
-    tensor._grad_fn = tensor._base = tensor._grad = tensor._versions = tensor._hooks = tensor._retain = tensor._accumulate = None
+    tensor._grad_fn = tensor._base = tensor._grad = tensor._versions = tensor._hooks = tensor._retain = (
+        tensor._accumulate
+    ) = None
     tensor._nr = tensor._view_version = tensor._creation = 0
     return tensor
 

@@ -264,8 +264,11 @@ def make_spec(b, kind, kept, reduced, where, nodes, levels, stages, stores, part
     if kind == "tile":
         accesses = tuple((name, "t" if how == "s" else how) for name, how in accesses)
     randoms = tuple((x.dtype.name, x.ndim, bool(x.ndim) and x.strides[-1] == 1) for _, x, _ in b.randoms)
-    names = [n for n, _ in accesses] + [n for n, _, _ in randoms] + [node[-1] for node in nodes if node[0] in ("apply",
-                                                                                                               "gather", "reduce")]
+    names = (
+        [n for n, _ in accesses]
+        + [n for n, _, _ in randoms]
+        + [node[-1] for node in nodes if node[0] in ("apply", "gather", "reduce")]
+    )
     widest = max([dt.by_name(n).compute.itemsize for n in names if n != "bool"], default=4)
     staged = tuple((at, node, stages[node]) for at, node in stores)
     return LoopSpec(kind, len(kept), len(reduced), accesses, randoms, tuple(nodes), tuple(levels), tuple(stages),

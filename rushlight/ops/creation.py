@@ -55,8 +55,10 @@ def sizes_of(name, size):
     try:
         shape = tuple([n if n.__class__ is int else n.__index__() for n in size])
     except (TypeError, AttributeError):
-        raise TypeError(f"{name}(): argument 'size' must be tuple of ints, but found element of type "
-                        f"{next((type(n).__name__ for n in size if not hasattr(n, '__index__')), type(size).__name__)}") from None
+        raise TypeError(
+            f"{name}(): argument 'size' must be tuple of ints, but found element of type "
+            f"{next((type(n).__name__ for n in size if not hasattr(n, '__index__')), type(size).__name__)}"
+        ) from None
     if any([n < 0 for n in shape]):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     return shape
@@ -314,7 +316,7 @@ def new_full(self, size, fill_value, dtype=None, device=None, requires_grad=Fals
 
 
 # -- ranges
-# -----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def _range_body(k, start, step, letter: object, dtype: object):
@@ -344,7 +346,9 @@ LINSPACE = operator("linspace", "loop", rules.explicit, _linspace_body, loop="ga
 
 
 @public("torch.arange", out=False)
-def arange(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def arange(
+    start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
     """start, start + step, ... below `end`; int64 for integer arguments, else the default dtype."""
     if end is None:
         start, end = 0, start
@@ -384,7 +388,9 @@ def _explicit(op, attrs, numbers):
 @public("torch.range", out=False)
 def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """As `arange`, with `end` included."""
-    return arange(start, end + step * 0.5, step, dtype=dtype or dt.get_default_dtype(), out=out, requires_grad=requires_grad)
+    return arange(
+        start, end + step * 0.5, step, dtype=dtype or dt.get_default_dtype(), out=out, requires_grad=requires_grad
+    )
 
 
 def _spacing(name, start, end, steps, dtype, out):
@@ -401,20 +407,41 @@ def _spacing(name, start, end, steps, dtype, out):
 
 
 @public("torch.linspace", out=False)
-def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def linspace(
+    start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
     """`steps` evenly spaced values from `start` to `end`, both included."""
     start, end, dtype = _spacing("linspace", start, end, steps, dtype, out)
     if steps == 1:
         result = full((1,), start, dtype=dtype)
     else:
-        result = _explicit(LINSPACE, (("dtype", dtype), ("out", (((int(steps),), dtype),)),), (float(start), float(end), int(steps)))
+        result = _explicit(
+            LINSPACE,
+            (
+                ("dtype", dtype),
+                ("out", (((int(steps),), dtype),)),
+            ),
+            (float(start), float(end), int(steps)),
+        )
     if out is not None:
         return out.resize_((steps,)).copy_(result)
     return result.requires_grad_(requires_grad)
 
 
 @public("torch.logspace", out=False)
-def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def logspace(
+    start,
+    end,
+    steps,
+    base=10.0,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+):
     """base ** linspace(start, end, steps)."""
     start, end, dtype = _spacing("logspace", start, end, steps, dtype, out)
     wide = dtype if dtype.category >= dt.FLOATING else dt.float64

@@ -1,4 +1,6 @@
-"""Grids and common shapes: meshgrid, cartesian products, combinations, atleast_*d, broadcast_tensors and broadcast_shapes."""
+"""Grids and common shapes: meshgrid, cartesian products, combinations, atleast_*d, broadcast_tensors and
+broadcast_shapes.
+"""
 
 import itertools
 
@@ -24,14 +26,19 @@ def meshgrid(*tensors, indexing=None):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     for t in tensors:
         if t.dim() > 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t.dim()}D tensor")
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t.dim()}D tensor"
+            )
         if t.dtype is not tensors[0].dtype:
             raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
     swap = indexing == "xy" and len(tensors) >= 2
     if swap:
         tensors[0], tensors[1] = tensors[1], tensors[0]
     shape = [t.numel() for t in tensors]
-    grids = [t.reshape([n if d == i else 1 for d in range(len(shape))]).expand(shape) for i, (t, n) in enumerate(zip(tensors, shape))]
+    grids = [
+        t.reshape([n if d == i else 1 for d in range(len(shape))]).expand(shape)
+        for i, (t, n) in enumerate(zip(tensors, shape))
+    ]
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)

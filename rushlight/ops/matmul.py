@@ -31,7 +31,8 @@ def _left_grad(g, b, found):
 
 
 def _right_grad(g, a, found):
-    """The gradient a.T @ g of a right factor of layout `found`: that of a weight seen through `.t()` is the weight's."""
+    """The gradient a.T @ g of a right factor of layout `found`: that of a weight seen through `.t()` is the weight's.
+    """
     return _t(product(_t(g), a)) if column_major(found) else product(_t(a), g)
 
 
@@ -219,8 +220,10 @@ def mv(input, vec):
         raise RuntimeError(f"vector + matrix @ vector expected, got {vec._layout.ndim}, {input._layout.ndim}, "
                            f"{vec._layout.ndim}")
     if input._layout.shape[1] != vec._layout.shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({input._layout.shape[0]}), mat ({_shape_text(input._layout)}), vec "
-                           f"({vec._layout.shape[0]})")
+        raise RuntimeError(
+            f"size mismatch, got input ({input._layout.shape[0]}), mat ({_shape_text(input._layout)}), vec "
+            f"({vec._layout.shape[0]})"
+        )
     return matrix_vector(input, vec)
 
 
@@ -239,8 +242,10 @@ def matrix_vector(input, vec):
 def addmv(input, mat, vec, *, beta=1, alpha=1):
     """beta * input + alpha * (mat @ vec)."""
     if mat._layout.ndim != 2 or vec._layout.ndim != 1 or mat._layout.shape[1] != vec._layout.shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({list(input._layout.shape)}), mat ({_shape_text(mat._layout)}), vec "
-                           f"({_shape_text(vec._layout)})")
+        raise RuntimeError(
+            f"size mismatch, got input ({list(input._layout.shape)}), mat ({_shape_text(mat._layout)}), vec "
+            f"({_shape_text(vec._layout)})"
+        )
     beta, alpha = _factors(input, beta, alpha)
     result = _scaled(mv(mat, vec), alpha)
     return result if beta == 0 else _scaled(input, beta) + result

@@ -379,7 +379,7 @@ def broadcast_to(input, size):
 
 
 # -- parts
-# ------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def _embed(g, shape, take, *where):
@@ -414,7 +414,9 @@ def select(input, dim, index):
         index = index.item()
     n = found.shape[dim]
     if not -n <= index < n:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(found.shape)} at dimension {dim}")
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(found.shape)} at dimension {dim}"
+        )
     index = index + n if index < 0 else index
     shape, strides = list(found.shape), list(found.strides)
     offset = self_offset(input, index * strides[dim])
@@ -493,8 +495,11 @@ def split(tensor, split_size_or_sections, dim=0):
             raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
         sizes = [min(size, n - i) for i in range(0, n, size)] if n else [0]
     elif builtin_sum(sizes) != n:
-        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but got "
-                           f"split_sizes={list(sizes)}")
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), "
+            f"but got "
+            f"split_sizes={list(sizes)}"
+        )
     return pieces(tensor, dim, list(sizes), SPLIT)
 
 
@@ -512,7 +517,9 @@ def pieces(tensor, dim, sizes, rule):
     for n in sizes:
         shape = list(found.shape)
         shape[dim] = n
-        result.append(view_of(tensor, shape, found.strides, tensor._offset + start * found.strides[dim], None, (), True))
+        result.append(
+            view_of(tensor, shape, found.strides, tensor._offset + start * found.strides[dim], None, (), True)
+        )
         start += n
     if MODE.grad and tensor.requires_grad:
         rule.attach((tensor, found.shape, dim), result)
@@ -565,7 +572,7 @@ def unbind(input, dim=0):
     return tuple(result)
 
 
-# -- the memory as it is ------------------------------------------------------------------------------------------------------------
+# -- the memory as it is ---------------------------------------------------------------------------------------------
 
 
 ALIAS = GradRule("alias", ["input"], {"input": lambda g: g})
@@ -596,7 +603,9 @@ def _transposed(self):
 def _matrix_transposed(self):
     """The last two dimensions swapped."""
     if self._layout.ndim < 2:
-        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {self._layout.ndim}-D tensor.")
+        raise RuntimeError(
+            f"tensor.mT is only supported on matrices or batches of matrices. Got {self._layout.ndim}-D tensor."
+        )
     return transpose(self, -2, -1)
 
 

@@ -139,8 +139,8 @@ def adam_update(
     param: Any, exp_avg: Any, exp_avg_sq: Any, largest: Any, step: Any, grad: Any,
     shrink: Any, decay: Any, weight1: Any, beta2: Any, weight2: Any, correction2: Any, eps: Any, scale: Any,
 ) -> None:
-    """One step of Adam. `correction2`: the root of the bias correction of the second moment; `scale`: minus the learning
-    rate over the bias correction of the first."""
+    """One step of Adam. `correction2`: the root of the bias correction of the second moment; `scale`: minus the
+    learning rate over the bias correction of the first."""
     step.add_(1)
     if shrink is not None:
         param.mul_(shrink)

@@ -70,8 +70,11 @@ def test_a_refused_operator_leaves_no_trace():
         assert d.item() == 6.0 and b.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0] and a.item() == 0.0
 
 
-@pytest.mark.parametrize("read", [lambda y: y.gather(1, rl.tensor([[0], [1]])), lambda y: rl.take(y, rl.tensor([0, 3]))],
-                         ids=["gather", "take"])
+@pytest.mark.parametrize(
+    "read",
+    [lambda y: y.gather(1, rl.tensor([[0], [1]])), lambda y: rl.take(y, rl.tensor([0, 3]))],
+    ids=["gather", "take"],
+)
 def test_gather_keeps_its_input_as_pytorch_does(read):
     x = rl.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     y = x * 1

@@ -17,10 +17,15 @@ def test_kinds(shape, strides, contiguous, dense):
     assert found is lay.layout(shape, strides, rl.float32)
 
 
-@pytest.mark.parametrize("shape, strides, target, expected", [
-    ((2, 3), (3, 1), (6,), (1,)), ((2, 3), (1, 2), (6,), None), ((2, 3, 4), (12, 4, 1), (6, 2, 2), (4, 2, 1)), ((4,),
-                                                                                                                (2,), (2, 2), (4, 2)),
-])
+@pytest.mark.parametrize(
+    "shape, strides, target, expected",
+    [
+        ((2, 3), (3, 1), (6,), (1,)),
+        ((2, 3), (1, 2), (6,), None),
+        ((2, 3, 4), (12, 4, 1), (6, 2, 2), (4, 2, 1)),
+        ((4,), (2,), (2, 2), (4, 2)),
+    ],
+)
 def test_view_strides(shape, strides, target, expected):
     assert lay.view_strides(shape, strides, target) == expected
 

@@ -1,4 +1,6 @@
-"""Macros: one recorded instruction whose body is planned, fused and differentiated as if recorded operator by operator."""
+"""Macros: one recorded instruction whose body is planned, fused and differentiated as if recorded operator by
+operator.
+"""
 import numpy as np
 import pytest
 

@@ -33,7 +33,10 @@ def test_a_known_sequence_plans_and_compiles_nothing():
     before = rl.engine.statistics()
     assert [step(float(s)) for s in range(3, 8)] == [15.0, 20.0, 25.0, 30.0, 35.0]
     after = rl.engine.statistics()
-    assert after["programs_planned"] == before["programs_planned"] and after["kernels_compiled"] == before["kernels_compiled"]
+    assert (
+        after["programs_planned"] == before["programs_planned"]
+        and after["kernels_compiled"] == before["kernels_compiled"]
+    )
     assert after["flushes"] == before["flushes"] + 5
 
 

@@ -110,7 +110,10 @@ def test_spectral_norm_parametrization():
         parametrizations.spectral_norm(nn.Linear(2, 2), "foo")
 
 
-@pytest.mark.skipif(not hasattr(rl, "geqrf"), reason="orthogonal needs geqrf, matrix_exp and householder_product, which are not there yet")
+@pytest.mark.skipif(
+    not hasattr(rl, "geqrf"),
+    reason="orthogonal needs geqrf, matrix_exp and householder_product, which are not there yet",
+)
 @pytest.mark.parametrize("kind", ["matrix_exp", "cayley", "householder"])
 @pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 4)])
 def test_orthogonal_parametrization(kind, shape):

@@ -18,9 +18,23 @@ def same(tensor, array):
 
 
 PLAIN = [
-    0, -1, slice(1, None), slice(None, None, 2), (0, 1), (0, 1, 2), (slice(None), 1), (Ellipsis, 0), (0, Ellipsis, slice(1, 3)),
-    None, (slice(None), None, 1), (slice(None), slice(None, None, 2), slice(1, None, 2)), (), Ellipsis, (1, slice(5, 2)),
-    (Ellipsis, None), (slice(-2, -1), -1),
+    0,
+    -1,
+    slice(1, None),
+    slice(None, None, 2),
+    (0, 1),
+    (0, 1, 2),
+    (slice(None), 1),
+    (Ellipsis, 0),
+    (0, Ellipsis, slice(1, 3)),
+    None,
+    (slice(None), None, 1),
+    (slice(None), slice(None, None, 2), slice(1, None, 2)),
+    (),
+    Ellipsis,
+    (1, slice(5, 2)),
+    (Ellipsis, None),
+    (slice(-2, -1), -1),
 ]
 
 

@@ -29,10 +29,19 @@ def test_dtypes(dtype):
     assert out.double().tolist() == (np.arange(12.0).reshape(3, 4) @ np.arange(8.0).reshape(4, 2)).tolist()
 
 
-@pytest.mark.parametrize("left, right", [((4,), (4,)), ((3, 4), (4,)), ((4,), (4, 2)), ((5, 3, 4), (4, 2)), ((5, 3, 4),
-                                                                                                             (4,)), ((4,
-                                                                                                                      ), (5, 4, 2)),
-                                         ((2, 1, 3, 4), (5, 4, 2)), ((3, 4), (5, 4, 2))])
+@pytest.mark.parametrize(
+    "left, right",
+    [
+        ((4,), (4,)),
+        ((3, 4), (4,)),
+        ((4,), (4, 2)),
+        ((5, 3, 4), (4, 2)),
+        ((5, 3, 4), (4,)),
+        ((4,), (5, 4, 2)),
+        ((2, 1, 3, 4), (5, 4, 2)),
+        ((3, 4), (5, 4, 2)),
+    ],
+)
 def test_matmul_broadcasts(left, right):
     (a, x), (b, y) = pair(*left), pair(*right)
     out = rl.matmul(a, b)
@@ -91,12 +100,19 @@ def test_gradients():
                                           rl.randn(2, 4, 2, dtype=rl.float64, requires_grad=True)))
 
 
-@pytest.mark.parametrize("equation, shapes", [("ij,jk->ik", [(3, 4), (4, 5)]), ("bij,bjk", [(2, 3, 4), (2, 4, 5)]),
-                                              ("ii->i", [(4, 4)]),
-                                              ("i,j->ij", [(3,), (4,)]), ("...ij,...jk->...ik", [(2, 3, 4), (4, 5)]),
-                                              ("ij->", [(3, 4)]),
-                                              ("bhid,bhjd->bhij", [(2, 3, 4, 5), (2, 3, 6, 5)]), ("ij,jk,kl->il", [(2,
-                                                                                                                    3), (3, 4), (4, 5)])])
+@pytest.mark.parametrize(
+    "equation, shapes",
+    [
+        ("ij,jk->ik", [(3, 4), (4, 5)]),
+        ("bij,bjk", [(2, 3, 4), (2, 4, 5)]),
+        ("ii->i", [(4, 4)]),
+        ("i,j->ij", [(3,), (4,)]),
+        ("...ij,...jk->...ik", [(2, 3, 4), (4, 5)]),
+        ("ij->", [(3, 4)]),
+        ("bhid,bhjd->bhij", [(2, 3, 4, 5), (2, 3, 6, 5)]),
+        ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)]),
+    ],
+)
 def test_einsum(equation, shapes):
     pairs = [pair(*s) for s in shapes]
     got = rl.einsum(equation, *[t for t, _ in pairs])
