@@ -270,3 +270,12 @@ def test_other_names_of_norms():
     close(rl.norm_except_dim(tensor(TALL), 2, -1), np.linalg.norm(TALL))
     close(rl.frobenius_norm(tensor(TALL), (0, 1)), np.linalg.norm(TALL))
     close(rl.nuclear_norm(tensor(TALL)), np.linalg.norm(TALL, "nuc"))
+
+
+def test_results_into_empty_tensors():
+    """Targets that are still pending when they grow get the memory of their new size."""
+    for matrix in (A[0], TALL, WIDE):
+        targets = tuple([rl.zeros(0, dtype=rl.float64) for _ in range(3)])
+        assert rl.linalg.lu(tensor(matrix), out=targets)[0] is targets[0]
+        P, L, U = targets
+        close(P @ L @ U, matrix)
