@@ -481,6 +481,23 @@ def map_elements(name, target, others, function):
     return target.copy_(from_numpy(values).reshape(target.shape))
 
 
+FLAGS = dict(  # of every tensor here
+    is_cuda=False,
+    is_cpu=True,
+    is_sparse=False,
+    is_quantized=False,
+    is_mps=False,
+    is_meta=False,
+    is_xpu=False,
+    is_mkldnn=False,
+    is_nested=False,
+    is_sparse_csr=False,
+    is_xla=False,
+    is_vulkan=False,
+    names=None,
+)
+
+
 def bind():
     """Give the class these methods."""
     methods = dict(
@@ -514,22 +531,7 @@ def bind():
     Tensor._make_subclass = staticmethod(make_subclass)
     for name, dtype in CASTS.items():
         setattr(Tensor, name, caster(dtype))
-    flags = dict(
-        is_cuda=False,
-        is_cpu=True,
-        is_sparse=False,
-        is_quantized=False,
-        is_mps=False,
-        is_meta=False,
-        is_xpu=False,
-        is_mkldnn=False,
-        is_nested=False,
-        is_sparse_csr=False,
-        is_xla=False,
-        is_vulkan=False,
-        names=None,
-    )
-    for name, value in flags.items():
+    for name, value in FLAGS.items():
         setattr(Tensor, name, data_property_is(name, value))
     Tensor.nbytes = property(lambda self: self.numel() * self.element_size())
     Tensor.itemsize = property(lambda self: self.element_size())
