@@ -11,11 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import api as rl
+from ..core.stream import flush
 from .line_search import strong_wolfe
 from .optimizer import Optimizer, ParamsT
 from .per_parameter import add_scaled_, check_lr, to_scalar
 
 __all__ = ["LBFGS", "Optimizer"]
+
+PAIRS = 8  # of the history in one block: however long it grows, blocks have few forms, and each is planned once
 
 
 # The order of the entries in PyTorch's checkpoints, after the counters.
@@ -148,10 +151,14 @@ class LBFGS(Optimizer):
         weights = state.setdefault("al", [None] * history_size)
         result = grad.neg()
         for index in reversed(range(len(changes))):
+            if index % PAIRS == 0:
+                flush()
             weights[index] = steps[index].dot(result) * inverses[index]
             result = result - changes[index] * weights[index]
         result = result * state["H_diag"]
         for index in range(len(changes)):
+            if index % PAIRS == 0:
+                flush()
             weight = changes[index].dot(result) * inverses[index]
             result = result + steps[index] * (weights[index] - weight)
         return result
