@@ -202,7 +202,7 @@ start = time.monotonic()
 try:
     time.sleep(20)
 except KeyboardInterrupt:
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 15
 else:
     assert False
 """
