@@ -15,6 +15,7 @@ from .handler import Handler, stored_type
 from .kernel import KernelSource, Launch
 from .loops import ERROR_CODES
 from .lower import lowering, memory
+from .static_block import StaticReader
 
 LANES = 32
 ELEMENT_NANOSECONDS = {"count": 0.1, "positions": 1.5, "values": 1.0, "spread": 1.2}
@@ -55,7 +56,7 @@ class Compress:
         return Launch(KernelSource(self.key(), CompressKernel(self).emit), static, self.blocks, cost)
 
 
-class CompressKernel:
+class CompressKernel(StaticReader):
     """Writes the function of one structure."""
 
     def __init__(self, plan):
@@ -67,7 +68,6 @@ class CompressKernel:
     def emit(self, module, name):
         self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
         self.k = Handler(fn, 1)
-        self.at = 0
         sizes = self.words(self.rank)
         rows, row_chunk, column_chunk, by_rows = self.words(4)
         counts = self.pointer()
@@ -95,18 +95,6 @@ class CompressKernel:
         if self.mode == "count":
             fn.store_at(self.position.get(), counts, task)
         fn.ret()
-
-    def word(self):
-        self.at += 1
-        return self.fn.load_at(self.fn.args[1], self.at - 1, "i64")
-
-    def words(self, count):
-        return [self.word() for _ in range(count)]
-
-    def pointer(self):
-        fn = self.fn
-        base = fn.load(fn.gep(fn.args[0], self.word(), "i64"), "ptr")
-        return fn.gep(base, self.word())
 
     def moved(self, pointer, strides, index):
         for i, stride in zip(index, strides):

@@ -33,6 +33,7 @@ from .handler import Handler, Typed, stored_type
 from .kernel import Argument, KernelSource, Launch
 from .loops import ERROR_CODES
 from .lower import lowering, memory, number_of
+from .static_block import StaticReader
 
 ELEMENT_NANOSECONDS, VECTOR_NANOSECONDS, TASK_NANOSECONDS = 1.5, 0.15, 25_000.0
 
@@ -131,7 +132,7 @@ class Scatter:
         return [memory(ref), *[strides[d] for d in self.outer], *[strides[d] for d in self.serial], tail]
 
 
-class ScatterKernel:
+class ScatterKernel(StaticReader):
     """Writes the function of one structure of scatters."""
 
     def __init__(self, plan):
@@ -146,7 +147,6 @@ class ScatterKernel:
 
     def emit(self, module, name):
         self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
-        self.at = 0
         chunk = self.word()
         sizes_outer, self.sizes_serial = self.words(self.outer), self.words(self.serial)
         length, stretch, stretches = self.words(3)
@@ -167,18 +167,6 @@ class ScatterKernel:
             pointers = [self.moved(p, strides[:self.outer], index) for p, strides in self.operands]
             self.serial_loops(0, pointers, low, high)
         fn.ret()
-
-    def word(self):
-        self.at += 1
-        return self.fn.load_at(self.fn.args[1], self.at - 1, "i64")
-
-    def words(self, count):
-        return [self.word() for _ in range(count)]
-
-    def pointer(self):
-        fn = self.fn
-        base = fn.load(fn.gep(fn.args[0], self.word(), "i64"), "ptr")
-        return fn.gep(base, self.word())
 
     def read_operands(self):
         """`operands`: (pointer, strides over P, S, last) of the target, the indices and the source."""

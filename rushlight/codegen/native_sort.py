@@ -14,6 +14,7 @@ from .builder import BITS
 from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource, Launch, Memory, Scratch
 from .lower import lowering, memory
+from .static_block import StaticReader
 
 DIGIT, BUCKETS, SHORT, MOST_TASKS = 8, 256, 24, 16
 
@@ -34,7 +35,7 @@ def key_bits(dtype):
     return 32 if dtype in (dt.float16, dt.bfloat16) else max(8, dtype.itemsize * 8)
 
 
-class OrderKernel:
+class OrderKernel(StaticReader):
     """What sorting and selecting kernels share: rows, keys, elements in scratch memory."""
 
     def __init__(self, dtype, rank, descending):
@@ -46,16 +47,6 @@ class OrderKernel:
     def begin(self, module, name):
         self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
         self.k = Handler(fn, 1)
-        self.at = 0
-
-    def word(self):
-        self.at += 1
-        return self.fn.load_at(self.fn.args[1], self.at - 1, "i64")
-
-    def pointer(self):
-        fn = self.fn
-        base = fn.load(fn.gep(fn.args[0], self.word(), "i64"), "ptr")
-        return fn.gep(base, self.word())
 
     def read_rows(self):
         """Chunk, sizes, then pointer, strides and step of the input and of the result."""
@@ -284,7 +275,7 @@ def lower_topk(instruction):
     return [Launch(KernelSource(key, kernel.emit), static, tasks, rows.count * each)]
 
 
-class SearchKernel:
+class SearchKernel(StaticReader):
     """Binary searches: for every value the first position of its row of edges that is not before it."""
 
     def __init__(self, edges, values, sorter, rank, right, out):
@@ -292,12 +283,11 @@ class SearchKernel:
 
     def emit(self, module, name):
         self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
-        self.at = 0
         word = self.word
         chunk, count, length = word(), word(), word()
-        sizes = [word() for _ in range(self.rank)]
-        ends = [(OrderKernel.pointer(self), [word() for _ in range(self.rank)]) for _ in range(2)]
-        rows = [(OrderKernel.pointer(self), [word() for _ in range(self.rank)], word())
+        sizes = self.words(self.rank)
+        ends = [(self.pointer(), self.words(self.rank)) for _ in range(2)]
+        rows = [(self.pointer(), self.words(self.rank), word())
                 for _ in range(2 if self.sorter else 1)]
         k = Handler(fn, 1)
         joined = dt.promote(self.edges, self.values)
@@ -326,10 +316,6 @@ class SearchKernel:
             found = k.cast(Typed(k, dt.int64, low.get()), self.out)
             fn.store(found.value, places[1])
         fn.ret()
-
-    def word(self):
-        self.at += 1
-        return self.fn.load_at(self.fn.args[1], self.at - 1, "i64")
 
 
 @lowering("searchsorted")

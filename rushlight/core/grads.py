@@ -260,25 +260,9 @@ class GradRule:
             return RESULT, int(name[3:] or 0)
         raise TypeError(f"{self.node_name}: a formula names {name!r}, which is neither a parameter nor a result")
 
-    def plan(self, values):
-        """The Plan for these parameter values, or None where no gradient is wanted."""
-        wanted = 0
-        for i in self.differentiable:
-            value = values[i]
-            if isinstance(value, Tensor):
-                if value._base is not None:
-                    refresh(value)
-                if value._rg:
-                    wanted |= 1 << i
-            elif value.__class__ in (list, tuple) and wants_grad(value):
-                wanted |= 1 << i
-        if not wanted:
-            return None
-        return self.plans.get(wanted) or self.new_plan(wanted)
-
-    def attach(self, values, outs):
-        """Make the node of an operator that has just been recorded, and give it to the outputs (a list) that can have
-        gradients."""
+    def start(self, values, outs):
+        """A node for these parameter values and results, with its edges and nothing saved yet; None where no gradient
+        is wanted."""
         wanted, edges, counts = 0, [], None
         for i in self.differentiable:
             value = values[i]
@@ -294,60 +278,36 @@ class GradRule:
                 edges.extend([edge(v) if isinstance(v, Tensor) and v.requires_grad else None for v in value])
                 counts = True
         if not wanted:
-            return
+            return None
         plan = self.plans.get(wanted) or self.new_plan(wanted)
         node = _new_node(self.node_class)
         node.op, node.edges, node.seq, node.extras, node.freed = plan, edges, sequence(), None, False
         node.counts = plan.list_counts(values) if counts else plan.counts
+        node.saved = node.versions = ()
+        node.metas = outs[0]._layout.alone if len(outs) == 1 else tuple([o._layout for o in outs])
+        if MODE.anomaly:
+            anomaly_trace(node)
+        return node
+
+    def attach(self, values, outs):
+        """Make the node of an operator that has just been recorded, and give it to the outputs (a list) that can have
+        gradients."""
+        node = self.start(values, outs)
+        if node is None:
+            return
+        plan = node.op
         if plan.names:
             node.saved, node.versions = plan.keep_operands(values)
             if plan.results:
                 plan.complete(node.saved, outs)
-        else:
-            node.saved = node.versions = ()
-        if len(outs) == 1:
-            out = outs[0]
-            node.metas = out._layout.alone
+        for number, out in enumerate(outs):
             if out._layout.dtype.category >= 2:
-                out._grad_fn, out._rg = node, True
-        else:
-            node.metas = tuple([o._layout for o in outs])
-            for number, out in enumerate(outs):
-                if out._layout.dtype.category >= 2:
-                    out._grad_fn, out._nr, out._rg = node, number, True
-        if MODE.anomaly:
-            anomaly_trace(node)
+                out._grad_fn, out._nr, out._rg = node, number, True
 
     def new_plan(self, wanted):
         """The Plan for the parameters whose bits are set."""
         found = self.plans[wanted] = Plan(self, tuple([i for i in self.differentiable if wanted >> i & 1]))
         return found
-
-    def node(self, plan, values, outs):
-        """A node without saved values; the operands' histories are up to date (`plan` has looked at them)."""
-        edges = []
-        for i in plan.wanted:
-            value = values[i]
-            if isinstance(value, Tensor):
-                edges.append(edge(value))
-            else:
-                edges.extend([edge(v) if isinstance(v, Tensor) and v.requires_grad else None for v in value])
-        node = _new_node(self.node_class)
-        node.op, node.edges, node.saved, node.versions, node.seq = plan, tuple(edges), (), (), sequence()
-        node.metas = (outs[0]._layout,) if len(outs) == 1 else tuple([o._layout for o in outs])
-        node.extras, node.freed, node.counts = None, False, plan.list_counts(values)
-        if MODE.anomaly:
-            anomaly_trace(node)
-        return node
-
-    def undefined(self, values):
-        """RuntimeError text where a parameter without a formula needs a gradient: PyTorch's 'derivative not
-        implemented'.
-        """
-        for i, value in enumerate(values):
-            if i not in self.formulas and isinstance(value, Tensor) and value.requires_grad:
-                return f"the derivative for '{self.params[i]}' is not implemented."
-        return None
 
 
 NODE_CLASSES = {}
@@ -418,13 +378,13 @@ def begin_write(rule, values, target):
     if not MODE.grad:
         return None
     check_inplace(target, any([wants_grad(v) for v in values if v is not target]))
-    plan = rule.plan(values) if rule is not None else None
-    if plan is None:
+    node = rule.start(values, (target,)) if rule is not None else None
+    if node is None:
         return None
+    plan = node.op
     saving = values
     if rule.params[0] in plan.names:
         saving = [clone(target), *values[1:]]
-    node = rule.node(plan, values, [target])
     node.saved, node.versions = plan.keep_operands(saving)
     return node
 

@@ -205,33 +205,8 @@ def binary(op, a, b, attrs=()):
         if step is None or switches.EAGER:
             return record(op, "tt", attrs, (a, b))[0]
         stream.step = step
-        return result(stream, step, sa.device, epoch, slots)
-
-
-def checked_pair(op, attrs, a, b):
-    """`record` for two tensors of an operator that checks indices."""
-    stream = STREAM
-    with stream.lock:
-        sa, sb = a._storage, b._storage
-        epoch, slots = stream.epoch, stream.slots
-        if sa.epoch != epoch:
-            if sa.guard is not None:
-                return record(op, "tt", attrs, (a, b))[0]
-            sa.epoch = epoch
-            sa.index = len(slots)
-            slots.append(sa)
-        if sb.epoch != epoch:
-            if sb.guard is not None:
-                return record(op, "tt", attrs, (a, b))[0]
-            sb.epoch = epoch
-            sb.index = len(slots)
-            slots.append(sb)
-        key = (op, "tt", attrs, sa.index, a._layout, a._offset, sb.index, b._layout, b._offset)
-        step = stream.step.known.get(key)
-        if step is None or switches.EAGER:
-            return record(op, "tt", attrs, (a, b))[0]
-        stream.step = step
-        stream.wheres.append((step.depth, user_line()))
+        if op.checks:
+            stream.wheres.append((step.depth, user_line()))
         return result(stream, step, sa.device, epoch, slots)
 
 
@@ -294,11 +269,6 @@ def result(stream, step, device, epoch, slots, _storage=Storage, _new=Storage.__
     if stream.held > MOST_BYTES:
         stream.flush()
     return tensor
-
-
-def is_tensor(value):
-    """True for a Tensor."""
-    return isinstance(value, Tensor)
 
 
 def write_copy(op, source, storage, layout, offset):

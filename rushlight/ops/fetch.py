@@ -17,7 +17,7 @@ from ..core.declare import REGISTRY, bind, into_out, one_node, operator, registe
 from ..core.grads import GradRule, begin_write, end_write
 from ..core.graph import MODE
 from ..core.layout import layout
-from ..core.record import checked_pair, partly_overlaps, record
+from ..core.record import binary, partly_overlaps, record
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
 from .copy import clone_values, contiguous_values
@@ -140,7 +140,7 @@ def fetch(op, rule, input, tensors, place):
     if 0 in found.shape:
         check_sizes(found.shape, place)
     if len(tensors) == 1:
-        result = checked_pair(op, attrs, input, tensors[0])
+        result = binary(op, input, tensors[0], attrs)
     else:
         result = record(op, PATTERNS[len(tensors)], attrs, (input, *tensors))[0]
     if MODE.grad and (input._rg or input._base is not None):

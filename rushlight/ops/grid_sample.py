@@ -284,6 +284,19 @@ def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
     return NODES[input.dim() - 2](input, grid, options, (0,) * (input.dim() - 2))
 
 
+def corners(align_corners):
+    """`align_corners`, False with a warning at the caller's line where it is not given."""
+    if align_corners is None:
+        warnings.warn(
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
+            "specify align_corners=True if the old behavior is desired. See the documentation of grid_sample for "
+            "details.",
+            stacklevel=3,
+        )
+        return False
+    return align_corners
+
+
 @public("nn.functional.grid_sample", out=False)
 def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
     """Values of images (N, C, H, W) at places `grid` (N, OH, OW, 2) of (x, y) in -1..1: (N, C, OH, OW); volumes
@@ -300,14 +313,7 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
             "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
             f"'{padding_mode}'"
         )
-    if align_corners is None:
-        warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
-            "specify "
-            "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details.",
-            stacklevel=2,
-        )
-        align_corners = False
+    align_corners = corners(align_corners)
     return grid_sampler(input, grid, MODES.index(mode), PADDINGS.index(padding_mode), align_corners)
 
 
@@ -355,14 +361,7 @@ def affine_grid(theta, size, align_corners=None):
     H, W).
     """
     size = tuple(int(n) for n in size)
-    if align_corners is None:
-        warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
-            "specify "
-            "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details.",
-            stacklevel=2,
-        )
-        align_corners = False
+    align_corners = corners(align_corners)
     if not theta.is_floating_point():
         raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
     dims, shape = len(size) - 2, theta._layout.shape
