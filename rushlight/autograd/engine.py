@@ -14,6 +14,7 @@ import warnings
 
 from ..core import grads as rules
 from ..core.declare import REGISTRY
+from ..core.dtype import FLOATING, scalar_type
 from ..core.graph import MODE
 from ..core.stream import STREAM
 from ..core.tensor import Tensor
@@ -276,6 +277,9 @@ def fitted(grad, layout, node, index=0):
                                f"compatible with {list(layout.shape)}")
         grad = REGISTRY["Tensor.sum_to_size"](grad, *layout.shape) if layout.shape else grad.sum()
     if grad._layout.dtype is not layout.dtype:
+        if layout.dtype.category < FLOATING:
+            raise RuntimeError(f"gradients of integer tensors are not defined, but one arrived at a "
+                               f"{scalar_type(layout.dtype)} tensor {list(layout.shape)}")
         grad = grad._cast(layout.dtype)
     return grad
 

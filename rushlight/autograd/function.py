@@ -276,7 +276,8 @@ def connect(node, outputs, dirty, plain, positions, single):
         if out._base is not None:
             out._view_version = out._version
             rules.check_inplace(out, True)
-        rules.rebase(out, node, own if own is not None and node.edges[own] is not None else None)
+        if out._layout.dtype.category >= rules.FLOATING:
+            rules.rebase(out, node, own if own is not None and node.edges[own] is not None else None)
         if out._base is None:
             out._nr = number
 

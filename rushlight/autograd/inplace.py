@@ -11,6 +11,7 @@ from ..core import tensor as tensors
 from ..core.declare import REGISTRY
 from ..core.graph import MODE
 from ..core.layout import layout
+from ..core.record import REPEATED
 
 
 class CopySlices:
@@ -30,6 +31,8 @@ class CopySlices:
                               base_layout.strides if base_layout.dense else None)
         whole.copy_(grads[0])
         strides = view_layout.strides
+        if view_layout.overlaps_itself:
+            raise RuntimeError(REPEATED)
         if not base_layout.dense:
             raise NotImplementedError("backward of an in-place write to a view of a base with gaps is not implemented "
                                       "in rushlight")

@@ -9,7 +9,7 @@ factors whose product covers denormal results and overflow; where the result is 
 factor is enough.
 """
 
-from .circular_reduction import replace_far_lanes
+from .circular_reduction import LIMIT, replace_far_lanes
 from .scalar_base import (
     ALL_BITS, BIAS, HALF_PI, HUGE, INF, MAGIC, MANTISSA, NAN, PI, TINY, absolute, base, bits, choose, clamp_above,
     clamp_below, constant_like, copy_sign, from_bits, function, parts, polynomial, shift_right, two_sum, unary,
@@ -107,19 +107,23 @@ def expm1(fn, x):
 
 @function("sigmoid", 2.5, 2.5)
 def sigmoid(fn, x):
-    """1 / (1 + exp(-x)) without overflow: exp(-|x|) / (1 + exp(-|x|)) on the negative side."""
-    z = exp(fn, -absolute(fn, x))
-    return choose(fn, x < 0.0, z, 1.0) / (z + 1.0)
+    """1 / (1 + exp(-x)), as PyTorch: 0 where exp(-x) overflows."""
+    return 1.0 / (exp(fn, -x) + 1.0)
 
 
 # -- hyperbolic ----------------------------------------------------------------------
 
 
-@function("tanh", 2.5, 3.0)
+@function("tanh", 1.25, 3.0)
 def tanh(fn, x):
-    """(e / 2) / (e / 2 + 1) with e = exp(2|x|) - 1."""
+    """Float: 1 - 2 / (exp(2|x|) + 1), below 1 a polynomial; double: (e / 2) / (e / 2 + 1) with e = exp(2|x|) - 1."""
     kind = base(x)
     magnitude = absolute(fn, x)
+    if kind == "float":
+        z = x * x
+        small = fn.fma(polynomial(fn, z, table("tanh", x)) * z, x, x)
+        large = 1.0 - 2.0 / (exp(fn, magnitude + magnitude) + 1.0)
+        return copy_sign(fn, fn.select(magnitude < 1.0, small, large), x)
     doubled = clamp_above(fn, magnitude + magnitude, 20.0 if kind == "float" else 44.0)
     half = expm1_scaled(fn, doubled, 1)
     result = copy_sign(fn, half / (half + 1.0), x)
@@ -236,22 +240,29 @@ def log1p(fn, x):
 
 
 def reduce_quarter_turns(fn, x):
-    """x = n pi / 2 + r, |r| <= pi / 4: returns r and an integer with the low bits of n."""
+    """x = n pi / 2 + r + rest, |r| <= pi / 4: returns r, the rest, and an integer with the low bits of n."""
     kind = base(x)
     shifted = fn.fma(x, 2 * INV_PI, MAGIC[kind])
-    n, r = shifted - MAGIC[kind], x
+    n = shifted - MAGIC[kind]
     # A constant in three parts, the first step is exact; positive parts keep the sign of zero.
-    for part in parts(HALF_PI, kind, 3):
-        r = fn.fma(n, -part, r)
-    return replace_far_lanes(fn, x, r, bits(fn, shifted))
+    first, second, third = parts(HALF_PI, kind, 3)
+    exact = fn.fma(n, -first, x)
+    r = fn.fma(n, -second, exact)
+    moved = exact - r  # rounded, so that the error of r is what n * second leaves of it, and its own error
+    rest = fn.fma(n, -third, fn.fma(n, -second, moved) + ((exact - moved) - r))
+    near = absolute(fn, x) < LIMIT[kind]
+    r, count = replace_far_lanes(fn, x, r, bits(fn, shifted))
+    return r, choose(fn, near, rest, 0.0), count
 
 
-def sine_and_cosine(fn, r):
-    """sin(r) and cos(r) for |r| <= pi / 4."""
+def sine_and_cosine(fn, r, rest):
+    """sin(r + rest) and cos(r + rest) for |r| <= pi / 4 and a rest below its last digit."""
     z = r * r
-    sine = fn.fma(polynomial(fn, z, table("sin", r)), z * r, r)
-    cosine = fn.fma(polynomial(fn, z, table("cos", r)), z * z, fn.fma(z, -0.5, 1.0))
-    return copy_sign(fn, sine, r), cosine
+    sine = r + fn.fma(polynomial(fn, z, table("sin", r)) * z, r, rest)
+    half = z * 0.5
+    head = 1.0 - half
+    tail = fn.fma(polynomial(fn, z, table("cos", r)), z * z, fn.fma(r, -rest, (1.0 - head) - half))
+    return copy_sign(fn, sine, r), head + tail
 
 
 def turned(fn, value, count):
@@ -262,18 +273,18 @@ def turned(fn, value, count):
 
 def sin_cos(fn, x):
     """The pair sin(x), cos(x)."""
-    r, count = reduce_quarter_turns(fn, x)
-    sine, cosine = sine_and_cosine(fn, r)
+    r, rest, count = reduce_quarter_turns(fn, x)
+    sine, cosine = sine_and_cosine(fn, r, rest)
     odd = (count & 1).ne(0)
     return turned(fn, fn.select(odd, cosine, sine), count), turned(fn, fn.select(odd, sine, cosine), count + 1)
 
 
-@function("sin", 2.0, 2.0)
+@function("sin", 1.0, 1.0)
 def sin(fn, x):
     return sin_cos(fn, x)[0]
 
 
-@function("cos", 2.0, 2.0)
+@function("cos", 1.0, 1.0)
 def cos(fn, x):
     return sin_cos(fn, x)[1]
 
@@ -281,8 +292,8 @@ def cos(fn, x):
 @function("tan", 4.0, 4.0)
 def tan(fn, x):
     """sin(r) / cos(r), or -cos(r) / sin(r) for an odd multiple of pi / 2."""
-    r, count = reduce_quarter_turns(fn, x)
-    sine, cosine = sine_and_cosine(fn, r)
+    r, rest, count = reduce_quarter_turns(fn, x)
+    sine, cosine = sine_and_cosine(fn, r, rest)
     odd = (count & 1).ne(0)
     return fn.select(odd, -cosine, sine) / fn.select(odd, sine, cosine)
 

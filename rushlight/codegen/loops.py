@@ -36,7 +36,7 @@ BLOCK = 16  # steps of a float sum that one accumulator set takes before it is a
 class LoopSpec:
     """Everything that decides the code; equal specs share a kernel.
 
-    kind: "row", "col", "flat" or "tile" (see tiled.py).
+    kind: "row", "col", "flat", "tile" (see tiled.py) or "ordered": one element after the other, in one task.
     accesses: (dtype name, mode) with mode 1, 0 or "s": the stride along the vector dimension; "t": see tiled.py.
     randoms: (dtype name, rank, whether the last stride is 1).
     nodes: ("load", access) | ("num", number, letter, dtype name) | ("apply", op name, attrs, args, joined dtype name
@@ -75,6 +75,8 @@ class LoopSpec:
 def vector_lanes(spec):
     """Lanes of one step: several registers; fewer where the body is long, one where memory is read lane by lane."""
     base = max(1, target.current.vector_bytes // spec.widest)
+    if spec.kind == "ordered":
+        return 1
     if spec.kind == "tile" or any(mode == "s" for _, mode in spec.accesses):
         return base
     return base * (2 if spec.heavy else 4)
@@ -83,8 +85,8 @@ def vector_lanes(spec):
 def can_mask_tail(spec):
     """Whether the rest of a row can be one masked step: all its memory is contiguous and the target has such loads."""
     sizes = [dt.by_name(name).itemsize for name, mode in spec.accesses if mode == 1]
-    return (all(mode != "s" for _, mode in spec.accesses) and all(n[0] != "gather" for n in spec.nodes)
-            and target.current.can_mask(min(sizes, default=8)))
+    return (spec.kind != "ordered" and all(mode != "s" for _, mode in spec.accesses)
+            and all(n[0] != "gather" for n in spec.nodes) and target.current.can_mask(min(sizes, default=8)))
 
 
 class LoopEmitter:
@@ -533,7 +535,7 @@ class LoopEmitter:
             fn.line(f"store i64 {word.name}, ptr {fn.args[0].name}")
 
 
-EMITTERS = {"row": LoopEmitter, "flat": LoopEmitter, "col": LoopEmitter}  # tiled.py adds "tile"
+EMITTERS = {"row": LoopEmitter, "flat": LoopEmitter, "col": LoopEmitter, "ordered": LoopEmitter}  # tiled.py: "tile"
 
 ERROR_CODES = {"index": 1, "division": 2, "target": 3, "value": 4, "bounds": 5, "classes": 6, "take": 7, "source": 8,
                "probability": 9,

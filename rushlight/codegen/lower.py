@@ -22,6 +22,7 @@ HOMES = {
     "native_scan": ("scan",),
     "native_scatter": ("scatter",),
     "native_sort": ("argsort", "searchsorted", "topk"),
+    "native_sum": ("ordered_sum",),
 }
 HOME_OF = {name: home for home, names in HOMES.items() for name in names}
 

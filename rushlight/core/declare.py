@@ -242,7 +242,8 @@ class Elementwise:
             raise TypeError(f"{self.op.name}(): argument '{self.params[0]}' (position 1) must be Tensor, not "
                             f"{type(values[0]).__name__}")
         out = record(self.op, pattern, attrs, tensors, numbers)[0]
-        if MODE.grad and self.rule is not None and out._layout.dtype.category >= dt.FLOATING:
+        if MODE.grad and self.rule is not None and (out._layout.dtype.category >= dt.FLOATING
+                                                    or not self.op.options.get("casts")):
             self.rule.attach(values, [out])
         return out
 

@@ -13,7 +13,7 @@ parameters cost nothing to keep.
 
 from . import signatures
 from . import tensor as tensors
-from .dtype import FLOATING
+from .dtype import FLOATING, scalar_type
 from .graph import MODE, Node, Saved, raise_modified, save, save_result, sequence
 from .tensor import CUSTOM, MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
 
@@ -218,7 +218,10 @@ class GradRule:
                 refresh(b)
             if b._rg:
                 which += 2
-        if not which or out._layout.dtype.category < 2:
+        if not which:
+            return
+        if out._layout.dtype.category < 2:
+            refuse_integers((a, b), out)
             return
         plan = self.pairs[which]
         if plan is None:
@@ -303,11 +306,20 @@ class GradRule:
         for number, out in enumerate(outs):
             if out._layout.dtype.category >= 2:
                 out._grad_fn, out._nr, out._rg = node, number, True
+            elif number == 0:
+                refuse_integers([v for i in plan.wanted for v in
+                                 (values[i] if values[i].__class__ in (list, tuple) else values[i:i + 1])], out)
 
     def new_plan(self, wanted):
         """The Plan for the parameters whose bits are set."""
         found = self.plans[wanted] = Plan(self, tuple([i for i in self.differentiable if wanted >> i & 1]))
         return found
+
+
+def refuse_integers(values, out):
+    """PyTorch's RuntimeError for the integer result of an integer tensor with a history (`fill_` can give it one)."""
+    if any([isinstance(v, Tensor) and v._rg and v._layout.dtype.category < FLOATING for v in values]):
+        raise RuntimeError(f"Autograd not support dtype: {scalar_type(out._layout.dtype)}")
 
 
 NODE_CLASSES = {}
@@ -405,8 +417,6 @@ def rebase(tensor, node, own=None):
     history.
 
     own: the number of the edge that leads to what the tensor was before, where the caller knows it."""
-    if tensor._layout.dtype.category < FLOATING:
-        return
     base, before = tensor._base, tensor._grad_fn
     if base is None:
         tensor._grad_fn, tensor._nr, tensor._rg = node, 0, True

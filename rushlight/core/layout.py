@@ -84,11 +84,15 @@ def permuted_strides(shape, order):
     return tuple(result)
 
 
-def stride_order(shape, operands):
-    """Dimensions from innermost to outermost, as PyTorch's TensorIterator orders them by the operands' strides."""
+def stride_order(shape, operands, reduces=False):
+    """Dimensions from innermost to outermost, as PyTorch's TensorIterator orders them by the operands' strides;
+    `reduces`: the first operand is the result of a reduction, and the dimensions in which it has stride 0 come first.
+    """
     order = list(range(len(shape)))[::-1]
 
     def ambiguous_or_larger(d0, d1):
+        if reduces and (operands[0][d0] == 0) != (operands[0][d1] == 0):
+            return 1 if operands[0][d1] == 0 else -1
         for strides in operands:
             s0, s1 = strides[d0], strides[d1]
             if s0 == 0 or s1 == 0:

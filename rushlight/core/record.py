@@ -142,15 +142,16 @@ def check_devices(op, tensors, outs):
                            f"(when checking arguments for {op.name})")
 
 
+REPEATED = ("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation.")
+
+
 def check_overlap(op, tensors, outs):
     """PyTorch's checks of writes that would meet their own reads."""
     for out in outs:
         layout = out._layout
         if layout.overlaps_itself and not op.options.get("repeats"):
-            raise RuntimeError(
-                "unsupported operation: more than one element of the written-to tensor refers to a single memory "
-                f"location. Please clone() the tensor before performing the operation. ({op.name})"
-            )
+            raise RuntimeError(f"{REPEATED} ({op.name})")
         if not op.checks_overlap:
             continue
         for t in tensors:

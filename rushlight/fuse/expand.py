@@ -3,15 +3,21 @@
 What comes in: the instructions of a block and how many slots and numbers it has. What goes out: instructions without
 macros, with slots for their temporaries behind the others, and the constants they need, which follow the block's
 numbers in its table.
+
+A write that meets its own operands (rule 10 in group.py) has operands of other dtypes converted before and its result
+after it, as PyTorch does: the element by element order is that of the computation in its own dtype.
 """
 
+from ..core.declare import OPERATORS
+from ..core.layout import dense_strides_like, layout
 from ..core.macro import Given
 from ..core.stream import Instruction
+from .group import overlaps
 
 
 def expand(instructions, slots, numbers):
     """(instructions, bytes of each temporary slot, constants)."""
-    if not any([i.op.kind == "macro" for i in instructions]):
+    if not any([i.op.kind == "macro" or converts(i) for i in instructions]):
         return instructions, [], []
     state = State(slots, numbers)
     for instruction in instructions:
@@ -27,6 +33,9 @@ class State:
         self.temps, self.constants = [], []
 
     def put(self, instruction):
+        if converts(instruction):
+            self.convert(instruction)
+            return
         if instruction.op.kind != "macro":
             self.instructions.append(instruction)
             return
@@ -45,10 +54,46 @@ class State:
         for inner in trace.instructions:
             self.put(relocated(inner, moved, numbers))
 
+    def convert(self, instruction):
+        """The instruction between conversions."""
+        wanted, ins = instruction.info, []
+        for ref in instruction.ins:
+            if ref[1].dtype is not wanted:
+                ins.append(self.temporary(ref[1], wanted))
+                self.instructions.append(moved_values("cast_", ref, ins[-1], False))
+            else:
+                ins.append(ref)
+        (out,) = instruction.outs
+        direct = out[1].dtype is wanted
+        target = out if direct else self.temporary(out[1], wanted)
+        self.instructions.append(Instruction(instruction.op, instruction.attrs, tuple(ins), (target,),
+                                             instruction.args, wanted, direct))
+        if not direct:
+            self.instructions.append(moved_values("copy_", target, out, True))
+
+    def temporary(self, like, dtype):
+        """(slot, layout, offset) of new memory for the values of a layout in another dtype."""
+        found = layout(tuple(like.shape), dense_strides_like(like.shape, like.strides), dtype)
+        self.temps.append(found.nbytes)
+        return (self.slots + len(self.temps) - 1, found, 0)
+
     def constant(self, value):
         """A new number of the program, behind the block's own."""
         self.constants.append(value)
         return ("num", self.numbers + len(self.constants) - 1, value.__class__)
+
+
+def converts(instruction):
+    """Whether an instruction is a write that meets its own operands and computes in another dtype than one of them."""
+    wanted = instruction.info
+    return (instruction.given and instruction.op.kind == "loop" and wanted is not None
+            and any([ref[1].dtype is not wanted for ref in (*instruction.ins, *instruction.outs)])
+            and overlaps(instruction))
+
+
+def moved_values(name, source, target, given):
+    """The instruction that copies one operand into another."""
+    return Instruction(OPERATORS[name], (), (source,), (target,), (("in", 0),), None, given)
 
 
 def relocated(inner, moved, numbers):

@@ -20,9 +20,11 @@ An instruction I may join group G if all of these hold:
                of unrelated groups become one launch later (plan.py)
   8. reorder   what reads large memory against its order does not share the passes of a reduction: each would read so
   9. size      G stays below MOST_MEMBERS instructions and MOST_ACCESSES memory operands
+  10. overlap  an instruction that may read or write again what it has written runs alone, one element after the other
 """
 
 from ..core.layout import broadcast_strides
+from .overlap import may_meet, meets_itself
 
 MOST_MEMBERS, MOST_ACCESSES = 64, 24
 REORDER_ELEMENTS = 8192  # what is smaller stays in the cache, in whatever order it is read
@@ -57,6 +59,7 @@ class Group:
     def __init__(self, number, domain, single=False):
         self.number, self.domain, self.single = number, domain, single
         self.reduce_dims, self.gathers, self.overwrites, self.reorders = None, False, False, False
+        self.ordered = False  # rule 10
         self.members, self.reads, self.writes, self.randoms = [], {}, {}, set()
         self.accesses = 0
 
@@ -171,7 +174,7 @@ def fits(group, candidate):
         if any(a is not None and a.slot == access.slot and not a.same_place(access, domain) for a in candidate.ins):
             return False
         if group.members and any(m.slot == access.slot for m in (*met, *candidate.ins)
-                                 if m is not None) and meets_itself(access, domain):
+                                 if m is not None) and meets_itself(access.strides, domain, access.dtype.itemsize):
             return False
     return True
 
@@ -192,14 +195,20 @@ def fastest(layout):
     return -min(moving)[1] if moving else None
 
 
-def meets_itself(access, domain):
-    """Whether two positions of the domain may reach the same element, so that a later one would read what an earlier
-    one wrote."""
-    reach = access.dtype.itemsize
-    for s, n in sorted((abs(s), n) for s, n in zip(access.strides, domain) if n > 1):
-        if s < reach:
-            return True
-        reach += s * (n - 1)
+def overlaps(instruction):
+    """Rule 10: whether an element-wise instruction writes an element twice, or reads one that it has written for
+    another position."""
+    if not instruction.given or not instruction.ins or instruction.op.options["loop"] != "elementwise":
+        return False
+    (target, out, offset), domain = instruction.outs[0], tuple(instruction.outs[0][1].shape)
+    if not out.dense and meets_itself(out.strides, domain, 1):
+        return True
+    written = accesses_of(instruction.outs, domain, domain, range(len(domain)), "full")[0]
+    for slot, layout, start in instruction.ins:
+        if slot == target and not (layout is out and start == offset):
+            read = accesses_of([(slot, layout, start)], domain, domain, range(len(domain)), "full")[0]
+            if not read.same_place(written, domain) and may_meet(read, written, domain):
+                return True
     return False
 
 
@@ -259,9 +268,11 @@ class Grouping:
             earliest = max(earliest, self.last_write.get(slot, -1), self.last_read.get(slot, -1))
         group = None
         if is_loop(instruction):
-            group = self.find(instruction, number, earliest)
+            ordered = overlaps(instruction)
+            group = None if ordered else self.find(instruction, number, earliest)
             if group is None:
                 group = Group(len(self.groups), domain_of(instruction))
+                group.ordered = ordered
                 self.groups.append(group)
                 add(group, member(instruction, number, group.domain, None))
         else:
@@ -277,7 +288,7 @@ class Grouping:
         depends = max(earliest, 0)
         for index in range(depends, min(len(self.groups), depends + 64)):
             group = self.groups[index]
-            if group.single or (index != earliest and not related(group, instruction)):
+            if group.single or group.ordered or (index != earliest and not related(group, instruction)):
                 continue
             candidate = member(instruction, number, group.domain, group.reduce_dims)
             if candidate is not None and fits(group, candidate):

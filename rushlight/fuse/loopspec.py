@@ -11,6 +11,7 @@ from ..codegen.kernel import Argument, Launch, Memory, Scratch
 from ..codegen.loops import LoopSpec, arguments, vector_lanes
 from ..core import dtype as dt
 from ..core.declare import OPERATORS
+from ..core.layout import stride_order
 
 ROW_NANOSECONDS, ELEMENT_NANOSECONDS, HEAVY_NANOSECONDS = 8.0, 0.12, 0.6
 TASK_NANOSECONDS = 25_000.0
@@ -160,6 +161,8 @@ def canonical(builder):
     dims = [(n, tuple(s[d] for s in columns), d) for d, n in enumerate(domain)]
     if group.gathers:
         return gather_dims(dims, len(columns))
+    if group.ordered:
+        return "ordered", *ordered_dims(dims, builder), ()
     if reduce_dims is None:
         dims = [d for d in dims if d[0] != 1]
         merged = coalesce(order(dims, builder))
@@ -182,6 +185,15 @@ def canonical(builder):
         if inner_k < inner_r and kept[-1][0] >= 4:
             kind = "col"
     return kind, kept, reduced, ()
+
+
+def ordered_dims(dims, builder):
+    """(K dims, R dims) in the order in which PyTorch visits the elements: by what is written, then by what is read."""
+    written = next(at for at, _ in builder.stores.values())
+    operands = [written, *[i for i in range(len(builder.accesses)) if i != written]]
+    order_ = stride_order(builder.group.domain, [[s[i] for _, s, _ in dims] for i in operands])
+    found = [dims[d][:2] for d in reversed(order_)] or [(1, (0,) * len(operands))]
+    return found[:-1], found[-1:]
 
 
 def tile_rows(builder, dims):
@@ -308,7 +320,7 @@ def launch(b, spec, kind, kept, reduced, accesses, static):
     else:
         units, unit = rows, ROW_NANOSECONDS + columns * weight
     cost = units * unit
-    chunk = max(1, math.ceil(TASK_NANOSECONDS / unit))
+    chunk = max(1, math.ceil(TASK_NANOSECONDS / unit)) if kind != "ordered" else rows
     if kind == "flat":
         chunk = max(4096, -(-chunk // 256) * 256)
     tasks = max(1, -(-units // chunk))

@@ -3,6 +3,7 @@
 from ..core import grads
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, public
+from ..core.dtype import FLOATING
 from ..core.grads import GradRule, begin_write, end_write
 from ..core.layout import channels_last_strides, contiguous_strides
 from ..core.record import record
@@ -13,7 +14,8 @@ def _cast_rule(layouts, numbers, attrs):
     return None, dict(attrs)["dtype"]
 
 
-@elementwise("Tensor._cast", promote=_cast_rule, grad={"input": lambda g: g}, node="ToCopyBackward0", complex=True)
+@elementwise("Tensor._cast", promote=_cast_rule, grad={"input": lambda g: g}, node="ToCopyBackward0", complex=True,
+             casts=True)
 def cast(k, input, dtype: object):
     """The values as another dtype."""
     return input
@@ -85,7 +87,8 @@ def copy_(self, src, non_blocking=False):
         self._storage.version += 1
     else:
         self._versions[0] += 1
-    end_write(node, self)
+    if self._layout.dtype.category >= FLOATING:
+        end_write(node, self)
     return self
 
 

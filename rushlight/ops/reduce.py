@@ -32,6 +32,8 @@ def _one(name, combine, accumulate, results=_same, **options):
 
 
 SUM = _one("sum", "sum", _accumulate_sum)
+ORDERED_SUM = operator("ordered_sum", "native", rules.reduction, lower="ordered_sum", results=_same)
+ORDERED_MOST = 4096  # elements up to which sums keep PyTorch's order, see codegen/native_sum.py
 PROD = _one("prod", "prod", _accumulate_sum)
 MAX = _one("max", "max", _accumulate_input)
 MIN = _one("min", "min", _accumulate_input)
@@ -49,7 +51,21 @@ def reduce_(op, input, dims, keepdim, dtype):
     return [unary(op, input, attrs)]
 
 
-# layout -> attributes of the sum over everything, kept because making and hashing them is most of a small sum's cost
+def summed(input, dims, keepdim, dtype, count=0):
+    """Record the sum over `dims` of a tensor of `dtype`, divided by `count` unless that is 0."""
+    if in_order(input._layout):
+        return unary(ORDERED_SUM, input, (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype),
+                                          ("count", count)))
+    total = reduce_(SUM, input, dims, keepdim, dtype)[0]
+    return total / float(count) if count else total
+
+
+def in_order(layout):
+    """Whether sums of such a tensor keep PyTorch's order of additions."""
+    return layout.numel <= ORDERED_MOST and (layout.dtype is dt.float32 or layout.dtype is dt.float64)
+
+
+# layout -> (operator, attributes) of the sum over everything: making and hashing them is most of a small sum's cost
 TOTALS = {}
 
 
@@ -76,7 +92,7 @@ def sum_dims(input, shape, dims, keepdim, dtype):
     """Sum over a tuple of dimensions."""
     if input._layout.dtype is not dtype:
         input = input._cast(dtype)
-    return reduce_(SUM, input, dims, keepdim, dtype)[0]
+    return summed(input, dims, keepdim, dtype)
 
 
 @public("Tensor._sum_all", node="SumBackward0", out=False, grad={"input": lambda g, shape: g.expand(shape)})
@@ -84,7 +100,7 @@ def sum_all(input, shape, dtype):
     """Sum of all elements."""
     if input._layout.dtype is not dtype:
         input = input._cast(dtype)
-    return reduce_(SUM, input, tuple(range(input._layout.ndim)), False, dtype)[0]
+    return summed(input, tuple(range(input._layout.ndim)), False, dtype)
 
 
 @public("sum")
@@ -94,11 +110,12 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
         raise TypeError(f"sum(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     found = input._layout
     if dim is None and not keepdim and dtype is None and not (MODE.grad and input.requires_grad):
-        attrs = TOTALS.get(found)
-        if attrs is not None:
-            return unary(SUM, input, attrs)
+        total = TOTALS.get(found)
+        if total is not None:
+            return unary(total[0], input, total[1])
         if found.dtype.category >= dt.FLOATING:
-            TOTALS[found] = (("dims", tuple(range(found.ndim))), ("keepdim", False), ("dtype", found.dtype))
+            attrs = (("dims", tuple(range(found.ndim))), ("keepdim", False), ("dtype", found.dtype))
+            TOTALS[found] = (ORDERED_SUM, (*attrs, ("count", 0))) if in_order(found) else (SUM, attrs)
     result = _sum_dtype(input, dtype)
     if dim is None and not keepdim:
         return sum_all(input, found.shape, result)
@@ -115,7 +132,7 @@ def mean_dims(input, shape, dims, keepdim, dtype, count):
     wide = dtype.compute
     if input._layout.dtype is not wide:
         input = input._cast(wide)
-    total = reduce_(SUM, input, dims, keepdim, wide)[0] / float(count)
+    total = summed(input, dims, keepdim, wide, count)
     return total if wide is dtype else total._cast(dtype)
 
 
