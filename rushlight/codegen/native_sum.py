@@ -157,7 +157,7 @@ def iteration(source, result, dims):
 
 @lowering("ordered_sum")
 def ordered_sum(instruction):
-    """ins: input; outs: sums; attrs dims, keepdim, dtype, and count: what a mean divides by, or 0."""
+    """ins: input; outs: sums; attrs dims, keepdim, dtype, and count: what a mean divides by, or None."""
     options = dict(instruction.attrs)
     source, result = instruction.ins[0][1], instruction.outs[0][1]
     if not result.numel:
@@ -178,8 +178,9 @@ def ordered_sum(instruction):
     elif inner[1] >= columns[1]:
         side_by_side = columns[0] - columns[0] % TURNS
     outer = outer[::-1]
-    kernel = OrderedSum(source.dtype, row, len(outer), bool(options["count"]))
+    count = options["count"]
+    kernel = OrderedSum(source.dtype, row, len(outer), count is not None)
     static = [*inner[:2], *columns, side_by_side, *[x for d in outer for x in d],
-              *[d[0] if d[2] else 1 for d in (columns, *outer)], options["count"], memory(instruction.outs[0]),
+              *[d[0] if d[2] else 1 for d in (columns, *outer)], count or 0, memory(instruction.outs[0]),
               memory(instruction.ins[0])]
     return [Launch(KernelSource(kernel.key(), kernel.emit), static, 1, ELEMENT_NANOSECONDS * source.numel)]

@@ -19,14 +19,20 @@ def meets_itself(strides, domain, size):
 def may_meet(a, b, domain):
     """Whether two accesses over a domain may touch a byte in common, at whatever positions: a search for steps along
     the dimensions of both whose bytes add up to the distance of their first elements, given up after MOST_TRIES."""
-    steps = sorted([(s, n) for s, n in zip(a.strides, domain) if s and n > 1]
-                   + [(-s, n) for s, n in zip(b.strides, domain) if s and n > 1], key=lambda step: -abs(step[0]))
+    spans = {}  # bytes of a step -> fewest and most such steps that lead from an element of b to one of a
+    for access, sign in ((a, 1), (b, -1)):
+        for s, n in zip(access.strides, domain):
+            low, high = spans.get(abs(s), (0, 0))
+            end = (n - 1) * (sign if s > 0 else -sign)
+            spans[abs(s)] = low + min(0, end), high + max(0, end)
+    spans.pop(0, None)
+    steps = sorted(((s, low, high) for s, (low, high) in spans.items() if low < high), reverse=True)
     rests = [(0, 0)]  # the lowest and highest sum that the steps behind one can make
-    for s, n in reversed(steps):
-        low, high = rests[-1]
-        rests.append((low + min(0, s * (n - 1)), high + max(0, s * (n - 1))))
+    for s, low, high in reversed(steps):
+        rests.append((rests[-1][0] + s * low, rests[-1][1] + s * high))
     rests.reverse()
-    first, last = -(a.dtype.itemsize - 1), b.dtype.itemsize - 1  # sums that mean a common byte, around the distance
+    # the first bytes of two elements that meet lie at most this far apart
+    first, last = 1 - a.dtype.itemsize, b.dtype.itemsize - 1
     tries, todo = 0, [(0, b.offset - a.offset)]
     while todo:
         at, distance = todo.pop()
@@ -34,19 +40,14 @@ def may_meet(a, b, domain):
         if tries > MOST_TRIES:
             return True
         if at == len(steps):
-            if -last <= distance <= -first:
+            if first <= -distance <= last:
                 return True
             continue
-        s, n = steps[at]
-        low, high = rests[at + 1]
-        # s * i + what the rest makes must come to distance + (first .. last)
-        least, most = distance + first - high, distance + last - low
-        if s < 0:
-            s, least, most, sign = -s, -most, -least, -1
-        else:
-            sign = 1
-        choices = range(max(0, -(-least // s)), min(n - 1, most // s) + 1)
+        s, low, high = steps[at]
+        # s * k and what the rest makes must come to distance + (first .. last)
+        least, most = distance + first - rests[at + 1][1], distance + last - rests[at + 1][0]
+        choices = range(max(low, -(-least // s)), min(high, most // s) + 1)
         if len(choices) > MOST_TRIES:
             return True
-        todo.extend([(at + 1, distance - sign * s * i) for i in choices])
+        todo.extend([(at + 1, distance - s * k) for k in choices])
     return False

@@ -51,13 +51,13 @@ def reduce_(op, input, dims, keepdim, dtype):
     return [unary(op, input, attrs)]
 
 
-def summed(input, dims, keepdim, dtype, count=0):
-    """Record the sum over `dims` of a tensor of `dtype`, divided by `count` unless that is 0."""
+def summed(input, dims, keepdim, dtype, count=None):
+    """Record the sum over `dims` of a tensor of `dtype`, divided by `count` if that is given."""
     if in_order(input._layout):
         return unary(ORDERED_SUM, input, (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype),
                                           ("count", count)))
     total = reduce_(SUM, input, dims, keepdim, dtype)[0]
-    return total / float(count) if count else total
+    return total if count is None else total / float(count)
 
 
 def in_order(layout):
@@ -115,7 +115,7 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
             return unary(total[0], input, total[1])
         if found.dtype.category >= dt.FLOATING:
             attrs = (("dims", tuple(range(found.ndim))), ("keepdim", False), ("dtype", found.dtype))
-            TOTALS[found] = (ORDERED_SUM, (*attrs, ("count", 0))) if in_order(found) else (SUM, attrs)
+            TOTALS[found] = (ORDERED_SUM, (*attrs, ("count", None))) if in_order(found) else (SUM, attrs)
     result = _sum_dtype(input, dtype)
     if dim is None and not keepdim:
         return sum_all(input, found.shape, result)

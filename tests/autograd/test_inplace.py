@@ -151,3 +151,51 @@ def test_a_view_without_its_new_history_counts_as_a_leaf(look, refused):
     else:
         row.add_(1)
         assert not row.is_leaf
+
+
+def with_history():
+    """An integer tensor that was filled with a value that has a gradient: PyTorch gives it a history."""
+    x = rl.ones((), requires_grad=True)
+    a = rl.arange(6).reshape(2, 3)
+    a[0] = x * 2
+    return a, x
+
+
+def test_integers_with_a_history_can_be_read_but_not_computed_with():
+    a, _ = with_history()
+    assert a.requires_grad and a.tolist() == [[2, 2, 2], [3, 4, 5]]
+    assert a.float().requires_grad and (a / 2).requires_grad and not (a > 0).requires_grad
+    for use in (lambda: a + 1, lambda: a[0], lambda: a.clone(), lambda: a.sum(), lambda: rl.stack([a, a]),
+                lambda: a.unbind(0), lambda: a.sort()):
+        with pytest.raises(RuntimeError, match="Autograd not support dtype: Long"):
+            use()
+    with pytest.raises(RuntimeError, match="Can't call numpy"):
+        a.numpy()
+    with pytest.raises(RuntimeError, match="integer tensors"):
+        a.float().sum().backward()
+
+
+def test_integers_written_by_copies_have_no_history():
+    x = rl.ones(3, requires_grad=True)
+    a = rl.zeros(2, 3, dtype=rl.int64)
+    a.copy_(x * 2)
+    a[0] = x * 3
+    assert not a.requires_grad and (x * 2).to(rl.int64).requires_grad is False
+
+
+def test_backward_refuses_a_view_that_repeats_elements():
+    x = rl.ones(2, requires_grad=True)
+    y = x * 1
+    z = y.expand(3, 2)
+    z.masked_fill_(z > 0, 5.0)
+    assert y.tolist() == [5.0, 5.0]
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+        y.sum().backward()
+
+
+def test_gradient_through_a_write_to_overlapping_windows():
+    x = rl.zeros(4, dtype=rl.float64, requires_grad=True)
+    y = x - 1
+    y.unfold(0, 3, 1).scatter_(0, rl.zeros(2, 3, dtype=rl.int64), 2)
+    y.sum().backward()
+    assert x.grad.tolist() == [0, 0, 0, 1]

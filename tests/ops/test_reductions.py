@@ -177,3 +177,12 @@ def test_long_and_empty_rows():
     assert tensor(long).max().item() == long.max() and tensor(long).argmin().item() == long.argmin()
     np.testing.assert_allclose(tensor(long).var().item(), long.astype(np.float64).var(ddof=1), rtol=1e-5)
     assert rl.zeros(0, 3).sum(0).tolist() == [0.0] * 3 and rl.zeros(2, 0).prod(1).tolist() == [1.0, 1.0]
+
+
+def test_amax_gradient_without_an_extreme_is_nan():
+    """Nothing equals a result that was changed behind autograd's back: PyTorch divides by a count of zero."""
+    x = tensor(X).requires_grad_()
+    top = x.amax(1)
+    top.data.add_(1)
+    top.sum().backward()
+    assert x.grad.isnan().all()
