@@ -1,20 +1,23 @@
 """Scans along one dimension: cumulative sums, products, extremes with positions, logcumsumexp.
 
-One kernel a combination of scan and dtypes; a task takes some of the rows (all positions of the other dimensions),
-each row is walked
-once. Floats are summed in double precision, as PyTorch does on the CPU.
+One kernel a combination of scan, dtypes and order; each row (a position of the other dimensions) is walked once, in
+double precision for floats, as PyTorch does on the CPU. A step waits for the one before it, so that several rows are
+under way at a time: as lanes of vectors where they lie side by side in memory, else in turns.
 
-Static block: rows a task, rows, length; input slot, offset, byte stride along the dimension; the same for each output;
-the number of
-other dimensions, then for each its size and the byte strides of input and outputs.
+Static block: units a task (rows, or stretches of LANES rows), units, length; for the input and each output its place
+and byte stride along the dimension; for each other dimension its size and the byte strides of input and outputs.
 """
 
 from ..core import dtype as dt
+from .builder import vector
 from .handler import Handler, Typed, computed_type, stored_type
 from .kernel import KernelSource, Launch
 from .lower import lowering, memory
+from .static_block import StaticReader
 
 TASK_ELEMENTS = 16384
+ROWS_AT_ONCE = 8
+LANES = 16
 OTHER_DIMS = 5  # other dimensions after merging neighbours
 
 
@@ -82,57 +85,95 @@ def working_dtype(kind, dtype):
     return dtype
 
 
-class ScanKernel:
-    """Writes the kernel of one scan."""
+class ScanKernel(StaticReader):
+    """Writes the kernel of one scan. `columns`: rows that lie side by side in memory are the lanes of vectors; else
+    rows take turns."""
 
-    def __init__(self, kind, source, result, module, name):
+    def __init__(self, kind, source, result, columns):
         self.kind, self.scan = kind, SCANS[kind]
-        self.source, self.result = source, result
-        self.fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
-        self.k = Handler(self.fn, 1)
-        self.k.mask = None
+        self.source, self.result, self.columns = source, result, columns
 
-    def word(self, index):
-        return self.fn.load_at(self.fn.args[1], index, "i64")
+    def key(self):
+        return ("scan", self.kind, self.source.name, self.result.name, self.columns)
 
-    def pointer(self, index):
-        base = self.fn.load(self.fn.gep(self.fn.args[0], self.word(index), "i64"), "ptr")
-        return self.fn.gep(base, self.word(index + 1))
-
-    def emit(self):
-        fn, count = self.fn, 1 + self.scan.outputs
-        chunk, rows, length = (self.word(i) for i in range(3))
-        bases = [self.pointer(3 + 3 * i) for i in range(count)]
-        steps = [self.word(5 + 3 * i) for i in range(count)]
-        first = 3 + 3 * count
-        sizes = [self.word(first + d * (1 + count)) for d in range(OTHER_DIMS)]
-        strides = [[self.word(first + d * (1 + count) + 1 + i) for d in range(OTHER_DIMS)] for i in range(count)]
+    def emit(self, module, name):
+        self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        count = 1 + self.scan.outputs
+        chunk, rows, self.length = self.words(3)
+        bases, self.steps = zip(*[(self.pointer(), self.word()) for _ in range(count)])
+        dims = [(self.word(), self.words(count)) for _ in range(OTHER_DIMS)]
         start = fn.args[2] * chunk
-        with fn.loop(start, fn.minimum(start + chunk, rows)) as row:
-            rest, pointers = row, bases
-            for d in reversed(range(OTHER_DIMS)):
-                index = rest % sizes[d]
-                rest = rest // sizes[d]
-                pointers = [fn.gep(p, index * s[d]) for p, s in zip(pointers, strides)]
-            self.row(pointers, steps, length)
+        stop = fn.minimum(start + chunk, rows)
+        if self.columns:
+            self.side_by_side(start, stop, bases, dims)
+        else:
+            self.in_turns(start, stop, bases, dims)
         fn.ret()
 
-    def row(self, pointers, steps, length):
-        fn, k = self.fn, self.k
+    def moved(self, pointers, dims, row):
+        """The pointers at a flat index over some dimensions."""
+        for size, strides in reversed(dims):
+            index, row = row % size, row // size
+            pointers = [self.fn.gep(p, index * s) for p, s in zip(pointers, strides)]
+        return pointers
+
+    def in_turns(self, start, stop, bases, dims):
+        """Scan rows, several at a time."""
+        fn, k = self.fn, Handler(self.fn, 1)
+        whole = stop - (stop - start) % ROWS_AT_ONCE
+        with fn.loop(start, whole, ROWS_AT_ONCE) as row:
+            self.walk(k, [self.moved(bases, dims, row + i) for i in range(ROWS_AT_ONCE)])
+        with fn.loop(whole, stop) as row:
+            self.walk(k, [self.moved(bases, dims, row)])
+
+    def side_by_side(self, start, stop, bases, dims):
+        """Scan stretches of LANES rows; the rest of the last dimension row by row."""
+        fn = self.fn
+        inner, strides = dims[-1]
+        stretches = (inner + (LANES - 1)) // LANES
+        with fn.loop(start, stop) as index:
+            pointers = self.moved(bases, dims[:-1], index // stretches)
+            first = index % stretches * LANES
+
+            def at(row):
+                return [fn.gep(p, row * s) for p, s in zip(pointers, strides)]
+
+            def singly():
+                with fn.loop(first, inner) as row:
+                    self.walk(Handler(fn, 1), [at(row)])
+            fn.if_else(first + LANES <= inner, lambda: self.walk(Handler(fn, LANES), [at(first)]), singly)
+
+    def walk(self, k, rows):
+        """Scan some rows (their pointers), one step of each after the other."""
+        fn = self.fn
+        k.mask = None
         work = working_dtype(self.kind, self.result)
         dtypes = [work, dt.int64][:self.scan.outputs]
-        totals = [fn.variable(computed_type(d), self.scan.start if i == 0 and self.scan.start is not None else 0)
-                  for i, d in enumerate(dtypes)]
-        with fn.loop(0, length) as i:
-            loaded = k.from_memory(self.source, fn.load(fn.gep(pointers[0], i * steps[0]), stored_type(self.source)))
-            value = k.cast(loaded, work)
-            before = [Typed(k, d, t.get()) for d, t in zip(dtypes, totals)]
-            after = self.scan.step(k, before, value, Typed(k, dt.int64, i))
-            for total, new in zip(totals, after):
-                total.set(new.vector_value())
-            for new, dtype, pointer, step in zip(after, [self.result, dt.int64], pointers[1:], steps[1:]):
-                stored = k.to_memory(k.cast(new, dtype))
-                fn.store(stored, fn.gep(pointer, i * step), dtype.itemsize)
+        states = []
+        for _ in rows:
+            kinds = [computed_type(d, k.width) for d in dtypes]
+            starts = [self.scan.start if self.scan.start is not None else 0, 0]
+            states.append([fn.variable(kind, fn.convert(value, kind)) for kind, value in zip(kinds, starts)])
+        with fn.loop(0, self.length) as i:
+            values = [self.value(k, fn.gep(pointers[0], i * self.steps[0]), work) for pointers in rows]
+            places = [[fn.gep(p, i * step) for p, step in zip(pointers[1:], self.steps[1:])] for pointers in rows]
+            for totals, value, targets in zip(states, values, places):
+                self.step(k, totals, dtypes, value, i, targets)
+
+    def value(self, k, pointer, work):
+        """The elements at a place, in the dtype of the totals."""
+        loaded = self.fn.load(pointer, vector(stored_type(self.source), k.width), self.source.itemsize)
+        return k.cast(k.from_memory(self.source, loaded), work)
+
+    def step(self, k, totals, dtypes, value, i, targets):
+        """Take one element into the totals of a row (or of each lane), and store them."""
+        fn = self.fn
+        before = [Typed(k, d, t.get()) for d, t in zip(dtypes, totals)]
+        after = self.scan.step(k, before, value, Typed(k, dt.int64, i))
+        for total, new in zip(totals, after):
+            total.set(new.vector_value())
+        for new, dtype, pointer in zip(after, [self.result, dt.int64], targets):
+            fn.store(k.to_memory(k.cast(new, dtype)), pointer, dtype.itemsize)
 
 
 def merged(dims):
@@ -165,14 +206,15 @@ def scan(instruction):
     for n, _ in dims:
         rows *= n
     dims = [(1, (0,) * len(refs))] * (OTHER_DIMS - len(dims)) + dims
-    chunk = max(1, TASK_ELEMENTS // max(length, 1))
-    static = [chunk, rows, length]
+    source, result, kind = refs[0][1].dtype, refs[1][1].dtype, options["kind"]
+    inner, inner_strides = dims[-1]
+    columns = inner >= LANES and all(s == ref[1].dtype.itemsize for s, ref in zip(inner_strides, refs))
+    kernel = ScanKernel(kind, source, result, columns)
+    units = rows // inner * -(-inner // LANES) if columns else rows
+    chunk = max(1, TASK_ELEMENTS * units // max(length * rows, 1))
+    static = [chunk, units, length]
     for ref, s in zip(refs, strides):
         static += [memory(ref), s[dim] if len(shape) else 0]
     for n, s in dims:
         static += [n, *s]
-    source, result = refs[0][1].dtype, refs[1][1].dtype
-    kind = options["kind"]
-    key = ("scan", kind, source.name, result.name)
-    kernel = KernelSource(key, lambda module, name: ScanKernel(kind, source, result, module, name).emit())
-    return [Launch(kernel, static, -(-rows // chunk), 1.5 * rows * length)]
+    return [Launch(KernelSource(kernel.key(), kernel.emit), static, -(-units // chunk), 1.5 * rows * length)]

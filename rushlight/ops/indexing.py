@@ -658,7 +658,7 @@ def assign(target, value):
         check_inplace(target, wants_grad(value))
         return  # what `x[i] += y` ends with: the part is already there
     if value._layout.shape != target._layout.shape:
-        if not value._layout.ndim and MODE.grad and may_want_grad(value):  # as PyTorch: its node is a fill
+        if not value._layout.ndim and MODE.grad and value.requires_grad:  # as PyTorch: its node is a fill
             REGISTRY["Tensor.fill_"](target, value)
             return
         value = fitting(value, target, target._layout.shape)

@@ -199,3 +199,13 @@ def test_gradient_through_a_write_to_overlapping_windows():
     y.unfold(0, 3, 1).scatter_(0, rl.zeros(2, 3, dtype=rl.int64), 2)
     y.sum().backward()
     assert x.grad.tolist() == [0, 0, 0, 1]
+
+
+def test_an_element_is_assigned_to_a_part_of_its_own_tensor():
+    x = rl.arange(12).reshape(4, 3, 1)
+    x.movedim(1, 0)[:, 0] = x.view(-1)[5]
+    assert x.flatten().tolist() == [5, 5, 5, *range(3, 12)]
+    y = rl.arange(4.0, requires_grad=True) * 1
+    y[:2] = y[3]
+    y.sum().backward()
+    assert y.tolist() == [3, 3, 2, 3]
