@@ -67,7 +67,7 @@ def scale_twice(fn, value, count):
 
 def exp_reduced(fn, r):
     """exp(r) for |r| <= ln2 / 2."""
-    return polynomial(fn, r, (*table("exp", r), 1.0, 1.0))
+    return exp_polynomial(fn, r) + 1.0
 
 
 @function("exp", 1.0, 1.0)

@@ -324,8 +324,8 @@ def silu_back(k, input_g, input):
 
 @elementwise("", name="silu", dtypes="floating", heavy=True, grad={"input": lambda g, input: silu_back(g, input)})
 def silu_values(k, input):
-    """x * sigmoid(x)."""
-    return input * k.sigmoid(input)
+    """x * sigmoid(x), with one division."""
+    return input / (k.exp(-input) + 1)
 
 
 @public("nn.functional.silu")

@@ -137,7 +137,7 @@ def fill_(self, value):
                                f"dimensions.")
     node = grads.begin_write(FILL_RULE, (self, value), self)
     if isinstance(value, Tensor):
-        record(FILL, "t", (), (value,), (), (without_repeats(self),))
+        record(FILL, "t", (), (value,), (), (self,))
     else:
         record(FILL, "n", (), (), (as_number("fill_", "value", value),), (without_repeats(self),))
     grads.end_write(node, self)

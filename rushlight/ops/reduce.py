@@ -10,6 +10,7 @@ from ..core.declare import REGISTRY, elementwise, operator, public
 from ..core.infer import wrap_dim, wrap_dims
 from ..core.graph import MODE
 from ..core.record import record, unary
+from ..core.stream import STREAM
 from ..core.tensor import Tensor
 
 
@@ -61,8 +62,9 @@ def summed(input, dims, keepdim, dtype, count=None):
 
 
 def in_order(layout):
-    """Whether sums of such a tensor keep PyTorch's order of additions."""
-    return layout.numel <= ORDERED_MOST and (layout.dtype is dt.float32 or layout.dtype is dt.float64)
+    """Whether sums of such a tensor keep PyTorch's order of additions; inside macros sums fuse instead."""
+    return (layout.numel <= ORDERED_MOST and (layout.dtype is dt.float32 or layout.dtype is dt.float64)
+            and not STREAM.tracing)
 
 
 # layout -> (operator, attributes) of the sum over everything: making and hashing them is most of a small sum's cost

@@ -60,10 +60,11 @@ def _softmax_grad(g, out, dim):
 @public("", node="SoftmaxBackward0", grad={"input": _softmax_grad})
 @macro("softmax", 1)
 def softmax_values(input, dim):
-    """exp(x) / sum(exp(x)) along one dimension."""
+    """exp(x) / sum(exp(x)) along one dimension; along the last one a multiplication with the reciprocal, as PyTorch."""
     x = packed(wide(input))
     e = exp_away(x, largest(x, dim))
-    return narrow(e / total(e, dim), input._layout.dtype)
+    last = dim[0] == input._layout.ndim - 1
+    return narrow(e * (1.0 / total(e, dim)) if last else e / total(e, dim), input._layout.dtype)
 
 
 @macro("log_softmax_back", 2)
