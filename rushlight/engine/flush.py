@@ -124,7 +124,7 @@ class Executable:
             if not storage.address:
                 block = storage.block = allocate(storage.nbytes)
                 storage.address = block.address
-        arena = allocate(plan.arena) if plan.arena else None
+        arena = memory.scratch(plan.arena) if plan.arena else None
         table, address = self.table, self.address
         if self.busy:  # another thread is inside this program
             table = ctypes.create_string_buffer(len(table))

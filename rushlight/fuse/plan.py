@@ -140,34 +140,36 @@ def launches_of(group, stored):
 
 
 def place_buffers(listed, made, mask, levels):
-    """Segments in order, and a place in the arena for every temporary slot and scratch that a launch really touches."""
-    segments, current, lives = [], [], {}
-    first_of, last_of = {}, {}
-    for position, (group, launches) in enumerate(listed):
-        level = levels[group.number]
-        first_of.setdefault(level, position)
-        last_of[level] = position
+    """Segments in order, and a place in the arena for every temporary slot and scratch that a launch really touches: it
+    lives from the first row of launches that touches it to the last."""
+    segments, current = [], []
+    for group, launches in listed:
         if isinstance(launches, list):
-            touched = [word.slot for launch in launches for word in launch.static if word.__class__ is Memory]
-            current.append((level, launches))
+            current.append((levels[group.number], launches))
         else:
-            touched = [slot for slot, _, _ in (*launches.ins, *launches.outs)]
-            segments += [Segment(current), Segment([], launches)]
+            segments += [Segment(flatten(current)), Segment([], launches)]
             current = []
-        for slot in touched:
-            if isinstance(slot, Scratch) or (slot in made and not mask[slot]):
-                start, _ = lives.get(slot, (level, level))
-                lives[slot] = (start, level)
-    segments.append(Segment(current))
-    # launches of one level may run as one batch, so their buffers live from the first to the last of the level
+    segments.append(Segment(flatten(current)))
+    lives, position = {}, 0
+    for segment in segments:
+        rows = segment.launches if segment.host is None else [None]
+        for position, row in enumerate(rows, position + 1):
+            for slot in touched_slots(row, segment.host):
+                if isinstance(slot, Scratch) or (slot in made and not mask[slot]):
+                    lives[slot] = (lives.get(slot, (position,))[0], position)
     events = []
     for slot, (start, end) in lives.items():
         nbytes = slot.nbytes if isinstance(slot, Scratch) else made[slot]
-        events.append((first_of[start], last_of[end], -(-max(nbytes, 1) // ALIGN) * ALIGN, slot))
+        events.append((start, end, -(-max(nbytes, 1) // ALIGN) * ALIGN, slot))
     arena, places = first_fit(events)
-    for segment in segments:
-        segment.launches = flatten(segment.launches)
     return [s for s in segments if s.launches or s.host is not None], arena, places
+
+
+def touched_slots(row, host):
+    """The slots and scratch buffers of a row of launches, or of a host instruction."""
+    if host is not None:
+        return [slot for slot, _, _ in (*host.ins, *host.outs)]
+    return [word.slot for launch in row for word in launch.static if word.__class__ is Memory]
 
 
 def first_fit(events):

@@ -115,3 +115,29 @@ def test_threads_never_share_a_block():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_held_memory_stays_near_the_most_in_use():
+    """Sizes that are asked for once do not stay: what is held follows what was in use at a time."""
+    memory.empty_cache()
+    memory.reset_peak_memory_stats()
+    held = memory.memory_reserved()
+    for size in range(20, 60):
+        block = memory.allocate(size << 20)
+        del block
+    assert memory.memory_reserved() - held < 100 << 20
+
+
+def test_a_steady_loop_maps_nothing():
+    def one_round():
+        blocks = [memory.allocate(n << 20) for n in (3, 40, 7, 90, 3)]
+        del blocks[1], blocks
+        return memory.allocate(64 << 20)
+
+    memory.empty_cache()
+    for _ in range(3):
+        one_round()
+    before = memory.memory_stats()["segment.all.allocated"]
+    for _ in range(5):
+        one_round()
+    assert memory.memory_stats()["segment.all.allocated"] == before

@@ -1,12 +1,19 @@
 """The caching allocator of the CPU: sizes in bytes come in, blocks of 64-byte aligned memory go out.
 
 A `Block` gives its memory back when it dies; the memory is kept for the next block of its size class, because fresh
-pages cost more than most kernels. Small classes are carved out of arenas, large blocks are mappings of their own
-with huge pages.
+pages cost more than most kernels. Small classes are carved out of arenas, large blocks out of segments with huge pages.
 
 Note [Free lists]
 A size class is a list of free addresses. `list.pop` and `list.append` are atomic, so allocating from a list and
 freeing take no lock and may happen in any thread, also inside a garbage collection.
+
+Note [Segments]
+A segment is one large mapping; its pages count when they are first touched, and up to `top` they have been. A large
+block that no free block of its class fits is cut from the lowest gap that is long enough. Before a segment's top rises
+above what was in use at a time (and an allowance, so that small programs need not care), all free large blocks are
+gathered: neighbours join, and the blocks are cut anew. What is held then follows what is needed at a time, not the
+sum over all sizes that were ever asked for. The temporaries of running programs, one long block each, have a segment
+of their own (`scratch`): among the others they would need a long gap.
 """
 
 import atexit
@@ -20,18 +27,18 @@ import threading
 from ...base.lazy import numpy
 
 from ...base import switches
-from . import cpuinfo
 
 ALIGN = 64
 SMALL = 1 << 20
 ARENA = 4 << 20
 HUGE = 2 << 20
 _STEPS = 8  # size classes per doubling of large blocks: at most 12.5 % of a block is unused
-_FULL = 0.6  # above this share of the machine's memory, free blocks are returned before more is asked for
-_KEEP = 1 << 30  # free large blocks may take this much, or as much as what is in use, before they are returned
+SEGMENT = 1 << 30
+_SLACK = 16 << 20  # what is held may exceed what was in use at a time by this much, or by an eighth of it
 
 _lock = threading.RLock()
 _mappings = {}
+_segments = []
 _arenas = {}
 _large = {}
 _exact = {}
@@ -127,6 +134,53 @@ def allocate(nbytes):
     return block
 
 
+class _Scratch:
+    """The temporaries of one run, in the segment that is set aside for them; it is free again when this object dies."""
+
+    __slots__ = ("address", "nbytes", "segment", "__weakref__")
+
+    def __init__(self, segment, nbytes):
+        self.segment, self.address, self.nbytes = segment, segment.start, nbytes
+
+    def __del__(self):
+        global _allocated
+        _allocated -= self.nbytes
+        _free_scratch.append(self.segment)
+
+
+_free_scratch = []
+_made_scratch = []
+
+
+def scratch(nbytes):
+    """Memory for the temporaries of a run: an object with `address`. One run at a time has the segment for them; the
+    runs of other threads meanwhile get ordinary blocks."""
+    global _allocated, _peak
+    if nbytes <= SMALL:
+        return allocate(nbytes)
+    with _lock:
+        if not _made_scratch:
+            _made_scratch.append(True)
+            _free_scratch.append(_Segment(0, 0))
+    try:
+        segment = _free_scratch.pop()
+    except IndexError:
+        return allocate(nbytes)
+    with _lock:
+        if nbytes > segment.end - segment.start:
+            if segment.start:
+                _unmap(segment.start, segment.top - segment.start)
+            try:
+                segment = _new_segment(nbytes)
+            except RuntimeError:
+                _free_scratch.append(_Segment(0, 0))
+                raise
+        _touch(segment, segment.start + nbytes)
+    _allocated += nbytes
+    _peak = max(_peak, _allocated)
+    return _Scratch(segment, nbytes)
+
+
 def _large_class(nbytes):
     unit = max(4096, (1 << (nbytes.bit_length() - 1)) // _STEPS)
     capacity = -(-nbytes // unit) * unit
@@ -140,7 +194,7 @@ def _large_class(nbytes):
 
 
 def _find_large(kind):
-    """A free block at most a quarter larger, or a new one: (its class, address)."""
+    """A free block at most a quarter larger, or one cut from a segment: (its class, address)."""
     for capacity in sorted(_large):
         if kind.capacity < capacity <= kind.capacity * 5 // 4:
             near = _large[capacity]
@@ -149,21 +203,89 @@ def _find_large(kind):
             except IndexError:
                 continue
     with _lock:
-        _make_room(kind.capacity)
-        return kind, _map(kind.capacity)
+        return kind, _cut(kind.capacity)
 
 
-def _make_room(nbytes):
-    """Return free large blocks when they are many or the machine's memory runs short."""
-    free = _free_large()
-    if not free:
-        return
-    if free > max(_KEEP, _allocated) or _reserved + nbytes > cpuinfo.memory_bytes() * _FULL:
-        _release_large()
+class _Segment:
+    """A large mapping: its gaps, [start, end) in rising order, and how far its pages have been touched."""
+
+    __slots__ = ("start", "end", "top", "gaps")
+
+    def __init__(self, start, nbytes):
+        self.start, self.end, self.top = start, start + nbytes, start
+        self.gaps = [(start, self.end)]
 
 
-def _free_large():
-    return sum(kind.capacity * len(kind.free) for kind in list(_large.values()))
+def _cut(nbytes):
+    """The address of `nbytes` bytes out of a gap of a segment, or of a new one."""
+    most = max(_peak, _allocated + nbytes)
+    grows = _reserved + nbytes <= most + max(_SLACK, most >> 3)
+    tries = ((False, False), (False, True), (True, True)) if grows else ((False, False), (True, False), (False, True))
+    for gather, rises in tries:
+        if gather:
+            _gather()
+        address = _first_fit(nbytes, rises)
+        if address is not None:
+            return address
+    _segments.append(_new_segment(nbytes))
+    return _first_fit(nbytes, True)
+
+
+def _new_segment(nbytes):
+    """A segment with room for `nbytes`, no longer than that where the system does not give more."""
+    needed = -(-nbytes // ARENA) * ARENA
+    length = max(SEGMENT, needed)
+    try:
+        return _Segment(_map(length, held=0), length)
+    except RuntimeError:
+        if length == needed:
+            raise
+    return _Segment(_map(needed, held=0), needed)
+
+
+def _touch(segment, top):
+    """The pages of a segment up to `top` are used from now on."""
+    global _reserved, _peak_reserved
+    if top > segment.top:
+        _reserved += top - segment.top
+        _peak_reserved = max(_peak_reserved, _reserved)
+        segment.top = top
+        _log("uses", top - segment.start)
+
+
+def _first_fit(nbytes, rises):
+    """Cut from the lowest gap; None if there is none, `rises`: pages that nobody has touched may be taken."""
+    for segment in _segments:
+        for i, (start, end) in enumerate(segment.gaps):
+            if end - start < nbytes or not rises and start + nbytes > segment.top:
+                continue
+            if end - start == nbytes:
+                del segment.gaps[i]
+            else:
+                segment.gaps[i] = start + nbytes, end
+            _touch(segment, start + nbytes)
+            return start
+    return None
+
+
+def _gather():
+    """Make gaps of all free large blocks."""
+    free = []
+    for kind in list(_large.values()):
+        while kind.free:
+            try:
+                start = kind.take()
+            except IndexError:
+                break
+            free.append((start, start + kind.capacity))
+    for segment in _segments:
+        found = sorted([*segment.gaps, *[gap for gap in free if segment.start <= gap[0] < segment.end]])
+        segment.gaps = []
+        for start, end in found:
+            if segment.gaps and segment.gaps[-1][1] == start:
+                segment.gaps[-1] = segment.gaps[-1][0], end
+            else:
+                segment.gaps.append((start, end))
 
 
 def _carve(kind):
@@ -171,7 +293,7 @@ def _carve(kind):
     with _lock:
         start, end = _tail
         if end - start < kind.capacity:
-            start = _map(ARENA)
+            start = _map(ARENA, held=ARENA)
             end = start + ARENA
             _arenas[start] = 0
         _tail[:] = start + kind.capacity, end
@@ -179,8 +301,9 @@ def _carve(kind):
         return kind, start
 
 
-def _map(nbytes):
-    """A new mapping, from 2 MiB on aligned to an arena, so to huge pages too; its address."""
+def _map(nbytes, held):
+    """A new mapping, from 2 MiB on aligned to an arena, so to huge pages too; its address. `held`: how much of it
+    counts as held at once."""
     global _reserved, _peak_reserved
     slack = ARENA if nbytes >= HUGE else 0
     try:
@@ -196,7 +319,7 @@ def _map(nbytes):
     if slack:  # pages never touched cost nothing
         address = -(-address // ARENA) * ARENA
     _mappings[address] = (area, view, nbytes)
-    _reserved += nbytes
+    _reserved += held
     _peak_reserved = max(_peak_reserved, _reserved)
     _counts["mappings"] += 1
     _log("took", nbytes)
@@ -222,10 +345,10 @@ def _message(nbytes):
     )
 
 
-def _unmap(address):
+def _unmap(address, held):
     global _reserved
     nbytes = _mappings.pop(address)[2]  # the last reference to the mapping: the system has it back
-    _reserved -= nbytes
+    _reserved -= held
     _counts["releases"] += 1
     _log("gave back", nbytes)
 
@@ -237,13 +360,30 @@ def _log(what, nbytes):
 
 
 def _release_large():
-    for kind in list(_large.values()):
-        while kind.free:
-            try:
-                address = kind.take()
-            except IndexError:
-                break
-            _unmap(address)
+    """Return the pages of all free large blocks, and segments that nobody uses. Gaps below a segment's top count as
+    held all the same: they will be touched again before it rises."""
+    global _reserved
+    _gather()
+    while _free_scratch and _free_scratch[-1].start:
+        segment = _free_scratch.pop()
+        _free_scratch.append(_Segment(0, 0))
+        _unmap(segment.start, segment.top - segment.start)
+    for segment in list(_segments):
+        if segment.gaps == [(segment.start, segment.end)]:
+            _segments.remove(segment)
+            _unmap(segment.start, segment.top - segment.start)
+            continue
+        area = _mappings[segment.start][0]
+        origin = ctypes.addressof(_mappings[segment.start][1])
+        for start, end in segment.gaps:
+            if hasattr(area, "madvise"):
+                low, high = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, end // mmap.PAGESIZE * mmap.PAGESIZE
+                if high > low:
+                    area.madvise(mmap.MADV_DONTNEED, low - origin, high - low)
+        start, end = segment.gaps[-1] if segment.gaps else (segment.end, segment.end)
+        if end == segment.end and start < segment.top:
+            _reserved -= segment.top - start
+            segment.top = start
 
 
 def _release_arenas():
@@ -267,7 +407,7 @@ def _release_arenas():
                 kind.give(piece)
     for start in gone:
         del _arenas[start]
-        _unmap(start)
+        _unmap(start, ARENA)
     if _tail[1] - ARENA in gone:
         _tail[:] = 0, 0
 
