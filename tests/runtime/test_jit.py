@@ -4,10 +4,11 @@ import sys
 
 import numpy
 import pytest
+import source
 
 from rushlight.base import switches
 from rushlight.codegen.kernel import KernelSource
-from rushlight.runtime.cpu import jit, program
+from rushlight.runtime.cpu import jit, loader, program
 from rushlight.runtime.cpu.object_cache import ObjectCache
 
 
@@ -87,12 +88,21 @@ def test_second_process_compiles_nothing(tmp_path):
     assert _child(tmp_path, [1, 2, 3]) == [0, 3]
 
 
+@pytest.mark.skipif(not loader.supported(), reason="objects are loaded by LLVM here")
+def test_warm_start_does_without_llvm(tmp_path):
+    script = "import rushlight as rl, sys; print(rl.ones(3).sum().item(), 'llvmlite.binding' in sys.modules)"
+    environ = {**os.environ, "RUSHLIGHT_CACHE": str(tmp_path), "PYTHONPATH": str(source.ROOT)}
+    for expected in ("3.0 True", "3.0 False"):
+        done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True)
+        assert done.stdout.split("\n")[0] == expected, done.stderr
+
+
 def test_packs_that_share_a_kernel_load_together(tmp_path):
     assert _child(tmp_path / "a", [1, 2]) == [2, 0]
     assert _child(tmp_path / "b", [2, 3]) == [2, 0]
     for path in _packs(tmp_path / "b"):
         os.rename(path, os.path.join(os.path.dirname(_packs(tmp_path / "a")[0]), os.path.basename(path)))
-    (folder,) = os.listdir(tmp_path / "a")
+    (folder,) = [name for name in os.listdir(tmp_path / "a") if name.startswith("cpu-")]
     with open(tmp_path / "a" / folder / "index", "a") as index, open(tmp_path / "b" / folder / "index") as other:
         index.write(other.read())
     assert _child(tmp_path / "a", [1, 2, 3]) == [0, 3]

@@ -1,37 +1,87 @@
 """What the processor can do: instruction sets, vector width, cache sizes. Nothing comes in; plain values go out.
 
-The name and the features are LLVM's, so asking for them imports llvmlite; cache sizes come from /sys. Used by code
-generators.
+The name and the features are LLVM's; so that a warm start need not import it to ask, they are kept in the cache folder
+in a file named after what the system says about the processor. Cache sizes come from /sys. Used by code generators.
 """
 
 import ctypes
 import functools
+import hashlib
 import os
 import platform
 import sys
 
+from ...base import switches
+
 # Linux gives a process the tile registers on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA).
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 _CACHES = "/sys/devices/system/cpu/cpu0/cache"
+_HOST_END = "end"
 
 
 @functools.cache
 def llvm_host():
-    """(CPU name, feature string) of this machine as LLVM writes them, e.g. ("znver3", "+avx2,+fma,-avx512f")."""
+    """(triple, CPU name, feature string, LLVM's version) of this machine as LLVM writes them, e.g.
+    ("x86_64-unknown-linux-gnu", "znver3", "+avx2,+fma,-avx512f", "20.1.8")."""
+    path = _host_path()
+    known = _read_host(path)
+    if known is not None:
+        return known
     import llvmlite.binding as llvm  # the first kernel pays for llvmlite, not `import rushlight`
 
-    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    found = (llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(),
+             ".".join(map(str, llvm.llvm_version_info)))
+    if path is not None:
+        _write_host(path, found)
+    return found
+
+
+def _host_path():
+    """The file that keeps `llvm_host` for this processor and llvmlite; None where nothing is kept."""
+    if switches.CACHE is None or sys.platform != "linux":
+        return None
+    import llvmlite  # the package alone, not the library
+
+    try:
+        with open("/proc/cpuinfo", "rb") as file:
+            first = file.read(16384).split(b"\n\n")[0]
+    except OSError:
+        return None
+    lines = [line for line in first.splitlines() if b"MHz" not in line and b"bogomips" not in line.lower()]
+    about = b"\n".join([*lines, llvmlite.__version__.encode(), platform.machine().encode()])
+    return os.path.join(switches.CACHE, "host-" + hashlib.blake2b(about, digest_size=8).hexdigest())
+
+
+def _read_host(path):
+    try:
+        with open(path) as file:
+            lines = file.read().split("\n")
+    except (OSError, TypeError, UnicodeDecodeError):
+        return None
+    return tuple(lines[:4]) if len(lines) == 5 and lines[4] == _HOST_END and all(lines[:4]) else None
+
+
+def _write_host(path, found):
+    """Keep the lines; whatever goes wrong only costs the next start its import."""
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(temporary, "w") as file:
+            file.write("\n".join([*found, _HOST_END]))
+        os.replace(temporary, path)
+    except OSError:
+        return
 
 
 def name():
     """LLVM's name of the processor, e.g. "znver3"."""
-    return llvm_host()[0]
+    return llvm_host()[1]
 
 
 @functools.cache
 def features():
     """The frozenset of LLVM feature names this processor has, e.g. {"avx2", "fma", ...}."""
-    return frozenset(item[1:] for item in llvm_host()[1].split(",") if item[:1] == "+")
+    return frozenset(item[1:] for item in llvm_host()[2].split(",") if item[:1] == "+")
 
 
 def has(feature):

@@ -12,8 +12,12 @@ early-cse nor licm.
 
 Note [Code model]
 Code is position independent with the small code model, so that constants are addressed relative to the instruction
-pointer and fold into vector instructions. llvmlite's own memory manager places all sections of an object in one block
-of memory, which keeps them in range.
+pointer and fold into vector instructions. All sections of an object lie in one block of memory, which keeps them in
+range: loader.py does so, and llvmlite's own memory manager, which loads objects where loader.py does not work.
+
+Note [Without LLVM]
+A program whose kernels are all on disk never imports llvmlite: what the folder's name depends on (LLVM's version, its
+name for the processor) is remembered in the cache, see cpuinfo.py.
 """
 
 import ctypes
@@ -25,7 +29,7 @@ import time
 
 from ...base import switches
 from ...codegen.builder import Module
-from . import cpuinfo
+from . import cpuinfo, loader
 from .object_cache import ObjectCache, digest
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -34,6 +38,8 @@ _lock = threading.RLock()
 _addresses = {}
 _caches = {}
 _loaded_packs = {}
+_functions = {}
+_outside = {}
 
 stats = {"compiled": 0, "loaded": 0, "compile_seconds": 0.0, "load_seconds": 0.0}
 
@@ -174,16 +180,22 @@ class _Engine:
         llvm.initialize_native_asmprinter()
         llvm.initialize_native_asmparser()
         self.llvm = llvm
-        triple = llvm.get_process_triple()
-        name, features = cpuinfo.llvm_host()
+        triple, name, features, _ = cpuinfo.llvm_host()
         options = {"cpu": name, "features": features, "opt": 3, "reloc": "pic", "codemodel": "small"}
         target = llvm.Target.from_triple(triple)
         self.machine = target.create_target_machine(**options)
         self.header = f'target datalayout = "{self.machine.target_data}"\ntarget triple = "{triple}"\n'
-        own = target.create_target_machine(**options)
-        self.code = llvm.create_mcjit_compiler(llvm.parse_assembly(self.header), own, True)
-        self.code._owned = True  # never disposed of: threads may be inside its code when the interpreter ends
-        self.fingerprint = "|".join((triple, name, features, str(llvm.llvm_version_info), _generators()))
+        self.target, self.options = target, options
+
+    @functools.cached_property
+    def code(self):
+        """LLVM's own loader, for systems that loader.py does not support."""
+        own = self.target.create_target_machine(**self.options)
+        found = self.llvm.create_mcjit_compiler(self.llvm.parse_assembly(self.header), own, True)
+        found._owned = True  # never disposed of: threads may be inside its code when the interpreter ends
+        for name, address in _outside.items():
+            self.llvm.add_symbol(name, address)
+        return found
 
 
 @functools.cache
@@ -198,7 +210,7 @@ def _disk():
         return None
     cache = _caches.get(root)
     if cache is None:
-        cache = _caches[root] = ObjectCache(root, _engine().fingerprint)
+        cache = _caches[root] = ObjectCache(root, "|".join((*cpuinfo.llvm_host(), _generators())))
     return cache
 
 
@@ -216,20 +228,33 @@ def _generators():
 
 
 def _add_object(code):
+    if loader.supported():
+        _functions.update(loader.load(code, _resolve))
+        return
     engine = _engine()
     engine.code.add_object_file(engine.llvm.ObjectFileRef.from_data(code))
 
 
 def _address(name):
-    address = _engine().code.get_function_address(name)
+    address = _functions.get(name) if loader.supported() else _engine().code.get_function_address(name)
     if not address:
         raise RuntimeError(f"kernel {name} is not in its object file")
     return address
 
 
+def _resolve(name):
+    """The address of a function outside generated code: one that was made known, else the C library's."""
+    found = _outside.get(name)
+    if found is None:
+        found = _outside[name] = pointer(getattr(ctypes.CDLL(None), name))
+    return found
+
+
 def add_symbol(name, address):
     """Make an address known under a name that generated code may call. The caller holds the lock."""
-    _engine().llvm.add_symbol(name, address)
+    _outside[name] = address
+    if not loader.supported():
+        _engine().llvm.add_symbol(name, address)
 
 
 def hold():
