@@ -252,10 +252,14 @@ class Elementwise:
         if not isinstance(target, Tensor):
             raise TypeError(f"{self.op.name}_(): argument 'input' (position 1) must be Tensor, not "
                             f"{type(target).__name__}")
-        node = begin_write(self.rule, values, target)
-        pattern, attrs, tensors, numbers = self.split(values)
-        record(self.op, pattern, attrs, tensors, numbers, (target,))
-        end_write(node, target)
+        node = begin_write(self.rule, values, target) if MODE.grad else None
+        if self.plain and len(values) == 2 and isinstance(values[1], Tensor):
+            record(self.op, "tt", (), values, (), (target,))
+        else:
+            pattern, attrs, tensors, numbers = self.split(values)
+            record(self.op, pattern, attrs, tensors, numbers, (target,))
+        if node is not None:
+            end_write(node, target)
         return target
 
 
@@ -302,7 +306,9 @@ def build_elementwise(op, body, grad, node):
 
     @functools.wraps(body)
     def inplace(*args, **kwargs):
-        return spec.apply_inplace(bind(name + "_", args, kwargs, params, defaults, positions, count))
+        if kwargs or len(args) != count:
+            args = bind(name + "_", args, kwargs, params, defaults, positions, count)
+        return spec.apply_inplace(args)
     function.__signature__ = signatures.signature(body, 1)
     inplace.__signature__ = function.__signature__
     inplace.__name__ = name + "_"

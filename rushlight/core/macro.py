@@ -27,7 +27,7 @@ from .declare import Op
 from .device import CPU
 from .grads import wants_grad
 from .graph import MODE
-from .record import record
+from .record import binary, record, unary
 from .storage import Storage
 from .stream import STREAM, Step
 from .tensor import Tensor, view
@@ -123,13 +123,14 @@ class Form:
     """One way to call a macro: which tensors and numbers are given, and the static values. Its instructions have it as
     their attributes, compared by identity, because comparing the values would cost more than the rest of a record."""
 
-    __slots__ = ("present", "statics", "pattern", "all_tensors", "given", "traces")
+    __slots__ = ("present", "statics", "pattern", "all_tensors", "given", "short", "traces")
 
     def __init__(self, present, statics, tensors):
         self.present, self.statics = present, statics
         self.all_tensors = all(present[:tensors])
         self.pattern = "t" * sum(present[:tensors]) + "n" * sum(present[tensors:])
-        self.given, self.traces = None, {}  # results that are tensors, and traces by layouts: known after the first
+        # Known after the first call: which results are tensors, whether the form is short; and traces by layouts.
+        self.given, self.short, self.traces = None, False, {}
 
     def __repr__(self):
         return f"present={self.present}, statics={self.statics}"
@@ -167,6 +168,8 @@ def macro(name, tensors, numbers=0, writes=0, checks=False):
             form = forms.get(key)
             if form is None:
                 form = forms[key] = Form(*key, tensors)
+            if form.short:  # the common case: one or two tensors in, one out
+                return unary(op, *given, form) if tensors == 1 else binary(op, *given, form)
             chosen = given if form.all_tensors else [t for t in given if t is not None]
             figures = [n for n in values[tensors:last] if n is not None] if numbers else ()
             for n in figures:
@@ -177,6 +180,7 @@ def macro(name, tensors, numbers=0, writes=0, checks=False):
                 return None
             outs = record(op, form.pattern, form, chosen, figures)
             if len(form.given) == 1:
+                form.short = form.all_tensors and tensors <= 2 and not numbers and not checks
                 return outs[0]
             if len(outs) == len(form.given):
                 return outs

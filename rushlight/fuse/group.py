@@ -20,7 +20,9 @@ An instruction I may join group G if all of these hold:
                of unrelated groups become one launch later (plan.py)
   8. reorder   what reads large memory against its order does not share the passes of a reduction: each would read so
   9. size      G stays below MOST_MEMBERS instructions and MOST_ACCESSES memory operands
-  10. overlap  an instruction that may read or write again what it has written runs alone, one element after the other
+  10. ahead    what a reduction is about to read does not join a group that overwrites its operands, which the
+  reduction could not join: it would have to be stored for it
+  11. overlap  an instruction that may read or write again what it has written runs alone, one element after the other
 """
 
 from ..core.layout import broadcast_strides
@@ -59,7 +61,7 @@ class Group:
     def __init__(self, number, domain, single=False):
         self.number, self.domain, self.single = number, domain, single
         self.reduce_dims, self.gathers, self.overwrites, self.reorders = None, False, False, False
-        self.ordered = False  # rule 10
+        self.ordered = False  # rule 11
         self.members, self.reads, self.writes, self.randoms = [], {}, {}, set()
         self.accesses = 0
 
@@ -196,7 +198,7 @@ def fastest(layout):
 
 
 def overlaps(instruction):
-    """Rule 10: whether an element-wise instruction writes an element twice, or reads one that it has written for
+    """Rule 11: whether an element-wise instruction writes an element twice, or reads one that it has written for
     another position."""
     if not instruction.given or not instruction.ins or instruction.op.options["loop"] != "elementwise":
         return False
@@ -254,10 +256,13 @@ def single(instruction, number, index):
 
 
 class Grouping:
-    """Greedy grouping in program order; keeps for each slot the last group that wrote it and the last that read it."""
+    """Greedy grouping in program order; keeps for each slot the last group that wrote it and the last that read it.
+    What comes in: the instructions, which are then placed one by one."""
 
-    def __init__(self):
+    def __init__(self, instructions):
         self.groups, self.last_write, self.last_read = [], {}, {}
+        self.reduced = {slot for i in instructions if is_loop(i) and i.op.options["loop"] == "reduction"
+                        for slot, _, _ in i.ins}
 
     def place(self, instruction, number):
         """Put one instruction into a group."""
@@ -289,6 +294,8 @@ class Grouping:
         for index in range(depends, min(len(self.groups), depends + 64)):
             group = self.groups[index]
             if group.single or group.ordered or (index != earliest and not related(group, instruction)):
+                continue
+            if group.overwrites and any([slot in self.reduced for slot, _, _ in instruction.outs]):
                 continue
             candidate = member(instruction, number, group.domain, group.reduce_dims)
             if candidate is not None and fits(group, candidate):

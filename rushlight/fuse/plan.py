@@ -73,7 +73,7 @@ def build(instructions, mask, numbers):
     made.update(enumerate(temps, len(mask)))
     mask = mask + bytes(len(temps))
     kept = live_instructions(instructions, mask)
-    grouping = Grouping()
+    grouping = Grouping([instructions[number] for number in kept])
     for number in kept:
         grouping.place(instructions[number], number)
     groups = grouping.groups
@@ -190,19 +190,19 @@ def first_fit(events):
 
 
 def flatten(leveled):
-    """Launches in order; equal kernels of one level next to each other in one list: [[launch, ...], ...]."""
-    rows, batches = [], {}
+    """Launches in order; equal kernels of one level in one list: [[launch, ...], ...]. The steps of a group stay in
+    order: a step joins a list that comes after the one its group's last step is in."""
+    rows, open_rows = [], {}
     for level, launches in leveled:
-        for step, launch in enumerate(launches):
-            if len(launches) == 1:
-                key = (level, launch.source.key)
-                if key in batches:
-                    batches[key].append(launch)
-                    continue
-                batch = batches[key] = [launch]
-                rows.append(batch)
-            else:
-                rows.append([launch])
+        last = -1
+        for launch in launches:
+            key = (level, launch.source.key)
+            at = open_rows.get(key, -1)
+            if at <= last:
+                at = open_rows[key] = len(rows)
+                rows.append([])
+            rows[at].append(launch)
+            last = at
     return rows
 
 

@@ -16,7 +16,7 @@ def groups(build):
     rl.synchronize()
     results = build()
     path, _, _ = expand(STREAM.step.path(), len(STREAM.slots), len(STREAM.scalars))
-    grouping = Grouping()
+    grouping = Grouping(path)
     for number, instruction in enumerate(path):
         grouping.place(instruction, number)
     return [[m.instruction.op.name for m in g.members] for g in grouping.groups], results

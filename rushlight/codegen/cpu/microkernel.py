@@ -122,26 +122,33 @@ def _accumulate(state):
     csa = {"packed": fn.constant(tile.rows), "along": fn.constant(1)}.get(micro.a_mode, state.csa)
     ldb = fn.constant(tile.columns) if micro.b_mode == "packed" else state.ldb
 
-    def step(k):
+    def step(k, vectors):
         b_at = fn.load_at(state.table, k, "i64") if micro.b_mode == "indexed" else k * ldb
         a_at = fn.load_at(state.table, k, "i64") if micro.a_mode == "indexed" else k * csa
         line = fn.gep(state.b, b_at, memory_kind(micro.b))
-        row = [load(fn, line, j * tile.lanes, micro.b, tile.lanes, state.masks[j]) for j in range(tile.vectors)]
+        row = [load(fn, line, j * tile.lanes, micro.b, tile.lanes, state.masks[j]) for j in range(vectors)]
         at = fn.gep(state.a, a_at, a_kind) if together else a_at
         for i in range(tile.rows):
             item = load(fn, at, i, micro.a) if together else load(fn, starts[i], at, micro.a)
             spread = fn.splat(item, tile.lanes)
-            for j in range(tile.vectors):
+            for j in range(vectors):
                 state.sums[i][j].set(multiply_add(fn, spread, row[j], state.sums[i][j].get()))
 
-    whole = state.k & -UNROLL
-    with repeat(fn, 0, whole, UNROLL) as k:
-        if micro.prefetch:
-            _prefetch(state, k)
-        for u in range(UNROLL):
-            step(k + u)
-    with repeat(fn, whole, state.k) as k:
-        step(k)
+    def steps(vectors):
+        whole = state.k & -UNROLL
+        with repeat(fn, 0, whole, UNROLL) as k:
+            if micro.prefetch:
+                _prefetch(state, k)
+            for u in range(UNROLL):
+                step(k + u, vectors)
+        with repeat(fn, whole, state.k) as k:
+            step(k, vectors)
+
+    half = tile.vectors // 2
+    if micro.b_mode == "packed" and tile.vectors == 2 * half:  # the last panel may be narrow
+        fn.if_else(state.n > half * tile.lanes, lambda: steps(tile.vectors), lambda: steps(half))
+    else:
+        steps(tile.vectors)
 
 
 def _fetch_result(state):
