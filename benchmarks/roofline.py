@@ -5,7 +5,8 @@ Rushlight or by NumPy, whichever is faster), and float32 multiply-adds per secon
 Then each case is timed. Its work is the least that it needs: every operand read once, every result written once, or
 the products of its formula, those with padding included. The share of the ceiling is what this work would have taken
 at the ceiling, over what it took. `<` marks what is below its goal. A ceiling is the best repetition, a case its
-median; at the end the ceilings are measured again, and if they moved, somebody else was using the machine.
+median; at the end the ceilings are measured again. If they moved, or the threads did not get the CPUs for themselves,
+something else was using the machine, and the last line says so.
 
 Shares above 100 % are no error. Reading is cheaper than copying, so reductions can pass the copy; the copy is not
 always done in the best way; and parameters of an optimizer may fit into a large cache.
@@ -34,7 +35,7 @@ F = rl.nn.functional
 COPY, PRODUCTS = "GB/s", "GFLOP/s"  # the two ceilings, by their units
 GOALS = {"element-wise": 0.80, "reductions": 0.80, "large GEMM": 0.85, "convolutions": 0.70}
 FEWEST, MOST = 3, 200  # repetitions of a case
-STEADY = 0.1  # ceilings that moved by more than this are worth a warning
+STEADY = 0.1  # what ceilings may move, and what CPUs may be lacking, without a warning
 WARM = 3  # steps before the clock runs: a loop is known from its third step on
 
 
@@ -112,7 +113,7 @@ def multiply_adds(lanes, chains):
 
 
 def peak_products(threads, budget):
-    """float32 GFLOP/s of `threads` threads that multiply and add in registers; a multiply-add counts twice."""
+    """(float32 GFLOP/s, how much of their CPUs they had) of threads that only multiply and add; that counts twice."""
     lanes = cpuinfo.vector_bytes() // 4
     chains = 24 if cpuinfo.vector_registers() == 32 else 12  # two units of up to six cycles, in registers
     text, name = multiply_adds(lanes, chains)
@@ -125,8 +126,10 @@ def peak_products(threads, budget):
         function(count, place.ctypes.data)
 
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        began, used = time.perf_counter(), time.process_time()
         seconds = times_of(lambda: list(pool.map(run, places)), budget)[0]
-    return 2 * lanes * chains * count * threads / seconds / 1e9
+        had = (time.process_time() - used) / (time.perf_counter() - began) / threads
+    return 2 * lanes * chains * count * threads / seconds / 1e9, had
 
 
 # -- cases -------------------------------------------------------------------------------------------------------------
@@ -284,13 +287,22 @@ def default_size():
 
 
 def ceilings(title, size, threads, budget):
-    """{unit: the ceiling} of this machine, printed after the title."""
+    """({unit: the ceiling}, how much of its CPUs the process had) of this machine, printed after the title."""
     copies = copy_bandwidth(size, budget)
-    found = {COPY: max(copies.values()), PRODUCTS: peak_products(threads, budget)}
+    products, had = peak_products(threads, budget)
     each = ", ".join(f"{who} {figure:.1f}" for who, figure in copies.items())
-    print(f"{title}: copy {found[COPY]:.1f} GB/s ({each}), "
-          f"float32 multiply-adds {found[PRODUCTS]:.1f} GFLOP/s ({cpuinfo.vector_bytes()}-byte vectors)", flush=True)
-    return found
+    print(f"{title}: copy {max(copies.values()):.1f} GB/s ({each}), float32 multiply-adds {products:.1f} GFLOP/s "
+          f"({cpuinfo.vector_bytes()}-byte vectors, {had:.0%} of the CPUs)", flush=True)
+    return {COPY: max(copies.values()), PRODUCTS: products}, had
+
+
+def warn(before, after):
+    """Say so where two answers of `ceilings` show that something else was using the machine."""
+    moved = max(abs(after[0][unit] / top - 1) for unit, top in before[0].items())
+    had = min(before[1], after[1])
+    if moved > STEADY or had < 1 - STEADY:
+        print(f"something else uses this machine, and the shares say little: a ceiling moved by {moved:.0%}, "
+              f"and only {had:.0%} of the CPUs were to be had")
 
 
 def measure(family, unit, name, build, size, top, budget):
@@ -335,17 +347,14 @@ def main(arguments=None):
     rl.set_num_threads(options.threads)
     rl.manual_seed(0)
     size = options.size << 20
-    tops = ceilings(f"ceilings with {options.threads} threads", size, options.threads, options.seconds)
+    before = ceilings(f"ceilings with {options.threads} threads", size, options.threads, options.seconds)
     print(f"\n{'':46s} {'a step':>13s} {'achieved':>16s} {'of ceiling':>10s} {'goal':>8s}")
     shares = {}
     for family, unit, name, build in cases:
-        share = measure(family, unit, name, build, size, tops[unit], options.seconds)
+        share = measure(family, unit, name, build, size, before[0][unit], options.seconds)
         shares.setdefault(family, {})[name] = share
     summary(shares)
-    after = ceilings("\nceilings at the end", size, options.threads, options.seconds)
-    moved = max(abs(after[unit] / top - 1) for unit, top in tops.items())
-    if moved > STEADY:
-        print(f"a ceiling moved by {moved:.0%}: something else uses this machine, and the shares say little")
+    warn(before, ceilings("\nceilings at the end", size, options.threads, options.seconds))
     return 0
 
 
