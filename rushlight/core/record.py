@@ -59,7 +59,7 @@ def record(op, pattern, attrs, tensors, numbers=(), outs=None):
             stream.wheres.append((step.depth, user_line()))
         if outs is None:
             outs = new_results(stream, step, tensors[0]._storage.device if tensors else op.device(attrs))
-            exposed = exposed or stream.held > MOST_BYTES
+            exposed = exposed or (stream.held > MOST_BYTES and stream.overfull())
         else:
             for t in outs:
                 if t._versions is None:
@@ -267,7 +267,7 @@ def result(stream, step, device, epoch, slots, _storage=Storage, _new=Storage.__
     tensor._grad_fn = tensor._base = tensor._grad = tensor._versions = None
     tensor._hooks = tensor._retain = tensor._accumulate = None
     tensor._offset = tensor._nr = tensor._view_version = tensor._creation = 0
-    if stream.held > MOST_BYTES:
+    if stream.held > MOST_BYTES and stream.overfull():
         stream.flush()
     return tensor
 

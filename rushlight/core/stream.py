@@ -23,7 +23,7 @@ from .storage import references
 MOST_STEPS = 200_000
 SOFT_LENGTH = 512  # from here on a block ends where a known block starts, so that loops cut at the same place
 HARD_LENGTH = 4096
-MOST_BYTES = 1 << 28  # of results held back
+MOST_BYTES = 1 << 28  # of results held back that somebody may still look at
 
 
 class Instruction:
@@ -90,6 +90,13 @@ class Stream:
         index = storage.index = len(self.slots)
         self.slots.append(storage)
         return index
+
+    def overfull(self):
+        """Whether the block should end because of its memory. Counts anew: results that nobody refers to any more take
+        none, or only while the program runs."""
+        live = references(self.slots)
+        self.held = sum([s.nbytes for s, seen in zip(self.slots, live) if seen and not s.address])
+        return self.held > MOST_BYTES * 3 // 4
 
     def leave(self):
         """Take back the slots of an operator that was refused: later steps count on slots being numbered by the path

@@ -58,6 +58,18 @@ def test_bytes_held_back_end_a_block():
     assert sum(float(p[0]) for p in parts) == 10.0
 
 
+@lazy
+def test_results_that_nobody_sees_do_not_end_a_block():
+    """A chain over a large tensor stays one block, so that it fuses, however many bytes its steps would take."""
+    x = rl.zeros(10 << 20)
+    rl.synchronize()
+    y = x
+    for _ in range(30):
+        y = y * 0.5 + 1
+    assert pending() == 60
+    assert abs(y[5].item() - 2) < 1e-6
+
+
 def test_dead_results_cost_no_memory():
     rl.synchronize()
     allocated = rl.cpu.memory_allocated()

@@ -5,6 +5,7 @@ import threading
 
 import numpy
 import pytest
+import source
 
 from rushlight.runtime.cpu import cpuinfo, jit, pool, program
 
@@ -228,3 +229,17 @@ work(300)
 assert (data == 400).all()
 """
     _life(body)
+
+
+def test_threads_without_asking_for_them():
+    """A program that never calls a thread function uses as many as RUSHLIGHT_THREADS says."""
+    script = """
+import rushlight as rl
+x = rl.ones(1 << 22)
+assert x.exp().sum().isfinite().item()
+from rushlight.runtime.cpu import pool
+print(pool.workers())
+"""
+    environ = {**os.environ, "PYTHONPATH": str(source.ROOT), "RUSHLIGHT_THREADS": "3"}
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True)
+    assert done.stdout.split() == ["2"], done.stderr

@@ -8,6 +8,7 @@ executor.
 import ctypes
 
 from . import executor, native
+from . import pool  # noqa: F401  (tells the executor how many threads to make)
 
 RELEASE_NANOSECONDS = 100_000.0  # getting the GIL back may take 5 ms while another thread computes in Python
 WAKE_NANOSECONDS = 100_000.0  # a launch shorter than this is over before a sleeping worker is there
