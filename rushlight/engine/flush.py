@@ -62,6 +62,9 @@ def reset_statistics():
     jit.stats["compiled"] = jit.stats["loaded"] = 0
 
 
+SMALL_ARENA = 16384  # temporaries up to this many bytes stay with their program
+
+
 class Executable:
     """A planned and compiled program."""
 
@@ -78,6 +81,7 @@ class Executable:
         "formats",
         "tally",
         "constants",
+        "own_arena",
     )
 
     def __init__(self, instructions, mask, scalars):
@@ -101,6 +105,7 @@ class Executable:
         self.address = ctypes.addressof(self.table)
         self.errors = [(i.op, depth) for depth, i in enumerate(instructions, 1) if i.op.checks]
         self.busy = False
+        self.own_arena = memory.allocate(plan.arena) if 0 < plan.arena <= SMALL_ARENA else None
         self.tally = [0, len(instructions), self.launches, sum(n for _, n in plan.allocate)]
         Counters.tallies.append(self.tally)
 
@@ -124,11 +129,13 @@ class Executable:
             if not storage.address:
                 block = storage.block = allocate(storage.nbytes)
                 storage.address = block.address
-        arena = memory.scratch(plan.arena) if plan.arena else None
-        table, address = self.table, self.address
+        table, address, arena = self.table, self.address, self.own_arena
         if self.busy:  # another thread is inside this program
             table = ctypes.create_string_buffer(len(table))
             address = ctypes.addressof(table)
+            arena = None
+        if arena is None and plan.arena:
+            arena = memory.scratch(plan.arena)
         self.busy = True
         if self.constants:
             scalars = (*scalars, *self.constants)
