@@ -17,6 +17,8 @@ rows.
 from ..core import dtype as dt
 from . import target
 from .builder import vector
+from .cpu.gemm import Operand
+from .cpu.pack import plan_pack
 from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource, Launch, Memory, Scratch
 from .lower import lowering, memory
@@ -86,26 +88,28 @@ class RecurrentKernel:
             body(self.row0 + r)
 
     def product(self, left, inner, right, width, start, finish):
-        """rows x inner times inner x width. `left`: addresses of the rows; `right`: the packed matrix;
-        `start(row number, column, vector type)`: the value to add to; `finish(row number, column, value)` stores."""
-        whole = width // (2 * self.lanes) * (2 * self.lanes)
-        with self.fn.loop(0, whole, 2 * self.lanes) as column:
-            self.columns(left, inner, right, width, column, [self.lanes] * 2, start, finish)
+        """rows x inner times inner x width. `left`: addresses of the rows; `right`: the matrix in panels of two
+        vectors of columns; `start(row number, column, vector type)`: the value to add to; `finish(row number, column,
+        value)` stores."""
+        fn, panel = self.fn, 2 * self.lanes
+        whole = width // panel * panel
+        with fn.loop(0, whole, panel) as column:
+            self.columns(left, inner, fn.gep(right, column * inner, self.kind), column, [self.lanes] * 2, start, finish)
+        last = fn.gep(right, whole * inner, self.kind)
         rest = whole + (width - whole) // self.lanes * self.lanes
-        with self.fn.loop(whole, rest, self.lanes) as column:
-            self.columns(left, inner, right, width, column, [self.lanes], start, finish)
-        with self.fn.loop(rest, width) as column:
-            self.columns(left, inner, right, width, column, [1], start, finish)
+        for begin, end, lanes in ((whole, rest, self.lanes), (rest, width, 1)):
+            with fn.loop(begin, end, lanes) as column:
+                self.columns(left, inner, fn.gep(last, column - whole, self.kind), column, [lanes], start, finish)
 
-    def columns(self, left, inner, right, width, column, lanes, start, finish):
-        """All rows of the block for a few columns: `lanes` of each vector."""
+    def columns(self, left, inner, panel, column, lanes, start, finish):
+        """All rows of the block for a few columns: `lanes` of each vector, from `panel` on."""
         fn = self.fn
         starts = [sum(lanes[:i]) for i in range(len(lanes))]
         kinds = [vector(self.kind, n) for n in lanes]
         sums = [[fn.variable(kind, start(r, column + at, kind)) for at, kind in zip(starts, kinds)]
                 for r in range(self.rows)]
         with fn.loop(0, inner) as i:
-            line = fn.gep(right, i * width + column, self.kind)
+            line = fn.gep(panel, i * (2 * self.lanes), self.kind)
             weights = [fn.load(fn.gep(line, at, self.kind), kind, self.size) for at, kind in zip(starts, kinds)]
             for r in range(self.rows):
                 value = fn.load(fn.gep(left[r], i, self.kind), self.kind, self.size)
@@ -348,6 +352,18 @@ def strides(ref, reverse, timed):
     return [where, by_time, by_row]
 
 
+def panels(ref, launches):
+    """The memory of a matrix (inner, width) cut into panels of two vectors of columns; adds the launch that cuts it."""
+    layout, dtype = ref[1], ref[1].dtype
+    columns = 2 * max(1, target.current.vector_bytes // dtype.itemsize)
+    inner, width = layout.shape
+    packed = Memory(Scratch(-(-width // columns) * columns * inner * dtype.itemsize))
+    by_inner, by_width = layout.strides
+    operand = Operand(memory(ref), dtype.name, by_width, by_inner)
+    launches.append(plan_pack(operand, columns, columns // 2, width, inner, by_width, by_inner, (1, 1), (0, 0), packed))
+    return packed
+
+
 TIMED = {"gates_x", "out", "kept", "cells", "g_out", "dgates_x", "dgates_h"}
 
 
@@ -361,8 +377,12 @@ def launch(kernel, instruction, names):
     rows = block_rows(batch)
     tasks = -(-batch // rows)
     static = [time, batch, hidden, time - 1 if reverse else 0, -1 if reverse else 1]
+    launches = []
     for name, ref in zip(names, refs):
-        static += strides(ref, reverse, name in TIMED)
+        if name == "weight":
+            static += [panels(ref, launches), 0, 0]
+        else:
+            static += strides(ref, reverse, name in TIMED)
     if mode in ("lstm", "gru") and kernel is Forward and "kept" not in names:
         names = [*names, "scratch"]
         row = GATES[mode] * hidden * dtype.itemsize
@@ -370,7 +390,7 @@ def launch(kernel, instruction, names):
     key = ("recurrent", kernel.__name__, mode, dtype.name, rows, tuple(names), target.current.vector_bytes)
     source = KernelSource(key, lambda module, name: kernel(mode, dtype.name, rows, names, module, name).emit())
     cost = 2.0 * time * batch * hidden * hidden * GATES[mode] / FLOPS + 1000.0
-    return [Launch(source, static, tasks, cost)]
+    return [*launches, Launch(source, static, tasks, cost)]
 
 
 @lowering("recurrent")

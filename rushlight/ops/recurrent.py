@@ -117,7 +117,7 @@ def run_layer(mode, x, state, weights, lengths, reverse, keep):
     operands = {"gates_x": gates, "h0": state[0].contiguous()}
     if mode == "lstm":
         operands["c0"] = state[1].contiguous()
-    operands["weight"] = weights["hh"].t().contiguous()
+    operands["weight"] = weights["hh"].t()
     if mode == "gru":
         missing = weights["b_hh"] is None
         operands["bias"] = REGISTRY["zeros"]((3 * hidden,), dtype=x.dtype) if missing else weights["b_hh"].contiguous()
@@ -151,7 +151,7 @@ def layer_gradients(g, x, h0, c0, ih, hh, b_ih, b_hh, lengths, mode, reverse, ke
         operands.update(g_cn=g[2].contiguous(), c0=c0.contiguous(), kept=outs[3], cells=outs[4])
     if gru:
         operands["kept"] = outs[2]
-    operands["weight"] = hh.contiguous()
+    operands["weight"] = hh
     if lengths is not None:
         operands["lengths"] = lengths
     results = {"dgates_x": (time, batch, GATES[mode] * hidden)}
