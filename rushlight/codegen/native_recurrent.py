@@ -16,7 +16,7 @@ rows.
 
 from ..core import dtype as dt
 from . import target
-from .builder import vector
+from .builder import lanes, vector
 from .cpu.gemm import Operand
 from .cpu.pack import plan_pack
 from .handler import Handler, Typed, stored_type
@@ -97,9 +97,9 @@ class RecurrentKernel:
             self.columns(left, inner, fn.gep(right, column * inner, self.kind), column, [self.lanes] * 2, start, finish)
         last = fn.gep(right, whole * inner, self.kind)
         rest = whole + (width - whole) // self.lanes * self.lanes
-        for begin, end, lanes in ((whole, rest, self.lanes), (rest, width, 1)):
-            with fn.loop(begin, end, lanes) as column:
-                self.columns(left, inner, fn.gep(last, column - whole, self.kind), column, [lanes], start, finish)
+        for begin, end, size in ((whole, rest, self.lanes), (rest, width, 1)):
+            with fn.loop(begin, end, size) as column:
+                self.columns(left, inner, fn.gep(last, column - whole, self.kind), column, [size], start, finish)
 
     def columns(self, left, inner, panel, column, lanes, start, finish):
         """All rows of the block for a few columns: `lanes` of each vector, from `panel` on."""
@@ -121,6 +121,12 @@ class RecurrentKernel:
 
     def value_at(self, pointer, column, kind):
         return self.fn.load(self.fn.gep(pointer, column, self.kind), kind, self.size)
+
+    def ask(self, pointer, column, kind):
+        """Prefetch the lines of a vector."""
+        if lanes(kind) > 1:
+            flags = [self.fn.constant(flag, "i32") for flag in (0, 3, 1)]  # read, keep close, data
+            self.fn.intrinsic("llvm.prefetch.p0", "void", self.fn.gep(pointer, column, self.kind), *flags)
 
     def put(self, pointer, column, value):
         self.fn.store(value, self.fn.gep(pointer, column, self.kind), self.size)
@@ -177,9 +183,14 @@ class Forward(RecurrentKernel):
         bias = self.base.get("bias")
 
         def start(r, column, kind):
-            return self.value_at(bias if self.mode == "gru" else inputs[r], column, kind)
+            if self.mode == "gru":
+                return self.value_at(bias, column, kind)
+            self.ask(inputs[r], column, kind)  # it comes from far away, and is here when the product is done
+            return self.fn.constant(0, kind)
 
         def finish(r, column, value):
+            if self.mode != "gru":
+                value = value + self.value_at(inputs[r], column, value.type)
             self.put(targets[r], column, value)
         self.product(before, self.hidden, self.base["weight"], self.hidden * GATES[self.mode], start, finish)
 
