@@ -27,6 +27,11 @@ def is_picture(value):
     return image is not None and isinstance(value, image.Image)
 
 
+def byte_channels(picture):
+    """The number of channels of a picture whose samples are plain bytes; None for others."""
+    return _BYTE_CHANNELS.get(picture.mode)
+
+
 def to_array(picture):
     """The samples of a Pillow image as an array (H, W, C) of its own type, which may be read-only and shared."""
     width, height = picture.size

@@ -9,7 +9,8 @@ import functools
 import numpy as np
 
 from ... import api as rl
-from ..pictures import from_array, is_picture, to_array
+from ..pictures import byte_channels, from_array, is_picture, to_array
+from ..samples import scale, statistics_of
 
 __all__ = ["convert_image_dtype", "normalize", "pil_to_tensor", "to_pil_image", "to_tensor"]
 
@@ -29,6 +30,9 @@ def to_tensor(pic):
     Samples of uint8 become the default dtype, divided by 255; other samples keep type and range.
     TypeError for anything else, ValueError for an array that has not 2 or 3 dimensions.
     """
+    scaled = _scaled_picture(pic, (0.0,), (1.0,))
+    if scaled is not None:
+        return scaled
     samples = _samples(pic)
     if samples.dtype != _BYTE:
         # An array keeps sharing memory with its tensor where it lies in order already; a picture never does.
@@ -37,6 +41,18 @@ def to_tensor(pic):
     if dtype is None:
         return rl.from_numpy(samples.copy(order="C")).to(rl.get_default_dtype()).div(255)
     return rl.from_numpy(_scaled(samples, dtype))
+
+
+def _scaled_picture(pic, mean, std):
+    """The normalised tensor of a picture of byte samples, None for anything else (see samples.py)."""
+    if not is_picture(pic) or rl.get_default_dtype() is not rl.float32:
+        return None
+    channels = byte_channels(pic)
+    statistics = None if channels is None else statistics_of(mean, std, channels)
+    if statistics is None:
+        return None
+    width, height = pic.size
+    return scale(pic.tobytes(), height, width, channels, statistics)
 
 
 def _samples(pic):
@@ -64,6 +80,10 @@ def _scaled(samples, dtype):
 
 def to_normalized_tensor(pic, mean, std):
     """`normalize(to_tensor(pic), mean, std)` with one tensor made instead of two, see Note [Small images]."""
+    if _are_plain(mean, std):
+        scaled = _scaled_picture(pic, tuple(mean), tuple(std))
+        if scaled is not None:
+            return scaled
     samples = _samples(pic)
     dtype = _ARRAY_DTYPES.get(rl.get_default_dtype())
     if samples.dtype == _BYTE and dtype is not None and samples.size <= SMALL and _are_plain(mean, std):
