@@ -77,10 +77,13 @@ def public(names, grad=None, node=None, out=True):
     With `grad` (see core/grads.py) it is one node of the graph: its body runs without recording gradients.
     """
     def declare(function):
-        call = function if grad is None else one_node(function, grad, node)
+        method = call = function if grad is None else one_node(function, grad, node)
         if out and names and "out" not in signatures.names(function):
             call = with_out(call, function)
         register(names, call)
+        for name in names.split():
+            if "." not in name:
+                REGISTRY[f"Tensor.{name}"] = method  # methods take no out=
         return call
     return declare
 
