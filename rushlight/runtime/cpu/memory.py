@@ -492,7 +492,7 @@ def read(address, nbytes):
 
 def _at_exit():
     """Blocks that outlive this module's variables stay where they are."""
-    del Block.__del__
+    del Block.__del__, _Scratch.__del__
 
 
 atexit.register(_at_exit)
