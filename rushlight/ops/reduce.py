@@ -111,7 +111,8 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
     if not isinstance(input, Tensor):
         raise TypeError(f"sum(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     found = input._layout
-    if dim is None and not keepdim and dtype is None and not (MODE.grad and input.requires_grad):
+    if dim is None and not keepdim and dtype is None and not (
+            (input._rg or input._base is not None) and MODE.grad and input.requires_grad):
         total = TOTALS.get(found)
         if total is not None:
             return unary(total[0], input, total[1])
