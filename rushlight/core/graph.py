@@ -9,6 +9,8 @@ themselves, whose gradient accumulates. A node saves operands as they are, with 
 import itertools
 import threading
 
+from .dtype import FLOATING
+
 sequence = itertools.count(1).__next__
 
 
@@ -45,7 +47,8 @@ class Saved:
             return self.leaf
         tensor = make_view(self.storage, self.layout, self.offset)
         if self.is_out:
-            tensor._grad_fn, tensor._nr, tensor._rg = node, self.output, True
+            if self.layout.dtype.category >= FLOATING:
+                tensor._grad_fn, tensor._nr, tensor._rg = node, self.output, True
         elif self.fn is not None:
             tensor._grad_fn, tensor._nr, tensor._rg = self.fn, self.output, True
         if self.versions.__class__ is list:
@@ -63,7 +66,8 @@ class Saved:
         tensor = make_view(found._storage, found._layout, found._offset)
         tensor._versions = found._versions
         if self.is_out:
-            tensor._grad_fn, tensor._nr, tensor._rg = node, self.output, True
+            if tensor._layout.dtype.category >= FLOATING:
+                tensor._grad_fn, tensor._nr, tensor._rg = node, self.output, True
         elif self.fn is not None:
             tensor._grad_fn, tensor._nr, tensor._rg = self.fn, self.output, True
         elif self.leaf is not None:

@@ -196,3 +196,11 @@ def test_memory_is_freed_without_the_collector():
         assert rl.cpu.memory_allocated() <= before
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("choose", [lambda x: x.max(1)[0], lambda x: x.kthvalue(2)[0], lambda x: x.median(1)[0],
+                                    lambda x: x.mode(1)[0], lambda x: x.min(0)[0]])
+def test_second_gradient_through_saved_indices(choose):
+    """The indices that a node has saved are no values with a gradient."""
+    x = rl.tensor([[1.0, 3.0, 2.0], [6.0, 5.0, 4.0]], dtype=rl.float64, requires_grad=True)
+    assert rl.autograd.gradgradcheck(lambda t: choose(t) ** 2, [x])
