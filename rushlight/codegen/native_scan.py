@@ -9,6 +9,7 @@ and byte stride along the dimension; for each other dimension its size and the b
 """
 
 from ..core import dtype as dt
+from ..core.layout import coalesce
 from .builder import vector
 from .handler import Handler, Typed, computed_type, stored_type
 from .kernel import KernelSource, Launch
@@ -176,19 +177,6 @@ class ScanKernel(StaticReader):
             fn.store(k.to_memory(k.cast(new, dtype)), pointer, dtype.itemsize)
 
 
-def merged(dims):
-    """Neighbouring dimensions merged where all strides allow it: [(size, strides)]."""
-    found = []
-    for n, strides in dims:
-        if n == 1:
-            continue
-        if found and all(outer == n * inner for outer, inner in zip(found[-1][1], strides)):
-            found[-1] = (found[-1][0] * n, strides)
-        else:
-            found.append((n, strides))
-    return found
-
-
 @lowering("scan")
 def scan(instruction):
     """ins: input; outs: values[, indices]; attrs kind, dim."""
@@ -199,7 +187,7 @@ def scan(instruction):
         return []
     dim, length = options["dim"], shape[options["dim"]] if len(shape) else 1
     strides = [[s * ref[1].dtype.itemsize for s in ref[1].strides] for ref in refs]
-    dims = merged([(n, tuple(s[d] for s in strides)) for d, n in enumerate(shape) if d != dim])
+    dims = coalesce([(n, tuple(s[d] for s in strides)) for d, n in enumerate(shape) if d != dim])
     if len(dims) > OTHER_DIMS:
         raise NotImplementedError(f"scan over a tensor with {len(dims)} other dimensions that cannot be merged")
     rows = 1

@@ -18,7 +18,7 @@ each outer dimension its size and strides; for each of the columns and outer dim
 of a mean; result, input.
 """
 
-from ..core.layout import stride_order
+from ..core.layout import coalesce, stride_order
 from .builder import vector
 from .handler import stored_type
 from .kernel import KernelSource, Launch
@@ -137,22 +137,14 @@ class OrderedSum(StaticReader):
 
 
 def iteration(source, result, dims):
-    """[size, stride of the input, stride of the result] (in bytes) of each merged loop dimension, innermost first."""
+    """(size, stride of the input, stride of the result) (in bytes) of each merged loop dimension, innermost first."""
     size, shape = source.dtype.itemsize, source.shape
     strides = iter(result.strides if len(result.shape) < len(shape) else
                    [s for d, s in enumerate(result.strides) if d not in dims])
     spread = [0 if d in dims else next(strides) for d in range(len(shape))]
-    merged = []
-    for d in stride_order(shape, [spread, source.strides], reduces=True):
-        n, step, out_step = shape[d], source.strides[d] * size, spread[d] * size
-        last = merged[-1] if merged else None
-        if last and (last[0] == 1 or n == 1 or (last[0] * last[1] == step and last[0] * last[2] == out_step)):
-            if last[0] == 1:
-                last[1:] = step, out_step
-            last[0] *= n
-        else:
-            merged.append([n, step, out_step])
-    return merged
+    order = reversed(stride_order(shape, [spread, source.strides], reduces=True))
+    merged = coalesce([(shape[d], (source.strides[d] * size, spread[d] * size)) for d in order])
+    return [(n, *strides) for n, strides in reversed(merged)]
 
 
 @lowering("ordered_sum")
@@ -162,7 +154,7 @@ def ordered_sum(instruction):
     source, result = instruction.ins[0][1], instruction.outs[0][1]
     if not result.numel:
         return []
-    none = [1, 0, 0]
+    none = (1, 0, 0)
     inner, columns, *outer = [*iteration(source, result, options["dims"]), none, none][:max(2, source.ndim)]
     if inner[2] and not columns[2]:
         inner, columns = columns, inner

@@ -58,8 +58,9 @@ class Op:
         return f"<op {self.name}>"
 
 
-def register(names, function, inplace=None):
-    """Enter a callable (and its in-place form) under its public names."""
+def register(names, function, inplace=None, method=None):
+    """Enter a callable (and its in-place form) under its public names; `method`: what tensors get of it, if that is
+    another."""
     for name in names.replace(",", " ").split():
         chosen = inplace if name.endswith("_") and not name.endswith("__") and inplace is not None else function
         if name.startswith("torch."):
@@ -68,7 +69,7 @@ def register(names, function, inplace=None):
             REGISTRY[name] = chosen
         else:
             REGISTRY[name] = chosen
-            REGISTRY[f"Tensor.{name}"] = chosen
+            REGISTRY[f"Tensor.{name}"] = method or chosen
 
 
 def public(names, grad=None, node=None, out=True):
@@ -80,10 +81,7 @@ def public(names, grad=None, node=None, out=True):
         method = call = function if grad is None else one_node(function, grad, node)
         if out and names and "out" not in signatures.names(function):
             call = with_out(call, function)
-        register(names, call)
-        for name in names.split():
-            if "." not in name:
-                REGISTRY[f"Tensor.{name}"] = method  # methods take no out=
+        register(names, call, method=method)  # methods take no out=
         return call
     return declare
 
@@ -255,14 +253,13 @@ class Elementwise:
         if not isinstance(target, Tensor):
             raise TypeError(f"{self.op.name}_(): argument 'input' (position 1) must be Tensor, not "
                             f"{type(target).__name__}")
-        node = begin_write(self.rule, values, target) if MODE.grad else None
+        node = begin_write(self.rule, values, target)
         if self.plain and len(values) == 2 and isinstance(values[1], Tensor):
             record(self.op, "tt", (), values, (), (target,))
         else:
             pattern, attrs, tensors, numbers = self.split(values)
             record(self.op, pattern, attrs, tensors, numbers, (target,))
-        if node is not None:
-            end_write(node, target)
+        end_write(node, target)
         return target
 
 
@@ -309,9 +306,7 @@ def build_elementwise(op, body, grad, node):
 
     @functools.wraps(body)
     def inplace(*args, **kwargs):
-        if kwargs or len(args) != count:
-            args = bind(name + "_", args, kwargs, params, defaults, positions, count)
-        return spec.apply_inplace(args)
+        return spec.apply_inplace(bind(name + "_", args, kwargs, params, defaults, positions, count))
     function.__signature__ = signatures.signature(body, 1)
     inplace.__signature__ = function.__signature__
     inplace.__name__ = name + "_"

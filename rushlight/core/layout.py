@@ -117,6 +117,20 @@ def stride_order(shape, operands, reduces=False):
     return order
 
 
+def coalesce(dims):
+    """Neighbouring dimensions that every operand walks as one, merged; those of size 1 go. `dims`: (size, strides of
+    the operands), outermost first."""
+    merged = []
+    for n, strides in dims:
+        if n == 1:
+            continue
+        if merged and all(outer == n * inner for outer, inner in zip(merged[-1][1], strides)):
+            merged[-1] = (merged[-1][0] * n, strides)
+        else:
+            merged.append((n, strides))
+    return merged
+
+
 def is_contiguous(shape, strides):
     if 0 in shape:
         return True

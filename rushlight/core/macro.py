@@ -1,7 +1,7 @@
 """Macros: several operators recorded as one instruction.
 
-    @macro("layer_norm", 3) def layer_norm(x, weight, bias, dims, eps): ...   # plain Python over other operators;
-    three tensors, the rest static
+    @macro("layer_norm", 3)
+    def layer_norm(x, weight, bias, dims, eps): ...   # plain Python over operators; three tensors, the rest static
 
     @macro("sgd_update", 3, numbers=2, writes=2)
     def sgd_update(param, momentum_buffer, grad, momentum, scale): ...   # writes the first two, returns nothing

@@ -9,19 +9,16 @@ An instruction I may join group G if all of these hold:
   2. loops     I's domain is G's, or I works on the rows that G's reduction leaves (row level)
   3. reduce    a reduction joins if G has none yet or reduces the same dimensions of the same domain
   4. values    what I reads and G wrote is read exactly as it was written (same strides and offset over the domain): it
-  stays in a
-               register; any other way of reading needs memory, so a new kernel
+               stays in a register; any other way of reading needs memory, so a new kernel
   5. writes    what I writes and G reads or wrote is accessed in exactly the same way; in a group with reductions
-  (several passes over
-               a row) it is not accessed at all
+               (several passes over a row) it is not accessed at all
   6. gather    an operand read at computed positions is not written by G, and G does not reduce
   7. related   I depends on G or shares an operand with it: unrelated work stays apart, so that kernels stay few in
-  kind; equal kernels
-               of unrelated groups become one launch later (plan.py)
+               kind; equal kernels of unrelated groups become one launch later (plan.py)
   8. reorder   what reads large memory against its order does not share the passes of a reduction: each would read so
   9. size      G stays below MOST_MEMBERS instructions and MOST_ACCESSES memory operands
   10. ahead    what a reduction is about to read does not join a group that overwrites its operands, which the
-  reduction could not join: it would have to be stored for it
+               reduction could not join: it would have to be stored for it
   11. overlap  an instruction that may read or write again what it has written runs alone, one element after the other
 """
 

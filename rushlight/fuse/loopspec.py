@@ -11,7 +11,7 @@ from ..codegen.kernel import Argument, Launch, Memory, Scratch
 from ..codegen.loops import LoopSpec, arguments, vector_lanes
 from ..core import dtype as dt
 from ..core.declare import OPERATORS
-from ..core.layout import stride_order
+from ..core.layout import coalesce, stride_order
 
 ROW_NANOSECONDS, ELEMENT_NANOSECONDS, HEAVY_NANOSECONDS = 8.0, 0.12, 0.6
 TASK_NANOSECONDS = 25_000.0
@@ -164,8 +164,7 @@ def canonical(builder):
     if group.ordered:
         return "ordered", *ordered_dims(dims, builder), ()
     if reduce_dims is None:
-        dims = [d for d in dims if d[0] != 1]
-        merged = coalesce(order(dims, builder))
+        merged = order(dims, builder)
         if not merged:
             merged = [(1, tuple(0 for _ in columns))]
         rows = tile_rows(builder, merged)
@@ -173,8 +172,8 @@ def canonical(builder):
             kept = [d for i, d in enumerate(merged[:-1]) if i != rows] + [merged[rows]]
             return "tile", kept, merged[-1:], ()
         return ("flat" if len(merged) == 1 else "row"), merged[:-1], merged[-1:], ()
-    kept = coalesce(order([d for d in dims if d[2] not in reduce_dims and d[0] != 1], builder))
-    reduced = coalesce(order([d for d in dims if d[2] in reduce_dims and d[0] != 1], builder))
+    kept = order([d for d in dims if d[2] not in reduce_dims], builder)
+    reduced = order([d for d in dims if d[2] in reduce_dims], builder)
     if not reduced:
         reduced = [(1, tuple(0 for _ in columns))]
     kind = "row"
@@ -223,27 +222,17 @@ def gather_dims(dims, count):
 
 
 def order(dims, builder):
-    """Dimensions from outermost to innermost: by the strides of what is written, then of what is read. Arg-reductions
-    keep theirs."""
+    """[(size, strides)] of merged dimensions from outermost to innermost: by the strides of what is written, then of
+    what is read. Arg-reductions keep their order."""
+    dims = [d[:2] for d in dims if d[0] != 1]
     if has_arg(builder):
-        return dims
+        return coalesce(dims)
     weights = sorted(range(len(builder.accesses)), key=lambda i: (not any(at == i for at, _ in builder.stores.values()),
                                                                   i))
 
     def rank(d):
         return tuple(-abs(d[1][i]) for i in weights if any(x[1][i] for x in dims))
-    return sorted(dims, key=rank)
-
-
-def coalesce(dims):
-    """Merge neighbours that every access walks as one dimension: [(size, strides)]."""
-    merged = []
-    for n, strides, *_ in dims:
-        if merged and all(outer == n * inner for outer, inner in zip(merged[-1][1], strides)):
-            merged[-1] = (merged[-1][0] * n, strides)
-        else:
-            merged.append((n, strides))
-    return merged
+    return coalesce(sorted(dims, key=rank))
 
 
 def mode(access, stride, size):

@@ -10,6 +10,7 @@ and K is long, K is cut into fixed parts ("splits") whose private sums a last la
 
 import dataclasses
 
+from ...core.layout import coalesce
 from .. import target
 from ..kernel import Argument, KernelSource, Launch, Memory, Scratch
 from . import gemm_amx, matvec
@@ -220,14 +221,8 @@ def _emit_block(module, name, micro):
 
 def collapse_batch(shape, strides):
     """Merge batch dimensions that every operand walks evenly; dimensions of size 1 go. (shape, strides per operand)"""
-    dims = [(size, *steps) for size, *steps in zip(shape, *strides) if size != 1]
-    merged = []
-    for size, *steps in dims:
-        if merged and all(outer == inner * size for outer, inner in zip(merged[-1][1:], steps)):
-            merged[-1] = (merged[-1][0] * size, *steps)
-        else:
-            merged.append((size, *steps))
-    return [d[0] for d in merged], [[d[i + 1] for d in merged] for i in range(len(strides))]
+    merged = coalesce([(size, steps) for size, *steps in zip(shape, *strides)])
+    return [size for size, _ in merged], [[steps[i] for _, steps in merged] for i in range(len(strides))]
 
 
 def plan_gemm(spec):

@@ -15,10 +15,6 @@ def _gradients(parameters):
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
-def _on(device, tensor):
-    return tensor if tensor.device == device else tensor.to(device)
-
-
 def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=None):
     """The norm of all values of some tensors together, a tensor of one value.
 
@@ -32,7 +28,7 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
             return rl.tensor(0.0)
         device = tensors[0].device
         norms = [rl.linalg.vector_norm(tensor, norm_type) for tensor in tensors]
-        total = rl.linalg.vector_norm(rl.stack([_on(device, norm) for norm in norms]), norm_type)
+        total = rl.linalg.vector_norm(rl.stack([norm.to(device) for norm in norms]), norm_type)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
@@ -49,7 +45,7 @@ def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
         # A factor of 1 is applied as well: looking at the norm would mean to wait for it.
         factor = rl.clamp(float(max_norm) / (total_norm + 1e-6), max=1.0)
         for gradient in gradients:
-            gradient.mul_(_on(gradient.device, factor))
+            gradient.mul_(factor.to(gradient.device))
 
 
 def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None):

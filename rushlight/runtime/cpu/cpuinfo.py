@@ -12,6 +12,7 @@ import platform
 import sys
 
 from ...base import switches
+from .object_cache import write
 
 # Linux gives a process the tile registers on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA).
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
@@ -24,8 +25,8 @@ def llvm_host():
     """(triple, CPU name, feature string, LLVM's version) of this machine as LLVM writes them, e.g.
     ("x86_64-unknown-linux-gnu", "znver3", "+avx2,+fma,-avx512f", "20.1.8")."""
     path = _host_path()
-    known = _read_host(path)
-    if known is not None:
+    known = path and _read_host(path)
+    if known:
         return known
     import llvmlite.binding as llvm  # the first kernel pays for llvmlite, not `import rushlight`
 
@@ -56,19 +57,16 @@ def _read_host(path):
     try:
         with open(path) as file:
             lines = file.read().split("\n")
-    except (OSError, TypeError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError):
         return None
     return tuple(lines[:4]) if len(lines) == 5 and lines[4] == _HOST_END and all(lines[:4]) else None
 
 
 def _write_host(path, found):
     """Keep the lines; whatever goes wrong only costs the next start its import."""
-    temporary = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(temporary, "w") as file:
-            file.write("\n".join([*found, _HOST_END]))
-        os.replace(temporary, path)
+        write(path, "\n".join([*found, _HOST_END]).encode())
     except OSError:
         return
 

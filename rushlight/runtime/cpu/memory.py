@@ -148,20 +148,12 @@ class _Scratch:
         _free_scratch.append(self.segment)
 
 
-_free_scratch = []
-_made_scratch = []
-
-
 def scratch(nbytes):
     """Memory for the temporaries of a run: an object with `address`. One run at a time has the segment for them; the
     runs of other threads meanwhile get ordinary blocks."""
     global _allocated, _peak
     if nbytes <= SMALL:
         return allocate(nbytes)
-    with _lock:
-        if not _made_scratch:
-            _made_scratch.append(True)
-            _free_scratch.append(_Segment(0, 0))
     try:
         segment = _free_scratch.pop()
     except IndexError:
@@ -214,6 +206,9 @@ class _Segment:
     def __init__(self, start, nbytes):
         self.start, self.end, self.top = start, start + nbytes, start
         self.gaps = [(start, self.end)]
+
+
+_free_scratch = [_Segment(0, 0)]  # empty while a run has it; nothing is mapped before one needs it
 
 
 def _cut(nbytes):

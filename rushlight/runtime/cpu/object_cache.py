@@ -76,7 +76,7 @@ class ObjectCache:
         data = MAGIC + bytes.fromhex(digest(body)) + body
         try:
             os.makedirs(self.folder, exist_ok=True)
-            _write(os.path.join(self.folder, name), data)
+            write(os.path.join(self.folder, name), data)
             self._append("".join(f"\n{key} {name}\n" for key in keys).encode())
             if self._writes % _TRIM_EVERY == 0:
                 self.trim()
@@ -127,7 +127,7 @@ class ObjectCache:
         except OSError:
             return
         kept = {key: name for key, name in self._read_index().items() if name in present}
-        _write(self.index_path, "".join(f"{key} {name}\n" for key, name in kept.items()).encode())
+        write(self.index_path, "".join(f"{key} {name}\n" for key, name in kept.items()).encode())
         self._index = kept
 
 
@@ -142,7 +142,8 @@ def _unpack(data):
     return [body[at : at + _DIGEST].hex() for at in range(4, end, _DIGEST)], body[end:]
 
 
-def _write(path, data):
+def write(path, data):
+    """Put `data` (bytes) at `path`, whole or not at all. OSError where that cannot be."""
     handle, temporary = tempfile.mkstemp(prefix=".new-", dir=os.path.dirname(path))
     try:
         with os.fdopen(handle, "wb") as file:

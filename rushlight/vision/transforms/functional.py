@@ -16,7 +16,8 @@ __all__ = ["convert_image_dtype", "normalize", "pil_to_tensor", "to_pil_image", 
 
 # Note [Small images]
 # Recording an operator and launching it is made for tensors that live in a training loop. An image that a data set
-# has just decoded is an array of NumPy already, used once, in a worker process perhaps. Up to this many samples
+# has just decoded is an array of NumPy already, used once, in a worker process perhaps (the bytes of a picture go
+# through one pass of samples.py). Up to this many samples
 # NumPy's own loops finish before a program would be planned; above it the compiled kernels win, and they use all
 # threads.
 SMALL = 1 << 16
@@ -80,13 +81,14 @@ def _scaled(samples, dtype):
 
 def to_normalized_tensor(pic, mean, std):
     """`normalize(to_tensor(pic), mean, std)` with one tensor made instead of two, see Note [Small images]."""
-    if _are_plain(mean, std):
-        scaled = _scaled_picture(pic, tuple(mean), tuple(std))
-        if scaled is not None:
-            return scaled
+    if not _are_plain(mean, std):
+        return normalize(to_tensor(pic), mean, std)
+    scaled = _scaled_picture(pic, tuple(mean), tuple(std))
+    if scaled is not None:
+        return scaled
     samples = _samples(pic)
     dtype = _ARRAY_DTYPES.get(rl.get_default_dtype())
-    if samples.dtype == _BYTE and dtype is not None and samples.size <= SMALL and _are_plain(mean, std):
+    if samples.dtype == _BYTE and dtype is not None and samples.size <= SMALL:
         means, stds = _array_statistics(tuple(mean), tuple(std), rl.get_default_dtype())
         if means.shape[0] in (1, samples.shape[0]) and stds.shape[0] in (1, samples.shape[0]):
             scaled = _scaled(samples, dtype)
