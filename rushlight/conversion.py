@@ -13,7 +13,7 @@ from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import CPU, Device, resolve
 from .core.layout import contiguous_strides, layout
-from .core.storage import Storage
+from .core.storage import new_storage
 from .core.tensor import Tensor, accumulate_node, make, view
 from .runtime.cpu import memory
 from .tensor import from_numpy, materialise
@@ -120,7 +120,7 @@ class UntypedStorage:
     """The bytes under a tensor."""
 
     def __init__(self, size=0, *, device=None, _storage=None):
-        self._storage = Storage(int(size), resolve(device)) if _storage is None else _storage
+        self._storage = new_storage(int(size), resolve(device)) if _storage is None else _storage
 
     def nbytes(self):
         """The number of bytes."""
@@ -248,7 +248,7 @@ def storage(self):
 def set_(self, source=None, storage_offset=0, size=None, stride=None):
     """View another storage (of a tensor or storage object) with the offset, sizes and strides given."""
     if source is None:
-        self._storage, self._layout, self._offset = Storage(0, CPU), layout((0,), (1,), self.dtype), 0
+        self._storage, self._layout, self._offset = new_storage(0, CPU), layout((0,), (1,), self.dtype), 0
         return self
     if isinstance(source, Tensor):
         if source.dtype is not self.dtype:

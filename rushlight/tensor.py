@@ -19,7 +19,7 @@ from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import CPU
 from .core.layout import layout
-from .core.storage import Storage
+from .core.storage import new_storage
 from .core.stream import STREAM
 from .core.tensor import Tensor, view
 from .engine.host import array_at, from_bfloat
@@ -30,8 +30,8 @@ FORMATS = {"float32": "f", "float64": "d", "int64": "q", "int32": "i", "int16": 
            "float16": "e", "uint16": "H", "uint32": "I", "uint64": "Q", "complex64": "ff", "complex128": "dd"}
 CODES = {name: f for name, f in FORMATS.items() if len(f) == 1 and f != "e"}  # that memoryviews know
 FORMATS = {name: struct.Struct(f) for name, f in FORMATS.items()}
-DIRECT = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64, "int32": ctypes.c_int32,
-          "bool": ctypes.c_bool}
+DIRECT = {dt.float32: ctypes.c_float, dt.float64: ctypes.c_double, dt.int64: ctypes.c_int64, dt.int32: ctypes.c_int32,
+          dt.bool_: ctypes.c_bool}
 
 
 def materialise(tensor):
@@ -50,7 +50,7 @@ def item(self):
     if found.numel != 1:
         raise RuntimeError(f"a Tensor with {found.numel} elements cannot be converted to Scalar")
     address = materialise(self) + self._offset * found.dtype.itemsize
-    direct = DIRECT.get(found.dtype.name)
+    direct = DIRECT.get(found.dtype)
     if direct is not None:
         return direct.from_address(address).value
     if found.dtype is dt.bfloat16:
@@ -115,7 +115,7 @@ def from_numpy(array):
     found = _ARRAY_LAYOUTS.get((array.dtype, array.shape, array.strides))
     if found is None:
         found = _array_layout(array)
-    storage = Storage(found.nbytes, CPU)
+    storage = new_storage(found.nbytes, CPU)
     storage.address = array.ctypes.data
     storage.guard = array
     return view(storage, found, 0)

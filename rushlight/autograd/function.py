@@ -60,7 +60,7 @@ class FunctionNode(Node, FunctionCtx):
     needs_input_grad = ()
 
     def __init__(self, edges):
-        super().__init__(None, edges, (), ())
+        self.fill(None, edges, (), ())
 
     def __getattr__(self, name):
         raise AttributeError(f"'{self.name()}' object has no attribute '{name}'")

@@ -62,8 +62,8 @@ def copy_slices(base, view, inner, own=None):
         edges[own] = base_edge
     else:
         edges.append(base_edge)
-    node = rules.node_class("CopySlices")(CopySlices, tuple(edges), (base._layout, base._offset, view._layout,
-                                                                     view._offset, inner), (base._layout,))
+    saved = (base._layout, base._offset, view._layout, view._offset, inner)
+    node = rules.node_class("CopySlices")().fill(CopySlices, tuple(edges), saved, (base._layout,))
     node.counts = own
     return node
 
@@ -80,9 +80,8 @@ class AsStrided:
 
 
 def as_strided_node(base, view):
-    return rules.node_class("AsStridedBackward0")(AsStrided, (rules.edge(base),), (base._layout, base._offset,
-                                                                                   view._layout, view._offset),
-                                                                                   (view._layout,))
+    saved = (base._layout, base._offset, view._layout, view._offset)
+    return rules.node_class("AsStridedBackward0")().fill(AsStrided, (rules.edge(base),), saved, (view._layout,))
 
 
 def as_strided_back(g, base, base_offset, view, offset):

@@ -25,7 +25,7 @@ class AccumulateGrad(Node):
     __slots__ = ("variable",)
 
     def __init__(self, variable):
-        super().__init__(AccumulateOp, (), (), (variable._layout,))
+        self.fill(AccumulateOp, (), (), (variable._layout,))
         self.variable = variable
 
 

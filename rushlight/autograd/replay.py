@@ -5,35 +5,38 @@ What a backward pass records depends on the graph (its operators, edges, and wha
 prefix tree, and on no value. A training loop builds the same graph step after step. So the first pass over a graph is
 kept as a `Recording`: the step of the tree where it ended, the slots and numbers it added, and the gradients it gave to
 leaves. When an equal graph arrives at the same place, the recording is put into the stream at once; describing a graph
-costs about a tenth of running its formulas. A pass is left to the engine when something else may look at it or change
-it: hooks, anomaly mode, custom functions, tensors whose memory others see, saved-tensor hooks; it is not kept when it
-read a value, drew random numbers, or outgrew its block.
+costs about a tenth of running its formulas. A node whose result is that of one instruction of the pending block is
+described by its slot: the path to the place fixes the instruction, hence the operands. A pass is left to the engine
+when something else may look at it or change it: hooks, anomaly mode, custom functions, tensors whose memory others see,
+saved-tensor hooks; it is not kept when it read a value, drew random numbers, or outgrew its block.
 
 In: roots and their gradients. Out: whether the pass is done. Read `engine` first.
 """
 
+import operator
+
 from ..base import switches
 from ..core import dtype as dt
-from ..core.graph import MODE, Saved
+from ..core.graph import MODE, Node, Saved
 from ..core.grads import Plan
 from ..core.layout import Layout
 from ..core.record import user_line
-from ..core.storage import Storage, is_exposed, references
+from ..core.storage import Storage, is_exposed, new_storage, references
 from ..core.stream import STREAM
 from ..core.tensor import Tensor, view
 
 MOST_RECORDINGS = 16  # at one place of the tree
+NUMBERS = frozenset([int, float, bool])
+SEQUENCE = operator.attrgetter("seq")
 STATIC = frozenset([int, bool, str, type(None), dt.DType, Layout])
 
 
 class Unread(Storage):
-    """A slot that nobody can read: the result of an operator of a replayed pass that no gradient needs."""
+    """A slot that nobody can read: the result of an operator of a replayed pass that no gradient needs. The stream
+    reads no other field of it."""
 
     __slots__ = ()
     address, guard, version = 0, None, 0
-
-    def __init__(self):
-        """Nothing to set: the stream reads no other field of a storage without a reader."""
 
 
 class Unfit(Exception):
@@ -49,36 +52,47 @@ class Survey:
     def __init__(self, roots, grads):
         self.key, self.outer, self.numbers, self.leaves = [dt.get_default_dtype()], [], {}, []
         self.known, self.epoch = {}, STREAM.epoch
-        self.nodes = sorted(self.collect(roots), key=by_number)
+        key, epoch, number = self.key, self.epoch, self.number
+        self.nodes = sorted(self.collect(roots), key=SEQUENCE, reverse=True)
         for node in self.nodes:
-            self.numbers[id(node)] = len(self.numbers)
-        for target, number in roots:
-            self.key += (self.number(target), number)
+            if node.place < 0 or node.epoch != epoch:
+                self.numbers[id(node)] = ~len(self.numbers)
+        for target, output in roots:
+            key += (number(target), output)
         for grad in grads:
-            self.key.append(None if grad is None else self.tensor(grad))
+            key.append(None if grad is None else self.tensor(grad))
         for node in self.nodes:
-            self.describe(node)
-        self.key = tuple(self.key)
+            if node.place < 0 or node.epoch != epoch:
+                self.describe(node)
+            elif node.extras is not None or node.freed:
+                raise Unfit
+            else:
+                key += (node.op, node.place)
+                for target, output in node.edges:
+                    key += (number(target), output)
+                for value in node.saved:
+                    if value.__class__ in NUMBERS:
+                        self.static(value)
+        self.key = tuple(key)
 
     @staticmethod
     def collect(roots):
         """All nodes of the graph."""
-        todo = [fn for fn, _ in roots if not isinstance(fn, Tensor)]
-        seen = {id(fn): fn for fn in todo}
+        todo = [fn for fn, _ in roots if isinstance(fn, Node)]
+        seen = set(todo)
         while todo:
             for edge in todo.pop().edges:
                 if edge is not None:
                     target = edge[0]
-                    if not isinstance(target, Tensor) and id(target) not in seen:
-                        seen[id(target)] = target
+                    if isinstance(target, Node) and target not in seen:
+                        seen.add(target)
                         todo.append(target)
-        return seen.values()
+        return seen
 
     def describe(self, node):
-        op = node.op
+        op, key = node.op, self.key
         if op.__class__ is not Plan or node.extras is not None or node.freed:
             raise Unfit
-        key = self.key
         key += (op, node.metas)
         if node.counts is not op.counts:
             key.append(tuple(node.counts))
@@ -100,10 +114,13 @@ class Survey:
                 self.static(value)
 
     def number(self, target):
-        """Nodes and leaves are called by number; a leaf is described when it is first met."""
+        """The name of a node or leaf: the slot of a node's result in this block, where that tells all, else a negative
+        number. A leaf is described when it is first met."""
+        if isinstance(target, Node) and target.place >= 0 and target.epoch == self.epoch:
+            return target.place
         found = self.numbers.get(id(target))
         if found is None:
-            found = self.numbers[id(target)] = len(self.numbers)
+            found = self.numbers[id(target)] = ~len(self.numbers)
             if target._hooks or target._accumulate is not None or "_post_accumulate_hooks" in target.__dict__:
                 raise Unfit
             self.leaves.append(target)
@@ -155,10 +172,6 @@ class Survey:
             raise Unfit
 
 
-def by_number(node):
-    return -node.seq
-
-
 class Recording:
     """What a backward pass added to the stream.
 
@@ -181,7 +194,7 @@ class Recording:
                 storage = outer[what]
                 storage.epoch, storage.index = epoch, len(slots)
             else:
-                storage = Storage(*what)
+                storage = new_storage(*what)
                 storage.epoch, storage.index = epoch, len(slots)
             slots.append(storage)
         stream.step = self.end

@@ -65,6 +65,7 @@ TABLE = (
     Switch("THREADS", _threads, "", "threads of the CPU runtime; unset: one for every available core"),
 )
 _ROWS = {row.name: row for row in TABLE}
+WATCHERS = []  # functions to call after a change, of those that keep something that depends on a switch
 
 EAGER: bool
 LOG: frozenset
@@ -89,7 +90,13 @@ def read(environ=None):
     """Set every switch from a mapping with RUSHLIGHT_* keys (default: os.environ). ValueError names a bad one."""
     environ = os.environ if environ is None else environ
     values = {row.name: row.parse(row.name, environ.get("RUSHLIGHT_" + row.name, row.default)) for row in TABLE}
+    _change(values)
+
+
+def _change(values):
     globals().update(values)
+    for watcher in WATCHERS:
+        watcher()
 
 
 @contextlib.contextmanager
@@ -105,11 +112,11 @@ def env(**values):
     parsed = {name: _ROWS[name].parse(name, _text(value)) for name, value in values.items()}
     module = globals()
     before = {name: module[name] for name in parsed}
-    module.update(parsed)
+    _change(parsed)
     try:
         yield
     finally:
-        module.update(before)
+        _change(before)
 
 
 read()

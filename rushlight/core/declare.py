@@ -24,7 +24,7 @@ from .device import resolve
 from .grads import GradRule, begin_write, end_write, wants_grad
 from .graph import MODE
 from .signatures import REQUIRED
-from .record import binary, binary_number, record, unary
+from .record import MOST_FORMS, Form, binary, binary_number, record_form, unary
 from .tensor import Tensor
 
 REGISTRY, OPERATORS = {}, {}
@@ -37,8 +37,7 @@ class Op:
     """
 
     __slots__ = ("name", "kind", "body", "infer", "checks", "checks_overlap", "promote", "dtypes", "params", "options",
-                 "rule",
-                 "node_name", "heavy")
+                 "rule", "node_name", "heavy", "forms")
 
     def __init__(self, name, kind, body=None, infer=None, checks=False, checks_overlap=False, **options):
         self.name, self.kind, self.body = name, kind, body
@@ -46,9 +45,19 @@ class Op:
         self.checks, self.checks_overlap = checks, checks_overlap
         self.promote, self.dtypes = options.pop("promote", None), options.pop("dtypes", None)
         self.options, self.rule, self.params = options, None, ()
-        self.heavy = options.get("heavy", False)
+        self.heavy, self.forms = options.get("heavy", False), {}
         assert name not in OPERATORS, f"operator {name} is declared twice"
         OPERATORS[name] = self
+
+    def form(self, pattern, attrs=(), classes=()):
+        """The Form of a pattern and attributes. `classes`: those of the attributes, where 2 and 2.0 differ."""
+        key = (pattern, attrs, classes)
+        found = self.forms.get(key)
+        if found is None:
+            if len(self.forms) >= MOST_FORMS:
+                self.forms.clear()
+            found = self.forms[key] = Form(self, pattern, attrs)
+        return found
 
     def device(self, attrs):
         """The device of an operator without tensor operands."""
@@ -220,8 +229,8 @@ class Elementwise:
         self.plain = "a" not in self.kinds and "n" not in self.kinds
 
     def split(self, values):
-        """Operands for `record`: (pattern, attrs, tensors, numbers)."""
-        pattern, attrs, tensors, numbers = "", [], [], []
+        """What `record_form` takes: (form, tensors, numbers)."""
+        pattern, attrs, classes, tensors, numbers = "", [], [], [], []
         for position, name in enumerate(self.params[:self.tensors]):
             if not isinstance(values[position], Tensor):
                 raise TypeError(f"{self.op.name}(): argument '{name}' (position {position + 1}) must be Tensor, not "
@@ -229,20 +238,21 @@ class Elementwise:
         for kind, name, value in zip(self.kinds, self.params, values):
             if kind == "a":
                 attrs.append((name, value))
+                classes.append(value.__class__)
             elif isinstance(value, Tensor):
                 pattern += "t"
                 tensors.append(value)
             else:
                 pattern += "n"
                 numbers.append(as_number(self.op.name, name, value))
-        return pattern, tuple(attrs), tensors, numbers
+        return self.op.form(pattern, tuple(attrs), tuple(classes)), tensors, numbers
 
     def apply(self, values):
-        pattern, attrs, tensors, numbers = self.split(values)
+        form, tensors, numbers = self.split(values)
         if not tensors:
             raise TypeError(f"{self.op.name}(): argument '{self.params[0]}' (position 1) must be Tensor, not "
                             f"{type(values[0]).__name__}")
-        out = record(self.op, pattern, attrs, tensors, numbers)[0]
+        out = record_form(form, tensors, numbers)[0]
         if MODE.grad and self.rule is not None and (out._layout.dtype.category >= dt.FLOATING
                                                     or not self.op.options.get("casts")):
             self.rule.attach(values, [out])
@@ -254,11 +264,8 @@ class Elementwise:
             raise TypeError(f"{self.op.name}_(): argument 'input' (position 1) must be Tensor, not "
                             f"{type(target).__name__}")
         node = begin_write(self.rule, values, target)
-        if self.plain and len(values) == 2 and isinstance(values[1], Tensor):
-            record(self.op, "tt", (), values, (), (target,))
-        else:
-            pattern, attrs, tensors, numbers = self.split(values)
-            record(self.op, pattern, attrs, tensors, numbers, (target,))
+        form, tensors, numbers = self.split(values)
+        record_form(form, tensors, numbers, (target,))
         end_write(node, target)
         return target
 
@@ -284,15 +291,11 @@ def build_elementwise(op, body, grad, node):
     rule, params, defaults, positions, count = spec.rule, spec.params, spec.defaults, spec.positions, spec.count
     name = op.name
     if spec.plain and count == 1:
-        def fast(input):
-            if not isinstance(input, Tensor):
-                raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-            out = unary(op, input)
-            if (input._rg or input._base is not None) and rule is not None and MODE.grad:
-                rule.attach((input,), (out,))
-            return out
+        fast = fast_unary(op, rule)
     elif spec.plain and count == 2:
         fast = fast_binary(op, rule, spec)
+    elif spec.kinds == ["t", "a"] and not op.options.get("casts"):
+        fast = fast_attribute(op, rule, spec)
     else:
         fast = None
 
@@ -314,20 +317,54 @@ def build_elementwise(op, body, grad, node):
     return function, inplace
 
 
+def fast_unary(op, rule):
+    """The path of one operand: the in-line functions of the Tensor class are such."""
+    form, name = op.form("t"), op.name
+
+    def fast(input):
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        out = unary(form, input)
+        if (input._rg or input._base is not None) and rule is not None and MODE.grad:
+            rule.attach_first((input,), out)
+        return out
+    return fast
+
+
+def fast_attribute(op, rule, spec):
+    """The path of one operand and one attribute."""
+    name, forms = spec.params[1], {}
+
+    def fast(input, value):
+        if not isinstance(input, Tensor):
+            return spec.apply((input, value))  # which refuses it
+        form = forms.get((value, value.__class__))
+        if form is None:
+            if len(forms) >= MOST_FORMS:
+                forms.clear()
+            form = forms[value, value.__class__] = op.form("t", ((name, value),), (value.__class__,))
+        out = unary(form, input)
+        if (input._rg or input._base is not None) and rule is not None and MODE.grad:
+            rule.attach_first((input, value), out)
+        return out
+    return fast
+
+
 def fast_binary(op, rule, spec):
-    """The two-operand path without attributes: operators of the Tensor class call it directly."""
+    """The path of two operands: operators of the Tensor class call it directly."""
     number_allowed = spec.tensors < 2
+    pair, with_number = op.form("tt"), op.form("tn")
 
     def fast(input, other):
         if isinstance(input, Tensor):
             if isinstance(other, Tensor):
-                out = binary(op, input, other)
+                out = binary(pair, input, other)
                 if (input._rg or other._rg or input._base is not None or other._base is not None) and rule is not None \
                         and MODE.grad:
                     rule.attach_pair(input, other, out)
                 return out
             if number_allowed and (other.__class__ is float or other.__class__ is int):
-                out = binary_number(op, input, other)
+                out = binary_number(with_number, input, other)
                 if (input._rg or input._base is not None) and rule is not None and MODE.grad:
                     rule.attach_pair(input, other, out)
                 return out
@@ -350,19 +387,24 @@ def operator(name, kind, infer, body=None, grad=None, params=(), node=None, **op
     return op
 
 
+def apply_form(form, values, tensors, numbers=()):
+    """`apply` of a form to tensors that are not written."""
+    results = record_form(form, tensors, numbers)
+    rule = form.op.rule
+    if rule is not None and MODE.grad:
+        rule.attach(values, results)
+    return results
+
+
 def apply(op, values, tensors, numbers=(), attrs=(), pattern=None, outs=None):
     """Record `op` and give its results a node. `values`: the parameter values that the gradient rule names (op.params).
 
     Returns the list of result tensors. With `outs` (in-place) the single written tensor must be `outs[0]`.
     """
-    rule = op.rule if MODE.grad else None
-    pattern = "t" * len(tensors) + "n" * len(numbers) if pattern is None else pattern
+    form = op.form("t" * len(tensors) + "n" * len(numbers) if pattern is None else pattern, attrs)
     if outs is None:
-        results = record(op, pattern, attrs, tensors, numbers)
-        if rule is not None:
-            rule.attach(values, results)
-        return results
+        return apply_form(form, values, tensors, numbers)
     node = begin_write(op.rule, values, outs[0])
-    record(op, pattern, attrs, tensors, numbers, outs)
+    record_form(form, tensors, numbers, outs)
     end_write(node, outs[0])
     return outs

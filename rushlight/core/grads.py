@@ -14,7 +14,7 @@ parameters cost nothing to keep.
 from . import signatures
 from . import tensor as tensors
 from .dtype import FLOATING, scalar_type
-from .graph import MODE, Node, Saved, raise_modified, save, save_result, sequence
+from .graph import MODE, Node, Saved, raise_modified, save, save_plain_result, save_result, sequence
 from .tensor import CUSTOM, MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
 
 
@@ -29,7 +29,6 @@ def wants_grad(value):
     return False
 
 
-_new_node = Node.__new__
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
     "been freed). Saved "
@@ -45,7 +44,8 @@ OPERAND, LAYOUT, RESULT, RESULTS = range(4)
 class Plan:
     """A rule for one choice of parameters that need gradients."""
 
-    __slots__ = ("rule", "node_name", "wanted", "names", "calls", "counts", "sources", "results")
+    __slots__ = ("rule", "node_name", "wanted", "names", "calls", "counts", "sources", "results",
+                 "keeps_result_alone", "operand")
 
     def __init__(self, rule, wanted):
         self.rule, self.node_name, self.wanted = rule, rule.node_name, wanted
@@ -64,6 +64,8 @@ class Plan:
             self.calls.append((formula, tuple(takes)))
         self.sources = [rule.source(name) for name in self.names]
         self.results = [(i, kind, at) for i, (kind, at) in enumerate(self.sources) if kind >= RESULT]
+        self.keeps_result_alone = self.sources == [(RESULT, 0)]
+        self.operand = self.sources[0][1] if len(self.sources) == 1 and self.sources[0][0] == OPERAND else None
 
     def list_counts(self, values):
         """For each parameter that wants a gradient the length of its list, None for a tensor."""
@@ -72,13 +74,13 @@ class Plan:
     def keep_operands(self, values):
         """What the node saves, in the order of `names`, with None for results; and the versions of the tensors in it.
         Taken before an in-place operator writes, so that backward notices where it wrote to one of them."""
-        kept, versions = [], []
+        kept, versions, hooked = [], [], MODE.special and MODE.hooks
         for kind, at in self.sources:
             version = None
             if kind == OPERAND:
                 value = values[at]
                 if isinstance(value, Tensor):
-                    if MODE.hooks:
+                    if hooked:
                         value = save(value)
                     else:
                         version = value._storage.version if value._versions is None else value._versions[0]
@@ -207,9 +209,8 @@ class GradRule:
         return False
 
     def attach_pair(self, a, b, out):
-        """`attach` for two operands (the second may be a number), with everything unrolled: the hot path of
-        arithmetic.
-        """
+        """`attach` for two operands (the second may be a number) and the new result of one instruction on them, with
+        everything unrolled: the hot path of arithmetic."""
         if a._base is not None:
             refresh(a)
         which = 1 if a._rg else 0
@@ -229,7 +230,7 @@ class GradRule:
             if not wanted:
                 return
             plan = self.pairs[which] = Plan(self, wanted)
-        if MODE.hooks or MODE.anomaly or len(plan.wanted) != (which + 1) // 2:
+        if MODE.special or len(plan.wanted) != (which + 1) // 2:
             self.attach((a, b), (out,))
             return
         fn = a._grad_fn
@@ -240,14 +241,41 @@ class GradRule:
             fn = b._grad_fn
             second = (fn, b._nr) if fn is not None else (b, 0)
             edges = (second,) if which == 2 else (first, second)
-        node = _new_node(self.node_class)
-        if plan.names:
-            saved, node.versions = plan.keep_operands((a, b))
-            node.saved = plan.complete(saved, (out,)) if plan.results else saved
-        else:
+        self.hang(plan, (a, b), edges, out)
+
+    def attach_first(self, values, out):
+        """`attach` where the first of `values` alone can need a gradient, for the new result of one instruction on
+        them."""
+        a = values[0]
+        if a._base is not None:
+            refresh(a)
+        if not a._rg:
+            return
+        plan = self.plans.get(1)
+        if plan is None or MODE.special or out._layout.dtype.category < 2:
+            self.attach(values, (out,))
+            return
+        fn = a._grad_fn
+        self.hang(plan, values, ((fn, a._nr) if fn is not None else (a, 0),), out)
+
+    def hang(self, plan, values, edges, out):
+        """Give the new result of one instruction on `values` its node, without hooks and anomaly mode."""
+        node, storage = self.node_class(), out._storage
+        if not plan.names:
             node.saved = node.versions = ()
+        elif plan.keeps_result_alone:
+            node.saved, node.versions = [save_plain_result(out, 0)], [None]
+        elif plan.operand is not None:
+            value = values[plan.operand]
+            node.saved = [value]
+            node.versions = [None if not isinstance(value, Tensor) else value._storage.version
+                             if value._versions is None else value._versions[0]]
+        else:
+            saved, node.versions = plan.keep_operands(values)
+            node.saved = plan.complete(saved, (out,)) if plan.results else saved
         node.op, node.edges, node.metas, node.seq = plan, edges, out._layout.alone, sequence()
         node.extras, node.freed, node.counts = None, False, plan.counts
+        node.place, node.epoch = storage.index, storage.epoch
         out._grad_fn, out._rg = node, True
 
     def source(self, name):
@@ -283,10 +311,11 @@ class GradRule:
         if not wanted:
             return None
         plan = self.plans.get(wanted) or self.new_plan(wanted)
-        node = _new_node(self.node_class)
+        node = self.node_class()
         node.op, node.edges, node.seq, node.extras, node.freed = plan, edges, sequence(), None, False
         node.counts = plan.list_counts(values) if counts else plan.counts
         node.saved = node.versions = ()
+        node.place = -1
         node.metas = outs[0]._layout.alone if len(outs) == 1 else tuple([o._layout for o in outs])
         if MODE.anomaly:
             anomaly_trace(node)

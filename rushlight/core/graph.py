@@ -19,12 +19,28 @@ class _Mode(threading.local):
 
     grad = True
     inference = False
-    anomaly = False
     check_nan = True
     node = None  # the node whose formula runs, in anomaly mode
     task = None  # the backward pass that runs
     disabled = None  # the error of disable_saved_tensors_hooks
-    hooks = ()
+    special = False  # whether there are hooks or anomaly mode: the short paths need look at this alone
+    _hooks, _anomaly = (), False
+
+    @property
+    def hooks(self):
+        return self._hooks
+
+    @hooks.setter
+    def hooks(self, value):
+        self._hooks, self.special = value, bool(value) or self._anomaly
+
+    @property
+    def anomaly(self):
+        return self._anomaly
+
+    @anomaly.setter
+    def anomaly(self, value):
+        self._anomaly, self.special = value, value or bool(self._hooks)
 
 
 MODE = _Mode()
@@ -83,14 +99,14 @@ class SavedResult(Saved):
     is_out = True
 
 
-_new_result = SavedResult.__new__
-
-
 def save_result(tensor, number):
     """Keep result `number` of a node for its own backward."""
-    if MODE.hooks:
-        return save(tensor, True, number)
-    saved = _new_result(SavedResult)
+    return save(tensor, True, number) if MODE.special and MODE.hooks else save_plain_result(tensor, number)
+
+
+def save_plain_result(tensor, number):
+    """`save_result` where there are no hooks."""
+    saved = SavedResult()
     saved.storage = storage = tensor._storage
     saved.layout, saved.offset, saved.output = tensor._layout, tensor._offset, number
     versions = tensor._versions
@@ -165,15 +181,20 @@ class Node:
     """A step of the backward pass.
 
     `edges[i]` leads to where the gradient of input i goes: (Node, output number), (leaf Tensor, 0), or None.
-    `apply(grads)` maps the gradients of the outputs (None: zero) to those of the inputs.
+    `apply(grads)` maps the gradients of the outputs (None: zero) to those of the inputs. `place`: the slot of the
+    result in the block of number `epoch`, where the instruction in that slot tells what the node saved (numbers apart);
+    else -1. See Note [Replay].
     """
 
-    __slots__ = ("op", "edges", "saved", "versions", "metas", "seq", "extras", "freed", "counts", "__weakref__")
+    __slots__ = ("op", "edges", "saved", "versions", "metas", "seq", "extras", "freed", "counts", "place", "epoch",
+                 "__weakref__")
 
-    def __init__(self, op, edges, saved, metas):
+    def fill(self, op, edges, saved, metas):
+        """Set all fields; the node. (Not an __init__: the short paths of grads.py set them themselves.)"""
         self.op, self.edges, self.saved, self.versions, self.metas = op, edges, saved, (), metas
         self.seq = sequence()
-        self.extras, self.freed, self.counts = None, False, None
+        self.extras, self.freed, self.counts, self.place = None, False, None, -1
+        return self
 
     def name(self):
         """The class name PyTorch gives this node, e.g. "AddBackward0"."""
@@ -204,7 +225,7 @@ class PassOn:
 
 def pass_on(edge, layout):
     """A node in front of an edge: gives a new tensor the history of another."""
-    return Node(PassOn, (edge,), (), (layout,))
+    return Node().fill(PassOn, (edge,), (), (layout,))
 
 
 class Extras:

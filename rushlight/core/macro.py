@@ -27,8 +27,8 @@ from .declare import Op
 from .device import CPU
 from .grads import wants_grad
 from .graph import MODE
-from .record import binary, record, unary
-from .storage import Storage
+from .record import Form, binary, record_form, unary
+from .storage import new_storage
 from .stream import STREAM, Step
 from .tensor import Tensor, view
 
@@ -83,7 +83,7 @@ def placeholder(kind, index):
 
 def trace(body, present, numbers, statics, layouts):
     """Run the body on placeholders; the Trace. `present`: which of its tensors and numbers are not None."""
-    tensors = [view(Storage(x.nbytes, CPU), x, 0) for x in layouts]
+    tensors = [view(new_storage(x.nbytes, CPU), x, 0) for x in layouts]
     values = [placeholder(kind, i) for i, kind in enumerate(numbers)]
     given = iter([*tensors, *values])
     with PrivateStream() as stream:
@@ -119,16 +119,16 @@ def trace(body, present, numbers, statics, layouts):
 NUMBERS = (float, int)
 
 
-class Form:
+class MacroForm(Form):
     """One way to call a macro: which tensors and numbers are given, and the static values. Its instructions have it as
-    their attributes, compared by identity, because comparing the values would cost more than the rest of a record."""
+    their attributes."""
 
-    __slots__ = ("present", "statics", "pattern", "all_tensors", "given", "short", "traces")
+    __slots__ = ("present", "statics", "all_tensors", "given", "short", "traces")
 
-    def __init__(self, present, statics, tensors):
+    def __init__(self, op, present, statics, tensors):
+        super().__init__(op, "t" * sum(present[:tensors]) + "n" * sum(present[tensors:]), self)
         self.present, self.statics = present, statics
         self.all_tensors = all(present[:tensors])
-        self.pattern = "t" * sum(present[:tensors]) + "n" * sum(present[tensors:])
         # Known after the first call: which results are tensors, whether the form is short; and traces by layouts.
         self.given, self.short, self.traces = None, False, {}
 
@@ -167,18 +167,18 @@ def macro(name, tensors, numbers=0, writes=0, checks=False):
             key = (tuple([v is not None for v in values[:last]]), values[last:])
             form = forms.get(key)
             if form is None:
-                form = forms[key] = Form(*key, tensors)
+                form = forms[key] = MacroForm(op, *key, tensors)
             if form.short:  # the common case: one or two tensors in, one out
-                return unary(op, *given, form) if tensors == 1 else binary(op, *given, form)
+                return unary(form, *given) if tensors == 1 else binary(form, *given)
             chosen = given if form.all_tensors else [t for t in given if t is not None]
             figures = [n for n in values[tensors:last] if n is not None] if numbers else ()
             for n in figures:
                 if n.__class__ not in NUMBERS:
                     return body(*values)
             if writes:
-                record(op, form.pattern, form, chosen, figures, [t for t in given[:writes] if t is not None])
+                record_form(form, chosen, figures, [t for t in given[:writes] if t is not None])
                 return None
-            outs = record(op, form.pattern, form, chosen, figures)
+            outs = record_form(form, chosen, figures)
             if len(form.given) == 1:
                 form.short = form.all_tensors and tensors <= 2 and not numbers and not checks
                 return outs[0]

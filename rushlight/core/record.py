@@ -10,11 +10,26 @@ import os
 import sys
 
 from ..base import switches
-from .storage import Storage, is_exposed
+from .storage import Storage, is_exposed, new_storage
 from .stream import HARD_LENGTH, MOST_BYTES, SOFT_LENGTH, STREAM, Instruction
 from .tensor import Tensor, view
 
 FOLDER = __file__.removesuffix(os.path.join("core", "record.py"))
+MOST_FORMS = 4096  # of one operator
+acquire, release = STREAM.acquire, STREAM.release
+
+
+class Form:
+    """One way to record an operator: its pattern of tensors and numbers and its static attributes. Equal forms are
+    one object, so that the keys of the prefix tree compare them by identity. Made by `Op.form`."""
+
+    __slots__ = ("op", "pattern", "attrs", "checks")
+
+    def __init__(self, op, pattern, attrs):
+        self.op, self.pattern, self.attrs, self.checks = op, pattern, attrs, op.checks
+
+    def __repr__(self):
+        return f"<form {self.op.name} {self.pattern} {self.attrs}>"
 
 
 def record(op, pattern, attrs, tensors, numbers=(), outs=None):
@@ -23,12 +38,17 @@ def record(op, pattern, attrs, tensors, numbers=(), outs=None):
     `pattern` has one letter per parameter of the body: "t" takes the next tensor, "n" the next number. `outs`:
     tensors to write instead of new ones. Returns the list of result tensors (without history).
     """
+    return record_form(op.form(pattern, attrs), tensors, numbers, outs)
+
+
+def record_form(form, tensors, numbers=(), outs=None):
+    """`record` of a form."""
     stream = STREAM
     with stream.lock:
-        if stream.step.depth >= SOFT_LENGTH and ends_here(stream, op, pattern, attrs, tensors, numbers, outs):
+        if stream.step.depth >= SOFT_LENGTH and ends_here(stream, form, tensors, numbers, outs):
             stream.flush()
         epoch = stream.epoch
-        key = [op, pattern, attrs]
+        key = [form]
         exposed = switches.EAGER
         for t in tensors:
             storage = t._storage
@@ -51,14 +71,14 @@ def record(op, pattern, attrs, tensors, numbers=(), outs=None):
         key = tuple(key)
         step = stream.step.next.get(key)
         if step is None:
-            step = unknown(stream, key, op, pattern, attrs, tensors, numbers, outs)
+            step = unknown(stream, key, form, tensors, numbers, outs)
         stream.step = step
         if numbers:
             stream.scalars.extend(numbers)
-        if op.checks:
+        if form.checks:
             stream.wheres.append((step.depth, user_line()))
         if outs is None:
-            outs = new_results(stream, step, tensors[0]._storage.device if tensors else op.device(attrs))
+            outs = new_results(stream, step, tensors[0]._storage.device if tensors else form.op.device(form.attrs))
             exposed = exposed or (stream.held > MOST_BYTES and stream.overfull())
         else:
             for t in outs:
@@ -75,19 +95,18 @@ def new_results(stream, step, device):
     """Tensors over new storages for the results of a step."""
     outs, slots = [], stream.slots
     for layout in step.layouts:
-        storage = Storage(layout.nbytes, device)
-        storage.epoch, storage.index = stream.epoch, len(slots)
+        storage = new_storage(layout.nbytes, device, len(slots), stream.epoch)
         slots.append(storage)
         outs.append(view(storage, layout, 0))
     stream.held += step.nbytes
     return outs
 
 
-def ends_here(stream, op, pattern, attrs, tensors, numbers, outs):
+def ends_here(stream, form, tensors, numbers, outs):
     """Whether a long block should end before this operator: a known block starts with it, or the block is too long."""
     if stream.step.depth >= HARD_LENGTH:
         return True
-    seen, key = {}, [op, pattern, attrs]
+    seen, key = {}, [form]
     for t in tensors:
         key += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
     key += [n.__class__ for n in numbers]
@@ -98,17 +117,18 @@ def ends_here(stream, op, pattern, attrs, tensors, numbers, outs):
     return tuple(key) in stream.root.next
 
 
-def unknown(stream, key, op, pattern, attrs, tensors, numbers, outs):
+def unknown(stream, key, form, tensors, numbers, outs):
     """Check, infer and append a step that this path has not seen; an operator that is refused leaves no trace."""
     try:
-        return checked(stream, key, op, pattern, attrs, tensors, numbers, outs)
+        return checked(stream, key, form, tensors, numbers, outs)
     except Exception:
         stream.leave()
         raise
 
 
-def checked(stream, key, op, pattern, attrs, tensors, numbers, outs):
+def checked(stream, key, form, tensors, numbers, outs):
     """The new step of an operator that passes all checks."""
+    op, pattern, attrs = form.op, form.pattern, form.attrs
     layouts = [t._layout for t in tensors]
     given = None if outs is None else [t._layout for t in outs]
     check_devices(op, tensors, outs)
@@ -183,136 +203,152 @@ def user_line():
     return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("<unknown>", 0)
 
 
-def binary(op, a, b, attrs=()):
-    """`record` for two tensors and one result: the same, with everything unrolled."""
-    stream = STREAM
-    with stream.lock:
-        sa, sb = a._storage, b._storage
+# -- the short paths: `record_form` with everything unrolled ----------------------------------------------------------
+
+
+def binary(form, a, b):
+    """The result of a form of two tensors."""
+    acquire()
+    try:
+        stream, sa, sb = STREAM, a._storage, b._storage
         epoch, slots = stream.epoch, stream.slots
         if sa.epoch != epoch:
             if sa.guard is not None:
-                return record(op, "tt", attrs, (a, b))[0]
-            sa.epoch = epoch
-            sa.index = len(slots)
+                return record_form(form, (a, b))[0]
+            sa.epoch, sa.index = epoch, len(slots)
             slots.append(sa)
         if sb.epoch != epoch:
             if sb.guard is not None:
-                return record(op, "tt", attrs, (a, b))[0]
-            sb.epoch = epoch
-            sb.index = len(slots)
+                return record_form(form, (a, b))[0]
+            sb.epoch, sb.index = epoch, len(slots)
             slots.append(sb)
-        key = (op, "tt", attrs, sa.index, a._layout, a._offset, sb.index, b._layout, b._offset)
-        step = stream.step.known.get(key)
-        if step is None or switches.EAGER:
-            return record(op, "tt", attrs, (a, b))[0]
+        key = (form, sa.index, a._layout, a._offset, sb.index, b._layout, b._offset)
+        step = stream.step
+        step = step.then if key == step.likely else step.follow(key)
+        if step is None:
+            return record_form(form, (a, b))[0]
         stream.step = step
-        if op.checks:
+        if form.checks:
             stream.wheres.append((step.depth, user_line()))
         return result(stream, step, sa.device, epoch, slots)
+    finally:
+        release()
 
 
-def binary_number(op, a, number):
-    """`record` for a tensor and a number."""
-    stream = STREAM
-    with stream.lock:
-        sa = a._storage
+def binary_number(form, a, number):
+    """The result of a form of a tensor and a number."""
+    acquire()
+    try:
+        stream, sa = STREAM, a._storage
         epoch, slots = stream.epoch, stream.slots
         if sa.epoch != epoch:
             if sa.guard is not None:
-                return record(op, "tn", (), (a,), (number,))[0]
-            sa.epoch = epoch
-            sa.index = len(slots)
+                return record_form(form, (a,), (number,))[0]
+            sa.epoch, sa.index = epoch, len(slots)
             slots.append(sa)
-        key = (op, "tn", (), sa.index, a._layout, a._offset, number.__class__)
-        step = stream.step.known.get(key)
-        if step is None or switches.EAGER:
-            return record(op, "tn", (), (a,), (number,))[0]
+        key = (form, sa.index, a._layout, a._offset, number.__class__)
+        step = stream.step
+        step = step.then if key == step.likely else step.follow(key)
+        if step is None:
+            return record_form(form, (a,), (number,))[0]
         stream.step = step
         stream.scalars.append(number)
+        if form.checks:
+            stream.wheres.append((step.depth, user_line()))
         return result(stream, step, sa.device, epoch, slots)
+    finally:
+        release()
 
 
-def unary(op, a, attrs=()):
-    """`record` for one tensor and one result."""
-    stream = STREAM
-    with stream.lock:
-        sa = a._storage
+def unary(form, a):
+    """The result of a form of one tensor."""
+    acquire()
+    try:
+        stream, sa = STREAM, a._storage
         epoch, slots = stream.epoch, stream.slots
         if sa.epoch != epoch:
             if sa.guard is not None:
-                return record(op, "t", attrs, (a,))[0]
-            sa.epoch = epoch
-            sa.index = len(slots)
+                return record_form(form, (a,))[0]
+            sa.epoch, sa.index = epoch, len(slots)
             slots.append(sa)
-        key = (op, "t", attrs, sa.index, a._layout, a._offset)
-        step = stream.step.known.get(key)
-        if step is None or switches.EAGER:
-            return record(op, "t", attrs, (a,))[0]
+        key = (form, sa.index, a._layout, a._offset)
+        step = stream.step
+        step = step.then if key == step.likely else step.follow(key)
+        if step is None:
+            return record_form(form, (a,))[0]
         stream.step = step
+        if form.checks:
+            stream.wheres.append((step.depth, user_line()))
         return result(stream, step, sa.device, epoch, slots)
+    finally:
+        release()
 
 
-def result(stream, step, device, epoch, slots, _storage=Storage, _new=Storage.__new__, _tensor=Tensor):
-    """The one new tensor of a step: `view` of a new storage, without the call."""
+def result(stream, step, device, epoch, slots, _new=Tensor.__new__, _tensor=Tensor):
+    """The one new tensor of a step: `view` of a new storage, without the calls."""
     layout = step.layouts[0]
-    storage = _new(_storage)
+    storage = Storage()
     storage.epoch, storage.index, storage.nbytes, storage.device = epoch, len(slots), layout.nbytes, device
     storage.address = storage.version = 0
     storage.block = storage.guard = None
     slots.append(storage)
-    stream.held += layout.nbytes
     tensor = _new(_tensor)
     tensor._storage, tensor._layout = storage, layout
     tensor._rg = False
     tensor._grad_fn = tensor._base = tensor._grad = tensor._versions = None
     tensor._hooks = tensor._retain = tensor._accumulate = None
     tensor._offset = tensor._nr = tensor._view_version = tensor._creation = 0
+    stream.held += layout.nbytes
     if stream.held > MOST_BYTES and stream.overfull():
         stream.flush()
     return tensor
 
 
-def write_copy(op, source, storage, layout, offset):
-    """`record` for one tensor without attributes whose result goes to a given part of a storage without history."""
-    stream = STREAM
-    with stream.lock:
-        sa = source._storage
+def write_copy(form, source, storage, layout, offset):
+    """A form of one tensor whose result goes to a given part of a storage without history."""
+    acquire()
+    try:
+        stream, sa = STREAM, source._storage
         epoch, slots = stream.epoch, stream.slots
         if sa.epoch != epoch:
             if sa.guard is not None:
-                return record(op, "t", (), (source,), (), (view(storage, layout, offset),))
-            sa.epoch = epoch
-            sa.index = len(slots)
+                return record_form(form, (source,), (), (view(storage, layout, offset),))
+            sa.epoch, sa.index = epoch, len(slots)
             slots.append(sa)
         if storage.epoch != epoch:
             if storage.guard is not None:
-                return record(op, "t", (), (source,), (), (view(storage, layout, offset),))
-            storage.epoch = epoch
-            storage.index = len(slots)
+                return record_form(form, (source,), (), (view(storage, layout, offset),))
+            storage.epoch, storage.index = epoch, len(slots)
             slots.append(storage)
-        key = (op, "t", (), sa.index, source._layout, source._offset, "out", storage.index, layout, offset)
-        step = stream.step.known.get(key)
-        if step is None or switches.EAGER:
-            return record(op, "t", (), (source,), (), (view(storage, layout, offset),))
+        key = (form, sa.index, source._layout, source._offset, "out", storage.index, layout, offset)
+        step = stream.step
+        step = step.then if key == step.likely else step.follow(key)
+        if step is None:
+            return record_form(form, (source,), (), (view(storage, layout, offset),))
         stream.step = step
         storage.version += 1
+    finally:
+        release()
 
 
-def write_number(op, number, storage, layout, offset):
-    """`record` for one number that goes to a given part of a storage."""
-    stream = STREAM
-    with stream.lock:
+def write_number(form, number, storage, layout, offset):
+    """A form of one number that goes to a given part of a storage."""
+    acquire()
+    try:
+        stream = STREAM
         epoch, slots = stream.epoch, stream.slots
         if storage.epoch != epoch:
             if storage.guard is not None:
-                return record(op, "n", (), (), (number,), (view(storage, layout, offset),))
-            storage.epoch = epoch
-            storage.index = len(slots)
+                return record_form(form, (), (number,), (view(storage, layout, offset),))
+            storage.epoch, storage.index = epoch, len(slots)
             slots.append(storage)
-        key = (op, "n", (), number.__class__, "out", storage.index, layout, offset)
-        step = stream.step.known.get(key)
-        if step is None or switches.EAGER:
-            return record(op, "n", (), (), (number,), (view(storage, layout, offset),))
+        key = (form, number.__class__, "out", storage.index, layout, offset)
+        step = stream.step
+        step = step.then if key == step.likely else step.follow(key)
+        if step is None:
+            return record_form(form, (), (number,), (view(storage, layout, offset),))
         stream.step = step
         stream.scalars.append(number)
         storage.version += 1
+    finally:
+        release()

@@ -23,15 +23,18 @@ class Storage:
 
     __slots__ = ("index", "epoch", "address", "block", "nbytes", "device", "version", "guard", "__weakref__")
 
-    def __init__(self, nbytes, device):
-        self.index, self.epoch = -1, -1
-        self.address, self.block = 0, None  # block keeps the memory alive
-        self.nbytes, self.device = nbytes, device
-        self.version, self.guard = 0, None
+
+def new_storage(nbytes, device, index=-1, epoch=-1):
+    """A Storage without memory yet. (Not its __init__, which would cost as much as all the rest.)"""
+    storage = Storage()
+    storage.index, storage.epoch, storage.nbytes, storage.device = index, epoch, nbytes, device
+    storage.address = storage.version = 0
+    storage.block = storage.guard = None  # block keeps the memory alive
+    return storage
 
 
 def _calibrate():
-    slots = [Storage(0, None)]
+    slots = [new_storage(0, None)]
     return [sys.getrefcount(s) for s in slots][0]
 
 
@@ -46,7 +49,7 @@ def references(slots):
 
 
 def _calibrate_guard():
-    storage = Storage(0, None)
+    storage = new_storage(0, None)
     storage.guard = object()
     return sys.getrefcount(storage.guard)
 

@@ -20,7 +20,7 @@ from . import graph
 from .device import CPU
 from .layout import contiguous_layout
 from .layout import layout as make_layout
-from .storage import Storage
+from .storage import new_storage
 
 PLAIN, MULTI_OUTPUT, NO_GRAD_MODE, INFERENCE, CUSTOM = range(5)  # how a view came to be
 
@@ -213,7 +213,7 @@ graph.make_view = view
 def empty(shape, dtype, device=CPU, strides=None):
     """A tensor of uninitialised memory (allocated when first used)."""
     found = contiguous_layout(shape, dtype) if strides is None else make_layout(tuple(shape), tuple(strides), dtype)
-    return view(Storage(found.nbytes, device), found, 0)
+    return view(new_storage(found.nbytes, device), found, 0)
 
 
 make_as_strided_node = None  # set by autograd: (base, view) -> Node

@@ -96,7 +96,7 @@ class Executable:
             else:
                 program = Program([self.record(row, addresses) for row in segment.launches])
                 self.launches += len(segment.launches)
-                self.steps.append((program, None))
+                self.steps.append((program.run, None))
         self.constants = plan.constants
         self.formats = "".join(["d" if s.__class__ is float else "q" for s in (*scalars, *plan.constants)])
         form = struct.Struct(f"={self.slots + 2}q{self.formats}")
@@ -140,11 +140,11 @@ class Executable:
         if self.constants:
             scalars = (*scalars, *self.constants)
         try:
-            self.pack(table, 0, 0, *[s.address for s in slots], arena.address if arena else 0, *scalars)
-            for program, instruction in self.steps:
-                if program is None:
+            self.pack(table, 0, 0, *[s.address for s in slots], 0 if arena is None else arena.address, *scalars)
+            for run, instruction in self.steps:
+                if run is None:
                     host.call(instruction, slots, scalars, plan.places, arena)
-                elif program.run(address):
+                elif run(address):
                     self.fail(ctypes.c_int64.from_address(address).value, wheres)
         finally:
             self.busy = False

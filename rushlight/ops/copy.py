@@ -51,6 +51,7 @@ def copy_values(k, input):
 
 
 COPY = copy_values.op
+COPY_FORM = COPY.form("t")  # of `write_copy`
 
 
 def _copy_infer(layouts, numbers, pattern, attrs, given):

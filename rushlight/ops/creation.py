@@ -84,6 +84,7 @@ def fill_values(k, value):
 
 FILL = fill_values.op
 FILL.infer = _fill_infer
+FILL_FORM = FILL.form("n")  # of `write_number`
 
 
 def fill(tensor, value):

@@ -140,7 +140,7 @@ def fetch(op, rule, input, tensors, place):
     if 0 in found.shape:
         check_sizes(found.shape, place)
     if len(tensors) == 1:
-        result = binary(op, input, tensors[0], attrs)
+        result = binary(op.form("tt", attrs), input, tensors[0])
     else:
         result = record(op, PATTERNS[len(tensors)], attrs, (input, *tensors))[0]
     if MODE.grad and (input._rg or input._base is not None):

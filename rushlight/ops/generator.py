@@ -19,7 +19,7 @@ from ..core.declare import REGISTRY, public
 from ..core.device import CPU, Device
 from ..core.layout import contiguous_layout
 from ..core.record import record
-from ..core.storage import Storage
+from ..core.storage import new_storage
 from ..core.stream import STREAM
 from ..core.tensor import Tensor, view
 
@@ -51,7 +51,7 @@ def state_tensor(words, left=1, place=0, cached=False, normal=0.0):
     room[start:start + WORDS] = list(words)
     room[start + LEFT], room[start + NEXT], room[start + CACHED] = left, place, cached
     struct.pack_into("=d", room, 4 * (start + NORMAL), normal)
-    storage = Storage(STATE_LAYOUT.nbytes, CPU)
+    storage = new_storage(STATE_LAYOUT.nbytes, CPU)
     storage.address, storage.block = ctypes.addressof(room) + 4 * start, room
     return view(storage, STATE_LAYOUT, 0)
 

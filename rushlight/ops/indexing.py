@@ -18,11 +18,11 @@ from ..core.grads import GradRule, check_inplace, mark_view, wants_grad
 from ..core.graph import MODE
 from ..core.layout import broadcast_shapes, contiguous_layout, layout
 from ..core.record import write_copy, write_number
-from ..core.storage import Storage
+from ..core.storage import new_storage
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
-from .copy import COPY
-from .creation import FILL
+from .copy import COPY_FORM
+from .creation import FILL_FORM
 from .fetch import (INDEX_DTYPES, Place, check_writable, fetch, fetch_operator, fetch_rule, spread, write,
                     write_operator, written)
 from .view import SELECT, embed
@@ -259,7 +259,7 @@ def array_tensor(values):
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     values = np.array(values, np.bool_ if dtype is dt.bool_ else np.int64, order="C")
     found = contiguous_layout(values.shape, dt.bool_ if dtype is dt.bool_ else dt.int64)
-    storage = Storage(found.nbytes, CPU)
+    storage = new_storage(found.nbytes, CPU)
     storage.address, storage.guard = values.ctypes.data, values
     return raw_view(storage, found, 0)
 
@@ -605,7 +605,7 @@ def set_quietly(tensor, index, value):
         return False
     target, offset = known.layout, offset + tensor._offset
     if value.__class__ in (int, float, bool):
-        write_number(FILL, value, tensor._storage, target, offset)
+        write_number(FILL_FORM, value, tensor._storage, target, offset)
         return True
     if not isinstance(value, Tensor) or value._storage.device is not tensor._storage.device:
         return False
@@ -613,7 +613,7 @@ def set_quietly(tensor, index, value):
     if given.shape != target.shape and (given.ndim > target.ndim or value._storage is tensor._storage):
         value = fitting(value, tensor, target.shape)
     if value._storage is not tensor._storage or value._offset != offset or value._layout is not target:
-        write_copy(COPY, value, tensor._storage, target, offset)
+        write_copy(COPY_FORM, value, tensor._storage, target, offset)
     return True
 
 

@@ -12,7 +12,7 @@ from ..core.grads import check_inplace
 from ..core.graph import MODE
 from ..core.layout import channels_last_strides, contiguous_strides, layout
 from ..core.record import record
-from ..core.storage import Storage
+from ..core.storage import new_storage
 from ..core.stream import STREAM
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
@@ -151,7 +151,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     if self.requires_grad and self.is_leaf is False and MODE.grad:
         raise RuntimeError("set_ is not allowed on a tensor that is part of a graph")
     if source is None:
-        self._storage, self._offset = Storage(0, self._storage.device), 0
+        self._storage, self._offset = new_storage(0, self._storage.device), 0
         self._layout = layout((0,), (1,), self._layout.dtype)
         return self
     if isinstance(source, Tensor):

@@ -9,7 +9,7 @@ import math
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, apply, into_out, operator, public
+from ..core.declare import REGISTRY, apply_form, into_out, operator, public
 from ..core.graph import MODE
 from ..core.infer import wrap_dim
 from ..core.record import binary
@@ -93,33 +93,33 @@ def result_of(shape, dtype):
 
 
 @functools.lru_cache(MOST_FORMS)
-def _mm_result(a, b):
-    """The attributes of a product of two matrices, from their layouts."""
+def _mm_form(a, b):
+    """The form of a product of two matrices, from their layouts."""
     if a.ndim != 2 or b.ndim != 2:
         raise RuntimeError(f"{'self' if a.ndim != 2 else 'mat2'} must be a matrix")
     if a.shape[1] != b.shape[0]:
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({_shape_text(a)} and {_shape_text(b)})")
     same_dtype("mm", a, b)
-    return result_of((a.shape[0], b.shape[1]), a.dtype)
+    return MM.form("tt", result_of((a.shape[0], b.shape[1]), a.dtype))
 
 
 @functools.lru_cache(MOST_FORMS)
-def _bmm_result(a, b):
-    """The attributes of a product of two batches of matrices, from their layouts."""
+def _bmm_form(a, b):
+    """The form of a product of two batches of matrices, from their layouts."""
     if a.ndim != 3 or b.ndim != 3:
         raise RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
     if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
         raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, "
                            f"{a.shape[2]}] but got: [{b.shape[0]}, {b.shape[1]}].")
     same_dtype("bmm", a, b)
-    return result_of((a.shape[0], a.shape[1], b.shape[2]), a.dtype)
+    return BMM.form("tt", result_of((a.shape[0], a.shape[1], b.shape[2]), a.dtype))
 
 
-def _pair(op, a, b, attrs):
+def _pair(form, a, b):
     """Record a product of two tensors, with its node."""
-    out = binary(op, a, b, attrs)
+    out = binary(form, a, b)
     if MODE.grad:
-        op.rule.attach((a, b), (out,))
+        form.op.rule.attach_pair(a, b, out)
     return out
 
 
@@ -128,7 +128,7 @@ def mm(input, mat2):
     """(n, m) @ (m, p) -> (n, p). RuntimeError if the shapes do not fit."""
     if not (isinstance(input, Tensor) and isinstance(mat2, Tensor)):
         _tensors("mm", input=input, mat2=mat2)
-    return _pair(MM, input, mat2, _mm_result(input._layout, mat2._layout))
+    return _pair(_mm_form(input._layout, mat2._layout), input, mat2)
 
 
 @public("bmm")
@@ -136,7 +136,7 @@ def bmm(input, mat2):
     """(b, n, m) @ (b, m, p) -> (b, n, p)."""
     if not (isinstance(input, Tensor) and isinstance(mat2, Tensor)):
         _tensors("bmm", input=input, mat2=mat2)
-    return _pair(BMM, input, mat2, _bmm_result(input._layout, mat2._layout))
+    return _pair(_bmm_form(input._layout, mat2._layout), input, mat2)
 
 
 def _factors(input, beta, alpha):
@@ -145,8 +145,8 @@ def _factors(input, beta, alpha):
 
 
 @functools.lru_cache(MOST_FORMS)
-def _sum_result(name, added, a, b):
-    """The attributes of added + a @ b, from the layouts."""
+def _sum_forms(op, name, added, a, b):
+    """The forms of added + a @ b and of beta * added + alpha * a @ b, from the layouts."""
     shape = (*a.shape[:-1], b.shape[-1])
     same_dtype(name, a, b, added)
     try:
@@ -156,20 +156,21 @@ def _sum_result(name, added, a, b):
     if not fits:
         raise RuntimeError(f"The expanded size of the tensor must match the existing size: {name} expected input to "
                            f"broadcast to {list(shape)}, got {list(added.shape)}")
-    return result_of(shape, a.dtype)
+    result = result_of(shape, a.dtype)
+    return op.form("ttt", result), op.form("tttnn", result)
 
 
 def _add_product(op, name, input, a, b, beta, alpha):
     """beta * input + alpha * a @ b with checks."""
-    attrs = _sum_result(name, input._layout, a._layout, b._layout)
+    plain, scaled = _sum_forms(op, name, input._layout, a._layout, b._layout)
     if input._layout.dtype.category < dt.FLOATING and (isinstance(beta, float) or isinstance(alpha, float)):
         raise RuntimeError("For integral input tensors, argument beta must not be a floating point number.")
     values = (input, a, b, beta, alpha)
     if beta == 0:
         return _scaled(product(a, b), alpha)
     if alpha == 1 and beta == 1:
-        return apply(op, values, (a, b, input), (), attrs, "ttt")[0]
-    return apply(op, values, (a, b, input), (float(alpha), float(beta)), attrs)[0]
+        return apply_form(plain, values, (a, b, input))[0]
+    return apply_form(scaled, values, (a, b, input), (float(alpha), float(beta)))[0]
 
 
 @public("addmm")

@@ -11,7 +11,7 @@ from ..core.declare import REGISTRY, public
 from ..core.graph import MODE
 from ..core.record import record, write_copy
 from ..core.tensor import empty
-from .copy import COPY
+from .copy import COPY, COPY_FORM
 from .creation import fill
 from .fetch import Place, fetch, fetch_operator, fetch_rule, spread
 from .indexing import array_tensor
@@ -175,14 +175,14 @@ def by_slices(input, pad, mode, shape):
     for d in range(rank):
         before = pad[2 * (rank - 1 - d)] if rank - 1 - d < len(pad) // 2 else 0
         parts.append(take(parts[-1], d, before, before + found.shape[d], 1))
-    write_copy(COPY, input, out._storage, parts[-1]._layout, parts[-1]._offset)
+    write_copy(COPY_FORM, input, out._storage, parts[-1]._layout, parts[-1]._offset)
     for i in range(len(pad) // 2):
         d = rank - 1 - i
         before, after, size = pad[2 * i], pad[2 * i + 1], found.shape[d]
         whole = parts[d]
         for at, read in border(mode, before, after, size):
             source, target = take(whole, d, read, read + 1, 1), take(whole, d, at, at + 1, 1)
-            write_copy(COPY, source, out._storage, target._layout, target._offset)
+            write_copy(COPY_FORM, source, out._storage, target._layout, target._offset)
     return out
 
 

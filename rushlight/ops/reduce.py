@@ -49,14 +49,14 @@ def reduce_(op, input, dims, keepdim, dtype):
     attrs = (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype))
     if "arg" in op.options["combine"]:
         return record(op, "t", attrs, (input,))
-    return [unary(op, input, attrs)]
+    return [unary(op.form("t", attrs), input)]
 
 
 def summed(input, dims, keepdim, dtype, count=None):
     """Record the sum over `dims` of a tensor of `dtype`, divided by `count` if that is given."""
     if in_order(input._layout):
-        return unary(ORDERED_SUM, input, (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype),
-                                          ("count", count)))
+        attrs = (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype), ("count", count))
+        return unary(ORDERED_SUM.form("t", attrs), input)
     total = reduce_(SUM, input, dims, keepdim, dtype)[0]
     return total if count is None else total / float(count)
 
@@ -67,8 +67,19 @@ def in_order(layout):
             and not STREAM.tracing)
 
 
-# layout -> (operator, attributes) of the sum over everything: making and hashing them is most of a small sum's cost
-TOTALS = {}
+# layout -> form of the sum or mean over everything: making and hashing the attributes is most of a small sum's cost
+TOTALS, MEANS = {}, {}
+
+
+def total_form(known, layout, count=None):
+    """The form of the sum over everything, divided by `count` if that is given, where one instruction does it; None
+    elsewhere. Kept in `known`."""
+    ordered = in_order(layout)
+    if layout.dtype.category < dt.FLOATING or not ordered and count is not None:
+        return None
+    attrs = (("dims", tuple(range(layout.ndim))), ("keepdim", False), ("dtype", layout.dtype))
+    found = known[layout] = ORDERED_SUM.form("t", (*attrs, ("count", count))) if ordered else SUM.form("t", attrs)
+    return found
 
 
 def expand_back(value, shape, dims, keepdim):
@@ -111,14 +122,13 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
     if not isinstance(input, Tensor):
         raise TypeError(f"sum(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     found = input._layout
-    if dim is None and not keepdim and dtype is None and not (
-            (input._rg or input._base is not None) and MODE.grad and input.requires_grad):
-        total = TOTALS.get(found)
-        if total is not None:
-            return unary(total[0], input, total[1])
-        if found.dtype.category >= dt.FLOATING:
-            attrs = (("dims", tuple(range(found.ndim))), ("keepdim", False), ("dtype", found.dtype))
-            TOTALS[found] = (ORDERED_SUM, (*attrs, ("count", None))) if in_order(found) else (SUM, attrs)
+    if dim is None and not keepdim and dtype is None and not STREAM.tracing:
+        form = TOTALS.get(found) or total_form(TOTALS, found)
+        if form is not None:
+            out = unary(form, input)
+            if (input._rg or input._base is not None) and MODE.grad:
+                sum_all.rule.attach_first((input, found.shape, found.dtype), out)
+            return out
     result = _sum_dtype(input, dtype)
     if dim is None and not keepdim:
         return sum_all(input, found.shape, result)
@@ -156,6 +166,15 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
                            f"{dt.scalar_type(input._layout.dtype)}")
     found = input._layout
     if dim is None and not keepdim:
+        form = None
+        if dtype is None and not STREAM.tracing:
+            form = MEANS.get(found) or total_form(MEANS, found, found.numel)
+        if form is not None:
+            out = unary(form, input)
+            if (input._rg or input._base is not None) and MODE.grad:
+                values = input, found.shape, tuple(range(found.ndim)), False, result, found.numel
+                mean_all.rule.attach_first(values, out)
+            return out
         return mean_all(input, found.shape, tuple(range(found.ndim)), False, result, found.numel)
     dims = wrap_dims(dim, found.ndim)
     count = 1

@@ -20,11 +20,11 @@ from ..core.infer import wrap_dim
 from ..core.layout import channels_last_strides, contiguous_strides, dense_strides_like
 from ..core.layout import layout as make_layout
 from ..core.record import record, write_copy
-from ..core.storage import Storage
+from ..core.storage import new_storage
 from ..core.tensor import Tensor, empty
 from ..core.tensor import view as raw_view
 from ..core.views import view_of
-from .copy import COPY
+from .copy import COPY, COPY_FORM
 from .fetch import Place, into_apart, scatter_sum
 from .view import int_list
 
@@ -110,10 +110,10 @@ def concatenate(tensors, dim=0):
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     plan = plan_cat(layouts, dim)
     found = plan.layout
-    storage = Storage(found.nbytes, tensors[0]._storage.device)
+    storage = new_storage(found.nbytes, tensors[0]._storage.device)
     for t, (part, offset) in zip(tensors, plan.parts):
         if part.numel:
-            write_copy(COPY, t, storage, part, offset)
+            write_copy(COPY_FORM, t, storage, part, offset)
     out = raw_view(storage, found, 0)
     if MODE.grad and any([t._rg or t._base is not None for t in tensors]):
         CAT.attach((list(tensors), plan), [out])
@@ -183,10 +183,10 @@ def stacked(tensors, dim=0):
     if not layouts:
         raise RuntimeError("stack expects a non-empty TensorList")
     dim, found, part, step = plan_stack(layouts, dim)
-    storage = Storage(found.nbytes, tensors[0]._storage.device)
+    storage = new_storage(found.nbytes, tensors[0]._storage.device)
     if part.numel:
         for i, t in enumerate(tensors):
-            write_copy(COPY, t, storage, part, i * step)
+            write_copy(COPY_FORM, t, storage, part, i * step)
     out = raw_view(storage, found, 0)
     if MODE.grad and any([t._rg or t._base is not None for t in tensors]):
         STACK.attach((list(tensors), dim), [out])

@@ -17,7 +17,7 @@ from ..core.declare import REGISTRY, apply, operator
 from ..core.layout import channels_last_strides, contiguous_layout, layout
 from ..core.device import CPU
 from ..core.record import record
-from ..core.storage import Storage
+from ..core.storage import new_storage
 from ..core.tensor import view as raw_view
 from .fetch import Place, fetch_at
 from .pad import constant_pad
@@ -31,7 +31,7 @@ def table(values):
     """A small array as a tensor that can be kept."""
     values = np.array(values, order="C")
     found = contiguous_layout(values.shape, dt.numpy_types()[values.dtype])
-    storage = Storage(found.nbytes, CPU)
+    storage = new_storage(found.nbytes, CPU)
     storage.address, storage.guard = values.ctypes.data, values
     return REGISTRY["clone"](raw_view(storage, found, 0))
 

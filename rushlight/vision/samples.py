@@ -11,7 +11,7 @@ import functools
 from .. import api as rl
 from ..codegen.builder import Module
 from ..core.layout import contiguous_layout
-from ..core.storage import Storage
+from ..core.storage import new_storage
 from ..core.tensor import view
 from ..core.device import CPU
 from ..runtime.cpu import jit, memory
@@ -22,7 +22,7 @@ NAME, LANES = "rushlight_scale_samples", 16
 def scale(data, height, width, channels, statistics):
     """The tensor of `data` (bytes). `statistics`: the result of `statistics_of`."""
     layout = contiguous_layout((channels, height, width), rl.float32)
-    storage = Storage(layout.nbytes, CPU)
+    storage = new_storage(layout.nbytes, CPU)
     storage.block = memory.allocate(layout.nbytes)
     storage.address = storage.block.address
     _native()(data, storage.address, height * width, channels, statistics)
