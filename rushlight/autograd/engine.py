@@ -301,7 +301,7 @@ def first_grads(tensors, grad_tensors, create_graph):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
         if grad._layout.shape != layout.shape:
             raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {grad.shape} and output[{i}] has "
-                               f"a shape of {layout.shape}.")
+                               f"a shape of {layout.size}.")
         found.append(grad if create_graph else REGISTRY["detach"](grad))
     return found
 

@@ -159,13 +159,14 @@ def is_dense(shape, strides):
 class Layout:
     """Shape, strides and dtype of a view. Make one with `layout(...)`, which interns."""
 
-    __slots__ = ("shape", "strides", "dtype", "numel", "ndim", "contiguous", "dense", "reach", "nbytes", "alone",
-                 "__weakref__")
+    __slots__ = ("shape", "size", "strides", "dtype", "numel", "ndim", "contiguous", "dense", "reach", "nbytes",
+                 "alone", "__weakref__")
 
     def __init__(self, shape, strides, dtype):
-        self.shape, self.strides, self.dtype = Size(shape), strides, dtype
+        self.shape, self.strides, self.dtype = shape, strides, dtype
+        self.size = Size(shape)  # what users see; the plain tuple is faster to look into
         self.ndim = len(shape)
-        self.numel = self.shape.numel()
+        self.numel = self.size.numel()
         self.contiguous = is_contiguous(shape, strides)
         self.dense = self.contiguous or is_dense(shape, strides)
         # elements from the first to the last that the view touches
@@ -174,7 +175,7 @@ class Layout:
         self.alone = (self,)  # what nodes with one result keep
 
     def __repr__(self):
-        return f"Layout({tuple(self.shape)}, {self.strides}, {self.dtype.name})"
+        return f"Layout({self.shape}, {self.strides}, {self.dtype.name})"
 
     @property
     def overlaps_itself(self):

@@ -43,10 +43,9 @@ def record(op, pattern, attrs, tensors, numbers=(), outs=None):
 
 def record_form(form, tensors, numbers=(), outs=None):
     """`record` of a form."""
-    stream = STREAM
-    with stream.lock:
-        if stream.step.depth >= SOFT_LENGTH and ends_here(stream, form, tensors, numbers, outs):
-            stream.flush()
+    acquire()
+    try:
+        stream = STREAM
         epoch = stream.epoch
         key = [form]
         exposed = switches.EAGER
@@ -68,27 +67,45 @@ def record_form(form, tensors, numbers=(), outs=None):
                 key += (storage.index, t._layout, t._offset)
                 if storage.guard is not None and is_exposed(storage):
                     exposed = True
-        key = tuple(key)
-        step = stream.step.next.get(key)
-        if step is None:
-            step = unknown(stream, key, form, tensors, numbers, outs)
+        key, before = tuple(key), stream.step
+        if key == before.likely:
+            step = before.then
+        else:
+            if before.depth >= SOFT_LENGTH and ends_here(stream, form, tensors, numbers, outs):
+                stream.leave()
+                stream.flush()
+                return record_form(form, tensors, numbers, outs)
+            step = before.next.get(key)
+            if step is None:
+                step = unknown(stream, key, form, tensors, numbers, outs)
+            if not exposed:
+                before.likely, before.then = key, step
         stream.step = step
         if numbers:
             stream.scalars.extend(numbers)
         if form.checks:
             stream.wheres.append((step.depth, user_line()))
         if outs is None:
-            outs = new_results(stream, step, tensors[0]._storage.device if tensors else form.op.device(form.attrs))
-            exposed = exposed or (stream.held > MOST_BYTES and stream.overfull())
+            device = tensors[0]._storage.device if tensors else form.op.device(form.attrs)
+            if len(step.layouts) == 1:
+                outs = [result(stream, step, device, epoch, stream.slots)]
+            else:
+                outs = new_results(stream, step, device)
         else:
-            for t in outs:
-                if t._versions is None:
-                    t._storage.version += 1
-                else:
-                    t._versions[0] += 1
+            count_writes(outs)
         if exposed:
             stream.flush()
-    return outs
+        return outs
+    finally:
+        release()
+
+
+def count_writes(outs):
+    for t in outs:
+        if t._versions is None:
+            t._storage.version += 1
+        else:
+            t._versions[0] += 1
 
 
 def new_results(stream, step, device):
@@ -99,6 +116,8 @@ def new_results(stream, step, device):
         slots.append(storage)
         outs.append(view(storage, layout, 0))
     stream.held += step.nbytes
+    if stream.held > MOST_BYTES and stream.overfull():
+        stream.flush()
     return outs
 
 

@@ -38,7 +38,7 @@ class Tensor(metaclass=TensorMeta):
     @property
     def shape(self):
         """The sizes, a torch.Size."""
-        return self._layout.shape
+        return self._layout.size
 
     @property
     def dtype(self):
@@ -64,7 +64,7 @@ class Tensor(metaclass=TensorMeta):
         """All sizes, or the size of one dimension. IndexError if `dim` is out of range."""
         shape = self._layout.shape
         if dim is None:
-            return shape
+            return self._layout.size
         rank = len(shape)
         if not -max(rank, 1) <= dim < max(rank, 1):
             raise IndexError(f"Dimension out of range (expected to be in range of [{-max(rank, 1)}, "

@@ -6,15 +6,17 @@ dimensions.
 
 import functools
 import math
+from typing import NamedTuple
 
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, apply_form, into_out, operator, public
 from ..core.graph import MODE
 from ..core.infer import wrap_dim
-from ..core.record import binary
-from ..core.tensor import Tensor
-from .view import MOST_FORMS, t
+from ..core.layout import Layout, contiguous_layout, layout
+from ..core.record import Form, binary, record_form
+from ..core.tensor import Tensor, view
+from .view import MOST_FORMS, reshaped, t
 
 
 def _t(x):
@@ -373,12 +375,42 @@ def rmatmul(input, other):
     return matmul(other, input)
 
 
+class Linear(NamedTuple):
+    """How a linear map is recorded where no graph is: the layouts of its input and weight as matrices, the form of the
+    product, the layout of the result."""
+
+    folded: Layout
+    turned: Layout
+    form: Form
+    shaped: Layout
+
+
+@functools.lru_cache(MOST_FORMS)
+def _linear_plan(x, w, bias):
+    """The Linear of an input, a weight and a bias (or None), from their layouts; None where `linear` needs more than
+    that."""
+    if x.ndim < 2 or w.ndim != 2 or x.shape[-1] != w.shape[1] or not x.numel:
+        return None
+    folded = reshaped(x, (x.numel // x.shape[-1], x.shape[-1]))
+    if folded is None:
+        return None
+    turned = layout(w.shape[::-1], w.strides[::-1], w.dtype)
+    form = _mm_form(folded, turned) if bias is None else _sum_forms(ADDMM, "addmm", bias, folded, turned)[0]
+    return Linear(folded, turned, form, contiguous_layout((*x.shape[:-1], w.shape[0]), x.dtype))
+
+
 @public("nn.functional.linear")
 def linear(input, weight, bias=None, *, out=None):
     """input @ weight.T + bias; input (..., in), weight (out, in) or (in), bias (out)."""
     if out is not None:
         return into_out("linear", linear, out, (input, weight, bias), {})
     x, w = input._layout, weight._layout
+    plan = None if MODE.grad else _linear_plan(x, w, None if bias is None else bias._layout)
+    if plan is not None:
+        a = view(input._storage, plan.folded, input._offset)
+        b = view(weight._storage, plan.turned, weight._offset)
+        result = binary(plan.form, a, b) if bias is None else record_form(plan.form, (a, b, bias))[0]
+        return view(result._storage, plan.shaped, 0)
     if w.ndim == 1:
         result = matmul(input, weight)
         return result if bias is None else result + bias

@@ -149,11 +149,11 @@ def _check_layer_norm(input, normalized_shape, weight, bias):
                            "element, but got "
                            "normalized_shape = []")
     for name, value in (("weight", weight), ("bias", bias)):
-        if value is not None and tuple(value.shape) != normalized_shape:
+        if value is not None and value._layout.shape != normalized_shape:
             raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
                                f"{list(value.shape)} and "
                                f"normalized_shape = {list(normalized_shape)}")
-    if tuple(input.shape[-len(normalized_shape):]) != normalized_shape:
+    if input._layout.shape[-len(normalized_shape):] != normalized_shape:
         raise RuntimeError(f"Given normalized_shape={list(normalized_shape)}, expected input with shape [*, "
                            f"{', '.join(map(str, normalized_shape))}], but got input of size{list(input.shape)}")
     if input._layout.dtype.category < dt.FLOATING:

@@ -167,3 +167,43 @@ def test_replayed_writes_into_memory_that_nobody_keeps():
         (y.double() ** 2).mean().backward(retain_graph=True)
         found.append(x.grad.tolist())
     assert found == [[1.0, 1.5, 2.0]] * 4
+
+
+def test_a_write_between_forward_and_backward_is_an_error_each_time():
+    w = rl.ones(3, requires_grad=True)
+    for _ in range(3):
+        x = rl.ones(3)
+        loss = (w * x).sum()
+        x.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+
+def test_graphs_of_the_same_block_that_differ_in_their_edges():
+    w = rl.full((3,), 2.0, requires_grad=True)
+    for _ in range(3):
+        for cut, wanted in ((False, 12.0), (True, 4.0), (False, 12.0)):
+            y = w * w
+            z = y.detach() if cut else y
+            w.grad = None
+            (z * w).sum().backward()
+            assert w.grad.tolist() == [wanted] * 3
+
+
+def test_numbers_of_a_graph_are_part_of_it():
+    w = rl.full((3,), 2.0, requires_grad=True)
+    for factor in (2.0, 3.0, 2, True, 2.0, 0.0, -0.0):
+        w.grad = None
+        ((w * 1.0) * factor).sum().backward()
+        assert w.grad.tolist() == [float(factor)] * 3
+        assert str(w.grad[0].item()) == str(float(factor))
+
+
+def test_part_of_a_graph_from_an_earlier_block():
+    w = rl.full((3,), 2.0, requires_grad=True)
+    for _ in range(3):
+        w.grad = None
+        y = (w * w).relu()
+        assert y.tolist() == [4.0] * 3
+        (y * 3).sum().backward()
+        assert w.grad.tolist() == [12.0] * 3

@@ -1,0 +1,71 @@
+"""Recording: forms, known and likely steps, and that the short paths record what the long one does."""
+import pytest
+
+import rushlight as rl
+from rushlight.base import switches
+from rushlight.core.declare import OPERATORS
+from rushlight.core.stream import STREAM
+
+lazy = pytest.mark.skipif(switches.EAGER, reason="the eager mode runs every operator at once")
+
+
+def test_forms_are_interned():
+    op = OPERATORS["power_fixed"]
+    assert op.form("t", (("exponent", 2),), (int,)) is op.form("t", (("exponent", 2),), (int,))
+    assert op.form("t", (("exponent", 2),), (int,)) is not op.form("t", (("exponent", 2.0),), (float,))
+
+
+def test_attributes_of_another_class_are_another_operator():
+    x = rl.arange(4)
+    rl.synchronize()
+    assert [str(x.pow(e).dtype) for e in (2, 2.0, 2, 2.0)] == ["torch.int64", "torch.float32"] * 2
+
+
+@lazy
+def test_a_path_that_forks_is_followed_both_ways():
+    def run(way):
+        x = rl.ones(3)
+        for add in way:
+            x = x + 1 if add else x * 3
+        return x.tolist()[0]
+    ways = [(1, 0, 1), (0, 0, 1), (1, 0, 1), (1, 1, 0), (0, 0, 1)]
+    wanted = [7.0, 10.0, 7.0, 9.0, 10.0]
+    assert [run(way) for way in ways] == wanted
+    grown = STREAM.steps
+    assert [run(way) for way in ways] == wanted and STREAM.steps == grown
+
+
+@lazy
+def test_the_likely_step_is_not_taken_for_other_operands():
+    a, b = rl.full((3,), 2.0), rl.full((3,), 5.0)
+    rl.synchronize()
+    for _ in range(3):
+        assert (a - b).tolist() == [-3.0] * 3
+        assert (b - a).tolist() == [3.0] * 3  # its slots are the same, and so is the program
+    c = rl.full((2, 3), 1.0)
+    for _ in range(2):
+        assert (a + b).tolist() == [7.0] * 3
+        assert (a + c).tolist() == [[3.0] * 3] * 2
+        assert (a + a).tolist() == [4.0] * 3
+
+
+def test_a_change_of_switches_ends_the_block_and_forgets_the_tree():
+    x = rl.ones(3)
+    y = x + 1
+    with switches.env(EAGER=1):
+        for _ in range(2):
+            z = y + 1
+            assert STREAM.step is STREAM.root and z._storage.address
+    assert (y + 1).tolist() == [3.0] * 3
+
+
+def test_the_map_without_a_graph_is_the_map_with_one():
+    rl.manual_seed(0)
+    for shape, bias in (((5, 4), True), ((2, 5, 4), True), ((2, 5, 4), False), ((4,), True), ((0, 4), True)):
+        layer = rl.nn.Linear(4, 3, bias=bias)
+        for x in (rl.randn(shape), rl.randn((*shape[:-1], 8))[..., ::2], rl.randn(4, *shape[:-1]).movedim(0, -1)):
+            wanted = layer(x)
+            with rl.no_grad():
+                found = layer(x)
+            assert found.shape == wanted.shape and found.stride() == wanted.stride() and not found.requires_grad
+            assert rl.equal(found, wanted)
