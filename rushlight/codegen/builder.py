@@ -408,5 +408,9 @@ class Module:
     def function(self, name, params, returns="void", linkage="", attributes="nounwind"):
         return Function(self, name, params, returns, linkage, attributes)
 
+    def lines(self):
+        """The number of instructions."""
+        return sum(len(f.body) for f in self.functions)
+
     def text(self):
         return "\n".join([*self.globals, *self.declarations, *(f.text() for f in self.functions)]) + "\n"

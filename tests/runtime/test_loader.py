@@ -6,6 +6,7 @@ import llvmlite.binding as llvm
 import pytest
 
 from rushlight.runtime.cpu import jit, loader
+from rushlight.runtime.cpu.llvm import Compiler
 
 pytestmark = pytest.mark.skipif(not loader.supported(), reason="objects are loaded by LLVM here")
 
@@ -56,7 +57,7 @@ def outside(name):
 
 @pytest.fixture(scope="module")
 def code():
-    return jit._compile(TEXT)
+    return Compiler().compile(TEXT)
 
 
 def function(found, name, result, *arguments):

@@ -11,7 +11,7 @@ from .statics import ceil_div
 from .tiles import SHAPES, Tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
 
-PACK = {"rows": 0.7, "columns": 0.9, "any": 3.0}  # cycles per packed element
+PACK = {"rows": 0.5, "columns": 0.9, "any": 3.0}  # cycles per packed element
 LAUNCH = 1000  # cycles per launch: hand-out to the pool
 TASK_FLOPS = 6_000_000
 MOST_TASKS = 24

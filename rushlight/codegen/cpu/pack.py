@@ -20,8 +20,11 @@ from .vectors import (
 )
 
 LAYOUT = Layout(
-    "@source", "@panels", "row", "column", "m", "k", "group", "groups", "inner", "batch0", "batch1", "panel_bytes"
+    "@source", "@panels", "row", "column", "m", "k", "chunk", "group", "groups", "inner", "batch0", "batch1",
+    "panel_bytes"
 )
+GROUP = 64  # elements of the panel dimension that a task takes at least there
+CHUNK = 64  # steps of k for which a task goes over its panels where a line of the source belongs to several of them
 
 
 def pack_source(dtype, rows, lanes, mode):
@@ -35,7 +38,7 @@ def pack_source(dtype, rows, lanes, mode):
 
 
 def _emit_task(module, name, dtype, rows):
-    """A task packs `group` panels of one matrix of the batch."""
+    """A task packs `group` panels of one matrix of the batch, `chunk` steps of k at a time."""
     fn = kernel(module, name)
     s = LAYOUT.open(fn)
     kind, compute = memory_kind(dtype), compute_kind(dtype)
@@ -45,16 +48,16 @@ def _emit_task(module, name, dtype, rows):
     panels = fn.gep(s.panels, batch * s.panel_bytes)
     first = group * s.group * rows
     last = fn.minimum(first + s.group * rows, s.m)
-    with fn.loop(first, last, rows) as i:
+    with fn.loop(0, s.k, s.chunk) as start, fn.loop(first, last, rows) as i:
         fn.call(
             "void",
             name + "_panel",
-            fn.gep(source, i * s.row, kind),
+            fn.gep(source, i * s.row + start * s.column, kind),
             s.row,
             s.column,
             fn.minimum(s.m - i, rows),
-            s.k,
-            fn.gep(panels, i * s.k, compute),
+            fn.minimum(s.k - start, s.chunk),
+            fn.gep(panels, i * s.k + start * rows, compute),
         )
     fn.ret()
 
@@ -135,7 +138,10 @@ def plan_pack(operand, rows, lanes, m, k, row, column, batch, strides, panels):
     dtype = operand.dtype
     size = BYTES[compute_dtype(dtype)]
     count = ceil_div(m, rows)
-    group = max(1, min(count, 32768 // max(1, rows * k)))
+    group, chunk = 32768 // max(1, rows * k), max(1, k)
+    if mode == "rows" and k > CHUNK:
+        group, chunk = max(group, ceil_div(GROUP, rows)), CHUNK
+    group = max(1, min(count, group))
     static = LAYOUT.values(
         source=operand.memory,
         panels=panels,
@@ -143,6 +149,7 @@ def plan_pack(operand, rows, lanes, m, k, row, column, batch, strides, panels):
         column=column,
         m=m,
         k=k,
+        chunk=chunk,
         group=group,
         groups=ceil_div(count, group),
         inner=batch[1],

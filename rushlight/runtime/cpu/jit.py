@@ -1,14 +1,9 @@
 """Kernel sources in, addresses of machine code out.
 
 `compile_kernels` is the whole interface: kernels it has seen are dictionary look-ups, kernels on disk are loaded,
-the rest is emitted into one module, optimised by three cheap passes and kept on disk. Code is never unloaded:
-worker threads may be inside it, and programs hold bare addresses. Read next: object_cache.py, codegen/kernel.py for
-what a kernel source is.
-
-Note [Three passes]
-Code generators write explicit vectors and hoist loop invariants themselves, so `sroa`, `instcombine` and
-`simplifycfg` give code as fast as O3 does at a third of its cost. llvmlite's manual pass managers offer neither
-early-cse nor licm.
+the rest is emitted into a module for each thread, compiled (llvm.py) and kept on disk. Code is never unloaded:
+worker threads may be inside it, and programs hold bare addresses. Read next: llvm.py, object_cache.py,
+codegen/kernel.py for what a kernel source is.
 
 Note [Code model]
 Code is position independent with the small code model, so that constants are addressed relative to the instruction
@@ -21,19 +16,18 @@ name for the processor) is remembered in the cache, see cpuinfo.py.
 """
 
 import ctypes
-import functools
 import os
-import sys
 import threading
 import time
 
 from ...base import switches
 from ...codegen.builder import Module
-from . import cpuinfo, loader
+from . import cpuinfo, llvm, loader
 from .object_cache import ObjectCache, digest
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _GENERATORS = ("ops", "fuse", "codegen", "runtime")  # whose code decides what a kernel's key means
+PART_MILLISECONDS = 50.0  # of LLVM that pay for a thread
 _lock = threading.RLock()
 _addresses = {}
 _caches = {}
@@ -63,7 +57,7 @@ def compile_text(text, symbols):
     with _lock:
         cache = _disk()
         if not _load_packs(cache, [key]):
-            code = _compile(text)
+            code = llvm.Compiler().compile(text)
             if cache is not None:
                 cache.store([key], code)
             _add_object(code)
@@ -73,8 +67,9 @@ def compile_text(text, symbols):
 def assembly(sources):
     """The assembly text of kernels, for people."""
     with _lock:
-        module = _optimised(_emit([(kernel_name(source.key), source) for source in sources]))
-        return _engine().machine.emit_assembly(module)
+        compiler = llvm.Compiler()
+        module = compiler.optimised(_text([_emit(kernel_name(source.key), source) for source in sources]))
+        return compiler.machine.emit_assembly(module)
 
 
 def kernel_name(key):
@@ -98,50 +93,45 @@ def _build(sources):
     fresh = [(name, source) for name, source in named if name[2:] not in loaded]
     if fresh:
         start = time.perf_counter()
-        code = _compile(_emit(fresh))
-        if cache is not None:
-            cache.store([name[2:] for name, _ in fresh], code)
-        _add_object(code)
+        parts = _parts([(name, _emit(name, source)) for name, source in fresh])
+        codes = llvm.compile_texts([_text([module for _, module in part]) for part in parts])
+        for part, code in zip(parts, codes):
+            if cache is not None:
+                cache.store([name[2:] for name, _ in part], code)
+            _add_object(code)
         stats["compiled"] += len(fresh)
         stats["compile_seconds"] += time.perf_counter() - start
     for name, source in named:
         _addresses[source.key] = _address(name)
 
 
-def _emit(named):
+def _emit(name, source):
+    """A Module with one kernel."""
     module = Module()
-    for name, source in named:
-        source.emit(module, name)
-    return module.text()
-
-
-def _optimised(text):
-    engine = _engine()
-    text = engine.header + text
-    if "ir" in switches.LOG:
-        sys.stderr.write(text)
-    try:
-        module = engine.llvm.parse_assembly(text)
-        module.verify()
-    except RuntimeError as error:
-        shown = text if "ir" in switches.LOG else "set RUSHLIGHT_LOG=ir to see the text"
-        raise RuntimeError(f"LLVM rejects generated code: {error}\n{shown}") from error
-    llvm = engine.llvm
-    builder = llvm.create_pass_builder(engine.machine, llvm.create_pipeline_tuning_options())
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_sroa_pass()
-    passes.add_instruction_combine_pass()
-    passes.add_simplify_cfg_pass()
-    passes.run(module, builder)
+    source.emit(module, name)
     return module
 
 
-def _compile(text):
-    module = _optimised(text)
-    machine = _engine().machine
-    if "asm" in switches.LOG:
-        sys.stderr.write(machine.emit_assembly(module))
-    return machine.emit_object(module)
+def _text(modules):
+    """The text of modules joined to one."""
+    joined = Module()
+    for module in modules:
+        joined.functions += module.functions
+        joined.globals += module.globals
+        joined.declarations.update(module.declarations)
+    return joined.text()
+
+
+def _parts(emitted):
+    """(name, Module) pairs in as many lists as threads pay, each about the same work."""
+    work = [(0.8 * module.lines() ** 0.7, name, module) for name, module in emitted]  # milliseconds, measured
+    count = max(1, min(llvm.count_threads(), int(sum(w for w, _, _ in work) / PART_MILLISECONDS)))
+    parts, sums = [[] for _ in range(count)], [0.0] * count
+    for weight, name, module in sorted(work, key=lambda w: -w[0]):
+        least = sums.index(min(sums))
+        sums[least] += weight
+        parts[least].append((name, module))
+    return parts
 
 
 # -- loading -----------------------------------------------------------------------------------------------------------
@@ -168,39 +158,6 @@ def _load_packs(cache, keys):
     stats["loaded"] += len(ready.intersection(keys))
     stats["load_seconds"] += time.perf_counter() - start
     return ready
-
-
-class _Engine:
-    """The one code engine of the process, with the target machine and the header every module starts with."""
-
-    def __init__(self):
-        import llvmlite.binding as llvm  # the first kernel pays for llvmlite, not `import rushlight`
-
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        llvm.initialize_native_asmparser()
-        self.llvm = llvm
-        triple, name, features, _ = cpuinfo.llvm_host()
-        options = {"cpu": name, "features": features, "opt": 3, "reloc": "pic", "codemodel": "small"}
-        target = llvm.Target.from_triple(triple)
-        self.machine = target.create_target_machine(**options)
-        self.header = f'target datalayout = "{self.machine.target_data}"\ntarget triple = "{triple}"\n'
-        self.target, self.options = target, options
-
-    @functools.cached_property
-    def code(self):
-        """LLVM's own loader, for systems that loader.py does not support."""
-        own = self.target.create_target_machine(**self.options)
-        found = self.llvm.create_mcjit_compiler(self.llvm.parse_assembly(self.header), own, True)
-        found._owned = True  # never disposed of: threads may be inside its code when the interpreter ends
-        for name, address in _outside.items():
-            self.llvm.add_symbol(name, address)
-        return found
-
-
-@functools.cache
-def _engine():
-    return _Engine()
 
 
 def _disk():
@@ -231,12 +188,11 @@ def _add_object(code):
     if loader.supported():
         _functions.update(loader.load(code, _resolve))
         return
-    engine = _engine()
-    engine.code.add_object_file(engine.llvm.ObjectFileRef.from_data(code))
+    llvm.loader().add_object_file(llvm.library().ObjectFileRef.from_data(code))
 
 
 def _address(name):
-    address = _functions.get(name) if loader.supported() else _engine().code.get_function_address(name)
+    address = _functions.get(name) if loader.supported() else llvm.loader().get_function_address(name)
     if not address:
         raise RuntimeError(f"kernel {name} is not in its object file")
     return address
@@ -254,7 +210,7 @@ def add_symbol(name, address):
     """Make an address known under a name that generated code may call. The caller holds the lock."""
     _outside[name] = address
     if not loader.supported():
-        _engine().llvm.add_symbol(name, address)
+        llvm.library().add_symbol(name, address)
 
 
 def hold():

@@ -8,7 +8,7 @@ import os
 import time
 
 from ...base import switches
-from . import cpuinfo, executor, native, platform
+from . import cpuinfo, executor, llvm, native, platform
 
 _threads = None
 
@@ -28,6 +28,9 @@ def set_num_threads(count):
     _threads = count if platform.rows() is not None else 1
     if executor.ready():
         _apply()
+
+
+llvm.count_threads = get_num_threads
 
 
 def _default():
