@@ -24,6 +24,7 @@ INV_PI = 0.3183098861837907
 # Beyond these exp is 0 or infinity, whatever the rounding.
 EXP_LOW = {"float": -104.0, "double": -746.0}
 EXP_HIGH = {"float": 89.0, "double": 710.0}
+EXP_NORMAL = {"float": -87.33654, "double": -708.3964}  # above this exp is a normal number
 EXP2_LOW = {"float": -151.0, "double": -1076.0}
 EXP2_HIGH = {"float": 128.0, "double": 1024.0}
 SQRT_HALF_BITS = {"float": 0x3F3504F3, "double": 0x3FE6A09E667F3BCD}
@@ -76,6 +77,14 @@ def exp(fn, x):
     x = clamp_below(fn, clamp_above(fn, x, EXP_HIGH[kind]), EXP_LOW[kind])
     r, _, count = reduce_exp(fn, x, 2 * BIAS[kind])
     return scale_twice(fn, exp_reduced(fn, r), count)
+
+
+@function("exp_normal", 1.0, 1.0)
+def exp_normal(fn, x):
+    """exp(x), and 0 where that would not be a normal number: a result that is denormal costs the processor as much as
+    ten results, and weights that are masked out are far below."""
+    low = EXP_NORMAL[base(x)]
+    return choose(fn, x < low, 0.0, exp(fn, clamp_below(fn, x, low)))
 
 
 @function("exp2", 1.0, 1.0)
