@@ -13,7 +13,7 @@ from .vectors import BYTES, compute_dtype, compute_kind
 
 PACK = {"rows": 0.5, "columns": 0.9, "any": 3.0}  # cycles per packed element
 LAUNCH = 1000  # cycles per launch: hand-out to the pool
-TASK_FLOPS = 6_000_000
+TASK_FLOPS = 2_000_000
 MOST_TASKS = 24
 MOST_ROWS, MOST_COLUMNS, MOST_DEPTH = 144, 288, 512  # of a block: larger ones were slower everywhere
 
@@ -145,7 +145,7 @@ def blocks_of(target, spec, choice):
     half = BYTES[spec.out.dtype] < BYTES[compute_dtype(spec.out.dtype)]
     steps = ceil_div(k, 4096 if half else MOST_DEPTH if choice.b_mode == "packed" else MOST_DEPTH // 2)
     kc = max(4, ceil_div(ceil_div(k, max(steps, 1)), 4) * 4)
-    wanted = max(1, min(MOST_TASKS, 2 * m * n * k * batches // TASK_FLOPS))
+    wanted = max(1, min(MOST_TASKS, 2 * m * n * k * batches // TASK_FLOPS // 2 * 2))  # even: two threads share alike
     wanted = ceil_div(wanted, batches)
     high, wide = ceil_div(m, tile.rows), ceil_div(n, tile.columns)
     splits = 1
