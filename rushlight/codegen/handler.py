@@ -10,6 +10,7 @@ contiguous. Mathematical functions come from `scalar.FUNCTIONS`. Read `loops` ne
 from ..core import dtype as dt
 from .builder import BITS, Value, element, lanes, suffix, vector
 from .scalar import FUNCTIONS
+from .scalar_base import extreme
 
 STORED = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "i16", "int64": "i64", "int32": "i32",
           "int16": "i16",
@@ -344,16 +345,16 @@ class Handler:
 
     def maximum(self, a, b):
         """The larger; NaN if either is NaN."""
-        return self._extreme("maximum", "gt", a, b)
+        return self._extreme("gt", a, b)
 
     def minimum(self, a, b):
         """The smaller; NaN if either is NaN."""
-        return self._extreme("minimum", "lt", a, b)
+        return self._extreme("lt", a, b)
 
-    def _extreme(self, name, predicate, a, b):
+    def _extreme(self, predicate, a, b):
         dtype, x, y = self.pair(a, b)
         if dtype.is_floating_point:
-            return Typed(self, dtype, self.fn.intrinsic(f"llvm.{name}.{suffix(x.type)}", x.type, x, y))
+            return Typed(self, dtype, extreme(self.fn, predicate, x, y))
         first = Typed(self, dtype, x)
         return self.where(self.compare(predicate, first, Typed(self, dtype, y)), first, Typed(self, dtype, y))
 

@@ -7,8 +7,9 @@ row of its own.
 """
 
 from ..core import dtype as dt
-from .builder import lanes, suffix, vector
+from .builder import lanes, vector
 from .handler import Typed, computed_type
+from .scalar_base import extreme
 
 
 class Fold:
@@ -108,7 +109,7 @@ class Maximum(Fold):
 
     def join(self, a, b):
         if self.dtype.is_floating_point:
-            return self.fn.intrinsic(f"llvm.{self.name}.{suffix(a.type)}", a.type, a, b)
+            return extreme(self.fn, self.predicate, b, a)
         if self.dtype is dt.bool_:
             return a | b if self.name == "maximum" else a & b
         return self.fn.select(a.compare(self.predicate, b, unsigned=not self.dtype.is_signed), a, b)

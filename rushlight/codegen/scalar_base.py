@@ -126,6 +126,13 @@ def is_nan(value):
     return value.ne(value)
 
 
+def extreme(fn, predicate, value, other):
+    """The larger ("gt") or smaller ("lt") of two floats, `other` where they are equal; NaN if either is. Two
+    instructions follow `other`: a running maximum waits for no more."""
+    chosen = fn.select(value.compare(predicate, other), value, other)
+    return fn.select(is_nan(value), value, chosen)
+
+
 def clamp_above(fn, value, top):
     """min(value, top); a NaN stays."""
     return fn.minimum(constant_like(fn, top, value), value)
