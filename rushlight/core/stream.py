@@ -101,10 +101,11 @@ class Stream:
 
     def overfull(self):
         """Whether the block should end because of its memory. Counts anew: results that nobody refers to any more take
-        none, or only while the program runs."""
+        none, or only while the program runs. A few results as large as the newest are always allowed, or expressions
+        of large tensors would run operator by operator."""
         live = references(self.slots)
         self.held = sum([s.nbytes for s, seen in zip(self.slots, live) if seen and not s.address])
-        return self.held > MOST_BYTES * 3 // 4
+        return self.held > max(MOST_BYTES * 3 // 4, 3 * self.slots[-1].nbytes)
 
     def leave(self):
         """Take back the slots of an operator that was refused: later steps count on slots being numbered by the path

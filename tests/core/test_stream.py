@@ -156,3 +156,13 @@ def test_thread_count_does_not_change_bits():
     finally:
         rl.set_num_threads(before)
     assert len(seen) == 1
+
+
+@lazy
+def test_an_expression_of_large_tensors_is_one_block():
+    x = rl.ones(1 << 26)  # 256 MB
+    rl.synchronize()
+    before = rl.engine.statistics()["flushes"]
+    y = rl.where(x > 0, x, x * 0.01)
+    assert rl.engine.statistics()["flushes"] == before
+    assert float(y[-1]) == 1.0
