@@ -105,7 +105,7 @@ class Stream:
         of large tensors would run operator by operator."""
         live = references(self.slots)
         self.held = sum([s.nbytes for s, seen in zip(self.slots, live) if seen and not s.address])
-        return self.held > max(MOST_BYTES * 3 // 4, 3 * self.slots[-1].nbytes)
+        return self.held > max(MOST_BYTES * 3 // 4, 4 * self.slots[-1].nbytes)
 
     def leave(self):
         """Take back the slots of an operator that was refused: later steps count on slots being numbered by the path
