@@ -112,8 +112,8 @@ def env(**values):
     parsed = {name: _ROWS[name].parse(name, _text(value)) for name, value in values.items()}
     module = globals()
     before = {name: module[name] for name in parsed}
-    _change(parsed)
     try:
+        _change(parsed)  # a watcher may raise what was pending; the switches go back then as well
         yield
     finally:
         _change(before)

@@ -126,9 +126,9 @@ class Stream:
         """Run what is pending."""
         self.acquire()
         try:
-            step = self.step
             if self.tracing:
                 return
+            step = self.step
             if step is self.root:
                 if self.slots:
                     self.slots = []
@@ -151,13 +151,14 @@ class Stream:
         finally:
             self.release()
 
-
     def restart(self):
         """Run what is pending, and forget the tree: the switches have changed, and with them which steps are known."""
         with self.lock:
-            self.flush()
-            self.root = self.step = Step(None, None, ())
-            self.steps = 0
+            try:
+                self.flush()
+            finally:
+                self.root = self.step = Step(None, None, ())
+                self.steps = 0
 
 
 STREAM = Stream()

@@ -59,6 +59,16 @@ def test_a_change_of_switches_ends_the_block_and_forgets_the_tree():
     assert (y + 1).tolist() == [3.0] * 3
 
 
+@lazy
+def test_an_error_that_was_pending_leaves_the_switches_as_they_were():
+    bad = rl.ones(3)[rl.tensor([7])]
+    with pytest.raises(IndexError), switches.env(EAGER=1):
+        pass
+    assert not switches.EAGER and STREAM.step is STREAM.root
+    assert (rl.ones(2) + 1).tolist() == [2.0] * 2
+    del bad
+
+
 def test_the_map_without_a_graph_is_the_map_with_one():
     rl.manual_seed(0)
     for shape, bias in (((5, 4), True), ((2, 5, 4), True), ((2, 5, 4), False), ((4,), True), ((0, 4), True)):
