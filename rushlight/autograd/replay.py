@@ -55,19 +55,20 @@ class Survey:
         key, epoch, number = self.key, self.epoch, self.number
         self.nodes = sorted(self.collect(roots), key=SEQUENCE, reverse=True)
         for node in self.nodes:
-            if node.place < 0 or node.epoch != epoch:
-                self.numbers[id(node)] = ~len(self.numbers)
+            here = node.place >= 0 and node.epoch == epoch
+            self.numbers[id(node)] = node.place if here else ~len(self.numbers)
         for target, output in roots:
             key += (number(target), output)
         for grad in grads:
             key.append(None if grad is None else self.tensor(grad))
         for node in self.nodes:
-            if node.place < 0 or node.epoch != epoch:
+            place = self.numbers[id(node)]
+            if place < 0:
                 self.describe(node)
             elif node.extras is not None or node.freed:
                 raise Unfit
             else:
-                key += (node.op, node.place)
+                key += (node.op, place)
                 for target, output in node.edges:
                     key += (number(target), output)
                 for value in node.saved:
@@ -116,8 +117,6 @@ class Survey:
     def number(self, target):
         """The name of a node or leaf: the slot of a node's result in this block, where that tells all, else a negative
         number. A leaf is described when it is first met."""
-        if isinstance(target, Node) and target.place >= 0 and target.epoch == self.epoch:
-            return target.place
         found = self.numbers.get(id(target))
         if found is None:
             found = self.numbers[id(target)] = ~len(self.numbers)
@@ -194,8 +193,7 @@ class Recording:
                 storage = outer[what]
                 storage.epoch, storage.index = epoch, len(slots)
             else:
-                storage = new_storage(*what)
-                storage.epoch, storage.index = epoch, len(slots)
+                storage = new_storage(*what, len(slots), epoch)
             slots.append(storage)
         stream.step = self.end
         stream.scalars.extend(self.scalars)

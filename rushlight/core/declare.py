@@ -333,17 +333,16 @@ def fast_unary(op, rule):
 
 def fast_attribute(op, rule, spec):
     """The path of one operand and one attribute."""
-    name, forms = spec.params[1], {}
+    name = spec.params[1]
+
+    @functools.lru_cache(MOST_FORMS, typed=True)
+    def form_of(value):
+        return op.form("t", ((name, value),), (value.__class__,))
 
     def fast(input, value):
         if not isinstance(input, Tensor):
             return spec.apply((input, value))  # which refuses it
-        form = forms.get((value, value.__class__))
-        if form is None:
-            if len(forms) >= MOST_FORMS:
-                forms.clear()
-            form = forms[value, value.__class__] = op.form("t", ((name, value),), (value.__class__,))
-        out = unary(form, input)
+        out = unary(form_of(value), input)
         if (input._rg or input._base is not None) and rule is not None and MODE.grad:
             rule.attach_first((input, value), out)
         return out

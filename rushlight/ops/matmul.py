@@ -410,7 +410,7 @@ def linear(input, weight, bias=None, *, out=None):
         a = view(input._storage, plan.folded, input._offset)
         b = view(weight._storage, plan.turned, weight._offset)
         result = binary(plan.form, a, b) if bias is None else record_form(plan.form, (a, b, bias))[0]
-        return view(result._storage, plan.shaped, 0)
+        return result if x.ndim == 2 else view(result._storage, plan.shaped, 0)
     if w.ndim == 1:
         result = matmul(input, weight)
         return result if bias is None else result + bias

@@ -4,6 +4,8 @@
 passes over a row.
 """
 
+import functools
+
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
@@ -12,6 +14,7 @@ from ..core.graph import MODE
 from ..core.record import record, unary
 from ..core.stream import STREAM
 from ..core.tensor import Tensor
+from .view import MOST_FORMS
 
 
 def _same(dtype, options):
@@ -67,19 +70,15 @@ def in_order(layout):
             and not STREAM.tracing)
 
 
-# layout -> form of the sum or mean over everything: making and hashing the attributes is most of a small sum's cost
-TOTALS, MEANS = {}, {}
-
-
-def total_form(known, layout, count=None):
-    """The form of the sum over everything, divided by `count` if that is given, where one instruction does it; None
-    elsewhere. Kept in `known`."""
+@functools.lru_cache(MOST_FORMS)
+def total_form(layout, count=None):
+    """The form of the sum over everything, divided by `count` if that is given, where one instruction does it outside
+    of macros; None elsewhere. Remembered: making and hashing the attributes is most of a small sum's cost."""
     ordered = in_order(layout)
     if layout.dtype.category < dt.FLOATING or not ordered and count is not None:
         return None
     attrs = (("dims", tuple(range(layout.ndim))), ("keepdim", False), ("dtype", layout.dtype))
-    found = known[layout] = ORDERED_SUM.form("t", (*attrs, ("count", count))) if ordered else SUM.form("t", attrs)
-    return found
+    return ORDERED_SUM.form("t", (*attrs, ("count", count))) if ordered else SUM.form("t", attrs)
 
 
 def expand_back(value, shape, dims, keepdim):
@@ -123,7 +122,7 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
         raise TypeError(f"sum(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     found = input._layout
     if dim is None and not keepdim and dtype is None and not STREAM.tracing:
-        form = TOTALS.get(found) or total_form(TOTALS, found)
+        form = total_form(found)
         if form is not None:
             out = unary(form, input)
             if (input._rg or input._base is not None) and MODE.grad:
@@ -166,9 +165,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
                            f"{dt.scalar_type(input._layout.dtype)}")
     found = input._layout
     if dim is None and not keepdim:
-        form = None
-        if dtype is None and not STREAM.tracing:
-            form = MEANS.get(found) or total_form(MEANS, found, found.numel)
+        form = total_form(found, found.numel) if dtype is None and not STREAM.tracing else None
         if form is not None:
             out = unary(form, input)
             if (input._rg or input._base is not None) and MODE.grad:

@@ -23,8 +23,9 @@ LAYOUT = Layout(
     "@source", "@panels", "row", "column", "m", "k", "chunk", "group", "groups", "inner", "batch0", "batch1",
     "panel_bytes"
 )
-GROUP = 64  # elements of the panel dimension that a task takes at least there
-CHUNK = 64  # steps of k for which a task goes over its panels where a line of the source belongs to several of them
+# Where a line of the source belongs to several panels, a task takes at least so many elements of the panel dimension,
+# and goes over its panels for so many steps of k at a time.
+GROUP, CHUNK = 64, 64
 
 
 def pack_source(dtype, rows, lanes, mode):

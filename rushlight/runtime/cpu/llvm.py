@@ -22,7 +22,6 @@ import threading
 from ...base import switches
 from . import cpuinfo
 
-
 count_threads = cpuinfo.available_cpus  # pool.py puts its own count here
 
 

@@ -17,9 +17,8 @@ __all__ = ["convert_image_dtype", "normalize", "pil_to_tensor", "to_pil_image", 
 # Note [Small images]
 # Recording an operator and launching it is made for tensors that live in a training loop. An image that a data set
 # has just decoded is an array of NumPy already, used once, in a worker process perhaps (the bytes of a picture go
-# through one pass of samples.py). Up to this many samples
-# NumPy's own loops finish before a program would be planned; above it the compiled kernels win, and they use all
-# threads.
+# through one pass of samples.py). Up to this many samples NumPy's own loops finish before a program would be planned;
+# above it the compiled kernels win, and they use all threads.
 SMALL = 1 << 16
 _BYTE = np.dtype(np.uint8)
 _ARRAY_DTYPES = {rl.float32: np.dtype(np.float32), rl.float64: np.dtype(np.float64)}
