@@ -4,11 +4,13 @@ A builder function and Values in, a Value out, for float and double, scalar or v
 these.
 
 Note [Scaling by powers of two]
-`reduce_exp` leaves n + 2 * bias in the low bits of an integer. Split into two nearly equal halves it gives two
-factors whose product covers denormal results and overflow; where the result is known to be a normal number one
-factor is enough.
+AVX-512 has an instruction for it. Elsewhere `reduce_exp` leaves n + 2 * bias in the low bits of an integer. Split into
+two nearly equal halves it gives two factors whose product covers denormal results and overflow; where the result is
+known to be a normal number one factor is enough.
 """
 
+from . import target
+from .builder import lanes
 from .circular_reduction import LIMIT, replace_far_lanes
 from .scalar_base import (
     ALL_BITS, BIAS, HALF_PI, HUGE, INF, MAGIC, MANTISSA, NAN, PI, TINY, absolute, base, bits, choose, clamp_above,
@@ -59,11 +61,25 @@ def power_of_two(fn, count, kind):
     return from_bits(fn, count << MANTISSA[kind])
 
 
-def scale_twice(fn, value, count):
-    """value * 2**n where the low bits of `count` are n + 2 * bias."""
+def scale(fn, value, n, count):
+    """value * 2**n for an n that is given as a float, and as n + 2 * bias in the low bits of `count`."""
     kind = base(value)
+    width = 512 // ALL_BITS[kind]
+    if target.current.vector_bytes == 64 and lanes(value.type) % width == 0:
+        name = f"llvm.x86.avx512.mask.scalef.{'ps' if kind == 'float' else 'pd'}.512"
+        mask, rounding = fn.constant(-1, f"i{width}"), fn.constant(4, "i32")  # all lanes, rounded as everywhere
+        registers = [[fn.shuffle(v, v, range(at, at + width)) for v in (value, n)]
+                     for at in range(0, lanes(value.type), width)]
+        return join(fn, [fn.intrinsic(name, a.type, a, b, a, mask, rounding) for a, b in registers])
     half = shift_right(fn, count, 1)
     return value * power_of_two(fn, half, kind) * power_of_two(fn, count - half, kind)
+
+
+def join(fn, values):
+    """Vectors side by side, their number a power of two."""
+    while len(values) > 1:
+        values = [fn.shuffle(a, b, range(2 * lanes(a.type))) for a, b in zip(values[::2], values[1::2])]
+    return values[0]
 
 
 def exp_reduced(fn, r):
@@ -75,8 +91,8 @@ def exp_reduced(fn, r):
 def exp(fn, x):
     kind = base(x)
     x = clamp_below(fn, clamp_above(fn, x, EXP_HIGH[kind]), EXP_LOW[kind])
-    r, _, count = reduce_exp(fn, x, 2 * BIAS[kind])
-    return scale_twice(fn, exp_reduced(fn, r), count)
+    r, n, count = reduce_exp(fn, x, 2 * BIAS[kind])
+    return scale(fn, exp_reduced(fn, r), n, count)
 
 
 @function("exp_normal", 1.0, 1.0)
@@ -93,9 +109,10 @@ def exp2(fn, x):
     x = clamp_below(fn, clamp_above(fn, x, EXP2_HIGH[kind]), EXP2_LOW[kind])
     magic = MAGIC[kind] + 2 * BIAS[kind]
     shifted = x + magic
-    r = x - (shifted - magic)
+    n = shifted - magic
+    r = x - n
     value = fn.fma(polynomial(fn, r, table("exp2", r)), r, 1.0)
-    return scale_twice(fn, value, bits(fn, shifted))
+    return scale(fn, value, n, bits(fn, shifted))
 
 
 def expm1_scaled(fn, x, exponent):
@@ -153,8 +170,8 @@ def sinh(fn, x):
 def cosh(fn, x):
     kind = base(x)
     magnitude = absolute(fn, x)
-    r, _, count = reduce_exp(fn, clamp_above(fn, magnitude, EXP_HIGH[kind] + 1), 2 * BIAS[kind] - 1)
-    half = scale_twice(fn, exp_reduced(fn, r), count)
+    r, n, count = reduce_exp(fn, clamp_above(fn, magnitude, EXP_HIGH[kind] + 1), 2 * BIAS[kind] - 1)
+    half = scale(fn, exp_reduced(fn, r), n - 1.0, count)
     return half + 0.25 / half
 
 

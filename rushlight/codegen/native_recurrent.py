@@ -1,42 +1,64 @@
 """Recurrent layers over all time steps in one kernel: LSTM, GRU and plain cells, forward and backward.
 
-In: the input parts of the gates for all steps (one matrix product made them), states, weights. Out: the outputs of all
-steps, last states, and for training the activated gates. Rows of a batch do not depend on one another, so a task takes
-a block of rows through all steps, without waiting for other tasks: for each step a small product with the recurrent
-weights, whose packed rows stay in the cache, then the gates.
+In: the inputs and their weights, or the input parts of the gates for all steps where a matrix product made them; the
+states and their weights. Out: the outputs of all steps, last states, and for training the activated gates; backward,
+the gradients of the gates, of the states and of the inputs. Rows of a batch do not depend on one another, so a task
+takes a block of rows through all steps, without waiting for other tasks: for each step small products with the weights,
+whose packed rows stay in the cache, then the gates.
 
 Note [Rows of a recurrent kernel]
-A block has `rows` rows, as many as registers allow. The last block points its missing rows at the last row of the
-batch: the product computes that row again, the gates leave it out. Rows with a length are inactive from that step on:
-their state stays. A layer that runs backwards in time has negative time strides.
+A block has `rows` rows, as many as registers allow; the last one may have fewer. Rows with a length are inactive from
+that step on: their state stays. A layer that runs backwards in time has negative time strides.
 
-Static block: T, B, H, first time, time step; then for each tensor slot, offset, byte stride of time, byte stride of
-rows.
+Note [Sums over time]
+The gradients of the weights are sums over all steps and rows of gradients of gates times inputs and states. Where these
+sums fit into a core's cache, the backward kernel makes them: a block keeps what CHUNK rows of steps need in rows of its
+own, and multiplies when they are full. So the gradients of gates of all steps, several times as large as anything else,
+are never stored. Each block has sums of its own, which a last launch adds in order.
+
+Static block: T, B, H, first time, time step, features of an input; then for each tensor slot, offset, byte stride of
+time, byte stride of rows.
 """
 
 from ..core import dtype as dt
 from . import target
-from .builder import lanes, vector
-from .cpu.gemm import Operand
+from .builder import vector
+from .cpu.gemm import GemmSpec, Operand
+from .cpu.gemm_reduce import plan_reduce
+from .cpu.microkernel import LINE, Micro, emit_micro
 from .cpu.pack import plan_pack
+from .cpu.statics import kernel
+from .cpu.tiles import Tile
 from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource, Launch, Memory, Scratch
 from .lower import lowering, memory
 
 GATES = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}
-KEPT = {"lstm": 4, "gru": 4, "tanh": 0, "relu": 0}  # values kept for backward, in units of H
+HEAD = 6  # words of the static block before the tensors
+CHUNK = 128  # rows of steps whose products with the inputs are summed at once
 FLOPS = 40  # per nanosecond and thread, for estimates
 
 
 class RecurrentKernel:
-    """What forward and backward share. `names`: the tensors of the static block in order."""
+    """What forward and backward share. `names`: the tensors of the static block in order. `biased`: whether products
+    may be added to another tensor."""
+
+    biased = False
 
     def __init__(self, mode, dtype, rows, names, module, name):
         self.mode, self.dtype, self.rows, self.names = mode, dt.by_name(dtype), rows, names
-        self.fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
         self.size = self.dtype.itemsize
         self.lanes = max(1, target.current.vector_bytes // self.size)
         self.kind = stored_type(self.dtype)
+        self.micro = Micro(Tile(rows, 2, self.lanes), self.kind, dtype, dtype, dtype, "along",
+                           bias=dtype if self.biased else None)
+        emit_micro(module, name + "_tile", self.micro)
+        if "dw_x" in names:
+            tile = Tile(6, 4 if target.current.registers >= 32 else 2, self.lanes)
+            self.summing = Micro(tile, self.kind, dtype, dtype, dtype, "rows", "rows")
+            emit_micro(module, name + "_sum", self.summing)
+            emit_micro(module, name + "_sum_edge", self.summing, masked=True)
+        self.fn = kernel(module, name)
 
     def word(self, index):
         return self.fn.load_at(self.fn.args[1], index, "i64")
@@ -44,16 +66,15 @@ class RecurrentKernel:
     def prologue(self):
         fn = self.fn
         self.steps, self.batch, self.hidden, self.first_time, self.time_step = (self.word(i) for i in range(5))
+        self.features = self.word(5)
         self.base, self.by_time, self.by_row = {}, {}, {}
         for i, name in enumerate(self.names):
-            at = 5 + 4 * i
+            at = HEAD + 4 * i
             base = fn.load(fn.gep(fn.args[0], self.word(at), "i64"), "ptr")
             self.base[name] = fn.gep(base, self.word(at + 1))
             self.by_time[name], self.by_row[name] = self.word(at + 2), self.word(at + 3)
         self.row0 = fn.args[2] * self.rows
         self.real = fn.minimum(self.batch - self.row0, fn.constant(self.rows))
-        last = self.batch - 1
-        self.block = [fn.minimum(self.row0 + r, last) for r in range(self.rows)]
 
     def at(self, name, step, row):
         """The address of a row of a tensor at a step (None: a tensor without time)."""
@@ -87,49 +108,23 @@ class RecurrentKernel:
         with self.fn.loop(0, self.real) as r:
             body(self.row0 + r)
 
-    def product(self, left, inner, right, width, start, finish):
-        """rows x inner times inner x width. `left`: addresses of the rows; `right`: the matrix in panels of two
-        vectors of columns; `start(row number, column, vector type)`: the value to add to; `finish(row number, column,
-        value)` stores."""
-        fn, panel = self.fn, 2 * self.lanes
-        whole = width // panel * panel
-        with fn.loop(0, whole, panel) as column:
-            self.columns(left, inner, fn.gep(right, column * inner, self.kind), column, [self.lanes] * 2, start, finish)
-        last = fn.gep(right, whole * inner, self.kind)
-        rest = whole + (width - whole) // self.lanes * self.lanes
-        for begin, end, size in ((whole, rest, self.lanes), (rest, width, 1)):
-            with fn.loop(begin, end, size) as column:
-                self.columns(left, inner, fn.gep(last, column - whole, self.kind), column, [size], start, finish)
+    def product(self, left, left_row, inner, right, width, out, step, bias=None, add=False):
+        """Into the rows of `out` at `step`: their rows of `left` (`left_row` elements apart) times the matrix `right`
+        (inner, width), plus `bias` (address, elements from row to row), or plus what `out` holds if `add`."""
+        fn, panel = self.fn, self.micro.tile.columns
+        target, first = self.at(out, step, self.row0), fn.constant(int(not add))
+        with fn.loop(0, width, panel) as column:
+            args = [inner, left, left_row, fn.constant(1), self.real, fn.minimum(width - column, panel)]
+            args += [fn.gep(self.base[right], column * inner, self.kind), fn.constant(panel)]
+            args += [fn.gep(target, column, self.kind), self.elements(out), fn.constant(1), first]
+            if self.micro.bias:
+                pointer, row = bias or (target, self.elements(out))  # where it adds, the bias is not read
+                args += [fn.gep(pointer, column, self.kind), row, fn.constant(1)]
+            fn.call("void", self.fn.name + "_tile", *args)
 
-    def columns(self, left, inner, panel, column, lanes, start, finish):
-        """All rows of the block for a few columns: `lanes` of each vector, from `panel` on."""
-        fn = self.fn
-        starts = [sum(lanes[:i]) for i in range(len(lanes))]
-        kinds = [vector(self.kind, n) for n in lanes]
-        sums = [[fn.variable(kind, start(r, column + at, kind)) for at, kind in zip(starts, kinds)]
-                for r in range(self.rows)]
-        with fn.loop(0, inner) as i:
-            line = fn.gep(panel, i * (2 * self.lanes), self.kind)
-            weights = [fn.load(fn.gep(line, at, self.kind), kind, self.size) for at, kind in zip(starts, kinds)]
-            for r in range(self.rows):
-                value = fn.load(fn.gep(left[r], i, self.kind), self.kind, self.size)
-                for total, weight, kind in zip(sums[r], weights, kinds):
-                    total.set(fn.fma(fn.convert(value, kind), weight, total.get()))
-        for r in range(self.rows):
-            for total, at in zip(sums[r], starts):
-                finish(r, column + at, total.get())
-
-    def value_at(self, pointer, column, kind):
-        return self.fn.load(self.fn.gep(pointer, column, self.kind), kind, self.size)
-
-    def ask(self, pointer, column, kind):
-        """Prefetch the lines of a vector."""
-        if lanes(kind) > 1:
-            flags = [self.fn.constant(flag, "i32") for flag in (0, 3, 1)]  # read, keep close, data
-            self.fn.intrinsic("llvm.prefetch.p0", "void", self.fn.gep(pointer, column, self.kind), *flags)
-
-    def put(self, pointer, column, value):
-        self.fn.store(value, self.fn.gep(pointer, column, self.kind), self.size)
+    def elements(self, name):
+        """From row to row of a tensor."""
+        return self.by_row[name] // self.size
 
     def copy(self, source, target, size):
         self.along(size, lambda k, j: self.store(k, self.load(k, source, j), target, j))
@@ -152,7 +147,10 @@ class RecurrentKernel:
 
 
 class Forward(RecurrentKernel):
-    """gates_x, h0, (c0), weight, (bias), (lengths) -> out, hn, (cn), kept (or scratch), (cells)."""
+    """x, weight_x, bias_x or gates_x; h0, (c0), weight, (bias), (lengths) -> out, hn, (cn), kept, (cells); kept may be
+    missing. For GRU `bias_x` is that of the input alone, else the sum of both."""
+
+    biased = True
 
     def emit(self):
         self.prologue()
@@ -161,38 +159,36 @@ class Forward(RecurrentKernel):
             self.each_row(lambda row: self.copy(self.at("c0", None, row), self.at("cn", None, row), self.hidden))
         with fn.loop(0, self.steps) as step:
             first = step.eq(0)
-            before = [fn.select(first, self.at("h0", None, row), self.at("out", step - 1, row)) for row in self.block]
-            self.recur(step, before)
+            self.recur(step, first)
             self.each_row(lambda row: self.if_active(step, row, lambda: self.activate(step, row, first),
                                                      lambda: self.keep(step, row, first)))
         self.each_row(lambda row: self.copy(self.at("out", self.steps - 1, row), self.at("hn", None, row), self.hidden))
         fn.ret()
 
-    def room(self, step, number):
-        """Where the product of a row goes: kept values, a scratch row of the block's own, or the output."""
-        if self.mode in ("tanh", "relu"):
-            return self.at("out", step, self.block[number])
-        if "scratch" in self.names:
-            return self.at("scratch", None, self.row0 + number)
-        return self.at("kept", step, self.block[number])
+    def recur(self, step, first):
+        """The products go where the gates are made: to the kept values, to scratch rows of the block's own, or to the
+        output. GRU needs those of the input and of the state apart; the others make one product of both."""
+        width, gru = self.hidden * GATES[self.mode], self.mode == "gru"
+        made = "out" if self.mode in ("tanh", "relu") else "scratch" if "scratch" in self.names else "kept"
+        when, none = None if made == "scratch" else step, self.fn.constant(0)
+        before = self.previous(step, self.row0, first)
+        left_row = self.fn.select(first, self.elements("h0"), self.elements("out"))
+        if "joined" in self.names:
+            self.each_row(lambda row: self.join(step, row, first))
+            self.product(self.at("joined", None, self.row0), self.elements("joined"), self.features + self.hidden,
+                         "weight", width, made, when, (self.base["bias_x"], none))
+            return
+        if gru and "x" in self.names:
+            self.product(self.at("x", step, self.row0), self.elements("x"), self.features, "weight_x", width, "inputs",
+                         None, (self.base["bias_x"], none))
+        bias = (self.base["bias"], none) if gru else (self.at("gates_x", step, self.row0), self.elements("gates_x"))
+        self.product(before, left_row, self.hidden, "weight", width, made, when, bias)
 
-    def recur(self, step, before):
-        """The recurrent part of the gates; all but GRU add it to the input part here."""
-        targets = [self.room(step, r) for r in range(self.rows)]
-        inputs = [self.at("gates_x", step, row) for row in self.block]
-        bias = self.base.get("bias")
-
-        def start(r, column, kind):
-            if self.mode == "gru":
-                return self.value_at(bias, column, kind)
-            self.ask(inputs[r], column, kind)  # it comes from far away, and is here when the product is done
-            return self.fn.constant(0, kind)
-
-        def finish(r, column, value):
-            if self.mode != "gru":
-                value = value + self.value_at(inputs[r], column, value.type)
-            self.put(targets[r], column, value)
-        self.product(before, self.hidden, self.base["weight"], self.hidden * GATES[self.mode], start, finish)
+    def join(self, step, row, first):
+        """The input of a row and its state before this step, side by side."""
+        joined = self.at("joined", None, row)
+        self.copy(self.at("x", step, row), joined, self.features)
+        self.copy(self.previous(step, row, first), self.fn.gep(joined, self.features, self.kind), self.hidden)
 
     def previous(self, step, row, first):
         return self.fn.select(first, self.at("h0", None, row), self.at("out", step - 1, row))
@@ -226,7 +222,8 @@ class Forward(RecurrentKernel):
         self.along(self.hidden, body)
 
     def activate_gru(self, step, row, first):
-        gates, out, inputs = self.row_of_gates(step, row), self.at("out", step, row), self.at("gates_x", step, row)
+        gates, out = self.row_of_gates(step, row), self.at("out", step, row)
+        inputs = self.at("inputs", None, row) if "x" in self.names else self.at("gates_x", step, row)
         before = self.previous(step, row, first)
 
         def body(k, j):
@@ -254,9 +251,11 @@ class Forward(RecurrentKernel):
 
 
 class Backward(RecurrentKernel):
-    """g_out, g_hn, (g_cn), out, h0, (c0), kept, (cells), weight, (lengths) -> dgates_x, (dgates_h), dh0, (dc0).
+    """g_out, g_hn, (g_cn), out, h0, (c0), kept, (cells), weight, (weight_x), (x), (lengths) -> dgates_x or dw_x, dw_h;
+    db_x; for GRU dgates_h and db_h; dh0, (dc0), (dx).
 
-    The rows of dh0 and dc0 carry the gradients of the states from step to step."""
+    The rows of dh0 and dc0 carry the gradients of the states from step to step, those of db_x and db_h (batch, gates)
+    the sums of the gates' gradients over the steps."""
 
     def emit(self):
         self.prologue()
@@ -264,25 +263,82 @@ class Backward(RecurrentKernel):
         self.each_row(lambda row: self.copy(self.at("g_hn", None, row), self.at("dh0", None, row), self.hidden))
         if self.mode == "lstm":
             self.each_row(lambda row: self.copy(self.at("g_cn", None, row), self.at("dc0", None, row), self.hidden))
-        through = "dgates_h" if self.mode == "gru" else "dgates_x"
+        width, through = self.hidden * GATES[self.mode], "h" if self.mode == "gru" else "x"
+        for part in self.parts:
+            self.each_row(lambda row, part=part: fn.zero(self.at("db_" + part, None, row), width * self.size))
+        sums = "dw_x" in self.names
+        self.slot = slot = fn.variable("i64", 0)
+        filled = fn.variable("i64", 0)
+        if sums:
+            with fn.if_(self.real < self.rows):  # rows that do not exist add nothing
+                for name in scratch_rows(Backward, self.mode, self.names):
+                    fn.zero(self.near(name, 0), self.by_row[name] * (self.rows * slots(self.rows)))
         with fn.loop(0, self.steps) as back:
             step = self.steps - 1 - back
             first = step.eq(0)
             self.each_row(lambda row: self.if_active(step, row, lambda: self.slope(step, row, first),
                                                      lambda: self.pass_on(step, row)))
-            carry = [self.at("dh0", None, row) for row in self.block]
-            left = [self.at(through, step, row) for row in self.block]
-            self.product(left, self.hidden * GATES[self.mode], self.base["weight"], self.hidden,
-                         lambda r, column, kind: self.value_at(carry[r], column, kind),
-                         lambda r, column, value: self.put(carry[r], column, value))
+            left = "near_" + through
+            self.product(self.near(left, 0), self.elements(left), width, "weight", self.hidden, "dh0", None, add=True)
+            if "dx" in self.names:
+                self.product(self.near("near_x", 0), self.elements("near_x"), width, "weight_x", self.features, "dx",
+                             step)
+            if sums:
+                self.each_row(lambda row: self.remember(step, row, first))
+                slot.set(slot.get() + 1)
+                with fn.if_(first | slot.get().eq(slots(self.rows))):
+                    count, start = slot.get() * self.rows, filled.get().eq(0)
+                    slot.set(0)
+                    self.add("near_x", "inputs", self.features, "dw_x", count, start)
+                    self.add("near_" + through, "states", self.hidden, "dw_h", count, start)
+                    filled.set(1)
         fn.ret()
+
+    def near(self, name, number):
+        """Row `number` of the block for this step, in rows of the block's own."""
+        if "dw_x" not in self.names:
+            return self.at(name, None, self.row0 + number)
+        return self.at(name, None, (self.fn.args[2] * slots(self.rows) + self.slot.get()) * self.rows + number)
+
+    def remember(self, step, row, first):
+        """The input of a row and its state before this step, for the sums."""
+        number = row - self.row0
+        before = self.fn.select(first, self.at("h0", None, row), self.at("out", step - 1, row))
+        self.copy(self.at("x", step, row), self.near("inputs", number), self.features)
+        self.copy(before, self.near("states", number), self.hidden)
+
+    def add(self, gates, inputs, width, out, count, start):
+        """The sums of this block plus (at the `start` only) gates.T (all, count) times inputs (count, width)."""
+        fn, tile = self.fn, self.summing.tile
+        left, right, target = self.near(gates, 0), self.near(inputs, 0), self.at(out, None, fn.args[2])
+        all_gates, one, first = self.hidden * GATES[self.mode], fn.constant(1), fn.cast("zext", start, "i64")
+        with fn.loop(0, width, tile.columns) as j, fn.loop(0, all_gates, tile.rows) as i:
+            m, n = fn.minimum(all_gates - i, tile.rows), fn.minimum(width - j, tile.columns)
+            args = [count, fn.gep(left, i, self.kind), one, self.elements(gates), m, n, fn.gep(right, j, self.kind),
+                    self.elements(inputs), fn.gep(target, i * width + j, self.kind), width, one, first]
+            fn.if_else(m.eq(tile.rows) & n.eq(tile.columns), lambda: fn.call("void", fn.name + "_sum", *args),
+                       lambda: fn.call("void", fn.name + "_sum_edge", *args))
 
     def pass_on(self, step, row):
         """An inactive row: its gates have no gradient, that of its state goes on."""
-        names = ["dgates_x"] + (["dgates_h"] if self.mode == "gru" else [])
-        for name in names:
-            pointer = self.at(name, step, row)
-            self.fn.zero(pointer, self.hidden * (GATES[self.mode] * self.size))
+        def body(k, j):
+            for n in range(GATES[self.mode]):
+                self.put_slopes(self.zero(k), self.zero(k), step, row, n, k, j)
+        self.along(self.hidden, body)
+
+    @property
+    def parts(self):
+        """Only GRU has other gradients of gates for the state than for the input."""
+        return "xh" if self.mode == "gru" else "x"
+
+    def put_slopes(self, in_x, in_h, step, row, number, k, j):
+        """The gradients of a gate, as part of the input and of the state."""
+        for value, part in zip((in_x, in_h), self.parts):
+            total = self.at("db_" + part, None, row)
+            self.put_gate(self.gate(total, number, k, j) + value, total, number, k, j)
+            self.put_gate(value, self.near("near_" + part, row - self.row0), number, k, j)
+            if "dgates_" + part in self.names:
+                self.put_gate(value, self.at("dgates_" + part, step, row), number, k, j)
 
     def slope(self, step, row, first):
         getattr(self, f"slope_{self.mode}")(step, row, first)
@@ -291,17 +347,17 @@ class Backward(RecurrentKernel):
         fn = self.fn
         kept, cells, g_out = self.at("kept", step, row), self.at("cells", step, row), self.at("g_out", step, row)
         before = fn.select(first, self.at("c0", None, row), self.at("cells", step - 1, row))
-        dh_row, dc_row, gates = self.at("dh0", None, row), self.at("dc0", None, row), self.at("dgates_x", step, row)
+        dh_row, dc_row = self.at("dh0", None, row), self.at("dc0", None, row)
 
         def body(k, j):
             i, f, g, o = [self.gate(kept, n, k, j) for n in range(4)]
             dh = self.load(k, dh_row, j) + self.load(k, g_out, j)
             tanh_c = k.tanh(self.load(k, cells, j))
             dc = self.load(k, dc_row, j) + dh * o * (1 - tanh_c * tanh_c)
-            self.put_gate(dc * g * i * (1 - i), gates, 0, k, j)
-            self.put_gate(dc * self.load(k, before, j) * f * (1 - f), gates, 1, k, j)
-            self.put_gate(dc * i * (1 - g * g), gates, 2, k, j)
-            self.put_gate(dh * tanh_c * o * (1 - o), gates, 3, k, j)
+            slopes = (dc * g * i * (1 - i), dc * self.load(k, before, j) * f * (1 - f), dc * i * (1 - g * g),
+                      dh * tanh_c * o * (1 - o))
+            for n, value in enumerate(slopes):
+                self.put_slopes(value, value, step, row, n, k, j)
             self.store(k, dc * f, dc_row, j)
             self.store(k, self.zero(k), dh_row, j)
         self.along(self.hidden, body)
@@ -312,7 +368,6 @@ class Backward(RecurrentKernel):
     def slope_gru(self, step, row, first):
         kept, g_out, dh_row = self.at("kept", step, row), self.at("g_out", step, row), self.at("dh0", None, row)
         before = self.fn.select(first, self.at("h0", None, row), self.at("out", step - 1, row))
-        dx, dh_gates = self.at("dgates_x", step, row), self.at("dgates_h", step, row)
 
         def body(k, j):
             r, z, n, hn = [self.gate(kept, number, k, j) for number in range(4)]
@@ -321,8 +376,7 @@ class Backward(RecurrentKernel):
             dz = dh * (self.load(k, before, j) - n) * z * (1 - z)
             dr = dn * hn * r * (1 - r)
             for number, (in_x, in_h) in enumerate(((dr, dr), (dz, dz), (dn, dn * r))):
-                self.put_gate(in_x, dx, number, k, j)
-                self.put_gate(in_h, dh_gates, number, k, j)
+                self.put_slopes(in_x, in_h, step, row, number, k, j)
             self.store(k, dh * z, dh_row, j)
         self.along(self.hidden, body)
 
@@ -334,11 +388,12 @@ class Backward(RecurrentKernel):
 
     def plain(self, step, row, formula):
         out, g_out = self.at("out", step, row), self.at("g_out", step, row)
-        dh_row, gates = self.at("dh0", None, row), self.at("dgates_x", step, row)
+        dh_row = self.at("dh0", None, row)
 
         def body(k, j):
             dh = self.load(k, dh_row, j) + self.load(k, g_out, j)
-            self.store(k, formula(k, dh, self.load(k, out, j)), gates, j)
+            value = formula(k, dh, self.load(k, out, j))
+            self.put_slopes(value, value, step, row, 0, k, j)
             self.store(k, self.zero(k), dh_row, j)
         self.along(self.hidden, body)
 
@@ -363,45 +418,91 @@ def strides(ref, reverse, timed):
     return [where, by_time, by_row]
 
 
-def panels(ref, launches):
-    """The memory of a matrix (inner, width) cut into panels of two vectors of columns; adds the launch that cuts it."""
-    layout, dtype = ref[1], ref[1].dtype
+def panels(refs, launches):
+    """The memory of matrices (inner, width), one below the other, cut into panels of two vectors of columns; adds the
+    launches that cut them."""
+    width, dtype = refs[0][1].shape[1], refs[0][1].dtype
     columns = 2 * max(1, target.current.vector_bytes // dtype.itemsize)
-    inner, width = layout.shape
-    packed = Memory(Scratch(-(-width // columns) * columns * inner * dtype.itemsize))
-    by_inner, by_width = layout.strides
-    operand = Operand(memory(ref), dtype.name, by_width, by_inner)
-    launches.append(plan_pack(operand, columns, columns // 2, width, inner, by_width, by_inner, (1, 1), (0, 0), packed))
-    return packed
+    depth = sum(layout.shape[0] for _, layout, *_ in refs)
+    packed, above = Scratch(-(-width // columns) * columns * depth * dtype.itemsize), 0
+    for ref in refs:
+        inner, (by_inner, by_width) = ref[1].shape[0], ref[1].strides
+        operand = Operand(memory(ref), dtype.name, by_width, by_inner)
+        place = Memory(packed, above * columns * dtype.itemsize)
+        launches.append(
+            plan_pack(operand, columns, columns // 2, width, inner, by_width, by_inner, (1, 1), (0, 0), place, depth)
+        )
+        above += inner
+    return Memory(packed)
 
 
-TIMED = {"gates_x", "out", "kept", "cells", "g_out", "dgates_x", "dgates_h"}
+TIMED = {"x", "gates_x", "out", "kept", "cells", "g_out", "dgates_x", "dgates_h", "dx"}
+
+
+def slots(rows):
+    """The steps that a block remembers for its sums."""
+    return -(-CHUNK // rows)
+
+
+def scratch_rows(kernel, mode, names):
+    """The scratch rows of a block: {name: what their width is}."""
+    if kernel is Backward:
+        found = {"near_x": "gates"}
+        if mode == "gru":
+            found["near_h"] = "gates"
+        return {**found, "inputs": "features", "states": "hidden"} if "dw_x" in names else found
+    found = {"scratch": "gates"} if mode in ("lstm", "gru") and "kept" not in names else {}
+    if "x" in names:
+        found.update({"inputs": "gates"} if mode == "gru" else {"joined": "joined"})
+    return found
 
 
 def launch(kernel, instruction, names):
     """The launch of a kernel over the operands of an instruction."""
     options = dict(instruction.attrs)
-    refs = [*instruction.ins, *instruction.outs]
+    refs = dict(zip(names, [*instruction.ins, *instruction.outs]))
     mode, reverse = options["mode"], options["reverse"]
-    time, batch, hidden = dict(zip(names, refs))["out"][1].shape
-    dtype = refs[0][1].dtype
+    time, batch, hidden = refs["out"][1].shape
+    features = next((refs[name][1].shape[2] for name in ("x", "dx") if name in refs), 0)
+    dtype = refs["out"][1].dtype
     rows = block_rows(batch)
     tasks = -(-batch // rows)
-    static = [time, batch, hidden, time - 1 if reverse else 0, -1 if reverse else 1]
-    launches = []
-    for name, ref in zip(names, refs):
-        if name == "weight":
-            static += [panels(ref, launches), 0, 0]
+    width = {"gates": GATES[mode] * hidden, "hidden": hidden, "features": features, "joined": features + hidden}
+    scratch = scratch_rows(kernel, mode, names)
+    weights = [refs.pop("weight_x"), refs["weight"]] if "joined" in scratch else None
+    static = [time, batch, hidden, time - 1 if reverse else 0, -1 if reverse else 1, features]
+    launches, sums = [], []
+    for name, ref in refs.items():
+        if name.startswith("weight"):
+            static += [panels(name == "weight" and weights or [ref], launches), 0, 0]
+        elif name.startswith("dw"):
+            static += [partial_sums(ref, tasks, sums), 0, ref[1].shape[0] * ref[1].shape[1] * dtype.itemsize]
         else:
             static += strides(ref, reverse, name in TIMED)
-    if mode in ("lstm", "gru") and kernel is Forward and "kept" not in names:
-        names = [*names, "scratch"]
-        row = GATES[mode] * hidden * dtype.itemsize
-        static += [Memory(Scratch(tasks * rows * row)), 0, row]
+    count = tasks * rows * (slots(rows) if "dw_x" in names else 1)
+    for name, what in scratch.items():
+        row = width[what] * dtype.itemsize + LINE  # rows a power of two apart would share few places in the cache
+        static += [Memory(Scratch(count * row)), 0, row]
+    names = [*refs, *scratch]
     key = ("recurrent", kernel.__name__, mode, dtype.name, rows, tuple(names), target.current.vector_bytes)
     source = KernelSource(key, lambda module, name: kernel(mode, dtype.name, rows, names, module, name).emit())
-    cost = 2.0 * time * batch * hidden * hidden * GATES[mode] / FLOPS + 1000.0
-    return [*launches, Launch(source, static, tasks, cost)]
+    flops = 2.0 * time * batch * (hidden + features) * width["gates"] * (2 if sums else 1)
+    return [*launches, Launch(source, static, tasks, flops / FLOPS + 1000.0), *sums]
+
+
+def partial_sums(ref, tasks, launches):
+    """The memory of the sums of every block; adds the launch that adds them into the result."""
+    where, layout = memory(ref), ref[1]
+    m, n = layout.shape
+    dtype = layout.dtype
+    lanes = max(1, target.current.vector_bytes // dtype.itemsize)
+    parts = Memory(Scratch(tasks * m * n * dtype.itemsize + target.current.vector_bytes))
+    flat = (0, 0)
+    result = Operand(where, dtype.name, *layout.strides, flat)
+    partial = Operand(parts, dtype.name, n, 1, flat)
+    spec = GemmSpec(m, n, 0, partial, partial, result, batch=(1, 1))
+    launches.append(plan_reduce(spec, partial, tasks, lanes))
+    return parts
 
 
 @lowering("recurrent")

@@ -10,7 +10,7 @@ which is cheaper and rounds right.
 
 from .circular_reduction import any_lane
 from .elementary import (
-    EXP_HIGH, EXP_LOW, LN2, exp_reduced, normalised, power_of_two, reduce_exp, scale_twice, split_log, table,
+    EXP_HIGH, EXP_LOW, LN2, exp_reduced, normalised, power_of_two, reduce_exp, scale, split_log, table,
 )
 from .scalar_base import (
     BIAS, FUNCTIONS, HUGE, INF, MAGIC, MANTISSA, NAN, TINY, ULP, absolute, base, bits, choose, clamp_above,
@@ -100,8 +100,8 @@ def power_magnitude(fn, a, y):
     product_low = fn.fma(y, low, product_low)
     exponent = clamp_below(fn, clamp_above(fn, product, EXP_HIGH["double"]), EXP_LOW["double"])
     product_low = choose(fn, exponent.eq(product), product_low, 0.0)
-    r, _, count = reduce_exp(fn, exponent, 2 * BIAS["double"])
-    return scale_twice(fn, exp_reduced(fn, r + product_low), count)
+    r, n, count = reduce_exp(fn, exponent, 2 * BIAS["double"])
+    return scale(fn, exp_reduced(fn, r + product_low), n, count)
 
 
 @function("pow", 1.0, 2.0)

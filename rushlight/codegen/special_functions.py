@@ -4,7 +4,7 @@ A builder function and Values in, a Value out, for float and double, scalar or v
 """
 
 from .elementary import (
-    exp, exp2, exp_polynomial, exp_reduced, log, log1p, power_of_two, reduce_exp, scale_twice, sin, table,
+    exp, exp2, exp_polynomial, exp_reduced, log, log1p, power_of_two, reduce_exp, scale, sin, table,
 )
 from .scalar_base import (
     BIAS, INF, NAN, absolute, base, choose, clamp_above, clamp_below, constant_like, copy_sign, function, is_nan,
@@ -50,8 +50,8 @@ def exp_two_part(fn, high, low):
     kind = base(high)
     inside = clamp_below(fn, clamp_above(fn, high, EXP_CEILING[kind]), EXP_FLOOR[kind])
     low = choose(fn, inside.eq(high), low, 0.0)
-    r, _, count = reduce_exp(fn, inside, 2 * BIAS[kind])
-    return scale_twice(fn, exp_reduced(fn, r + low), count)
+    r, n, count = reduce_exp(fn, inside, 2 * BIAS[kind])
+    return scale(fn, exp_reduced(fn, r + low), n, count)
 
 
 def exp_of_square(fn, x, factor):

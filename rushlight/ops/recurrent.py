@@ -18,6 +18,7 @@ from ..core.record import record
 from ..core.tensor import Tensor
 from .indexing import array_tensor
 
+NEAR_WEIGHTS = 1 << 19  # bytes of weights, or of their gradients, that stay in the second cache of a core
 GATES = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}
 FORWARD = operator("recurrent_layer", "native", rules.explicit, lower="recurrent")
 BACKWARD = operator("recurrent_layer_backward", "native", rules.explicit, lower="recurrent_back")
@@ -107,20 +108,29 @@ def rows_of(x):
     return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 
+def takes_inputs(batch, features, hidden, mode, dtype):
+    """Whether the kernels also multiply the inputs, and make the gradients of weights: all weights must stay in a
+    core's cache, and a block have rows enough to share them."""
+    return batch >= 8 and GATES[mode] * hidden * (features + hidden) * dtype.itemsize <= NEAR_WEIGHTS
+
+
 def run_layer(mode, x, state, weights, lengths, reverse, keep):
     """Record the kernel: [out, last states..., kept values if `keep`]."""
-    time, batch, hidden = x.shape[0], x.shape[1], weights["hh"].shape[1]
+    time, batch, features, hidden = *x.shape, weights["hh"].shape[1]
+    gru, dtype = mode == "gru", x._layout.dtype
     bias = weights["b_ih"]
-    if bias is not None and mode != "gru":
+    if bias is not None and not gru:
         bias = bias + weights["b_hh"]
-    gates = _linear(rows_of(x), weights["ih"], bias).reshape(time, batch, -1)
-    operands = {"gates_x": gates, "h0": state[0].contiguous()}
+    if takes_inputs(batch, features, hidden, mode, dtype):
+        operands = {"x": x.contiguous(), "weight_x": weights["ih"].t(), "bias_x": vector(bias, mode, hidden, dtype)}
+    else:
+        operands = {"gates_x": _linear(rows_of(x), weights["ih"], bias).reshape(time, batch, -1)}
+    operands["h0"] = state[0].contiguous()
     if mode == "lstm":
         operands["c0"] = state[1].contiguous()
     operands["weight"] = weights["hh"].t()
-    if mode == "gru":
-        missing = weights["b_hh"] is None
-        operands["bias"] = REGISTRY["zeros"]((3 * hidden,), dtype=x.dtype) if missing else weights["b_hh"].contiguous()
+    if gru:
+        operands["bias"] = vector(weights["b_hh"], mode, hidden, dtype)
     if lengths is not None:
         operands["lengths"] = lengths
     whole, flat = (time, batch, hidden), (batch, hidden)
@@ -131,7 +141,12 @@ def run_layer(mode, x, state, weights, lengths, reverse, keep):
         results["kept"] = (time, batch, 4 * hidden)
     if keep and mode == "lstm":
         results["cells"] = whole
-    return recorded(FORWARD, mode, reverse, operands, results, x._layout.dtype)
+    return recorded(FORWARD, mode, reverse, operands, results, dtype)
+
+
+def vector(bias, mode, hidden, dtype):
+    """A bias as the kernel reads it."""
+    return REGISTRY["zeros"]((GATES[mode] * hidden,), dtype=dtype) if bias is None else bias.contiguous()
 
 
 def recorded(op, mode, reverse, operands, results, dtype):
@@ -154,21 +169,34 @@ def layer_gradients(g, x, h0, c0, ih, hh, b_ih, b_hh, lengths, mode, reverse, ke
     operands["weight"] = hh
     if lengths is not None:
         operands["lengths"] = lengths
-    results = {"dgates_x": (time, batch, GATES[mode] * hidden)}
-    if gru:
-        results["dgates_h"] = results["dgates_x"]
-    results["dh0"] = (batch, hidden)
+    dtype, width, features = outs[0]._layout.dtype, GATES[mode] * hidden, x.shape[2]
+    inside = takes_inputs(batch, features, hidden, mode, dtype) and time * 8 >= features + hidden and wants_grad(hh)
+    results = {"db_x": (batch, width), "dh0": (batch, hidden)}
     if lstm:
         results["dc0"] = (batch, hidden)
-    found = dict(zip(results, recorded(BACKWARD, mode, reverse, operands, results, outs[0]._layout.dtype)))
-    in_x = rows_of(found["dgates_x"])
-    in_h = rows_of(found["dgates_h"]) if gru else in_x
-    before = [h0.unsqueeze(0), outs[0][:-1]] if not reverse else [outs[0][1:], h0.unsqueeze(0)]
-    before = rows_of(REGISTRY["cat"](before, 0)) if time > 1 else h0
-    dx = (in_x @ ih).reshape(time, batch, -1)
-    db_ih = None if b_ih is None else in_x.sum(0)
-    db_hh = None if b_hh is None else in_h.sum(0)
-    return dx, found["dh0"], found.get("dc0"), in_x.t() @ rows_of(x), in_h.t() @ before, db_ih, db_hh
+    if gru:
+        results["db_h"] = (batch, width)
+    if inside:
+        operands["x"] = x.contiguous()
+        results.update(dw_x=(width, features), dw_h=(width, hidden))
+        if wants_grad(x):
+            operands["weight_x"] = ih
+            results["dx"] = tuple(x.shape)
+    else:
+        results["dgates_x"] = (time, batch, width)
+        if gru:
+            results["dgates_h"] = (time, batch, width)
+    found = dict(zip(results, recorded(BACKWARD, mode, reverse, operands, results, dtype)))
+    if not inside:
+        in_x = rows_of(found["dgates_x"])
+        in_h = rows_of(found["dgates_h"]) if gru else in_x
+        before = [h0.unsqueeze(0), outs[0][:-1]] if not reverse else [outs[0][1:], h0.unsqueeze(0)]
+        before = rows_of(REGISTRY["cat"](before, 0)) if time > 1 else h0
+        found["dx"] = (in_x @ ih).reshape(time, batch, -1)
+        found["dw_x"], found["dw_h"] = in_x.t() @ rows_of(x), in_h.t() @ before
+    db_ih = None if b_ih is None else found["db_x"].sum(0)
+    db_hh = None if b_hh is None else found["db_h" if gru else "db_x"].sum(0)
+    return found.get("dx"), found["dh0"], found.get("dc0"), found["dw_x"], found["dw_h"], db_ih, db_hh
 
 
 def differentiable_gradients(g, x, h0, c0, ih, hh, b_ih, b_hh, lengths, mode, reverse):

@@ -110,6 +110,70 @@ def test_second_gradients_and_new_lengths_of_time():
     assert before and recurrent_kernels() == before
 
 
+CELLS = {"LSTM": rl.nn.LSTMCell, "GRU": rl.nn.GRUCell, "RNN": rl.nn.RNNCell}
+
+
+def step_by_step(kind, net, x, reverse):
+    """What one direction of a layer gives, from single cells: differentiated like any other program."""
+    cell = CELLS[kind](net.input_size, net.hidden_size, bias=net.bias, dtype=x.dtype)
+    suffix = "_l0_reverse" if reverse else "_l0"
+    cell.load_state_dict({name: value for name, value in
+                          ((n[: -len(suffix)], p) for n, p in net.named_parameters() if n.endswith(suffix))})
+    times, state, found = list(range(len(x))), None, {}
+    for time in reversed(times) if reverse else times:
+        state = cell(x[time], state)
+        found[time] = state[0] if kind == "LSTM" else state
+    return cell, rl.stack([found[time] for time in times])
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("time, batch, features, hidden, bias", [
+    (40, 9, 3, 20, True),  # inputs and gradients of weights in the kernels, blocks that are not full
+    (19, 32, 16, 16, False),  # blocks of eight rows, whole chunks of steps and one that is not
+    (2, 9, 3, 20, True),  # too short for gradients of weights in the kernel
+    (6, 3, 5, 7, True),  # products of inputs and for weights outside
+])
+def test_layers_give_what_cells_give(kind, time, batch, features, hidden, bias):
+    net = getattr(rl.nn, kind)(features, hidden, bias=bias, bidirectional=True, dtype=rl.float64)
+    x = rl.tensor(RNG.standard_normal((time, batch, features))).requires_grad_()
+    seed = rl.tensor(RNG.standard_normal((time, batch, 2 * hidden)))
+    out = net(x)[0]
+    gradient, *found = rl.autograd.grad(out, [x, *net.parameters()], seed)
+    parts = [step_by_step(kind, net, x, reverse) for reverse in (False, True)]
+    expected = rl.cat([part for _, part in parts], -1)
+    assert out.allclose(expected)
+    wanted, *others = rl.autograd.grad(expected, [x, *(p for cell, _ in parts for p in cell.parameters())], seed)
+    assert gradient.allclose(wanted) and gradient.is_contiguous()
+    assert all(a.allclose(b) and a.stride() == b.stride() for a, b in zip(found, others, strict=True))
+
+
+def test_the_kernels_multiply_where_weights_stay_in_the_cache():
+    def products(net, time, batch):
+        """The matrix products of forward and backward beside the kernels, and the operands of the latter."""
+        before = rl.engine.statistics()["launches"]
+        net(rl.randn(time, batch, 4))[0].sum().backward()
+        rl.cpu.synchronize()
+        return rl.engine.statistics()["launches"] - before
+    inside, outside = rl.nn.LSTM(4, 8), rl.nn.LSTM(4, 200)
+    known = recurrent_kernels()
+    products(inside, 10, 8)
+    forward, backward = sorted(recurrent_kernels() - known, key=lambda key: key[1] == "Backward")
+    assert "joined" in forward[5] and {"dw_x", "dw_h"} <= set(backward[5])
+    assert not {"dgates_x", "dx"} & set(backward[5])  # nobody asked for the gradient of the input
+    assert products(inside, 10, 8) < products(outside, 10, 8)
+
+
+def test_rows_that_have_ended_add_nothing_to_weights():
+    lengths = [21, 20, 20, 16, 9, 3, 2, 1, 1]
+    net = rl.nn.GRU(3, 6, dtype=rl.float64)
+    rows = [rl.randn(n, 3, dtype=rl.float64, requires_grad=True) for n in lengths]
+    wanted = [*rows, *net.parameters()]
+    packed = net(rl.nn.utils.rnn.pack_sequence(rows))[0].data
+    found = rl.autograd.grad(packed.square().sum(), wanted)
+    expected = rl.autograd.grad(sum(net(row)[0].square().sum() for row in rows), wanted)
+    assert all(a.allclose(b) for a, b in zip(found, expected, strict=True))
+
+
 def recurrent_kernels():
     """The keys of the recurrent kernels that there are."""
     return {key for key in jit._addresses if key[0] == "recurrent"}

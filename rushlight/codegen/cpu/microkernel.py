@@ -152,12 +152,16 @@ def _accumulate(state):
 
 
 def _fetch_result(state):
-    """Ask for the lines of C while the sums are made, so that the stores find them."""
-    fn, tile, size = state.fn, state.tile, builder.BITS[memory_kind(state.micro.out)] // 8
-    flags = [fn.constant(flag, "i32") for flag in (1, 3, 1)]  # write, keep close, data
-    for row in _row_pointers(state, state.c, state.rsc, state.micro.out):
-        for line in range(0, tile.columns * size, LINE):
-            fn.intrinsic("llvm.prefetch.p0", "void", fn.gep(row, line), *flags)
+    """Ask for the lines of C and of the bias while the sums are made, so that the stores find them."""
+    fn, tile, micro = state.fn, state.tile, state.micro
+    wanted = [(1, state.c, state.rsc, micro.out)]
+    if micro.bias and micro.bias_mode == "row":
+        wanted.append((0, state.d, state.rsd, micro.bias))
+    for write, pointer, stride, dtype in wanted:
+        flags = [fn.constant(flag, "i32") for flag in (write, 3, 1)]  # keep close, data
+        for row in _row_pointers(state, pointer, stride, dtype):
+            for line in range(0, tile.columns * builder.BITS[memory_kind(dtype)] // 8, LINE):
+                fn.intrinsic("llvm.prefetch.p0", "void", fn.gep(row, line), *flags)
 
 
 def _prefetch(state, k):

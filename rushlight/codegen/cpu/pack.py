@@ -20,12 +20,13 @@ from .vectors import (
 )
 
 LAYOUT = Layout(
-    "@source", "@panels", "row", "column", "m", "k", "chunk", "group", "groups", "inner", "batch0", "batch1",
-    "panel_bytes"
+    "@source", "@panels", "row", "column", "m", "k", "depth", "chunk", "span", "spans", "group", "groups", "inner",
+    "batch0", "batch1", "panel_bytes"
 )
 # Where a line of the source belongs to several panels, a task takes at least so many elements of the panel dimension,
 # and goes over its panels for so many steps of k at a time.
 GROUP, CHUNK = 64, 64
+TASK = 32768  # elements
 
 
 def pack_source(dtype, rows, lanes, mode):
@@ -39,17 +40,19 @@ def pack_source(dtype, rows, lanes, mode):
 
 
 def _emit_task(module, name, dtype, rows):
-    """A task packs `group` panels of one matrix of the batch, `chunk` steps of k at a time."""
+    """A task packs `span` steps of k of `group` panels of one matrix of the batch, `chunk` steps at a time."""
     fn = kernel(module, name)
     s = LAYOUT.open(fn)
     kind, compute = memory_kind(dtype), compute_kind(dtype)
-    batch, group = split(fn, fn.args[2], s.groups)
+    batch, span = split(fn, fn.args[2], s.spans)
+    batch, group = split(fn, batch, s.groups)
     outer, inner = split(fn, batch, s.inner)
     source = fn.gep(s.source, outer * s.batch0 + inner * s.batch1, kind)
     panels = fn.gep(s.panels, batch * s.panel_bytes)
     first = group * s.group * rows
     last = fn.minimum(first + s.group * rows, s.m)
-    with fn.loop(0, s.k, s.chunk) as start, fn.loop(first, last, rows) as i:
+    end = fn.minimum((span + 1) * s.span, s.k)
+    with fn.loop(span * s.span, end, s.chunk) as start, fn.loop(first, last, rows) as i:
         fn.call(
             "void",
             name + "_panel",
@@ -57,8 +60,8 @@ def _emit_task(module, name, dtype, rows):
             s.row,
             s.column,
             fn.minimum(s.m - i, rows),
-            fn.minimum(s.k - start, s.chunk),
-            fn.gep(panels, i * s.k + start * rows, compute),
+            fn.minimum(end - start, s.chunk),
+            fn.gep(panels, i * s.depth + start * rows, compute),
         )
     fn.ret()
 
@@ -132,17 +135,21 @@ def _copy_any(fn, dtype, rows, lanes, source, row, column, m, k, panel):
             fn.store_at(value, panel, step * rows + i)
 
 
-def plan_pack(operand, rows, lanes, m, k, row, column, batch, strides, panels):
+def plan_pack(operand, rows, lanes, m, k, row, column, batch, strides, panels, depth=None):
     """Launch that packs every matrix of a batch. `operand`: its Memory and dtype; `batch`: (outer, inner) counts with
-    `strides`; `panels`: Memory of the result, ceil(m / rows) * rows * k elements a matrix."""
+    `strides`; `panels`: Memory of the result, ceil(m / rows) * rows * depth elements a matrix. `depth`: steps of k that
+    a panel has room for, of which these are the first."""
+    depth = depth or k
     mode = "any" if rows == 1 else "rows" if row == 1 else "columns" if column == 1 else "any"
     dtype = operand.dtype
     size = BYTES[compute_dtype(dtype)]
     count = ceil_div(m, rows)
-    group, chunk = 32768 // max(1, rows * k), max(1, k)
+    group, chunk = TASK // max(1, rows * k), max(1, k)
     if mode == "rows" and k > CHUNK:
         group, chunk = max(group, ceil_div(GROUP, rows)), CHUNK
     group = max(1, min(count, group))
+    span = chunk * max(1, TASK // (group * rows * chunk))
+    spans = max(1, ceil_div(k, span))
     static = LAYOUT.values(
         source=operand.memory,
         panels=panels,
@@ -150,14 +157,17 @@ def plan_pack(operand, rows, lanes, m, k, row, column, batch, strides, panels):
         column=column,
         m=m,
         k=k,
+        depth=depth,
         chunk=chunk,
+        span=span,
+        spans=spans,
         group=group,
         groups=ceil_div(count, group),
         inner=batch[1],
         batch0=strides[0],
         batch1=strides[1],
-        panel_bytes=count * rows * k * size,
+        panel_bytes=count * rows * depth * size,
     )
-    tasks = ceil_div(count, group) * batch[0] * batch[1]
+    tasks = ceil_div(count, group) * spans * batch[0] * batch[1]
     cost = (0.15 if mode != "any" else 0.8) * m * k * batch[0] * batch[1]
     return Launch(pack_source(dtype, rows, lanes, mode), static, tasks, cost, (operand.memory,), (panels,))
