@@ -64,15 +64,22 @@ def power_of_two(fn, count, kind):
 def scale(fn, value, n, count):
     """value * 2**n for an n that is given as a float, and as n + 2 * bias in the low bits of `count`."""
     kind = base(value)
-    width = 512 // ALL_BITS[kind]
-    if target.current.vector_bytes == 64 and lanes(value.type) % width == 0:
-        name = f"llvm.x86.avx512.mask.scalef.{'ps' if kind == 'float' else 'pd'}.512"
-        mask, rounding = fn.constant(-1, f"i{width}"), fn.constant(4, "i32")  # all lanes, rounded as everywhere
-        registers = [[fn.shuffle(v, v, range(at, at + width)) for v in (value, n)]
-                     for at in range(0, lanes(value.type), width)]
-        return join(fn, [fn.intrinsic(name, a.type, a, b, a, mask, rounding) for a, b in registers])
     half = shift_right(fn, count, 1)
-    return value * power_of_two(fn, half, kind) * power_of_two(fn, count - half, kind)
+    return scaled_at_once(fn, value, n) or (
+        value * power_of_two(fn, half, kind) * power_of_two(fn, count - half, kind))
+
+
+def scaled_at_once(fn, value, n):
+    """value * 2**n by one instruction a register, whatever the result; None where the target has none."""
+    kind = base(value)
+    width = 512 // ALL_BITS[kind]
+    if target.current.vector_bytes != 64 or lanes(value.type) % width:
+        return None
+    name = f"llvm.x86.avx512.mask.scalef.{'ps' if kind == 'float' else 'pd'}.512"
+    mask, rounding = fn.constant(-1, f"i{width}"), fn.constant(4, "i32")  # all lanes, rounded as everywhere
+    registers = [[fn.shuffle(v, v, range(at, at + width)) for v in (value, n)]
+                 for at in range(0, lanes(value.type), width)]
+    return join(fn, [fn.intrinsic(name, a.type, a, b, a, mask, rounding) for a, b in registers])
 
 
 def join(fn, values):
@@ -95,12 +102,14 @@ def exp(fn, x):
     return scale(fn, exp_reduced(fn, r), n, count)
 
 
-@function("exp_normal", 1.0, 1.0)
-def exp_normal(fn, x):
-    """exp(x), and 0 where that would not be a normal number: a result that is denormal costs the processor as much as
-    ten results, and weights that are masked out are far below."""
-    low = EXP_NORMAL[base(x)]
-    return choose(fn, x < low, 0.0, exp(fn, clamp_below(fn, x, low)))
+@function("exp_below", 1.0, 1.0)
+def exp_below(fn, x):
+    """exp(x) for x below 64, and 0 where that would not be a normal number: a result that is denormal costs the
+    processor as much as ten results, and weights that are masked out are far below."""
+    kind, low = base(x), EXP_NORMAL[base(x)]
+    r, n, count = reduce_exp(fn, clamp_below(fn, x, low), BIAS[kind])
+    value = exp_reduced(fn, r)
+    return choose(fn, x < low, 0.0, scaled_at_once(fn, value, n) or value * power_of_two(fn, count, kind))
 
 
 @function("exp2", 1.0, 1.0)

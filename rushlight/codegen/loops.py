@@ -29,6 +29,7 @@ from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource
 from .reductions import COMBINES
 
+LINE = 64  # bytes of a cache line
 BLOCK = 16  # steps of a float sum that one accumulator set takes before it is added to the outer one
 
 
@@ -98,7 +99,7 @@ class LoopEmitter:
         self.width = vector_lanes(spec)
         self.masked_tail = can_mask_tail(spec)
         self.reloads = dict(spec.reloads)
-        self.partial_row = None
+        self.partial_row = self.part = None
         self.passes = 1 + max([s for s, level in zip(spec.stages, spec.levels) if level == "full"]
                               + [s for _, _, s in spec.stores] + [0])
 
@@ -193,13 +194,18 @@ class LoopEmitter:
         self.run_passes(1, None, first, columns)
 
     def columns(self, start, chunk):
-        """Kind "col": tasks share stretches of the last K dimension, all outer rows each."""
-        fn = self.fn
+        """Kind "col": tasks share stretches of the last K dimension. Those of the same outer row, and where partial of
+        the same block of the first R dimension, follow one another: they read what lies side by side."""
+        fn, partial = self.fn, self.spec.partial
         stretches = (self.sizes_k[-1] + (self.width - 1)) // self.width
-        outer = self.sizes_k[:-1]
+        outer = self.sizes_k[:-1] + ([self.blocks] if partial else [])
         total = self.product([*outer, stretches])
         with fn.loop(start, fn.minimum(start + chunk, total)) as index:
-            self.index_k = self.decompose(index // stretches, outer)
+            self.group = index // stretches
+            self.index_k = self.decompose(self.group, outer)
+            if partial:
+                block = self.index_k.pop()
+                self.part = block * self.block, fn.minimum(block * self.block + self.block, self.sizes_r[0])
             column = (index % stretches) * self.width
             pointers = []
             for base, strides in zip(self.bases, self.strides_k):
@@ -233,7 +239,8 @@ class LoopEmitter:
         for pointer, strides in zip(self.base_pointers, self.strides_k):
             self.row_pointers.append(fn.gep(pointer, column * strides[-1]))
         self.lane_offset = column
-        self.run_passes(width, mask, None, None)
+        self.partial_row = self.group * self.sizes_k[-1] + column if self.spec.partial else None
+        self.run_passes(width, mask, self.part, None)
 
     # -- passes ----------------------------------------------------------------------
 
@@ -269,7 +276,8 @@ class LoopEmitter:
                 self.store(access, self.row_pointer(access), self.row_values[node], self.row_handler)
 
     def row_pointer(self, access):
-        """Where a row-level access is; partial sums go to (row, block) of their scratch."""
+        """Where a row-level access is; partial sums go to (row, block) of their scratch, in kind "col" to (outer row,
+        block, column)."""
         if self.partial_row is None or not self.spec.partial:
             return self.row_pointers[access]
         size = dt.by_name(self.spec.accesses[access][0]).itemsize
@@ -305,9 +313,27 @@ class LoopEmitter:
             body(pointers, index)
             return
         low, high = first if d == 0 and first is not None else (self.fn.constant(0), self.sizes_r[d])
-        with self.fn.loop(low, high) as i:
-            moved = [self.fn.gep(p, i * s[d]) for p, s in zip(pointers, self.strides_r)]
-            self.walk(d + 1, depth, moved, [*index, i], first, body)
+
+        def steps(low, high):
+            with self.fn.loop(low, high) as i:
+                moved = [self.fn.gep(p, i * s[d]) for p, s in zip(pointers, self.strides_r)]
+                self.walk(d + 1, depth, moved, [*index, i], first, body)
+
+        if self.spec.kind == "col" and d + 1 == depth:
+            self.in_blocks(low, high, 1, steps)
+        else:
+            steps(low, high)
+
+    def in_blocks(self, low, high, step, body):
+        """`body(low, high)` for stretches of BLOCK steps where a sum is taken in blocks, else for all steps."""
+        blocked = [a for a in self.accumulators.values() if a.blocked]
+        if not blocked:
+            body(low, high)
+            return
+        with self.fn.loop(low, high, BLOCK * step) as outer:
+            body(outer, self.fn.minimum(outer + BLOCK * step, high))
+            for accumulator in blocked:
+                accumulator.end_block()
 
     def inner(self, number, reduces, stores, pointers, index, first, columns):
         """The vector loop over the innermost R dimension, then its rest."""
@@ -319,15 +345,12 @@ class LoopEmitter:
         else:
             low, high = fn.constant(0), self.sizes_r[-1]
         whole = low + ((high - low) & -width)
-        if reduces and any(a.blocked for a in self.accumulators.values()):
-            with fn.loop(low, whole, BLOCK * width) as outer:
-                with fn.loop(outer, fn.minimum(outer + BLOCK * width, whole), width) as j:
-                    self.step(number, reduces, stores, pointers, index, j, width, None)
-                for accumulator in self.accumulators.values():
-                    accumulator.end_block()
-        else:
-            with fn.loop(low, whole, width) as j:
+
+        def steps(low, high):
+            with fn.loop(low, high, width) as j:
                 self.step(number, reduces, stores, pointers, index, j, width, None)
+
+        self.in_blocks(low, whole, width, steps)
         if self.masked_tail:
             with fn.if_(whole < high):
                 mask = self.tail_mask(high - whole)
@@ -367,6 +390,25 @@ class LoopEmitter:
             self.accumulators[i].add(handler, value(spec.nodes[i][2]), self.position(j, width), mask)
         for access, node in stores:
             self.store(access, self.at(pointers[access], access, j), value(node), handler)
+        if number == 1 and mask is None and width > 1:
+            self.ask_for_next_row(pointers, j, width)
+
+    def ask_for_next_row(self, pointers, j, width):
+        """Prefetch what the passes over the next row read and write: memory would wait while the second pass computes
+        with what is near."""
+        spec, fn = self.spec, self.fn
+        if spec.kind != "row" or not spec.rank_k:
+            return
+        wanted = dict.fromkeys([n[1] for n in spec.nodes if n[0] == "load"], 0)
+        wanted.update(dict.fromkeys([access for access, node, _ in spec.stores if spec.levels[node] == "full"], 1))
+        for access, write in wanted.items():
+            dtype, mode = spec.accesses[access]
+            if mode != 1:
+                continue
+            flags = [fn.constant(flag, "i32") for flag in (write, 2, 1)]  # keep in L2, data
+            place = fn.gep(self.at(pointers[access], access, j), self.strides_k[access][-1])
+            for line in range(0, width * dt.by_name(dtype).itemsize, LINE):
+                fn.intrinsic("llvm.prefetch.p0", "void", fn.gep(place, line), *flags)
 
     def closure(self, needed, number):
         """The full-level nodes that this pass computes, so that they can be emitted in program order without

@@ -17,6 +17,9 @@ ROW_NANOSECONDS, ELEMENT_NANOSECONDS, HEAVY_NANOSECONDS = 8.0, 0.12, 0.6
 TASK_NANOSECONDS = 25_000.0
 TILE_SIDE = 16  # tiles pay from here on
 SPLIT_ELEMENTS, SPLIT_BLOCK, SPLIT_ROWS = 65536, 16384, 4
+# A split of kind "col" has so many rows and elements at least; a block of it so many rows. More than 32 were slower:
+# the processor reads ahead in so many pages.
+SPLIT_TALL, SPLIT_AREA, SPLIT_STEPS = 256, 1 << 18, 32
 
 
 class Builder:
@@ -250,11 +253,12 @@ def build(group, stored):
         return []
     kind, kept, reduced, where = canonical(b)
     rows, columns = math.prod(n for n, _ in kept), math.prod(n for n, _ in reduced)
-    partial = (kind == "row" and group.reduce_dims is not None and rows <= SPLIT_ROWS and columns >= SPLIT_ELEMENTS
-               and max(b.stages) <= 1 and not b.reloads and not has_arg(b)
+    split = rows <= SPLIT_ROWS and columns >= SPLIT_ELEMENTS if kind == "row" else (
+        columns >= SPLIT_TALL and rows * columns >= SPLIT_AREA)
+    partial = (split and group.reduce_dims is not None and max(b.stages) <= 1 and not b.reloads and not has_arg(b)
                and not any(b.levels[n] == "full" and b.stages[n] for _, n in b.stores.values()))
     if partial:
-        return partial_launches(b, kept, reduced)
+        return partial_launches(b, kind, kept, reduced)
     spec = make_spec(b, kind, kept, reduced, where, b.nodes, b.levels, b.stages, b.stores.values(), False)
     return [launch(b, spec, kind, kept, reduced, b.accesses, static_of(b, b.accesses, kept, reduced))]
 
@@ -316,19 +320,21 @@ def launch(b, spec, kind, kept, reduced, accesses, static):
     return Launch(spec.source(OPERATORS), [chunk, *static], tasks, cost)
 
 
-def partial_launches(b, kept, reduced):
+def partial_launches(b, kind, kept, reduced):
     """A long reduction in two steps: sums of fixed blocks, then the sum of these, so that the result does not depend
-    on threads."""
+    on threads. Partial results lie as (rows, blocks), in kind "col" as (outer rows, blocks, columns)."""
     inner = math.prod(n for n, _ in reduced[1:])
-    block = max(1, SPLIT_BLOCK // inner)
+    wide = kept[-1][0] if kind == "col" else 1
+    block = max(SPLIT_STEPS // inner if kind == "col" else 1, SPLIT_BLOCK // (inner * wide), 1)
     blocks = -(-reduced[0][0] // block)
     rows = math.prod(n for n, _ in kept)
     reduces = [i for i, n in enumerate(b.nodes) if n[0] == "reduce"]
     nodes, levels, stages = list(b.nodes), list(b.levels), list(b.stages)
-    scratch, accesses = [], list(b.accesses)
+    scratch, accesses, sizes = [], list(b.accesses), []
     stores = [(at, node) for at, node in b.stores.values() if b.levels[node] == "full"]
     for i in reduces:
         dtype = dt.by_name(nodes[i][3])
+        sizes.append(dtype.itemsize)
         buffer = Scratch(max(1, rows * blocks) * dtype.itemsize)
         scratch.append(buffer)
         accesses.append(PartialAccess(buffer, dtype))
@@ -340,13 +346,17 @@ def partial_launches(b, kept, reduced):
     nodes = [node if i in keep else ("num", 0, "q", "int64") for i, node in enumerate(nodes)]
     wide_kept = [(n, (*s, *[0] * len(scratch))) for n, s in kept]
     wide_reduced = [(n, (*s, *[0] * len(scratch))) for n, s in reduced]
+    if kind == "col":
+        wide_kept[-1] = (wide, (*kept[-1][1], *sizes))
     first = Narrow(b, accesses)
-    spec = make_spec(first, "row", wide_kept, wide_reduced, (), *prune(nodes, levels, stages, keep, stores), True)
+    spec = make_spec(first, kind, wide_kept, wide_reduced, (), *prune(nodes, levels, stages, keep, stores), True)
     static = static_of(first, accesses, wide_kept, wide_reduced, (block, blocks))
-    unit = ROW_NANOSECONDS + block * inner * ELEMENT_NANOSECONDS * (5 if b.heavy_nodes else 1)
+    lanes = vector_lanes(spec) if kind == "col" else 1
+    unit = ROW_NANOSECONDS + block * inner * lanes * ELEMENT_NANOSECONDS * (5 if b.heavy_nodes else 1)
+    units = rows // wide * -(-wide // lanes) * blocks
     chunk = max(1, math.ceil(TASK_NANOSECONDS / unit))
-    one = Launch(spec.source(OPERATORS), [chunk, *static], -(-rows * blocks // chunk), rows * blocks * unit)
-    return [one, second_step(b, kept, blocks, reduces, scratch)]
+    one = Launch(spec.source(OPERATORS), [chunk, *static], -(-units // chunk), units * unit)
+    return [one, second_step(b, kind, kept, blocks, reduces, scratch)]
 
 
 class PartialAccess:
@@ -395,15 +405,15 @@ def renumber(node, index):
     return node
 
 
-def second_step(b, kept, blocks, reduces, scratch):
+def second_step(b, kind, kept, blocks, reduces, scratch):
     """Fold the partial results and compute what follows at row level."""
     accesses = [*b.accesses]
     nodes, levels, stages = list(b.nodes), list(b.levels), list(b.stages)
-    strides_r = [0] * len(b.accesses)
+    strides_r, wide = [0] * len(b.accesses), kept[-1][0] if kind == "col" else 1
     for buffer, i in zip(scratch, reduces):
         dtype = dt.by_name(nodes[i][3])
         accesses.append(PartialAccess(buffer, dtype))
-        strides_r.append(dtype.itemsize)
+        strides_r.append(wide * dtype.itemsize)
         nodes.append(("load", len(accesses) - 1))
         levels.append("full")
         stages.append(0)
@@ -414,14 +424,17 @@ def second_step(b, kept, blocks, reduces, scratch):
     wide_kept, step = [], order_k
     for n, s in kept:
         step //= n
-        wide_kept.append((n, (*s, *[step * blocks * dt.by_name(nodes[i][3]).itemsize for i in reduces])))
+        apart = step * blocks if step >= wide else step  # columns lie side by side in each block
+        wide_kept.append((n, (*s, *[apart * dt.by_name(nodes[i][3]).itemsize for i in reduces])))
     reduced = [(blocks, tuple(strides_r))]
     second = Narrow(b, accesses, set())
     # loads come after their uses in number: put them first
     sequence = sorted(keep, key=lambda i: (nodes[i][0] != "load", i))
     index = {i: at for at, i in enumerate(sequence)}
-    spec = make_spec(second, "row", wide_kept, reduced, (), [renumber(nodes[i], index) for i in sequence],
+    spec = make_spec(second, kind, wide_kept, reduced, (), [renumber(nodes[i], index) for i in sequence],
                      [levels[i] for i in sequence], [stages[i] for i in sequence], [(at, index[n]) for at, n in stores],
                      False)
     static = static_of(second, accesses, wide_kept, reduced)
+    if kind == "col":
+        return launch(second, spec, kind, wide_kept, reduced, accesses, static)
     return Launch(spec.source(OPERATORS), [order_k, *static], 1, 100.0 + order_k * blocks)

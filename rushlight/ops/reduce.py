@@ -40,6 +40,7 @@ ORDERED_SUM = operator("ordered_sum", "native", rules.reduction, lower="ordered_
 ORDERED_MOST = 4096  # elements up to which sums keep PyTorch's order, see codegen/native_sum.py
 PROD = _one("prod", "prod", _accumulate_sum)
 MAX = _one("max", "max", _accumulate_input)
+TOP = _one("top", "top", _accumulate_input)
 MIN = _one("min", "min", _accumulate_input)
 ANY = _one("any", "any", lambda dtype, options: dt.bool_)
 ALL = _one("all", "all", lambda dtype, options: dt.bool_)

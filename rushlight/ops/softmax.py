@@ -10,7 +10,7 @@ from ..core.infer import wrap_dim, wrap_dims
 from ..core.macro import macro
 from .copy import packed
 from .pointwise import exp, log, need_tensor
-from .reduce import MAX, SUM, reduce_
+from .reduce import SUM, TOP, reduce_
 
 
 def total(input, dims, keepdim=True):
@@ -19,8 +19,8 @@ def total(input, dims, keepdim=True):
 
 
 def largest(input, dims, keepdim=True):
-    """The maximum over `dims`."""
-    return reduce_(MAX, input, dims, keepdim, input._layout.dtype)[0]
+    """The maximum over `dims` of what is no NaN: sums of exponentials get them from the values themselves."""
+    return reduce_(TOP, input, dims, keepdim, input._layout.dtype)[0]
 
 
 def wide(input):
@@ -34,8 +34,8 @@ def narrow(value, dtype):
 
 @elementwise("", heavy=True, grad={"x": lambda g, out: g * out, "top": lambda g, out: -(g * out)})
 def exp_away(k, x, top):
-    """exp(x - top), and 0 far below."""
-    return k.exp_normal(x - top)
+    """exp(x - top) for a `top` that no x is far above, and 0 far below."""
+    return k.exp_below(x - top)
 
 
 @elementwise("", grad={"y": lambda g, g_in, total_gy: g * (g_in - total_gy), "g_in": lambda g, y: g * y,

@@ -90,3 +90,18 @@ def test_what_transposes_stays_out_of_reductions():
     assert len({s.key for s in kernels(lambda: small.contiguous().softmax(1))}) == 1
     assert rl.allclose(x.softmax(1), x.contiguous().softmax(1))
     assert rl.allclose((x + x.contiguous()).sum(1), 2 * x.sum(1))
+
+
+def test_tall_reductions_are_split_into_blocks_of_rows():
+    x, small = rl.ones(5000, 70), rl.ones(100, 70)
+    assert [s.key[2] for s in kernels(lambda: x.amax(0))] == ["col", "col"]
+    assert [s.key[2] for s in kernels(lambda: small.amax(0))] == ["col"]
+
+
+def test_passes_over_rows_ask_for_the_next_row():
+    x, single = rl.ones(30, 200), rl.ones(200)
+    source, = kernels(lambda: x.softmax(1))
+    asked = [line for line in text(source).splitlines() if "call void @llvm.prefetch" in line]
+    assert {line.split("i32 ")[1][0] for line in asked} == {"0", "1"}  # what is read, and what is written
+    source, = kernels(lambda: single * 2)
+    assert "prefetch" not in text(source)

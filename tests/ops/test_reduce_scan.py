@@ -58,3 +58,30 @@ def test_errors():
         rl.zeros(2).sum(1)
     with pytest.raises(RuntimeError, match="could not infer output dtype"):
         rl.tensor([1, 2]).mean()
+
+
+@pytest.mark.parametrize("shape, dim", [((4099, 70), 0), ((3, 1000, 100), 1), ((300, 5, 257), 0), ((70000, 5), 0),
+                                        ((700, 30, 40), (0, 1))])
+def test_tall_reductions_in_blocks(shape, dim):
+    a = RNG.standard_normal(shape).astype(np.float32)
+    x, wide = rl.tensor(a), a.astype(np.float64)
+    assert np.allclose((x * 2).sum(dim).numpy(), 2 * wide.sum(dim), rtol=1e-5, atol=1e-4)
+    assert np.array_equal((x + 1).amax(dim).numpy(), (a + 1).max(dim))
+    assert np.array_equal((x > 3).any(dim).numpy() if isinstance(dim, int) else (x > 3).sum(dim).bool().numpy(),
+                          (a > 3).any(dim))
+    both = x.sum(dim) * 3 + x.square().sum(dim)  # two sums in one pass, and what follows them
+    assert np.allclose(both.numpy(), wide.sum(dim) * 3 + (wide**2).sum(dim), rtol=1e-5, atol=1e-3)
+    assert np.allclose(x.var(dim).numpy(), wide.var(dim, ddof=1), rtol=1e-4)
+
+
+def test_tall_sums_keep_their_accuracy():
+    x = rl.full((100_003, 24), 0.1)
+    assert np.allclose((x * 1.0).sum(0).numpy(), 100_003 * float(np.float32(0.1)), rtol=1e-6)
+
+
+def test_softmax_of_rows_with_nan_is_nan():
+    x = rl.ones(3, 40)
+    x[1, 7] = float("nan")
+    found = x.softmax(1)
+    assert found[1].isnan().all() and not found[::2].isnan().any()
+    assert x.log_softmax(1)[1].isnan().all() and x.logsumexp(1).isnan().tolist() == [False, True, False]
