@@ -161,14 +161,14 @@ def true_div(k, input, other):
     return input / other
 
 
-@elementwise("Tensor._trunc_div Tensor._trunc_div_", name="div_trunc", node="DivBackward2",
+@elementwise("Tensor._trunc_div Tensor._trunc_div_", name="div_trunc", node="DivBackward2", checks=True,
              grad={"input": _flat, "other": _flat})
 def trunc_div(k, input, other):
     """input / other rounded towards zero."""
     return k.truncdiv(input, other)
 
 
-@elementwise("Tensor._floor_div Tensor._floor_div_", name="div_floor", node="DivBackward2",
+@elementwise("Tensor._floor_div Tensor._floor_div_", name="div_floor", node="DivBackward2", checks=True,
              grad={"input": _flat, "other": _flat})
 def floor_div(k, input, other):
     """input / other rounded down."""
@@ -226,27 +226,27 @@ def rfloordiv(input, other):
     return swapped_floor_div(input, other)
 
 
-@elementwise("Tensor._rfloordiv", name="rfloordiv")
+@elementwise("Tensor._rfloordiv", name="rfloordiv", checks=True)
 def swapped_floor_div(k, input, other):
     """other // input."""
     return k.floordiv(k.like(other, input), input)
 
 
-@elementwise("remainder remainder_ Tensor.__mod__", promote="default", dtypes="numeric",
+@elementwise("remainder remainder_ Tensor.__mod__", promote="default", dtypes="numeric", checks=True,
              grad={"input": lambda g: g, "other": lambda g, input, other: -g * floor_div(input, other)})
 def remainder(k, input, other):
     """Python's modulus: the result has the sign of the divisor."""
     return k.mod(input, other)
 
 
-@elementwise("Tensor.__rmod__", name="rmod", node="RemainderBackward1", dtypes="numeric", tensors=1,
+@elementwise("Tensor.__rmod__", name="rmod", node="RemainderBackward1", dtypes="numeric", tensors=1, checks=True,
              grad={"input": lambda g, input, other: -g * floor_div(other, input), "other": lambda g: g})
 def rmod(k, input, other):
     """other % input."""
     return k.mod(k.like(other, input), input)
 
 
-@elementwise("fmod fmod_", dtypes="numeric", tensors=1,
+@elementwise("fmod fmod_", dtypes="numeric", tensors=1, checks=True,
              grad={"input": lambda g: g, "other": lambda g, input, other: -g * trunc_div(input, other)})
 def fmod(k, input, other):
     """C's fmod: the result has the sign of the dividend."""

@@ -193,3 +193,11 @@ def test_out_and_types():
         rl.maximum(rl.zeros(2), 1)
     with pytest.raises(RuntimeError, match="can't be cast"):
         rl.tensor([1, 2]).exp_()
+
+
+@pytest.mark.parametrize("divide", [lambda a, b: a // b, lambda a, b: a % b, lambda a, b: a.fmod(b),
+                                    lambda a, b: a.div(b, rounding_mode="trunc"), lambda a, b: 7 // b])
+def test_integer_divisors_of_zero_are_reported_with_their_line(divide):
+    a, b = rl.tensor([4, 5]), rl.tensor([2, 0])
+    with pytest.raises(RuntimeError, match=r"ZeroDivisionError.*test_pointwise\.py:\d+"):
+        divide(a, b).tolist()

@@ -12,7 +12,8 @@ def test_blocks_are_aligned_and_large_enough(nbytes):
     block = memory.allocate(nbytes)
     assert block.address % 64 == 0
     assert block.nbytes == nbytes
-    assert nbytes <= block.capacity <= max(64, nbytes * 5 // 4 + 64)
+    # an eighth for the classes of sizes, a quarter more where other tests have left a free block that is near
+    assert nbytes <= block.capacity <= max(64, nbytes * 9 // 8 * 5 // 4 + 64)
     view = memory.read(block.address, nbytes)
     view[:] = b"\7" * nbytes
     assert bytes(view) == b"\7" * nbytes
