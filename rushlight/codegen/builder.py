@@ -10,6 +10,7 @@ LLVM's `sroa` pass turns into registers, so loops need no phi nodes. Read `loops
 import contextlib
 import struct
 
+LINE = 64  # bytes of a cache line
 FLOATS = ("half", "bfloat", "float", "double")
 BITS = {"i1": 1, "i8": 8, "i16": 16, "i32": 32, "i64": 64, "half": 16, "bfloat": 16, "float": 32, "double": 64}
 SIGNED_PREDICATES = {"eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
@@ -300,6 +301,12 @@ class Function:
         """Call an LLVM intrinsic or an external function, declaring it on first use."""
         self.module.declare(f"declare {returns} @{name}({', '.join(a.type for a in args)})")
         return self.call(returns, name, *args)
+
+    def prefetch(self, pointer, nbytes=1, write=False, level=1):
+        """Ask for the cache lines of `nbytes` bytes, to be read or also written; `level`: the cache to keep them in."""
+        flags = [self.constant(flag, "i32") for flag in (int(write), 4 - level, 1)]  # the last: data
+        for line in range(0, nbytes, LINE):
+            self.intrinsic("llvm.prefetch.p0", "void", self.gep(pointer, line) if nbytes > 1 else pointer, *flags)
 
     def fma(self, a, b, c):
         return self.intrinsic(f"llvm.fma.{suffix(a.type)}", a.type, a, self.convert(b, a.type), self.convert(c, a.type))

@@ -29,7 +29,6 @@ from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource
 from .reductions import COMBINES
 
-LINE = 64  # bytes of a cache line
 BLOCK = 16  # steps of a float sum that one accumulator set takes before it is added to the outer one
 
 
@@ -405,10 +404,8 @@ class LoopEmitter:
             dtype, mode = spec.accesses[access]
             if mode != 1:
                 continue
-            flags = [fn.constant(flag, "i32") for flag in (write, 2, 1)]  # keep in L2, data
             place = fn.gep(self.at(pointers[access], access, j), self.strides_k[access][-1])
-            for line in range(0, width * dt.by_name(dtype).itemsize, LINE):
-                fn.intrinsic("llvm.prefetch.p0", "void", fn.gep(place, line), *flags)
+            fn.prefetch(place, width * dt.by_name(dtype).itemsize, write, level=2)
 
     def closure(self, needed, number):
         """The full-level nodes that this pass computes, so that they can be emitted in program order without

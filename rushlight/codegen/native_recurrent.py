@@ -22,10 +22,10 @@ time, byte stride of rows.
 
 from ..core import dtype as dt
 from . import target
-from .builder import vector
+from .builder import LINE, vector
 from .cpu.gemm import GemmSpec, Operand
 from .cpu.gemm_reduce import plan_reduce
-from .cpu.microkernel import LINE, Micro, emit_micro
+from .cpu.microkernel import Micro, emit_micro
 from .cpu.pack import plan_pack
 from .cpu.statics import kernel
 from .cpu.tiles import Tile
@@ -122,6 +122,10 @@ class RecurrentKernel:
                 args += [fn.gep(pointer, column, self.kind), row, fn.constant(1)]
             fn.call("void", self.fn.name + "_tile", *args)
 
+    def previous(self, step, row, first):
+        """The state of a row before a step."""
+        return self.fn.select(first, self.at("h0", None, row), self.at("out", step - 1, row))
+
     def elements(self, name):
         """From row to row of a tensor."""
         return self.by_row[name] // self.size
@@ -171,8 +175,6 @@ class Forward(RecurrentKernel):
         width, gru = self.hidden * GATES[self.mode], self.mode == "gru"
         made = "out" if self.mode in ("tanh", "relu") else "scratch" if "scratch" in self.names else "kept"
         when, none = None if made == "scratch" else step, self.fn.constant(0)
-        before = self.previous(step, self.row0, first)
-        left_row = self.fn.select(first, self.elements("h0"), self.elements("out"))
         if "joined" in self.names:
             self.each_row(lambda row: self.join(step, row, first))
             self.product(self.at("joined", None, self.row0), self.elements("joined"), self.features + self.hidden,
@@ -182,16 +184,14 @@ class Forward(RecurrentKernel):
             self.product(self.at("x", step, self.row0), self.elements("x"), self.features, "weight_x", width, "inputs",
                          None, (self.base["bias_x"], none))
         bias = (self.base["bias"], none) if gru else (self.at("gates_x", step, self.row0), self.elements("gates_x"))
-        self.product(before, left_row, self.hidden, "weight", width, made, when, bias)
+        left_row = self.fn.select(first, self.elements("h0"), self.elements("out"))
+        self.product(self.previous(step, self.row0, first), left_row, self.hidden, "weight", width, made, when, bias)
 
     def join(self, step, row, first):
         """The input of a row and its state before this step, side by side."""
         joined = self.at("joined", None, row)
         self.copy(self.at("x", step, row), joined, self.features)
         self.copy(self.previous(step, row, first), self.fn.gep(joined, self.features, self.kind), self.hidden)
-
-    def previous(self, step, row, first):
-        return self.fn.select(first, self.at("h0", None, row), self.at("out", step - 1, row))
 
     def keep(self, step, row, first):
         """An inactive row: its state goes on."""
@@ -303,9 +303,8 @@ class Backward(RecurrentKernel):
     def remember(self, step, row, first):
         """The input of a row and its state before this step, for the sums."""
         number = row - self.row0
-        before = self.fn.select(first, self.at("h0", None, row), self.at("out", step - 1, row))
         self.copy(self.at("x", step, row), self.near("inputs", number), self.features)
-        self.copy(before, self.near("states", number), self.hidden)
+        self.copy(self.previous(step, row, first), self.near("states", number), self.hidden)
 
     def add(self, gates, inputs, width, out, count, start):
         """The sums of this block plus (at the `start` only) gates.T (all, count) times inputs (count, width)."""
@@ -367,7 +366,7 @@ class Backward(RecurrentKernel):
 
     def slope_gru(self, step, row, first):
         kept, g_out, dh_row = self.at("kept", step, row), self.at("g_out", step, row), self.at("dh0", None, row)
-        before = self.fn.select(first, self.at("h0", None, row), self.at("out", step - 1, row))
+        before = self.previous(step, row, first)
 
         def body(k, j):
             r, z, n, hn = [self.gate(kept, number, k, j) for number in range(4)]

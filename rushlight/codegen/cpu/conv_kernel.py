@@ -126,9 +126,7 @@ def _emit_tile(module, name, micro):
     x, xoff, yoff, m, n, w, pieces, count, partial, first, last, y, yc, ordered = fn.args[:14]
     sums = [[fn.variable(builder.vector(kind, tile.lanes), 0) for _ in range(tile.vectors)] for _ in range(tile.rows)]
     places = [(i * tile.columns + j * tile.lanes, sums[i][j]) for i in range(tile.rows) for j in range(tile.vectors)]
-    flags = [fn.constant(flag, "i32") for flag in (1, 3, 1)]  # for writing, keep close, data
-    for line in range(0, tile.rows * tile.columns * builder.BITS[kind] // 8, 64):
-        fn.intrinsic("llvm.prefetch.p0", "void", fn.gep(partial, line), *flags)
+    fn.prefetch(partial, tile.rows * tile.columns * builder.BITS[kind] // 8, write=True)
     starts = [fn.gep(x, fn.load_at(xoff, fn.minimum(fn.constant(i), m - 1), "i64"), kind) for i in range(tile.rows)]
     panel = fn.variable("ptr", w)
     with repeat(fn, 0, count) as piece:

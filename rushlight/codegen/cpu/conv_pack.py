@@ -332,8 +332,7 @@ def weight_source(dtype, columns):
             stop = fn.minimum(start + STRIP, s.channels)
             with fn.loop(0, columns) as lane, fn.loop(stop, fn.minimum(stop + STRIP, s.channels)) as c:
                 place = fn.gep(fn.load_at(lines, lane, "ptr"), c * s.c_, kind)  # the next strip, far apart in memory
-                flags = [fn.constant(flag, "i32") for flag in (0, 2, 1)]
-                fn.intrinsic("llvm.prefetch.p0", "void", place, *flags)
+                fn.prefetch(place, level=2)
             with fn.loop(0, s.t0) as t0, fn.loop(0, s.t1) as t1, fn.loop(0, s.t2) as t2:
                 shift = t0 * s.k0_ + t1 * s.k1_ + t2 * s.k2_
                 to = fn.gep(target, ((t0 * s.t1 + t1) * s.t2 + t2) * s.channels * columns, compute)

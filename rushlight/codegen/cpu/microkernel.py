@@ -16,7 +16,6 @@ from .tiles import Tile
 from .vectors import load, mask_below, memory_kind, multiply_add, quad, store, store_columns
 
 UNROLL = 4
-LINE = 64  # bytes of a cache line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,10 +157,8 @@ def _fetch_result(state):
     if micro.bias and micro.bias_mode == "row":
         wanted.append((0, state.d, state.rsd, micro.bias))
     for write, pointer, stride, dtype in wanted:
-        flags = [fn.constant(flag, "i32") for flag in (write, 3, 1)]  # keep close, data
         for row in _row_pointers(state, pointer, stride, dtype):
-            for line in range(0, tile.columns * builder.BITS[memory_kind(dtype)] // 8, LINE):
-                fn.intrinsic("llvm.prefetch.p0", "void", fn.gep(row, line), *flags)
+            fn.prefetch(row, tile.columns * builder.BITS[memory_kind(dtype)] // 8, write)
 
 
 def _prefetch(state, k):
@@ -178,15 +175,14 @@ def _prefetch(state, k):
         ]
     elif micro.a_mode == "packed":
         length = UNROLL * tile.rows * a_size
-        places += [fn.gep(state.next_a, k * (tile.rows * a_size) + line) for line in range(0, length, LINE)]
+        places += [fn.gep(state.next_a, k * (tile.rows * a_size) + line) for line in range(0, length, builder.LINE)]
     else:
         places += [fn.gep(state.next_a, (k + u) * state.csa * a_size) for u in range(UNROLL)]
     stride = fn.constant(tile.columns) if micro.b_mode == "packed" else state.ldb
     row = fn.gep(state.next_b, (k >> 2) * stride * b_size)
-    places += [fn.gep(row, line) for line in range(0, tile.columns * b_size, LINE)]
-    flags = [fn.constant(flag, "i32") for flag in (0, 2, 1)]  # read, keep in L2, data
+    places += [fn.gep(row, line) for line in range(0, tile.columns * b_size, builder.LINE)]
     for place in places:
-        fn.intrinsic("llvm.prefetch.p0", "void", place, *flags)
+        fn.prefetch(place, level=2)
 
 
 def _row_pointers(state, pointer, stride, dtype):

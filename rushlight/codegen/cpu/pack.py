@@ -138,7 +138,7 @@ def _copy_any(fn, dtype, rows, lanes, source, row, column, m, k, panel):
 def plan_pack(operand, rows, lanes, m, k, row, column, batch, strides, panels, depth=None):
     """Launch that packs every matrix of a batch. `operand`: its Memory and dtype; `batch`: (outer, inner) counts with
     `strides`; `panels`: Memory of the result, ceil(m / rows) * rows * depth elements a matrix. `depth`: steps of k that
-    a panel has room for, of which these are the first."""
+    a panel has room for; these k of them begin at `panels`."""
     depth = depth or k
     mode = "any" if rows == 1 else "rows" if row == 1 else "columns" if column == 1 else "any"
     dtype = operand.dtype
