@@ -22,6 +22,8 @@ from .conv_direct_weight import plan_direct_weight
 from .conv_kernel import MAX_BLOCK, MAX_PIECES, PARTIAL, ConvMicro, conv_source, layout
 from .conv_pack import plan_image, plan_weight
 from .conv_weight_grad import plan_weight_grad, weight_grad_cost
+from .conv_winograd import choose_winograd, plan_winograd
+from .conv_winograd_weight import choose_winograd_weight, plan_winograd_weight
 from .statics import ceil_div
 from .tiles import Tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
@@ -142,6 +144,12 @@ def plan_conv_weight_grad(spec):
     if launches is not None:
         return launches
     dims = [forward_window(*dim) for dim in _dimensions(spec)]
+    found = None
+    if spec.groups == 1:
+        kind = compute_kind(spec.input.dtype)
+        found = choose_winograd_weight(kind, [d[0][0] for d in dims], spec.batch, spec.channels, spec.filters)
+    if found is not None:
+        return plan_winograd_weight(spec, found[1])
     direct = _direct_weight(spec, [d[0][0] for d in dims])
     if direct is not None:
         return plan_direct_weight(spec, [d[0][0] for d in dims], [d[1] for d in dims], direct)
@@ -161,6 +169,10 @@ def _plan_windows(spec, image, size, channels, result, filters, dims, forward):
     if channels == 0 or 0 in size:
         dims = [([dataclasses.replace(w, taps=0, x0=0) for w in windows], 0, 1) for windows, _, _ in dims]
     low, padded = [d[1] for d in dims], [d[2] for d in dims]
+    winograd = _winograd(spec, kind, [d[0] for d in dims], channels, filters, result)
+    if winograd is not None:
+        return plan_winograd(spec, image, size, low, channels, result, filters, [d[0][0] for d in dims], forward,
+                             winograd[1])
     launches, memory = [], None
     for windows in itertools.product(*(d[0] for d in dims)):
         direct = _direct(spec, kind, windows, channels, filters, result)
@@ -182,6 +194,12 @@ def _direct_weight(spec, windows):
     kind = compute_kind(spec.input.dtype)
     found = conv_direct_weight.choose(kind, windows, spec.batch, spec.groups, depth, width)
     return found if found is not None and found[0] < weight_grad_cost(spec) else None
+
+
+def _winograd(spec, kind, windows, channels, filters, result):
+    if spec.groups > 1 or any(len(w) > 1 for w in windows) or result.strides[4] != 1:
+        return None
+    return choose_winograd(kind, [w[0] for w in windows], spec.batch, channels, filters)
 
 
 def _direct(spec, kind, windows, channels, filters, result):
