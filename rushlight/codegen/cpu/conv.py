@@ -22,7 +22,7 @@ from .conv_direct_weight import plan_direct_weight
 from .conv_kernel import MAX_BLOCK, MAX_PIECES, PARTIAL, ConvMicro, conv_source, layout
 from .conv_pack import plan_image, plan_weight
 from .conv_weight_grad import plan_weight_grad, weight_grad_cost
-from .conv_winograd import choose_winograd, plan_winograd
+from .conv_winograd import choose_winograd, from_far, plan_winograd
 from .conv_winograd_weight import choose_winograd_weight, plan_winograd_weight
 from .statics import ceil_div
 from .tiles import Tile, tile_cost
@@ -144,14 +144,11 @@ def plan_conv_weight_grad(spec):
     if launches is not None:
         return launches
     dims = [forward_window(*dim) for dim in _dimensions(spec)]
-    found = None
-    if spec.groups == 1:
-        kind = compute_kind(spec.input.dtype)
-        found = choose_winograd_weight(kind, [d[0][0] for d in dims], spec.batch, spec.channels, spec.filters)
-    if found is not None:
-        return plan_winograd_weight(spec, found[1])
-    direct = _direct_weight(spec, [d[0][0] for d in dims])
-    if direct is not None:
+    cost = weight_grad_cost(spec)
+    direct, winograd = _direct_weight(spec, [d[0][0] for d in dims]), _winograd_weight(spec, [d[0][0] for d in dims])
+    if winograd is not None and winograd[0] < min(cost, direct[0] if direct else cost):
+        return plan_winograd_weight(spec, winograd[1])
+    if direct is not None and direct[0] < cost:
         return plan_direct_weight(spec, [d[0][0] for d in dims], [d[1] for d in dims], direct)
     return plan_weight_grad(spec)
 
@@ -169,14 +166,15 @@ def _plan_windows(spec, image, size, channels, result, filters, dims, forward):
     if channels == 0 or 0 in size:
         dims = [([dataclasses.replace(w, taps=0, x0=0) for w in windows], 0, 1) for windows, _, _ in dims]
     low, padded = [d[1] for d in dims], [d[2] for d in dims]
-    winograd = _winograd(spec, kind, [d[0] for d in dims], channels, filters, result)
-    if winograd is not None:
-        return plan_winograd(spec, image, size, low, channels, result, filters, [d[0][0] for d in dims], forward,
-                             winograd[1])
     launches, memory = [], None
     for windows in itertools.product(*(d[0] for d in dims)):
+        cost = _product_cost(spec, kind, windows, channels, filters)
         direct = _direct(spec, kind, windows, channels, filters, result)
-        if direct is not None:
+        winograd = _winograd(spec, kind, windows, channels, filters, result)
+        if winograd is not None and winograd[0] < min(cost, direct[0] if direct else cost):
+            launches += plan_winograd(spec, image, size, low, channels, result, filters, windows, forward, winograd[1])
+            continue
+        if direct is not None and direct[0] < cost:
             launches += plan_direct(spec, image, size, low, result, filters, windows, forward, direct)
             continue
         if memory is None:
@@ -187,37 +185,49 @@ def _plan_windows(spec, image, size, channels, result, filters, dims, forward):
 
 
 def _direct_weight(spec, windows):
-    """What conv_direct_weight.choose finds, if that is cheaper than the product over packed pixels."""
+    """What conv_direct_weight.choose finds."""
     depth, width = spec.channels // spec.groups, spec.filters // spec.groups
     if 0 in (spec.batch, *spec.size, *spec.out_size, depth, width):
         return None
+    return conv_direct_weight.choose(compute_kind(spec.input.dtype), windows, spec.batch, spec.groups, depth, width)
+
+
+def _winograd_weight(spec, windows):
+    """What `choose_winograd_weight` finds."""
+    if spec.groups > 1 or 0 in (spec.batch, *spec.size, *spec.out_size):
+        return None
     kind = compute_kind(spec.input.dtype)
-    found = conv_direct_weight.choose(kind, windows, spec.batch, spec.groups, depth, width)
-    return found if found is not None and found[0] < weight_grad_cost(spec) else None
+    return choose_winograd_weight(kind, windows, spec.batch, spec.channels, spec.filters)
 
 
 def _winograd(spec, kind, windows, channels, filters, result):
-    if spec.groups > 1 or any(len(w) > 1 for w in windows) or result.strides[4] != 1:
+    """What `choose_winograd` finds; rows of the result must be contiguous."""
+    if spec.groups > 1 or windows[2].count > 1 and result.strides[4] != 1:
         return None
-    return choose_winograd(kind, [w[0] for w in windows], spec.batch, channels, filters)
+    return choose_winograd(kind, windows, spec.batch, channels, filters)
 
 
 def _direct(spec, kind, windows, channels, filters, result):
-    """What `choose_direct` finds, if that is cheaper than the implicit matrix product."""
+    """What `choose_direct` finds, for few channels or filters."""
     depth, width = channels // spec.groups, filters // spec.groups
-    taps = math.prod(w.taps for w in windows)
-    if depth * taps == 0 or width > 64 and depth > 4:
+    if depth * math.prod(w.taps for w in windows) == 0 or width > 64 and depth > 4:
         return None
-    found = choose_direct(kind, windows, spec.batch, spec.groups, depth, width, windows[2].y_step * result.strides[4])
-    if found is None:
-        return None
-    pixels = spec.batch * math.prod(w.count for w in windows)
+    return choose_direct(kind, windows, spec.batch, spec.groups, depth, width, windows[2].y_step * result.strides[4])
+
+
+def _product_cost(spec, kind, windows, channels, filters):
+    """Estimated cycles of the implicit matrix product with its copies on one thread."""
+    depth, width = channels // spec.groups, filters // spec.groups
+    taps, pixels = math.prod(w.taps for w in windows), spec.batch * math.prod(w.count for w in windows)
     tile = _tile(kind, pixels, width, depth * taps)
     run = depth * (windows[2].taps if spec.groups == 1 and windows[2].tap == 1 else 1)
     step = tile_cost(tile.rows, tile.vectors)
     tiles = ceil_div(pixels, tile.rows) * ceil_div(width, tile.columns) * spec.groups
-    cost = tiles * (step * taps * depth + taps * depth / run * 12 + tile.columns * 5 + 60) + pixels * channels * 1.2
-    return found if found[0] < cost else None
+    cost = tiles * (step * taps * depth + taps * depth / max(run, 1) * 12 + tile.columns * 5 + 60)
+    weights = depth * taps * filters
+    nbytes = weights * target.current.vector_bytes // tile.lanes
+    blocks = ceil_div(pixels, _blocks(tile, pixels, width, nbytes)[0])
+    return cost + pixels * channels * 1.2 + weights * 2.5 + from_far(nbytes, blocks)
 
 
 def _plan_one(spec, kind, memory, padded, channels, result, filters, windows, forward):

@@ -381,7 +381,7 @@ def weight_grad_cost(spec):
     pixels, rows = spec.batch * math.prod(spec.out_size), spec.channels // spec.groups * math.prod(spec.kernel)
     cost, tile = _choose_tile(compute_kind(spec.input.dtype), rows, width, _run(spec))
     copies = 1.2 * (spec.filters + spec.channels * math.prod(spec.stride))
-    return pixels * (spec.groups * cost + copies + ceil_div(width, tile.columns) * 4 * spec.groups)
+    return pixels * (spec.groups * cost + copies + ceil_div(width, tile.columns) * 4 * spec.groups) + rows * width * 2
 
 
 def _run(spec):

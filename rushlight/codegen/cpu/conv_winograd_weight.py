@@ -15,21 +15,12 @@ import dataclasses
 from .. import builder, target
 from ..kernel import KernelSource, Launch, Memory, Scratch
 from .conv_pack import plan_image
-from .conv_winograd import (
-    INPUTS,
-    OUT,
-    POSITIONS,
-    SKEW,
-    TAPS,
-    applies,
-    emit_gradients,
-    emit_inputs,
-    transformed,
-)
+from .conv_winograd import applies, from_far
 from .microkernel import Micro, emit_micro
 from .statics import Layout, ceil_div, kernel, split
 from .tiles import Tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind, store
+from .winograd import INPUTS, POSITIONS, SKEW, TAPS, emit_gradients, emit_inputs, transformed
 
 BLOCK = 64  # channels and filters of a task, at least
 TILES = {32: [(6, 4), (12, 2), (8, 3), (4, 4)], 16: [(6, 2), (4, 2), (4, 3)]}
@@ -43,6 +34,7 @@ PRODUCT = Layout(
     "channel_blocks",
     "filter_block",
     "filter_blocks",
+    "block",
     "lines",
     "slice",
     "chunk",
@@ -62,6 +54,7 @@ REDUCE = Layout(
     "channel_blocks",
     "filters",
     "filter_block",
+    "block",
     "slices",
     "slice",
     "o_",
@@ -93,8 +86,8 @@ def _emit_product(module, name, kind, tile):
     c0, o0 = cb * s.channel_block, fb * s.filter_block
     depth, width = fn.minimum(s.channels - c0, s.channel_block), fn.minimum(s.filters - o0, s.filter_block)
     inputs, gradients = (fn.alloca(f"[{INPUTS + POSITIONS * SKEW} x {kind}]", 64) for _ in range(2))
-    block = s.filter_block * s.channel_block
-    sums = fn.gep(s.sums, fn.args[2] * block * POSITIONS, kind)
+    pitch = POSITIONS * tile.columns + SKEW  # from filter to filter of a panel's sums
+    sums = fn.gep(s.sums, fn.args[2] * s.block, kind)
     dt = s.filter_block
     begin = part * s.slice
     end = fn.minimum(begin + s.slice, s.lines)
@@ -118,9 +111,10 @@ def _emit_product(module, name, kind, tile):
             b = fn.gep(inputs, position * vp + c * count, kind)
             with fn.loop(0, width, tile.rows) as o:
                 a = fn.gep(gradients, position * dp + o, kind)
-                to = fn.gep(sums, position * block + c * s.filter_block + o * tile.columns, kind)
+                place = (split(fn, c, columns)[0] * s.filter_block + o) * pitch + position * tile.columns
+                to = fn.gep(sums, place, kind)
                 high = fn.minimum(width - o, tile.rows)
-                args = [count, a, zero, dt, high, columns, b, zero, to, columns, one, first]
+                args = [count, a, zero, dt, high, columns, b, zero, to, fn.constant(pitch), one, first]
                 fn.call("void", name + "_tile", *args)
     fn.ret()
 
@@ -134,18 +128,18 @@ def reduce_source(kind, dtype, tile):
         s = REDUCE.open(fn)
         filter_, cb = split(fn, fn.args[2], s.channel_blocks)
         fb, o = split(fn, filter_, s.filter_block)
-        block, c0 = s.filter_block * s.channel_block, cb * s.channel_block
-        sums = fn.gep(s.sums, (fb * s.channel_blocks + cb) * block * POSITIONS + o * tile.columns, kind)
+        pitch, c0 = POSITIONS * tile.columns + SKEW, cb * s.channel_block
+        sums = fn.gep(s.sums, (fb * s.channel_blocks + cb) * s.block + o * pitch, kind)
         out = fn.gep(s.out, filter_ * s.o_ + c0 * s.c_, kind)
         taps = fn.alloca(f"[{9 * tile.lanes} x {kind}]", 64)
         depth = fn.minimum(s.channels - c0, s.channel_block)
         with fn.loop(0, depth, tile.lanes) as c:
             panel, lane = split(fn, c, fn.constant(tile.columns))
-            start = fn.gep(sums, panel * s.filter_block * tile.columns + lane, kind)
+            start = fn.gep(sums, panel * s.filter_block * pitch + lane, kind)
             totals = [fn.variable(builder.vector(kind, tile.lanes), 0) for _ in range(POSITIONS)]
             with fn.loop(0, s.slices) as part:
                 for position, total in enumerate(totals):
-                    value = fn.load_vector(start, part * s.slice + block * position, kind, tile.lanes)
+                    value = fn.load_vector(start, part * s.slice + tile.columns * position, kind, tile.lanes)
                     total.set(total.get() + value)
             grid = [[totals[4 * h + w].get() for w in range(4)] for h in range(4)]
             for tap, value in enumerate(v for row in transformed(fn, tuple(zip(*TAPS)), grid) for v in row):
@@ -200,6 +194,7 @@ def choose_winograd_weight(kind, windows, batch, channels, filters):
     cost += tiles * (ceil_div(channels, lanes) * ceil_div(filters, filter_block) * 40
                      + ceil_div(filters, lanes) * ceil_div(channels, channel_block) * 25)
     cost += channels * filters * POSITIONS * (ceil_div(lines, part) + 1) * 0.25 + channels * filters * 10
+    cost += from_far(channels * filters * POSITIONS * target.current.vector_bytes // lanes, 2)
     cost += batch * windows[1].count * windows[2].count * 1.2 * (channels + filters)
     return cost, Cut(tile, high, wide, part, chunk, segment, channel_block, filter_block)
 
@@ -218,7 +213,8 @@ def plan_winograd_weight(spec, cut):
                            tile.lanes)
     dy, copy_dy = plan_image(spec.out, spec.batch, spec.filters, spec.out_size, (0, 0, 0), [1, high, wide], tile.lanes)
     channel_blocks, filter_blocks = ceil_div(spec.channels, cut.channels), ceil_div(spec.filters, cut.filters)
-    slices, block = ceil_div(lines, cut.slice), cut.channels * cut.filters * POSITIONS
+    slices = ceil_div(lines, cut.slice)
+    block = cut.channels // tile.columns * cut.filters * (POSITIONS * tile.columns + SKEW)
     sums = Memory(Scratch(slices * channel_blocks * filter_blocks * block * BYTES[dtype]))
     shared = dict(
         sums=sums,
@@ -227,6 +223,7 @@ def plan_winograd_weight(spec, cut):
         channel_blocks=channel_blocks,
         filters=spec.filters,
         filter_block=cut.filters,
+        block=block,
     )
     values = dict(
         x=x,

@@ -94,6 +94,16 @@ def load(fn, pointer, index, dtype, width=1, mask=None):
     return widen(fn, fn.intrinsic(name, vector, place, align, mask, fn.constant(0, vector)), dtype)
 
 
+def gather(fn, pointer, places, dtype):
+    """The elements at `places` (a vector of i64), in the compute type."""
+    width, kind = builder.lanes(places.type), memory_kind(dtype)
+    vector = builder.vector(kind, width)
+    where = fn.emit(f"<{width} x ptr>", f"getelementptr {kind}, ptr {pointer.name}, {places.type} {places.name}")
+    name = f"llvm.masked.gather.{builder.suffix(vector)}.v{width}p0"
+    align, mask = fn.constant(BYTES[dtype], "i32"), constant_mask(fn, width, width)
+    return widen(fn, fn.intrinsic(name, vector, where, align, mask, fn.poison(vector)), dtype)
+
+
 def store(fn, value, pointer, index, dtype, mask=None):
     """Round a value of the compute type to `dtype` and store it from element `index` on (the lanes of the mask)."""
     place = fn.gep(pointer, index, memory_kind(dtype))
