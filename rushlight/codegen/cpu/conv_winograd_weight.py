@@ -181,7 +181,7 @@ def choose_winograd_weight(kind, windows, batch, channels, filters):
     channel_block = min(ceil_div(channels, tile.columns), ceil_div(BLOCK, tile.columns)) * tile.columns
     filter_block = ceil_div(min(filters, BLOCK), lanes) * lanes
     high, wide = ceil_div(windows[1].count, 2), ceil_div(windows[2].count, 2)
-    room = min(INPUTS // max(channel_block, filter_block), target.current.l2 // 2 // (
+    room = min(INPUTS // max(channel_block, filter_block), target.current.l2 // 4 // (
         target.current.vector_bytes // lanes) // (channel_block + filter_block)) // POSITIONS
     segment = ceil_div(wide, ceil_div(wide, room))
     lines = batch * high
