@@ -10,7 +10,8 @@ import dataclasses
 @dataclasses.dataclass(frozen=True)
 class Target:
     """`vector_bytes`: width of a vector register; `registers`: how many there are; `l1`, `l2`, `l3`: data caches in
-    bytes (of one core; `l3` shared); `matrix`: the matrix unit the process may use: "amx" (bfloat16 tiles) or none."""
+    bytes (of one core; `l3` shared); `matrix`: the matrix unit the process may use: "amx" (bfloat16 tiles) or none;
+    `stack`: bytes of the stack of a thread that runs kernels."""
 
     vector_bytes: int = 32
     registers: int = 16
@@ -18,6 +19,7 @@ class Target:
     l2: int = 524288
     l3: int = 16777216
     matrix: str = ""
+    stack: int = 8388608
 
     def lanes(self, kind):
         """The number of elements of LLVM type `kind` in one register."""

@@ -23,8 +23,8 @@ from . import host
 def _describe_machine():
     """Tell the code generators what the processor has."""
     caches = cpuinfo.cache_sizes()
-    registers = cpuinfo.vector_registers()
-    target.set_current(target.Target(cpuinfo.vector_bytes(), registers, *caches, cpuinfo.matrix_unit()))
+    registers, stack = cpuinfo.vector_registers(), cpuinfo.stack_bytes()
+    target.set_current(target.Target(cpuinfo.vector_bytes(), registers, *caches, cpuinfo.matrix_unit(), stack))
 
 
 _describe_machine()

@@ -12,10 +12,20 @@ from .conv_pack import plan_image
 from .statics import ceil_div
 from .tiles import Tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
-from .winograd import INPUTS, POSITIONS, PRODUCTS, RESULTS, ROWS, SKEW, WEIGHT, Winograd, block_source, layout, weight_source
-
-# -- planning ----------------------------------------------------------------------------------------------------------
-
+from .winograd import (
+    INPUTS,
+    POSITIONS,
+    PRODUCTS,
+    RESULTS,
+    ROWS,
+    SKEW,
+    STACK,
+    WEIGHT,
+    Winograd,
+    block_source,
+    layout,
+    weight_source,
+)
 
 TILES = {
     32: [(12, 2), (6, 4), (14, 2), (13, 2), (11, 2), (10, 2), (9, 2), (8, 3), (8, 2)],
@@ -39,8 +49,11 @@ class Cut:
 
 
 def applies(kind, windows, channels, filters):
-    """Whether this is a 3 x 3 convolution of floats in steps of one, with channels and filters for a vector."""
+    """Whether this is a 3 x 3 convolution of floats in steps of one, with channels and filters for a vector, on
+    threads with room for its blocks."""
     if not builder.is_float(kind) or min(channels, filters) < target.current.lanes(kind):
+        return False
+    if target.current.stack < STACK:
         return False
     plain = all((w.taps, w.tap, w.step, w.y_step) == (3, 1, 1, 1) for w in windows[1:])
     return plain and (windows[0].taps, windows[0].count) == (1, 1)
@@ -70,15 +83,15 @@ def _cut(tile, high, wide, lines, channels, filters, whole):
     """(cost, Cut) with a register tile, or None where no block fits."""
     size = target.current.vector_bytes // tile.lanes
     depth, panels = ceil_div(channels, tile.lanes) * tile.lanes, ceil_div(filters, tile.columns)
-    room = int(0.6 * target.current.l2) // (POSITIONS * size * ((depth if whole else 0) + tile.columns))
-    room = min(room, PRODUCTS // (POSITIONS * tile.columns), INPUTS // (POSITIONS * depth) if whole else room)
+    room = min(int(0.6 * target.current.l2) // ((depth if whole else 0) + tile.columns), PRODUCTS // tile.columns)
+    room = (min(room, INPUTS // depth) if whole else room) // (POSITIONS * size)
     segment = ceil_div(wide, ceil_div(wide, max(1, room)))
     pitch = ceil_div(segment * 2 * size, 16) * 16 // size
-    block = min(lines, ROWS, room // segment, (RESULTS // tile.columns - SKEW) // (2 * pitch))
+    block = min(lines, ROWS, room // segment, (RESULTS // (tile.columns * size) - SKEW) // (2 * pitch))
     if block < 1 or not whole and segment < wide:
         return None
     if whole:
-        block = min(range(ceil_div(block, 2), block + 1), key=lambda b: ceil_div(b * segment, tile.rows) / (b * segment))
+        block = min(range(ceil_div(block, 2), block + 1), key=lambda n: ceil_div(n * segment, tile.rows) / n)
     tiles, blocks = lines * wide, ceil_div(lines, block) * ceil_div(wide, segment)
     groups = blocks * ceil_div(block * segment, tile.rows) if whole else ceil_div(tiles, tile.rows)
     cost = POSITIONS * groups * panels * (channels * tile_cost(tile.rows, tile.vectors) + 2 * tile.rows * tile.vectors)

@@ -20,7 +20,7 @@ from .microkernel import Micro, emit_micro
 from .statics import Layout, ceil_div, kernel, split
 from .tiles import Tile, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind, store
-from .winograd import INPUTS, POSITIONS, SKEW, TAPS, emit_gradients, emit_inputs, transformed
+from .winograd import INPUTS, POSITIONS, SKEW, TAPS, block_of, emit_gradients, emit_inputs, transformed
 
 BLOCK = 64  # channels and filters of a task, at least
 TILES = {32: [(6, 4), (12, 2), (8, 3), (4, 4)], 16: [(6, 2), (4, 2), (4, 3)]}
@@ -85,7 +85,7 @@ def _emit_product(module, name, kind, tile):
     part, fb = split(fn, rest, s.filter_blocks)
     c0, o0 = cb * s.channel_block, fb * s.filter_block
     depth, width = fn.minimum(s.channels - c0, s.channel_block), fn.minimum(s.filters - o0, s.filter_block)
-    inputs, gradients = (fn.alloca(f"[{INPUTS + POSITIONS * SKEW} x {kind}]", 64) for _ in range(2))
+    inputs, gradients = block_of(fn, INPUTS), block_of(fn, INPUTS)
     pitch = POSITIONS * tile.columns + SKEW  # from filter to filter of a panel's sums
     sums = fn.gep(s.sums, fn.args[2] * s.block, kind)
     dt = s.filter_block
@@ -181,8 +181,9 @@ def choose_winograd_weight(kind, windows, batch, channels, filters):
     channel_block = min(ceil_div(channels, tile.columns), ceil_div(BLOCK, tile.columns)) * tile.columns
     filter_block = ceil_div(min(filters, BLOCK), lanes) * lanes
     high, wide = ceil_div(windows[1].count, 2), ceil_div(windows[2].count, 2)
-    room = min(INPUTS // max(channel_block, filter_block), target.current.l2 // 4 // (
-        target.current.vector_bytes // lanes) // (channel_block + filter_block)) // POSITIONS
+    size = target.current.vector_bytes // lanes
+    room = min(INPUTS // max(channel_block, filter_block), target.current.l2 // 4 // (channel_block + filter_block))
+    room = max(1, room // (POSITIONS * size))
     segment = ceil_div(wide, ceil_div(wide, room))
     lines = batch * high
     chunk = max(1, min(lines, room // segment))
@@ -194,7 +195,7 @@ def choose_winograd_weight(kind, windows, batch, channels, filters):
     cost += tiles * (ceil_div(channels, lanes) * ceil_div(filters, filter_block) * 40
                      + ceil_div(filters, lanes) * ceil_div(channels, channel_block) * 25)
     cost += channels * filters * POSITIONS * (ceil_div(lines, part) + 1) * 0.25 + channels * filters * 10
-    cost += from_far(channels * filters * POSITIONS * target.current.vector_bytes // lanes, 2)
+    cost += from_far(channels * filters * POSITIONS * size, 2)
     cost += batch * windows[1].count * windows[2].count * 1.2 * (channels + filters)
     return cost, Cut(tile, high, wide, part, chunk, segment, channel_block, filter_block)
 
@@ -255,7 +256,7 @@ def plan_winograd_weight(spec, cut):
         w_=w_,
         **shared,
     )
-    source = reduce_source(kind, spec.weight.dtype, tile)
-    cost = (slices * POSITIONS / 16 + 9) * spec.channels * spec.filters
-    reduce = Launch(source, REDUCE.values(**values), spec.filters * channel_blocks, cost, (sums,), (spec.weight.memory,))
+    source, out = reduce_source(kind, spec.weight.dtype, tile), spec.weight.memory
+    cost = (slices + 9) * spec.channels * spec.filters
+    reduce = Launch(source, REDUCE.values(**values), spec.filters * channel_blocks, cost, (sums,), (out,))
     return [copy_x, copy_dy, product, reduce]

@@ -1,4 +1,4 @@
-"""Kernels of Winograd convolution F(2x2, 3x3): a 3 x 3 kernel with steps of one in 16 products for four results, not 36.
+"""Kernels of Winograd convolution F(2x2, 3x3): 3 x 3 taps in steps of one in 16 products for four results, not 36.
 
 In: a zero-padded NHWC image (conv_pack.py) and weights with any strides; out: planes of the result. S. Winograd,
 "Arithmetic complexity of computations" (1980); A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks",
@@ -33,12 +33,18 @@ OUT = ((1, 1, 1, 0), (0, 1, -1, -1))
 TAPS = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 POSITIONS = 16
 SKEW = 16  # elements between the positions of a block: their lines must not share a set of the caches
-INPUTS, PRODUCTS, RESULTS = 196608, 98304, 28672  # elements of a task's transformed tiles, their products, results
+INPUTS, PRODUCTS, RESULTS = 786432, 393216, 114688  # bytes of a task's transformed tiles, their products, results
+STACK = 4 << 20  # bytes that a thread must have for them and all else
 AHEAD = 4  # channels of weights asked for in advance
 ROWS = 128  # rows of tiles of a task
 OPERANDS = {"whole": "@x @u @y", "inputs": "@x @v vp", "products": "@u @v @m vp mp", "results": "@m @y mp"}
 GRID = "lines high segment segments block height width image row yn yc yh channels filters panels share shares".split()
 WEIGHT = Layout("@source", "@u", "filters", "channels", "o_", "c_", "h_", "w_", "strip", "strips")
+
+
+def block_of(fn, nbytes):
+    """Room on the stack for a block of so many bytes of tiles."""
+    return fn.alloca(f"[{nbytes + POSITIONS * SKEW * 8} x i8]", 64)
 
 
 def transformed(fn, matrix, grid):
@@ -250,7 +256,7 @@ class _Task:
     def places(self):
         """What `finish` needs: a buffer, and where the rows of pixels lie in it and in the result."""
         s, fn, kind = self.s, self.fn, self.structure.kind
-        self.results = fn.alloca(f"[{RESULTS} x {kind}]", 64)
+        self.results = fn.alloca(f"[{RESULTS} x i8]", 64)
         self.table = fn.alloca(f"[{4 * ROWS} x i64]", 64)
         self.rows = fn.variable("i64", 0)
         self.pitch = (s.segment * 2 + (quad(kind) - 1)) & -quad(kind)
@@ -291,8 +297,7 @@ def _emit_whole(module, name, structure):
     fn, s, kind, columns = task.fn, task.s, structure.kind, structure.tile.columns
     rest, share = split(fn, fn.args[2], s.shares)
     task.take(*split(fn, rest, s.segments))
-    inputs = fn.alloca(f"[{INPUTS + POSITIONS * SKEW} x {kind}]", 64)
-    products = fn.alloca(f"[{PRODUCTS + POSITIONS * SKEW} x {kind}]", 64)
+    inputs, products = block_of(fn, INPUTS), block_of(fn, PRODUCTS)
     count = task.lines * s.segment
     vp, mp = count * task.depth + SKEW, count * columns + SKEW
     task.transform(inputs, vp)

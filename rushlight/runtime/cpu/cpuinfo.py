@@ -161,6 +161,17 @@ def memory_bytes():
 
 
 @functools.cache
+def stack_bytes():
+    """How far the stacks of threads may grow that are not ours (the main thread, those that Python makes)."""
+    try:
+        import resource
+    except ImportError:  # Windows: what the linker gives
+        return 1 << 20
+    limit = resource.getrlimit(resource.RLIMIT_STACK)[0]
+    return 8 << 20 if limit == resource.RLIM_INFINITY else limit
+
+
+@functools.cache
 def available_cpus():
     """How many CPUs this process may run on: its affinity, limited by the quota of its control group."""
     if hasattr(os, "sched_getaffinity"):

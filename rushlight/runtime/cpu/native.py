@@ -62,11 +62,16 @@ SYMBOLS = (
     "py_run_released",
 )
 PYTHON = ("PyLong_AsVoidPtr", "PyLong_FromLongLong", "PyEval_SaveThread", "PyEval_RestoreThread", "PyErr_Occurred")
-LIBC = ("pthread_create", "pthread_join", "pthread_sigmask", "clock_gettime")
+LIBC = ("pthread_attr_init", "pthread_attr_setstacksize", "pthread_attr_destroy", "pthread_create", "pthread_join",
+        "pthread_sigmask", "clock_gettime")
+STACK = 8 << 20  # bytes of a worker's stack, whatever the system's default: kernels keep blocks of over 1 MiB there
 
 _HEAD = """
 $DECLARATIONS
 $PAUSE_DECLARATION
+declare i32 @pthread_attr_init(ptr)
+declare i32 @pthread_attr_setstacksize(ptr, i64)
+declare i32 @pthread_attr_destroy(ptr)
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_join(i64, ptr)
 declare i32 @pthread_sigmask(i32, ptr, ptr)
@@ -315,8 +320,11 @@ entry:
   %handles = getelementptr i8, ptr %p, i64 $handles
   %signals = getelementptr i8, ptr %p, i64 $signals
   %olds = getelementptr i8, ptr %p, i64 $old_signals
+  %attributes = alloca [128 x i8], align 16
   %wanted = load i32, ptr %wantedp
   call void @find_cpus(ptr %p, i32 %wanted)
+  %a0 = call i32 @pthread_attr_init(ptr %attributes)
+  %a1 = call i32 @pthread_attr_setstacksize(ptr %attributes, i64 $STACK)
   %r0 = call i32 @pthread_sigmask(i32 $SET_MASK, ptr %signals, ptr %olds)
   br label %each
 each:
@@ -326,7 +334,7 @@ each:
 make:
   %i64v = sext i32 %i to i64
   %hp = getelementptr i64, ptr %handles, i64 %i64v
-  %r = call i32 @pthread_create(ptr %hp, ptr null, ptr @worker, ptr %p)
+  %r = call i32 @pthread_create(ptr %hp, ptr %attributes, ptr @worker, ptr %p)
   %good = icmp eq i32 %r, 0
   br i1 %good, label %made, label %end
 made:
@@ -336,6 +344,7 @@ end:
   store atomic i32 %i, ptr %workersp seq_cst, align 4
   store atomic i32 %i, ptr %wantedp seq_cst, align 4
   %r1 = call i32 @pthread_sigmask(i32 $SET_MASK, ptr %olds, ptr null)
+  %a2 = call i32 @pthread_attr_destroy(ptr %attributes)
   ret void
 }
 
@@ -631,6 +640,7 @@ def text():
         "WAKE": string.Template(system.wake).substitute(numbers),
         "THREAD_ID": string.Template(system.thread_id).substitute(numbers),
         "CLOCK": system.monotonic_clock,
+        "STACK": STACK,
         "SET_MASK": system.set_mask,
         "BYTES": STATE_BYTES,
         **OFFSETS,

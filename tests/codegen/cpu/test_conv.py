@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from harness import Program
 
+from rushlight.codegen import target
+from rushlight.codegen.cpu import conv, conv_winograd
 from rushlight.codegen.cpu.conv import ConvSpec, Tensor, plan_conv, plan_conv_input_grad, plan_conv_weight_grad
 from rushlight.codegen.kernel import Memory
 
@@ -128,6 +130,7 @@ def arrays(spec, dtype, seed=0):
 
 
 def run(plan, spec, x, w, dy, bias=None):
+    """Plan and run; the names of the kernels."""
     planned = ConvSpec(
         **spec,
         input=tensor("x", x),
@@ -137,6 +140,7 @@ def run(plan, spec, x, w, dy, bias=None):
     )
     launches = plan(planned)
     Program(launches, {"x": x, "w": w, "y": dy, "bias": bias}).run()
+    return [launch.source.key[0] for launch in launches]
 
 
 def nans(array, how="first"):
@@ -206,3 +210,107 @@ def test_empty_batch():
     out = nans(w)
     run(plan_conv_weight_grad, spec, x, out, dy)
     np.testing.assert_array_equal(out, 0.0)
+
+
+# -- Winograd ----------------------------------------------------------------------------------------------------------
+
+WINOGRAD = {
+    "padded": case(2, 24, 40, (9, 11), (3, 3), 1, 1),
+    "plain": case(1, 16, 17, (8, 6), (3, 3)),
+    "much padding": case(3, 33, 16, (3, 5), (3, 3), 1, 3),
+    "narrow": case(2, 40, 24, (7, 1), (3, 3), 1, 1),
+    "several blocks": case(9, 16, 70, (30, 12), (3, 3), 1, 1),
+    "one result": case(1, 20, 20, (3, 3), (3, 3)),
+}
+
+
+@pytest.fixture
+def winograd(monkeypatch):
+    """Every other way is too dear."""
+    for name in ("_product_cost", "weight_grad_cost"):
+        monkeypatch.setattr(conv, name, lambda *_: float("inf"))
+    for name in ("_direct", "_direct_weight"):
+        monkeypatch.setattr(conv, name, lambda *_: None)
+
+
+def all_kernels(spec):
+    """The kernels of the three plans."""
+    x, w, dy = arrays(spec, "float32")
+    plans = plan_conv, plan_conv_input_grad, plan_conv_weight_grad
+    return {name for plan in plans for name in run(plan, spec, x, w, dy)}
+
+
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograd_against_loops(name, machine, winograd):
+    check_against_loops(WINOGRAD[name], "first", "float32")
+    if machine == "avx512":
+        check_against_loops(WINOGRAD[name], "first", "float64")
+    kernels = all_kernels(WINOGRAD[name]) - {"conv_plane", "conv_image"}
+    assert kernels == {f"conv_winograd{part}" for part in ("", "_weight", "_weight_grad", "_weight_reduce")}
+
+
+def test_winograd_is_taken_where_it_is_cheaper(machine):
+    assert "conv_winograd" in all_kernels(case(4, 64, 64, (28, 28), (3, 3), 1, 1))
+    for other in (case(4, 64, 64, (28, 28), (3, 3), 2, 1), case(1, 256, 512, (2, 2), (3, 3), 1, 1),
+                  case(4, 64, 64, (28, 28), (3, 3), 1, 1, 1, 2), case(4, 64, 64, (28, 28), (3, 3), 1, 2, 2),
+                  case(4, 3, 64, (28, 28), (3, 3), 1, 1), case(4, 64, 64, (28, 28), (5, 5), 1, 1)):
+        assert not any("winograd" in name for name in all_kernels(other)), other
+
+
+def test_winograd_needs_stack(monkeypatch, winograd):
+    small = target.Target(64, 32, 49152, 1 << 21, 1 << 25, stack=1 << 20)
+    monkeypatch.setattr(target, "current", small)
+    assert not any("winograd" in name for name in all_kernels(WINOGRAD["padded"]))
+
+
+@pytest.mark.parametrize("how", ["last", "gaps"])
+def test_winograd_writes_contiguous_rows_only(how, winograd):
+    """Operands may have any layout; results in another one take the implicit matrix product."""
+    spec = WINOGRAD["padded"]
+    x, w, dy = arrays(spec, "float32")
+    y, _, _ = reference(spec, x, w, dy)
+    out = nans(dy)
+    assert "conv_winograd" in run(plan_conv, spec, place(x, how), place(w, how), out)
+    np.testing.assert_allclose(out, y, rtol=1e-4, atol=2e-4)
+    assert "conv_winograd" not in run(plan_conv, spec, x, w, nans(dy, how))
+
+
+def test_winograd_in_steps_is_equal_bit_by_bit(monkeypatch, winograd):
+    """However the tiles are cut: in blocks, rows in segments, all of them between three launches."""
+    spec = case(3, 40, 50, (14, 45), (3, 3), 1, 1)
+    x, w, dy = arrays(spec, "float32")
+    found, cut = {}, conv_winograd._cut
+    for name, l2 in (("blocks", 1 << 21), ("segments", 1 << 17), ("steps", 1 << 19)):
+        monkeypatch.setattr(target, "current", target.Target(64, 32, 49152, l2, 1 << 25))
+        whole = name != "steps"
+        monkeypatch.setattr(conv_winograd, "_cut", lambda *a, whole=whole: cut(*a) if a[-1] == whole else None)
+        out = nans(dy)
+        found[name] = run(plan_conv, spec, x, w, out), out
+    np.testing.assert_array_equal(found["blocks"][1], found["segments"][1])
+    np.testing.assert_array_equal(found["blocks"][1], found["steps"][1])
+    assert [len(found[name][0]) for name in found] == [3, 3, 5]
+
+
+def test_winograd_spreads_nan_as_far_as_the_taps_reach(winograd):
+    spec = case(1, 16, 16, (12, 12), (3, 3), 1, 1)
+    x, w, dy = arrays(spec, "float32")
+    for row, column in itertools.product(range(4, 8), range(4, 8)):
+        holed, out = x.copy(), nans(dy)
+        holed[0, 3, row, column] = np.nan
+        assert "conv_winograd" in run(plan_conv, spec, holed, w, out)
+        expected = np.zeros((12, 12), bool)
+        expected[row - 1 : row + 2, column - 1 : column + 2] = True
+        assert (np.isnan(out) == expected).all()
+
+
+def test_winograd_errors_are_those_of_plain_sums(winograd):
+    spec = case(1, 256, 64, (14, 14), (3, 3), 1, 1)
+    x, w, dy = arrays(spec, "float32")
+    exact = reference(spec, x, w, dy)[0]
+    out = nans(dy)
+    run(plan_conv, spec, x, w, out)
+    plain = sum(  # in float32, tap by tap and channel by channel
+        (pad(x, spec)[:, c, None, i : i + 14, j : j + 14] * w[None, :, c, i, j, None, None]
+         for i in range(3) for j in range(3) for c in range(256)), start=np.zeros_like(dy)
+    )
+    assert np.abs(out - exact).max() < 1.5 * np.abs(plain - exact).max()
