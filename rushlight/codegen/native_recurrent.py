@@ -29,6 +29,7 @@ from .cpu.microkernel import Micro, emit_micro
 from .cpu.pack import plan_pack
 from .cpu.statics import kernel
 from .cpu.tiles import Tile
+from .elementary import gates
 from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource, Launch, Memory, Scratch
 from .lower import lowering, memory
@@ -133,6 +134,13 @@ class RecurrentKernel:
     def copy(self, source, target, size):
         self.along(size, lambda k, j: self.store(k, self.load(k, source, j), target, j))
 
+    def gates(self, k, sigmoids, tanhs):
+        """(sigmoids, tanhs) of the values."""
+        if self.dtype is not dt.float32:
+            return [k.sigmoid(v) for v in sigmoids], [k.tanh(v) for v in tanhs]
+        found = gates(self.fn, *([v.vector_value() for v in values] for values in (sigmoids, tanhs)))
+        return [[Typed(k, self.dtype, v) for v in values] for values in found]
+
     def if_active(self, step, row, then, otherwise):
         """Whether a row still has input at this step."""
         if "lengths" not in self.names:
@@ -211,10 +219,10 @@ class Forward(RecurrentKernel):
 
         def body(k, j):
             i, f, g, o = [self.gate(gates, n, k, j) for n in range(4)]
-            i, f, g, o = k.sigmoid(i), k.sigmoid(f), k.tanh(g), k.sigmoid(o)
+            (i, f, o), (g,) = self.gates(k, [i, f, o], [g])
             c = f * self.load(k, state, j) + i * g
             self.store(k, c, state, j)
-            self.store(k, o * k.tanh(c), out, j)
+            self.store(k, o * self.gates(k, [], [c])[1][0], out, j)
             if cells is not None:
                 self.store(k, c, cells, j)
                 for n, value in enumerate((i, f, g, o)):
@@ -351,7 +359,7 @@ class Backward(RecurrentKernel):
         def body(k, j):
             i, f, g, o = [self.gate(kept, n, k, j) for n in range(4)]
             dh = self.load(k, dh_row, j) + self.load(k, g_out, j)
-            tanh_c = k.tanh(self.load(k, cells, j))
+            tanh_c = self.gates(k, [], [self.load(k, cells, j)])[1][0]
             dc = self.load(k, dc_row, j) + dh * o * (1 - tanh_c * tanh_c)
             slopes = (dc * g * i * (1 - i), dc * self.load(k, before, j) * f * (1 - f), dc * i * (1 - g * g),
                       dh * tanh_c * o * (1 - o))
