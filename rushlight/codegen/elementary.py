@@ -29,7 +29,6 @@ EXP_HIGH = {"float": 89.0, "double": 710.0}
 EXP_NORMAL = {"float": -87.33654, "double": -708.3964}  # above this exp is a normal number
 EXP2_LOW = {"float": -151.0, "double": -1076.0}
 EXP2_HIGH = {"float": 128.0, "double": 1024.0}
-TANH_ONE = 9.02  # from here on tanh is 1 in single precision
 SQRT_HALF_BITS = {"float": 0x3F3504F3, "double": 0x3FE6A09E667F3BCD}
 
 
@@ -164,29 +163,6 @@ def tanh(fn, x):
     half = expm1_scaled(fn, doubled, 1)
     result = copy_sign(fn, half / (half + 1.0), x)
     return choose(fn, magnitude < 4 * TINY[kind], x, result)
-
-
-def gates(fn, sigmoids, tanhs):
-    """(sigmoids, tanhs) of lists of floats, each within 4e-7 of its size (sigmoids: of one), by quotients of two
-    polynomials; two quotients share one division, whose unit would else be what all wait for."""
-    tops, bottoms = table("tanh quotient top", (sigmoids + tanhs)[0]), table("tanh quotient bottom", (sigmoids + tanhs)[0])
-    quotients = []
-    for halved, values in ((1, sigmoids), (0, tanhs)):
-        for x in values:
-            limit = TANH_ONE * (1 + halved)
-            x = clamp_below(fn, clamp_above(fn, x, limit), -limit)
-            z = x * x
-            top, bottom = ([c * 0.25 ** (halved * n) for n, c in zip(range(len(t) - 1, -1, -1), t)] for t in (tops, bottoms))
-            quotients.append((x * polynomial(fn, z, [c * 0.25**halved for c in top]), polynomial(fn, z, bottom)))
-    found = []
-    for i in range(0, len(quotients) - 1, 2):
-        (a, b), (c, d) = quotients[i : i + 2]
-        both = 1.0 / (b * d)
-        found += [a * (d * both), c * (b * both)]
-    if len(quotients) % 2:
-        a, b = quotients[-1]
-        found.append(a / b)
-    return [value + 0.5 for value in found[: len(sigmoids)]], found[len(sigmoids) :]
 
 
 @function("sinh", 2.5, 3.0)

@@ -29,7 +29,7 @@ from .cpu.microkernel import Micro, emit_micro
 from .cpu.pack import plan_pack
 from .cpu.statics import kernel
 from .cpu.tiles import Tile
-from .elementary import gates
+from .gates import gates
 from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource, Launch, Memory, Scratch
 from .lower import lowering, memory
@@ -60,6 +60,7 @@ class RecurrentKernel:
             emit_micro(module, name + "_sum", self.summing)
             emit_micro(module, name + "_sum_edge", self.summing, masked=True)
         self.fn = kernel(module, name)
+        self.fn.flags = "contract"  # products go into the sums they are added to
 
     def word(self, index):
         return self.fn.load_at(self.fn.args[1], index, "i64")
@@ -140,6 +141,9 @@ class RecurrentKernel:
             return [k.sigmoid(v) for v in sigmoids], [k.tanh(v) for v in tanhs]
         found = gates(self.fn, *([v.vector_value() for v in values] for values in (sigmoids, tanhs)))
         return [[Typed(k, self.dtype, v) for v in values] for values in found]
+
+    def tanh(self, k, value):
+        return self.gates(k, [], [value])[1][0]
 
     def if_active(self, step, row, then, otherwise):
         """Whether a row still has input at this step."""
@@ -222,7 +226,7 @@ class Forward(RecurrentKernel):
             (i, f, o), (g,) = self.gates(k, [i, f, o], [g])
             c = f * self.load(k, state, j) + i * g
             self.store(k, c, state, j)
-            self.store(k, o * self.gates(k, [], [c])[1][0], out, j)
+            self.store(k, o * self.tanh(k, c), out, j)
             if cells is not None:
                 self.store(k, c, cells, j)
                 for n, value in enumerate((i, f, g, o)):
@@ -236,9 +240,8 @@ class Forward(RecurrentKernel):
 
         def body(k, j):
             r, z, hn = [self.gate(gates, n, k, j) for n in range(3)]
-            r = k.sigmoid(self.gate(inputs, 0, k, j) + r)
-            z = k.sigmoid(self.gate(inputs, 1, k, j) + z)
-            n = k.tanh(self.gate(inputs, 2, k, j) + r * hn)
+            (r, z), _ = self.gates(k, [self.gate(inputs, n, k, j) + value for n, value in enumerate((r, z))], [])
+            n = self.tanh(k, self.gate(inputs, 2, k, j) + r * hn)
             self.store(k, (self.load(k, before, j) - n) * z + n, out, j)
             if "kept" in self.names:
                 for number, value in enumerate((r, z, n, hn)):
@@ -247,7 +250,7 @@ class Forward(RecurrentKernel):
 
     def activate_tanh(self, step, row, first):
         out = self.at("out", step, row)
-        self.along(self.hidden, lambda k, j: self.store(k, k.tanh(self.load(k, out, j)), out, j))
+        self.along(self.hidden, lambda k, j: self.store(k, self.tanh(k, self.load(k, out, j)), out, j))
 
     def activate_relu(self, step, row, first):
         out = self.at("out", step, row)
@@ -359,10 +362,10 @@ class Backward(RecurrentKernel):
         def body(k, j):
             i, f, g, o = [self.gate(kept, n, k, j) for n in range(4)]
             dh = self.load(k, dh_row, j) + self.load(k, g_out, j)
-            tanh_c = self.gates(k, [], [self.load(k, cells, j)])[1][0]
+            tanh_c = self.tanh(k, self.load(k, cells, j))
             dc = self.load(k, dc_row, j) + dh * o * (1 - tanh_c * tanh_c)
-            slopes = (dc * g * i * (1 - i), dc * self.load(k, before, j) * f * (1 - f), dc * i * (1 - g * g),
-                      dh * tanh_c * o * (1 - o))
+            slopes = (dc * g * (i - i * i), dc * self.load(k, before, j) * (f - f * f), dc * i * (1 - g * g),
+                      dh * tanh_c * (o - o * o))
             for n, value in enumerate(slopes):
                 self.put_slopes(value, value, step, row, n, k, j)
             self.store(k, dc * f, dc_row, j)
@@ -380,8 +383,8 @@ class Backward(RecurrentKernel):
             r, z, n, hn = [self.gate(kept, number, k, j) for number in range(4)]
             dh = self.load(k, dh_row, j) + self.load(k, g_out, j)
             dn = dh * (1 - z) * (1 - n * n)
-            dz = dh * (self.load(k, before, j) - n) * z * (1 - z)
-            dr = dn * hn * r * (1 - r)
+            dz = dh * (self.load(k, before, j) - n) * (z - z * z)
+            dr = dn * hn * (r - r * r)
             for number, (in_x, in_h) in enumerate(((dr, dr), (dz, dz), (dn, dn * r))):
                 self.put_slopes(in_x, in_h, step, row, number, k, j)
             self.store(k, dh * z, dh_row, j)

@@ -5,6 +5,7 @@ import pytest
 from scalar_jit import build, source, ulps
 from scalar_literals import ANGLES, PAIRS, VALUES
 
+from rushlight.codegen.gates import gates
 from rushlight.codegen.scalar import FUNCTIONS, ULP
 
 DTYPES = ["float32", "float64"]
@@ -324,6 +325,21 @@ def test_no_function_calls_a_library(name):
     declared = [line for line in text.splitlines() if line.startswith("declare")]
     assert all(line.split("@llvm.")[1].split(".")[0] in allowed for line in declared)
     assert " inttoptr " not in text and " ptrtoint " not in text
+
+
+def test_gates(monkeypatch):
+    """Quotients of polynomials for recurrent kernels; sigmoids and tanhs share divisions."""
+    monkeypatch.setitem(FUNCTIONS, "gates", lambda fn, a, b, c: [v for part in gates(fn, [a, b], [c]) for v in part])
+    x = np.concatenate([np.linspace(-30, 30, 200001), np.geomspace(1e-30, 9.1, 100000)]).astype(np.float32)
+    y = np.random.default_rng(0).permutation(x)
+    exact = [1 / (1 + np.exp(-v.astype(float))) for v in (x, y)] + [np.tanh(x.astype(float))]
+    for found, expected in zip(build("gates", np.float32, 16, 3, 3)(x, y, x), exact):
+        np.testing.assert_allclose(found, expected, rtol=5e-7, atol=0 if expected is exact[2] else 2e-7)
+    ends = np.array([-np.inf, -100, 0, 100, np.inf, np.nan], np.float32)
+    first, second, third = build("gates", np.float32, 16, 3, 3)(ends, np.zeros(6), ends)
+    np.testing.assert_allclose(first, [0, 0, 0.5, 1, 1, np.nan], atol=2e-7)
+    np.testing.assert_allclose(second[:5], 0.5)
+    np.testing.assert_allclose(third, [-1, -1, 0, 1, 1, np.nan], atol=2.4e-7)
 
 
 def test_bounds_are_stated():
