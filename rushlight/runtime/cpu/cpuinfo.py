@@ -11,6 +11,11 @@ import os
 import platform
 import sys
 
+try:
+    import resource
+except ImportError:
+    resource = None
+
 from ...base import switches
 from .object_cache import write
 
@@ -163,9 +168,7 @@ def memory_bytes():
 @functools.cache
 def stack_bytes():
     """How far the stacks of threads may grow that are not ours (the main thread, those that Python makes)."""
-    try:
-        import resource
-    except ImportError:  # Windows: what the linker gives
+    if resource is None:  # Windows: what its linker gives
         return 1 << 20
     limit = resource.getrlimit(resource.RLIMIT_STACK)[0]
     return 8 << 20 if limit == resource.RLIM_INFINITY else limit
