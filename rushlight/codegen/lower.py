@@ -14,6 +14,7 @@ HOMES = {
     "cpu.products": ("gemm",),
     "cpu.convolutions": ("conv", "conv_input_grad", "conv_weight_grad"),
     "box_muller": ("box_muller",),
+    "native_attention": ("attention", "attention_back"),
     "native_compress": ("compress", "count_blocks"),
     "native_planes": ("plane_add",),
     "native_random": ("random_draws", "random_normals", "random_shuffle"),

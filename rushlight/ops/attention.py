@@ -9,8 +9,10 @@ import math
 from typing import NamedTuple
 
 from ..core import dtype as dt
-from ..core.declare import REGISTRY, public
+from ..core import infer as rules
+from ..core.declare import REGISTRY, operator, public
 from ..core.graph import MODE
+from ..core.layout import contiguous_strides
 from ..core.macro import macro
 from ..core.record import record
 from ..core.tensor import Tensor, empty
@@ -18,6 +20,10 @@ from .copy import COPY
 from .pointwise import exp, log
 from .softmax import exp_away, finite_or_zero, largest, narrow, total, wide
 
+FORWARD = operator("attention_kernel", "native", rules.strided, lower="attention")
+BACKWARD = operator("attention_kernel_backward", "native", rules.strided, lower="attention_back")
+FEWEST, WIDEST = 8, 256  # rows of queries and keys, and features, that the kernels are made for
+FEWEST_HEADS = 4  # that are worth a backward task each
 BLOCK_BYTES = 1 << 24  # of scores that one block holds
 CAUSAL_ROWS = 128  # rows of a causal block at least
 
@@ -49,6 +55,47 @@ def transposed_times(a, b, groups):
     if groups == 1:
         return REGISTRY["matmul"](a.transpose(-2, -1), b)
     return REGISTRY["matmul"](fold(a).transpose(-2, -1), fold(b)).unsqueeze(-3)
+
+
+# -- one kernel -------------------------------------------------------------------------------------------------------
+
+
+def fits(query, key, value, mask, plan):
+    """Whether the kernels take these operands: float32, rows and keys enough for their tiles, two dimensions of heads
+    beside groups, a mask whose columns are neighbours."""
+    grouped = plan.groups > 1
+    heads, shared = query.shape[:-2], key.shape[:-2]
+    if any([t.dtype is not dt.float32 for t in (query, key, value)]) or len(heads) > 2 + grouped:
+        return False
+    if (heads[:-1], 1) != (shared[:-1], shared[-1]) if grouped else heads != shared:
+        return False
+    if value.shape[:-2] != shared or min(query.shape[-2], key.shape[-2]) < FEWEST:
+        return False
+    if max(query.shape[-1], value.shape[-1]) > WIDEST:
+        return False
+    return mask is None or mask.dtype in (dt.bool_, dt.float32) and mask.dim() > 0 and mask.stride(-1) == 1 and (
+        mask.shape[-1] == key.shape[-2])
+
+
+def neighbours(x):
+    """With features next to each other."""
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def like(x, shape):
+    """(shape, strides, dtype) of a result: the strides of x if it is dense and of this shape."""
+    strides = x.stride() if x._layout.dense and tuple(x.shape) == tuple(shape) else contiguous_strides(shape)
+    return tuple(shape), tuple(strides), dt.float32
+
+
+def run(op, plan, query, key, value, mask, more, results):
+    """Record a kernel."""
+    if mask is not None:
+        mask = mask.expand((*query.shape[:-1], key.shape[-2]))
+    operands = [neighbours(query), neighbours(key), neighbours(value), *([] if mask is None else [mask]), *more]
+    attrs = (("scale", plan.scale), ("causal", plan.causal), ("grouped", plan.groups > 1), ("masked", mask is not None),
+             ("out", tuple(results)))
+    return record(op, "t" * len(operands), attrs, operands)
 
 
 # -- one block of rows ------------------------------------------------------------------------------------------------
@@ -96,6 +143,10 @@ def part(x, first, end):
 @macro("attention", 4)
 def forward(query, key, value, attn_mask, plan):
     """(result, logarithms of the sums of each row; infinite for rows without any key)."""
+    if fits(query, key, value, attn_mask, plan):
+        shape = (*query.shape[:-1], value.shape[-1])
+        return tuple(run(FORWARD, plan, query, key, value, attn_mask, (),
+                         (like(query, shape), like(query, (*shape[:-1], 1)))))
     q, k, v = wide(query), wide(key), wide(value)
     shape = (*joined_lead(q, k, v), q.shape[-2], v.shape[-1])
     strides = query.stride() if query._layout.dense and tuple(query.shape) == shape else None
@@ -138,6 +189,10 @@ def gradients(g, query, key, value, attn_mask, plan, out0, out1):
 @macro("attention_slopes", 7)
 def slopes(g, query, key, value, attn_mask, out, logs, plan, masked):
     """The gradients, block by block; that of the mask if it wants one."""
+    if not masked and fits(query, key, value, attn_mask, plan) and math.prod(key.shape[:-2]) >= FEWEST_HEADS:
+        found = run(BACKWARD, plan, query, key, value, attn_mask, (out, logs, neighbours(g)),
+                    [like(t, t.shape) for t in (query, key, value)])
+        return (*found, None)
     g, out = wide(g), wide(out)
     q, k, v = wide(query), wide(key), wide(value)
     inner = (g * out).sum(-1, keepdim=True)
