@@ -25,7 +25,7 @@ from .elementary import exp_below, log
 from .kernel import KernelSource, Launch, Memory, Scratch
 from .lower import lowering, memory
 
-ROWS = 48  # of a task, or of a step of a backward task
+ROWS = 24  # of a task, or of a step of a backward task
 CHUNK = 512  # keys at a time
 SKEW = 16  # elements between rows of scores: theirs must not share a set of the caches
 WIDEST = 256  # features
@@ -154,6 +154,12 @@ class AttentionKernel:
             found = self.masked(found, fn.gep(mask, j, "i8" if self.is_bool("mask") else KIND), inside)
         return found if inside is None else fn.select(inside, found, self.constant(LEAST))
 
+    def mask_of(self, head, row, start):
+        """Where the mask of a row's chunk of keys lies."""
+        if not self.structure.mask:
+            return None
+        return self.fn.gep(self.at("mask", head, row), start, "i8" if self.is_bool("mask") else KIND)
+
     def masked(self, found, place, inside):
         fn, is_bool = self.fn, self.is_bool("mask")
         kind = vector("i8", self.lanes) if is_bool else self.vector
@@ -163,15 +169,13 @@ class AttentionKernel:
             name, kind, place, fn.constant(size, "i32"), inside, fn.constant(0, kind))
         return fn.select(value.ne(0), found, self.constant(LEAST)) if is_bool else found + value
 
-    def scores(self, head, panels, first, count, start, keys, left, to):
-        """Products of rows of `left` with the packed columns of a chunk of keys."""
+    def scores(self, left, head, first, count, panels, nbytes, start, keys, to):
+        """Products of rows of `left` with a chunk of columns of panels (`nbytes` a head)."""
         fn, depth = self.fn, self.s.features if left == "query" else self.s.width
-        place = fn.gep(panels, start * depth, KIND)
+        panels = fn.gep(panels, (head[0] * self.s.heads1 + head[1]) * nbytes)
         a = (self.at(left, head, first), self.row(left), fn.constant(1))
-        self.multiply("_scores", self.structure.keys, (count, keys, depth), a, (place, None), (to, fn.constant(self.pitch)), 1)
-
-    def panels_of(self, name, nbytes, head):
-        return self.fn.gep(getattr(self.s, name), (head[0] * self.s.heads1 + head[1]) * nbytes)
+        b, c = (fn.gep(panels, start * depth, KIND), None), (to, fn.constant(self.pitch))
+        self.multiply("_scores", self.structure.keys, (count, keys, depth), a, b, c, 1)
 
     def buffer(self, elements):
         return self.fn.alloca(f"[{elements} x {KIND}]", 64)
@@ -198,20 +202,19 @@ class Forward(AttentionKernel):
         visible = self.visible(first, count)
         with fn.loop(0, visible, CHUNK) as start:
             keys = fn.minimum(visible - start, CHUNK)
-            self.scores(head, self.panels_of("key_panels", s.panel_bytes, head), first, count, start, keys, "query", scores)
+            self.scores("query", head, first, count, s.key_panels, s.panel_bytes, start, keys, scores)
             with fn.loop(0, count) as r:
                 row, limit = fn.gep(scores, r * self.pitch, KIND), self.limit(first + r, start, keys)
-                mask = fn.gep(self.at("mask", head, first + r), start, "i8" if self.is_bool("mask") else KIND) \
-                    if structure.mask else None
-                self.weigh(row, mask, limit, fn.gep(tops, r, KIND), fn.gep(totals, r, KIND), fn.gep(sums, r * outer, KIND),
-                           start)
+                state = [fn.gep(tops, r, KIND), fn.gep(totals, r, KIND), fn.gep(sums, r * outer, KIND)]
+                self.weigh(row, self.mask_of(head, first + r, start), limit, *state, start)
                 self.clear(row, limit, keys)
             values = (fn.gep(self.at("value", head), start * self.row("value"), KIND), self.row("value"))
             a = (scores, fn.constant(self.pitch), fn.constant(1))
             begin = fn.cast("zext", start.eq(0), "i64")
             self.multiply("_values", structure.width, (count, s.width, keys), a, values, (sums, outer), begin)
         with fn.loop(0, count) as r:
-            self.finish(head, first + r, fn.gep(sums, r * outer, KIND), fn.load_at(tops, r, KIND), fn.load_at(totals, r, KIND))
+            top, total = fn.load_at(tops, r, KIND), fn.load_at(totals, r, KIND)
+            self.finish(head, first + r, fn.gep(sums, r * outer, KIND), top, total)
         fn.ret()
 
     def weigh(self, row, mask, limit, top, total, sums, start):
@@ -280,21 +283,24 @@ class Backward(AttentionKernel):
 
     def chunk(self, head, first, count, start, keys, weights, slopes):
         fn, s, structure = self.fn, self.s, self.structure
-        self.scores(head, self.panels_of("key_panels", s.panel_bytes, head), first, count, start, keys, "query", weights)
-        self.scores(head, self.panels_of("value_panels", s.value_bytes, head), first, count, start, keys, "g", slopes)
+        self.scores("query", head, first, count, s.key_panels, s.panel_bytes, start, keys, weights)
+        self.scores("g", head, first, count, s.value_panels, s.value_bytes, start, keys, slopes)
         with fn.loop(0, count) as r:
             row = first + r
             self.slope(head, row, fn.gep(weights, r * self.pitch, KIND), fn.gep(slopes, r * self.pitch, KIND),
                        self.limit(row, start, keys), start, keys)
-        pitch, one, always = fn.constant(self.pitch), fn.constant(1), 0
+        pitch, one = fn.constant(self.pitch), fn.constant(1)
         begin = fn.cast("zext", start.eq(0), "i64")
-        self.multiply("_of_values", structure.width, (keys, s.width, count), (weights, one, pitch),
-                      (self.at("g", head, first), self.row("g")), (self.at("dv", head, start), self.row("dv")), always)
+
+        def of(name, row):
+            return self.at(name, head, row), self.row(name)
+
+        self.multiply("_of_values", structure.width, (keys, s.width, count), (weights, one, pitch), of("g", first),
+                      of("dv", start), 0)
         self.multiply("_of_keys", structure.features, (keys, s.features, count), (slopes, one, pitch),
-                      (self.at("query", head, first), self.row("query")), (self.at("dk", head, start), self.row("dk")),
-                      always)
+                      of("query", first), of("dk", start), 0)
         self.multiply("_features", structure.features, (count, s.features, keys), (slopes, pitch, one),
-                      (self.at("key", head, start), self.row("key")), (self.at("dq", head, first), self.row("dq")), begin)
+                      of("key", start), of("dq", first), begin)
 
     def slope(self, head, row, weights, slopes, limit, start, keys):
         """Products become weights, and the gradients of scores."""
@@ -303,14 +309,13 @@ class Backward(AttentionKernel):
         inner = fn.variable(self.vector, 0)
         whole = width & -self.lanes
         with fn.loop(0, whole, self.lanes) as j:
-            inner.set(fn.fma(fn.load_vector(g, j, KIND, self.lanes), fn.load_vector(out, j, KIND, self.lanes), inner.get()))
+            inner.set(fn.fma(*(fn.load_vector(row, j, KIND, self.lanes) for row in (g, out)), inner.get()))
         along = fn.variable(KIND, self.across(inner.get(), lambda a, b: a + b))
         with fn.loop(whole, width) as j:
             along.set(along.get() + fn.load_at(g, j, KIND) * fn.load_at(out, j, KIND))
         logs, mean = self.spread(fn.load(self.at("logs", head, row), KIND)), self.spread(along.get())
         scale = self.spread(self.scale)
-        mask = fn.gep(self.at("mask", head, row), start, "i8" if self.is_bool("mask") else KIND) \
-            if self.structure.mask else None
+        mask = self.mask_of(head, row, start)
 
         def body(j, inside):
             found = exp_below(fn, self.score(weights, mask, j, inside) - logs)
@@ -372,8 +377,8 @@ def plan(which, kernel_class, instruction):
     queries, features, keys, width = *query.shape[-2:], *value.shape[-2:]
     grouped = options["grouped"]
     *heads, groups = three_heads(query.shape[:-2], grouped, 1)
-    structure = Structure(options["causal"], refs["mask"][1].dtype.name if options["masked"] else None, tile_of(1 << 20),
-                          tile_of(features), tile_of(width))
+    mask = refs["mask"][1].dtype.name if options["masked"] else None
+    structure = Structure(options["causal"], mask, tile_of(1 << 20), tile_of(features), tile_of(width))
     launches, backward = [], kernel_class is Backward
     blocks = 1 if backward else ceil_div(queries, ROWS)
     panels, panel_bytes = packed(refs["key"], heads, grouped, structure.keys, launches)
@@ -383,8 +388,8 @@ def plan(which, kernel_class, instruction):
     if backward:
         values["value_panels"], values["value_bytes"] = packed(refs["value"], heads, grouped, structure.keys, launches)
     for name, ref in refs.items():
-        values[name] = memory(ref)
-        values.update({f"{name}{i}": stride for i, stride in enumerate([*head_strides(ref[1], grouped), ref[1].strides[-2]])})
+        strides = [*head_strides(ref[1], grouped), ref[1].strides[-2]]
+        values |= {name: memory(ref), **{f"{name}{i}": stride for i, stride in enumerate(strides)}}
     source = KernelSource(("attention", kernel_class.__name__, structure),
                           lambda module, name: kernel_class(structure, names, module, name).emit())
     tasks = heads[0] * heads[1] * (1 if backward else groups * blocks)

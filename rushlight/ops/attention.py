@@ -1,8 +1,9 @@
 """Scaled dot-product attention: softmax(q k^T * scale + mask) v over the last two dimensions.
 
 One node that keeps the operands, the result and the logarithm of each row's sum, not the weights: backward computes
-them again. Rows are taken in blocks, so that a block's scores stay in the cache and long sequences need little memory;
-a causal block looks only at the keys it may see. The method is that of FlashAttention (arXiv 2205.14135).
+them again. In single precision this is one kernel (codegen/native_attention.py). Else rows are taken in blocks, so that
+long sequences need little memory; a causal block looks only at the keys it may see. The method is that of
+FlashAttention (arXiv 2205.14135).
 """
 
 import math
@@ -83,8 +84,9 @@ def neighbours(x):
 
 
 def like(x, shape):
-    """(shape, strides, dtype) of a result: the strides of x if it is dense and of this shape."""
-    strides = x.stride() if x._layout.dense and tuple(x.shape) == tuple(shape) else contiguous_strides(shape)
+    """(shape, strides, dtype) of a result: the strides of x if it is dense, of this shape, and features neighbours."""
+    kept = x._layout.dense and tuple(x.shape) == tuple(shape) and x.stride(-1) == 1
+    strides = x.stride() if kept else contiguous_strides(shape)
     return tuple(shape), tuple(strides), dt.float32
 
 

@@ -5,6 +5,7 @@ import pytest
 import rushlight as rl
 import rushlight.nn.functional as F
 from rushlight.ops import attention
+from rushlight.runtime.cpu import jit
 
 RNG = np.random.default_rng(0)
 
@@ -104,3 +105,60 @@ def test_empty_and_dropout():
 def test_errors(change, text):
     with pytest.raises(RuntimeError, match=text):
         F.scaled_dot_product_attention(**{**dict.fromkeys(("query", "key", "value"), rl.zeros(2, 3, 4)), **change})
+
+
+# -- the kernels -------------------------------------------------------------------------------------------------------
+
+
+def kernels():
+    """How many attention kernels are compiled."""
+    return sum(key[0] == "attention" for key in jit._addresses)
+
+
+def with_gradients(arrays, mask, options):
+    tensors = [rl.tensor(x, requires_grad=True) for x in arrays]
+    found = F.scaled_dot_product_attention(*tensors, None if mask is None else rl.tensor(mask), **options)
+    weights = rl.arange(float(found.numel())).view(found.shape).sin()
+    (found * weights).sum().backward()
+    return [found.detach().numpy(), *[t.grad.numpy() for t in tensors]]
+
+
+@pytest.mark.parametrize("queries, keys, features, width", [(8, 8, 16, 16), (30, 70, 20, 33), (70, 1040, 64, 64),
+                                                            (600, 520, 5, 8)])
+@pytest.mark.parametrize("kind", [None, "causal", "bool", "float32", "row", "groups"])
+def test_kernels_give_what_blocks_give(queries, keys, features, width, kind):
+    """Against the operators, in double precision; rows without a key, chunks of keys, edges of tiles."""
+    heads = (2, 4) if kind == "groups" else (2, 2)
+    shapes = (*heads, queries, features), (2, 2, keys, features), (2, 2, keys, width)
+    arrays = [random(*shape).astype(np.float32) for shape in shapes]
+    options = {"causal": {"is_causal": True}, "groups": {"enable_gqa": True, "is_causal": True}}.get(kind, {})
+    mask = {"bool": RNG.random((queries, keys)) > 0.5, "row": RNG.random((2, 1, 1, keys)) > 0.5,
+            "float32": random(1, 2, queries, keys).astype(np.float32)}.get(kind)
+    if kind == "bool":
+        mask[1] = False
+    found = with_gradients(arrays, mask, options)
+    before = kernels()
+    expected = with_gradients([x.astype(float) for x in arrays], mask, options)
+    assert before and kernels() == before
+    for a, b in zip(found, expected):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5 * max(1, np.abs(b).max()))
+
+
+def test_kernels_read_any_memory_order():
+    """Heads between rows and features, as models have them; features apart; a gradient that is one number."""
+    x = rl.randn(3, 40, 2, 16, requires_grad=True)
+    y = rl.randn(3, 2, 16, 40, requires_grad=True)
+    out = F.scaled_dot_product_attention(x.transpose(1, 2), y.transpose(2, 3), y.transpose(2, 3))
+    out.sum().backward()
+    assert out.stride() == x.transpose(1, 2).stride() and kernels()
+    a, b = (t.detach().double().requires_grad_() for t in (x, y))
+    exact = F.scaled_dot_product_attention(a.transpose(1, 2), b.transpose(2, 3), b.transpose(2, 3))
+    exact.sum().backward()
+    assert out.double().allclose(exact, atol=1e-5) and y.grad.double().allclose(b.grad, atol=1e-4)
+    assert x.grad.double().allclose(a.grad, atol=1e-4)
+
+
+def test_a_nan_stays_in_its_row():
+    q, k = rl.randn(1, 1, 20, 16), rl.randn(1, 1, 90, 16)
+    q[0, 0, 3, 2] = float("nan")
+    assert F.scaled_dot_product_attention(q, k, k).isnan().any(-1).nonzero().tolist() == [[0, 0, 3]]
