@@ -19,7 +19,7 @@ from .conv_winograd import applies, from_far
 from .microkernel import Micro, emit_micro
 from .statics import Layout, ceil_div, kernel, split
 from .tiles import Tile, tile_cost
-from .vectors import BYTES, compute_dtype, compute_kind, store
+from .vectors import BYTES, compute_dtype, compute_kind, memory_kind, store
 from .winograd import INPUTS, POSITIONS, SKEW, TAPS, block_of, emit_gradients, emit_inputs, transformed
 
 BLOCK = 64  # channels and filters of a task, at least
@@ -130,7 +130,7 @@ def reduce_source(kind, dtype, tile):
         fb, o = split(fn, filter_, s.filter_block)
         pitch, c0 = POSITIONS * tile.columns + SKEW, cb * s.channel_block
         sums = fn.gep(s.sums, (fb * s.channel_blocks + cb) * s.block + o * pitch, kind)
-        out = fn.gep(s.out, filter_ * s.o_ + c0 * s.c_, kind)
+        out = fn.gep(s.out, filter_ * s.o_ + c0 * s.c_, memory_kind(dtype))
         taps = fn.alloca(f"[{9 * tile.lanes} x {kind}]", 64)
         depth = fn.minimum(s.channels - c0, s.channel_block)
         with fn.loop(0, depth, tile.lanes) as c:

@@ -257,6 +257,20 @@ def test_winograd_is_taken_where_it_is_cheaper(machine):
         assert not any("winograd" in name for name in all_kernels(other)), other
 
 
+def test_winograd_half(winograd):
+    spec = WINOGRAD["padded"]
+    x, w, dy = arrays(spec, "float16")
+    y, dx, dw = reference(spec, x, w, dy)
+    bias = np.arange(spec["filters"]).astype("float16")
+    given = {plan_conv: (2, y + bias[:, None, None], bias), plan_conv_input_grad: (0, dx, None),
+             plan_conv_weight_grad: (1, dw, None)}
+    for plan, (index, expected, added) in given.items():
+        operands = [x, w, dy]
+        operands[index] = nans(operands[index])
+        assert any("winograd" in name for name in run(plan, spec, *operands, added))
+        np.testing.assert_allclose(operands[index], expected, rtol=4e-3, atol=8e-2)
+
+
 def test_winograd_needs_stack(monkeypatch, winograd):
     small = target.Target(64, 32, 49152, 1 << 21, 1 << 25, stack=1 << 20)
     monkeypatch.setattr(target, "current", small)
