@@ -3,20 +3,23 @@
 Elements become unsigned keys whose order is theirs (NaN above all, -0 equal to 0; inverted for descending order). Keys
 of up to 32 bits share a word with the position, so that moving a key moves both; wider ones are followed by it. A row
 is sorted by counting digits of 8 bits from the lowest (all digits are counted in one pass, digits that all keys share
-are skipped), short rows by insertion. `topk` keeps the first k of a row in order while it reads it. Tasks share rows.
+are skipped), short rows by insertion. `topk` keeps the first k of a row in order while it reads it, in vectors where
+elements are neighbours. Tasks share rows.
 `ops/sorting.py` declares the operators.
 """
 
 import math
 
 from ..core import dtype as dt
-from .builder import BITS
+from . import builder, target
+from .cpu.vectors import lshr
 from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource, Launch, Memory, Scratch
 from .lower import lowering, memory
 from .static_block import StaticReader
 
 DIGIT, BUCKETS, SHORT, MOST_TASKS = 8, 256, 24, 16
+WHOLE = (dt.float32, dt.float64, dt.int32, dt.int64)  # whose keys are as wide as they are in memory
 
 
 class Rows:
@@ -68,20 +71,23 @@ class OrderKernel(StaticReader):
 
     def key(self, pointer):
         """The unsigned key (i64) of the element at a pointer."""
-        fn, k, dtype = self.fn, self.k, self.dtype
-        x = k.from_memory(dtype, fn.load(pointer, stored_type(dtype))).value
+        fn, dtype = self.fn, self.dtype
+        bits = self.key_of(self.k.from_memory(dtype, fn.load(pointer, stored_type(dtype))).value)
+        return bits if bits.type == "i64" else fn.cast("zext", bits, "i64")
+
+    def key_of(self, x):
+        """The unsigned key of a number, or of each lane of a vector, as wide as the number."""
+        fn, dtype = self.fn, self.dtype
         if dtype.is_floating_point:
-            wide = f"i{self.bits}"
+            wide = builder.vector(f"i{self.bits}", builder.lanes(x.type))
             bits = fn.cast("bitcast", x + 0.0, wide)
             bits = fn.select(x.ne(x), fn.constant((1 << (self.bits - 1)) - 1, wide), bits)
             bits = fn.select(bits < 0, bits ^ -1, bits ^ -(1 << (self.bits - 1)))
         elif dtype is dt.bool_:
             bits = fn.cast("zext", x, "i8")
         else:
-            bits = x ^ -(1 << (BITS[x.type] - 1)) if dtype.is_signed else x
-        if self.descending:
-            bits = bits ^ -1
-        return bits if bits.type == "i64" else fn.cast("zext", bits, "i64")
+            bits = x ^ -(1 << (builder.BITS[builder.element(x.type)] - 1)) if dtype.is_signed else x
+        return bits ^ -1 if self.descending else bits
 
     def element(self, pointer, position):
         """The words of an element: key and position."""
@@ -214,15 +220,39 @@ class TopKernel(OrderKernel):
                 self.store(self.element(fn.gep(source, j * step), j), best, j)
                 self.insert(self.load(best, j), best, j)
             worst = fn.variable("i64", self.load(best, k - 1)[0])
-            with fn.loop(k, self.length) as j:
+            read = fn.variable("i64", k)
+
+            def consider(j):
                 element = self.element(fn.gep(source, j * step), j)
                 with fn.if_(element[0].compare("lt", worst.get(), unsigned=True)):
                     self.insert(element, best, k - 1)
                     worst.set(self.load(best, k - 1)[0])
+
+            if self.dtype in WHOLE:
+                with fn.if_(step.eq(self.dtype.itemsize)):
+                    self.in_vectors(source, read, worst, consider)
+            with fn.loop(read.get(), self.length) as j:
+                consider(j)
             out = self.ends[1][2]
             with fn.loop(0, k) as j:
                 fn.store(self.position(self.load(best, j)), fn.gep(target, j * out))
         fn.ret()
+
+    def in_vectors(self, source, read, worst, consider):
+        """`consider` the positions whose keys may be among the first k: most vectors of a row hold none."""
+        fn, kind = self.fn, stored_type(self.dtype)
+        width = target.current.vector_bytes // self.dtype.itemsize
+        with fn.while_(lambda: read.get() + width <= self.length):
+            first = read.get()
+            limit = worst.get() if self.words == 2 else fn.cast("trunc", lshr(fn, worst.get(), 32), "i32")
+            keys = self.key_of(fn.load_vector(source, first, kind, width))
+            better = fn.cast("bitcast", keys.compare("lt", limit, unsigned=True), f"i{width}")
+            left = fn.variable("i64", fn.cast("zext", better, "i64"))
+            with fn.while_(lambda: left.get().ne(0)):
+                among = left.get()
+                consider(first + fn.intrinsic("llvm.cttz.i64", "i64", among, fn.constant(0, "i1")))
+                left.set(among & (among - 1))
+            read.set(first + width)
 
 
 def rows_of(instruction):
@@ -262,16 +292,16 @@ def lower_argsort(instruction):
 @lowering("topk")
 def lower_topk(instruction):
     """ins: a tensor; attrs dim, k (at least 1), largest; out: int64 positions with size k in dim."""
-    options, source, target, rows, results = rows_of(instruction)
-    if not target[1].numel:
+    options, source, out, rows, results = rows_of(instruction)
+    if not out[1].numel:
         return []
     k = options["k"]
     kernel = TopKernel(source[1].dtype, len(rows.sizes), options["largest"])
     each = rows.length * 1.5 + k * 30.0
     chunk, tasks = share(rows, each)
     span = -(-k * kernel.size // 64) * 64
-    static = static_of(source, target, rows, results, chunk) + [k, Memory(Scratch(span * tasks)), span]
-    key = ("topk", source[1].dtype.name, len(rows.sizes), options["largest"])
+    static = static_of(source, out, rows, results, chunk) + [k, Memory(Scratch(span * tasks)), span]
+    key = ("topk", source[1].dtype.name, len(rows.sizes), options["largest"], target.current.vector_bytes)
     return [Launch(KernelSource(key, kernel.emit), static, tasks, rows.count * each)]
 
 
