@@ -82,29 +82,25 @@ def weight_source(dtype, kind, tile):
         first, c0 = panel * tile.columns, strip * s.strip
         plane = s.channels * tile.columns + SKEW
         to = fn.gep(s.u, panel * plane * POSITIONS, kind)
-        words = builder.vector("i64", tile.lanes)
-        filters = [  # where they begin
-            fn.minimum(fn.splat(first + j, tile.lanes) + fn.iota(words), s.filters - 1) * s.o_
-            for j in range(0, tile.columns, tile.lanes)
-        ]
-        with fn.loop(c0, fn.minimum(c0 + s.strip, s.channels)) as c:
-            for position in range(POSITIONS):
-                place = fn.gep(to, plane * position + (c + AHEAD) * tile.columns, kind)
-                fn.prefetch(place, tile.columns * builder.BITS[kind] // 8, write=True)
-            for lane in range(tile.columns):
-                place = fn.minimum(first + lane, s.filters - 1) * s.o_ + (c + AHEAD) * s.c_
-                fn.prefetch(fn.gep(s.source, place, memory_kind(dtype)))
-            for j, places in enumerate(filters):
+        words, memory = builder.vector("i64", tile.lanes), memory_kind(dtype)
+        last = fn.minimum(c0 + s.strip, s.channels)
+        with fn.loop(0, tile.columns, tile.lanes) as j:
+            filters = fn.minimum(fn.splat(first + j, tile.lanes) + fn.iota(words), s.filters - 1) * s.o_
+            with fn.loop(c0, last) as c:
+                line = fn.gep(to, c * tile.columns + j, kind)
+                for position in range(POSITIONS):
+                    fn.prefetch(fn.gep(line, plane * position + AHEAD * tile.columns, kind), write=True)
+                with fn.loop(0, tile.lanes) as lane:
+                    place = fn.minimum(first + j + lane, s.filters - 1) * s.o_ + (c + AHEAD) * s.c_
+                    fn.prefetch(fn.gep(s.source, place, memory))
+                start = fn.gep(s.source, c * s.c_, memory)
                 grid = [
-                    [
-                        gather(fn, fn.gep(s.source, c * s.c_ + s.h_ * h + s.w_ * w, memory_kind(dtype)), places, dtype)
-                        for w in range(3)
-                    ]
+                    [gather(fn, fn.gep(start, s.h_ * h + s.w_ * w, memory), filters, dtype) for w in range(3)]
                     for h in range(3)
                 ]
                 values = [value for row in transformed(fn, TAPS, grid) for value in row]
                 for position, value in enumerate(values):
-                    fn.store_vector(value, to, plane * position + c * tile.columns + j * tile.lanes)
+                    fn.store_vector(value, line, plane * position)
         fn.ret()
 
     return KernelSource(("conv_winograd_weight", dtype, kind, tile), emit)
