@@ -268,6 +268,14 @@ class Function:
         return self.emit(value.type, f"insertelement {value.type} {value.name}, {item.type} {item.name}, i32 "
                                      f"{lane.name}")
 
+    def across(self, value, join):
+        """The lanes of a vector folded to one by halves, with `join` of two values."""
+        width = lanes(value.type)
+        while width > 2:
+            width //= 2
+            value = join(*(self.shuffle(value, value, range(at, at + width)) for at in (0, width)))
+        return join(self.extract(value, 0), self.extract(value, 1)) if width == 2 else value
+
     def iota(self, kind):
         """The vector <0, 1, 2, ...> of an integer vector type."""
         base = element(kind)

@@ -12,6 +12,7 @@ gradients. Keys and values are packed once for all tasks where they are multipli
 """
 
 import dataclasses
+import operator
 import struct
 
 from . import target
@@ -21,6 +22,7 @@ from .cpu.microkernel import Micro, emit_micro
 from .cpu.pack import plan_pack
 from .cpu.statics import Layout, ceil_div, kernel, split
 from .cpu.tiles import Tile
+from .cpu.vectors import load, mask_below, memory_kind
 from .elementary import exp_below, log
 from .kernel import KernelSource, Launch, Memory, Scratch
 from .lower import lowering, memory
@@ -32,8 +34,6 @@ WIDEST = 256  # features
 KIND, DTYPE, SIZE = "float", "float32", 4
 LEAST = float("-inf")
 GRID = "heads1 groups queries keys features width blocks panel_bytes value_bytes".split()
-FORWARD = {"in": ("query", "key", "value", "mask"), "out": ("out", "logs")}
-BACKWARD = {"in": ("query", "key", "value", "mask", "out", "logs", "g"), "out": ("dq", "dk", "dv")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +64,7 @@ class AttentionKernel:
         self.structure, self.module, self.name = structure, module, name
         self.lanes = structure.keys.lanes
         self.vector = vector(KIND, self.lanes)
+        self.mask = "uint8" if structure.mask == "bool" else structure.mask
         self.fn = kernel(module, name)
         self.s = layout(structure, names).open(self.fn)
         self.scale = self.fn.cast("fptrunc", self.fn.cast("bitcast", self.s.scale, "double"), KIND)
@@ -88,18 +89,18 @@ class AttentionKernel:
             stride = fn.constant(tile.columns) if b[1] is None else b[1]
             args = [k, start, a[1], a[2], high, wide, columns, stride, fn.gep(c[0], i * c[1] + j, KIND), c[1],
                     fn.constant(1), first]
-            whole = high.eq(tile.rows) & wide.eq(tile.columns) if b[1] else fn.constant(1, "i1")
-            fn.if_else(whole, lambda: fn.call("void", self.name + suffix, *args),
-                       lambda: fn.call("void", self.name + suffix + "_edge" * bool(b[1]), *args))
+            if b[1] is None:
+                fn.call("void", self.name + suffix, *args)
+            else:
+                whole = high.eq(tile.rows) & wide.eq(tile.columns)
+                fn.if_else(whole, lambda: fn.call("void", self.name + suffix, *args),
+                           lambda: fn.call("void", self.name + suffix + "_edge", *args))
 
     def at(self, name, head, row=0):
         """The address of a row of a tensor."""
         strides = [getattr(self.s, f"{name}{i}") for i in range(4)]
         place = head[0] * strides[0] + head[1] * strides[1] + head[2] * strides[2] + strides[3] * row
-        return self.fn.gep(getattr(self.s, name), place, "i8" if self.is_bool(name) else KIND)
-
-    def is_bool(self, name):
-        return name == "mask" and self.structure.mask == "bool"
+        return self.fn.gep(getattr(self.s, name), place, memory_kind(self.mask) if name == "mask" else KIND)
 
     def row(self, name):
         return getattr(self.s, f"{name}3")
@@ -109,14 +110,6 @@ class AttentionKernel:
 
     def spread(self, value):
         return self.fn.splat(value, self.lanes)
-
-    def across(self, value, combine):
-        """All lanes of a vector combined."""
-        fn, width = self.fn, self.lanes
-        while width > 2:
-            width //= 2
-            value = combine(fn.shuffle(value, value, range(width)), fn.shuffle(value, value, range(width, 2 * width)))
-        return combine(fn.extract(value, 0), fn.extract(value, 1))
 
     def visible(self, first, count):
         """How many keys the rows first.. may see."""
@@ -131,13 +124,12 @@ class AttentionKernel:
 
     def along(self, limit, body):
         """`body(j, inside)` for vectors of keys below `limit`; the lanes of the last one that are (None: all are)."""
-        fn, words = self.fn, vector("i32", self.lanes)
+        fn = self.fn
         whole = limit & -self.lanes
         with fn.loop(0, whole, self.lanes) as j:
             body(j, None)
         with fn.if_(whole < limit):
-            rest = fn.splat(fn.cast("trunc", limit - whole, "i32"), self.lanes)
-            body(whole, fn.iota(words).compare("lt", rest))
+            body(whole, mask_below(fn, limit - whole, self.lanes))
 
     def clear(self, row, limit, count):
         """Zeros for the keys that a row does not see."""
@@ -151,23 +143,16 @@ class AttentionKernel:
         fn = self.fn
         found = fn.load_vector(row, j, KIND, self.lanes) * self.spread(self.scale)
         if self.structure.mask:
-            found = self.masked(found, fn.gep(mask, j, "i8" if self.is_bool("mask") else KIND), inside)
+            value = load(fn, mask, j, self.mask, self.lanes, inside)
+            seen = self.structure.mask == "bool"
+            found = fn.select(value.ne(0), found, self.constant(LEAST)) if seen else found + value
         return found if inside is None else fn.select(inside, found, self.constant(LEAST))
 
     def mask_of(self, head, row, start):
         """Where the mask of a row's chunk of keys lies."""
         if not self.structure.mask:
             return None
-        return self.fn.gep(self.at("mask", head, row), start, "i8" if self.is_bool("mask") else KIND)
-
-    def masked(self, found, place, inside):
-        fn, is_bool = self.fn, self.is_bool("mask")
-        kind = vector("i8", self.lanes) if is_bool else self.vector
-        name = f"llvm.masked.load.v{self.lanes}{'i8' if is_bool else 'f32'}.p0"
-        size = 1 if is_bool else SIZE
-        value = fn.load(place, kind, size) if inside is None else fn.intrinsic(
-            name, kind, place, fn.constant(size, "i32"), inside, fn.constant(0, kind))
-        return fn.select(value.ne(0), found, self.constant(LEAST)) if is_bool else found + value
+        return self.fn.gep(self.at("mask", head, row), start, memory_kind(self.mask))
 
     def scores(self, left, head, first, count, panels, nbytes, start, keys, to):
         """Products of rows of `left` with a chunk of columns of panels (`nbytes` a head)."""
@@ -183,6 +168,8 @@ class AttentionKernel:
 
 class Forward(AttentionKernel):
     """A task: ROWS rows of one head."""
+
+    ins, outs = ("query", "key", "value", "mask"), ("out", "logs")
 
     def emit(self):
         fn, s, structure = self.fn, self.s, self.structure
@@ -228,7 +215,7 @@ class Forward(AttentionKernel):
 
         self.along(limit, compare)
         before = fn.load(top, KIND)
-        now = fn.maximum(before, self.across(largest.get(), fn.maximum))
+        now = fn.maximum(before, fn.across(largest.get(), fn.maximum))
         fn.store(now, top)
         away = self.spread(fn.select(now.eq(LEAST), fn.constant(0, KIND), now))
         found = fn.variable(self.vector, 0)
@@ -239,7 +226,7 @@ class Forward(AttentionKernel):
             found.set(found.get() + weights)
 
         self.along(limit, weigh)
-        summed = self.across(found.get(), lambda a, b: a + b)
+        summed = fn.across(found.get(), operator.add)
         shrink = fn.select(before.eq(now), fn.constant(1, KIND), exp_below(fn, before - now))
         fn.store(fn.load(total, KIND) * shrink + summed, total)
         with fn.if_((start > 0) & before.ne(now)), fn.loop(0, self.s.width, self.lanes) as j:
@@ -260,6 +247,8 @@ class Forward(AttentionKernel):
 
 class Backward(AttentionKernel):
     """A task: one head of keys, with all rows of its group of query heads."""
+
+    ins, outs = ("query", "key", "value", "mask", "out", "logs", "g"), ("dq", "dk", "dv")
 
     def emit(self):
         fn, s, structure = self.fn, self.s, self.structure
@@ -310,7 +299,7 @@ class Backward(AttentionKernel):
         whole = width & -self.lanes
         with fn.loop(0, whole, self.lanes) as j:
             inner.set(fn.fma(*(fn.load_vector(row, j, KIND, self.lanes) for row in (g, out)), inner.get()))
-        along = fn.variable(KIND, self.across(inner.get(), lambda a, b: a + b))
+        along = fn.variable(KIND, fn.across(inner.get(), operator.add))
         with fn.loop(whole, width) as j:
             along.set(along.get() + fn.load_at(g, j, KIND) * fn.load_at(out, j, KIND))
         logs, mean = self.spread(fn.load(self.at("logs", head, row), KIND)), self.spread(along.get())
@@ -368,10 +357,10 @@ def head_strides(layout, grouped):
     return three_heads(strides, grouped, 0)
 
 
-def plan(which, kernel_class, instruction):
+def plan(kernel_class, instruction):
     """The launches of forward or backward."""
     options = dict(instruction.attrs)
-    names = [name for name in which["in"] if name != "mask" or options["masked"]] + [*which["out"]]
+    names = [name for name in (*kernel_class.ins, *kernel_class.outs) if name != "mask" or options["masked"]]
     refs = dict(zip(names, [*instruction.ins, *instruction.outs]))
     query, key, value = (refs[name][1] for name in ("query", "key", "value"))
     queries, features, keys, width = *query.shape[-2:], *value.shape[-2:]
@@ -379,6 +368,7 @@ def plan(which, kernel_class, instruction):
     *heads, groups = three_heads(query.shape[:-2], grouped, 1)
     mask = refs["mask"][1].dtype.name if options["masked"] else None
     structure = Structure(options["causal"], mask, tile_of(1 << 20), tile_of(features), tile_of(width))
+    assert width <= WIDEST, f"attention over values of {width} features"
     launches, backward = [], kernel_class is Backward
     blocks = 1 if backward else ceil_div(queries, ROWS)
     panels, panel_bytes = packed(refs["key"], heads, grouped, structure.keys, launches)
@@ -404,10 +394,10 @@ def plan(which, kernel_class, instruction):
 @lowering("attention")
 def attention(instruction):
     """ins: query, key, value[, mask]; outs: result, logarithms of the rows' sums."""
-    return plan(FORWARD, Forward, instruction)
+    return plan(Forward, instruction)
 
 
 @lowering("attention_back")
 def attention_back(instruction):
     """ins: query, key, value[, mask], result, logarithms, its gradient; outs: gradients of query, key and value."""
-    return plan(BACKWARD, Backward, instruction)
+    return plan(Backward, instruction)

@@ -53,19 +53,10 @@ class Fold:
     def end_block(self):
         """Called where a block of steps ends."""
 
-    def across(self, v):
-        """All lanes folded to one."""
-        while lanes(v.type) > 1:
-            half = lanes(v.type) // 2
-            low = self.fn.shuffle(v, v, range(half))
-            high = self.fn.shuffle(v, v, range(half, 2 * half))
-            v = self.join(low, high) if half > 1 else self.join(self.fn.extract(v, 0), self.fn.extract(v, 1))
-        return v
-
     def finish(self, handler):
         v = self.total.get()
         if handler.width == 1:
-            v = self.across(v)
+            v = self.fn.across(v, self.join)
         return Typed(handler, self.dtype, v)
 
 

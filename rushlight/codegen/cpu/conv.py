@@ -25,7 +25,7 @@ from .conv_weight_grad import plan_weight_grad, weight_grad_cost
 from .conv_winograd import choose_winograd, from_far, plan_winograd
 from .conv_winograd_weight import choose_winograd_weight, plan_winograd_weight
 from .statics import ceil_div
-from .tiles import Tile, tile_cost
+from .tiles import Tile, fitting, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
 
 PIXELS = 96  # of a task
@@ -144,13 +144,20 @@ def plan_conv_weight_grad(spec):
     if launches is not None:
         return launches
     dims = [forward_window(*dim) for dim in _dimensions(spec)]
-    cost = weight_grad_cost(spec)
-    direct, winograd = _direct_weight(spec, [d[0][0] for d in dims]), _winograd_weight(spec, [d[0][0] for d in dims])
-    if winograd is not None and winograd[0] < min(cost, direct[0] if direct else cost):
+    windows = [d[0][0] for d in dims]
+    direct, winograd = _direct_weight(spec, windows), _winograd_weight(spec, windows)
+    cheapest = _cheapest(weight_grad_cost(spec), direct, winograd)
+    if cheapest is None:
+        return plan_weight_grad(spec)
+    if cheapest is winograd:
         return plan_winograd_weight(spec, winograd[1])
-    if direct is not None and direct[0] < cost:
-        return plan_direct_weight(spec, [d[0][0] for d in dims], [d[1] for d in dims], direct)
-    return plan_weight_grad(spec)
+    return plan_direct_weight(spec, windows, [d[1] for d in dims], direct)
+
+
+def _cheapest(cost, *found):
+    """Of what was found, (cost, ...) or None each, the first with the least cost; None where `cost` is as low."""
+    best = min((choice for choice in found if choice is not None), key=lambda choice: choice[0], default=None)
+    return best if best is not None and best[0] < cost else None
 
 
 def _dimensions(spec):
@@ -168,13 +175,13 @@ def _plan_windows(spec, image, size, channels, result, filters, dims, forward):
     low, padded = [d[1] for d in dims], [d[2] for d in dims]
     launches, memory = [], None
     for windows in itertools.product(*(d[0] for d in dims)):
-        cost = _product_cost(spec, kind, windows, channels, filters)
         direct = _direct(spec, kind, windows, channels, filters, result)
         winograd = _winograd(spec, kind, windows, channels, filters, result)
-        if winograd is not None and winograd[0] < min(cost, direct[0] if direct else cost):
+        cheapest = _cheapest(_product_cost(spec, kind, windows, channels, filters), direct, winograd)
+        if cheapest is not None and cheapest is winograd:
             launches += plan_winograd(spec, image, size, low, channels, result, filters, windows, forward, winograd[1])
             continue
-        if direct is not None and direct[0] < cost:
+        if cheapest is not None:
             launches += plan_direct(spec, image, size, low, result, filters, windows, forward, direct)
             continue
         if memory is None:
@@ -312,7 +319,7 @@ def _tile(kind, pixels, width, elements):
     steps.
     """
     lanes, best = target.current.lanes(kind), None
-    for rows, vectors in TILES[32 if target.current.registers >= 32 else 16]:
+    for rows, vectors in fitting(TILES, target.current):
         groups = ceil_div(elements, _room(vectors * lanes, target.current.vector_bytes // lanes))
         cost = elements * tile_cost(rows, vectors) + max(groups, 1) * (rows * vectors * 3 + 50)
         cost *= ceil_div(pixels, rows) * ceil_div(width, vectors * lanes)

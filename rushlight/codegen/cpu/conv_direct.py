@@ -16,7 +16,7 @@ from ..kernel import KernelSource, Launch, Memory
 from .conv_pack import plan_weight
 from .microkernel import Micro, emit_micro
 from .statics import Layout, ceil_div, kernel, split
-from .tiles import SHAPES, Tile, tile_cost
+from .tiles import SHAPES, Tile, fitting, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind, load, memory_kind, store
 
 BUFFER = 24576  # elements of the copied piece
@@ -250,7 +250,7 @@ def choose_direct(kind, windows, batch, groups, depth, width, y_step):
     lanes = target.current.lanes(kind)
     rows_out = windows[0].count * windows[1].count
     best = None
-    for rows, vectors in DIRECT_SHAPES[32 if target.current.registers >= 32 else 16]:
+    for rows, vectors in fitting(DIRECT_SHAPES, target.current):
         piece = cut(windows, depth, vectors * lanes, groups == 1)
         if piece is None:
             continue

@@ -9,6 +9,7 @@ channel, tap), kept in scratch memory; the last launch adds the parts in order, 
 """
 
 import math
+import operator
 
 from .. import builder, target
 from ..kernel import KernelSource, Launch, Memory, Scratch
@@ -26,7 +27,8 @@ from .conv_direct import (
     fill_table,
 )
 from .statics import Layout, ceil_div, kernel, repeat, split
-from .vectors import BYTES, compute_dtype, compute_kind, load, mask_below, memory_kind, multiply_add, store
+from .tiles import fitting
+from .vectors import BYTES, DTYPES, compute_dtype, compute_kind, load, mask_below, memory_kind, multiply_add, store
 
 MOST_SUMS = 1 << 20  # elements of the lane sums of one part
 SHAPES = {
@@ -69,7 +71,7 @@ def choose(kind, windows, batch, groups, depth, width):
         return None
     rows_out = windows[0].count * windows[1].count
     best = None
-    for rows, wide in SHAPES[32 if target.current.registers >= 32 else 16]:
+    for rows, wide in fitting(SHAPES, target.current):
         tiles = ceil_div(width, rows) * ceil_div(taps, wide) * depth
         steps = rows_out * ceil_div(windows[2].count, lanes)
         blocks = windows[0].count * ceil_div(windows[1].count, piece.block)
@@ -138,14 +140,7 @@ def _emit_tile(module, name, kind, lanes, shape):
 
 
 def _vector(fn, pointer, index, kind, lanes, mask):
-    return load(
-        fn,
-        pointer,
-        index,
-        {"float": "float32", "double": "float64", "i32": "int32", "i64": "int64"}[kind],
-        lanes,
-        mask,
-    )
+    return load(fn, pointer, index, DTYPES[kind], lanes, mask)
 
 
 def _emit_task(module, name, kind, lanes, shape, x_dtype, dy_dtype):
@@ -226,19 +221,10 @@ def reduce_source(kind, lanes, dtype):
                 place = ((a * s.t1 + b) * s.t2 + t) * lanes
                 with fn.loop(0, s.parts) as part:
                     total.set(total.get() + fn.load_vector(source, part * s.part_size + place, kind, lanes))
-                store(fn, _across(fn, total.get()), out, a * s.k0_ + b * s.k1_ + t * s.k2_, dtype)
+                store(fn, fn.across(total.get(), operator.add), out, a * s.k0_ + b * s.k1_ + t * s.k2_, dtype)
         fn.ret()
 
     return KernelSource(("conv_direct_weight_reduce", kind, lanes, dtype), emit)
-
-
-def _across(fn, total):
-    """The sum of the lanes, by halves."""
-    width = builder.lanes(total.type)
-    while width > 2:
-        width //= 2
-        total = fn.shuffle(total, total, range(width)) + fn.shuffle(total, total, range(width, 2 * width))
-    return fn.extract(total, 0) + fn.extract(total, 1)
 
 
 def plan_direct_weight(spec, windows, low, choice):

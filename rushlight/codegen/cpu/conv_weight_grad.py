@@ -18,7 +18,7 @@ from .conv_pack import plan_image
 from .microkernel import Micro, emit_micro
 from .offsets import emit_offsets
 from .statics import Layout, ceil_div, kernel, split
-from .tiles import Tile, tile_cost
+from .tiles import Tile, fitting, tile_cost
 from .vectors import BYTES, constant_mask, compute_dtype, compute_kind, load, memory_kind, store
 
 CHUNK = 256
@@ -392,7 +392,7 @@ def _run(spec):
 def _choose_tile(kind, rows, width, run):
     """(cycles a pixel, Tile): tiles that reach over several runs are gathered element by element."""
     lanes, best = target.current.lanes(kind), None
-    for high, vectors in SHAPES[32 if target.current.registers >= 32 else 16]:
+    for high, vectors in fitting(SHAPES, target.current):
         crossing = ceil_div(rows, run) * (1 - math.gcd(high, run) / high) if run >= high else ceil_div(rows, high)
         cost = (
             ceil_div(rows, high) * ceil_div(width, vectors * lanes) * (tile_cost(high, vectors) + 1)

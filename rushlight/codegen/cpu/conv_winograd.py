@@ -10,7 +10,7 @@ from .. import builder, target
 from ..kernel import Launch, Memory, Scratch
 from .conv_pack import plan_image
 from .statics import ceil_div
-from .tiles import Tile, tile_cost
+from .tiles import Tile, fitting, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
 from .winograd import (
     INPUTS,
@@ -64,7 +64,7 @@ def choose_winograd(kind, windows, batch, channels, filters):
     if not applies(kind, windows, channels, filters):
         return None
     lanes = target.current.lanes(kind)
-    shapes = [Tile(rows, vectors, lanes) for rows, vectors in TILES[32 if target.current.registers >= 32 else 16]]
+    shapes = [Tile(rows, vectors, lanes) for rows, vectors in fitting(TILES, target.current)]
     high, wide = (ceil_div(w.count, 2) for w in windows[1:])
     found = [_cut(tile, high, wide, batch * high, channels, filters, whole) for tile in shapes for whole in (0, 1)]
     best = min((cut for cut in found if cut is not None), key=lambda cut: cut[0], default=None)

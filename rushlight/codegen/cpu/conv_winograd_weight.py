@@ -18,8 +18,8 @@ from .conv_pack import plan_image
 from .conv_winograd import applies, from_far
 from .microkernel import Micro, emit_micro
 from .statics import Layout, ceil_div, kernel, split
-from .tiles import Tile, tile_cost
-from .vectors import BYTES, compute_dtype, compute_kind, memory_kind, store
+from .tiles import Tile, fitting, tile_cost
+from .vectors import BYTES, DTYPES, compute_dtype, compute_kind, memory_kind, store
 from .winograd import INPUTS, POSITIONS, SKEW, TAPS, block_of, emit_gradients, emit_inputs, transformed
 
 BLOCK = 64  # channels and filters of a task, at least
@@ -66,7 +66,7 @@ REDUCE = Layout(
 
 def product_source(kind, tile):
     """KernelSource of the launch that multiplies."""
-    compute = {"float": "float32", "double": "float64"}[kind]
+    compute = DTYPES[kind]
 
     def emit(module, name):
         emit_micro(module, name + "_tile", Micro(tile, kind, *(compute,) * 3, a_mode="rows"))
@@ -176,7 +176,7 @@ def choose_winograd_weight(kind, windows, batch, channels, filters):
     if not applies(kind, windows, channels, filters):
         return None
     lanes = target.current.lanes(kind)
-    shapes = [Tile(rows, vectors, lanes) for rows, vectors in TILES[32 if target.current.registers >= 32 else 16]]
+    shapes = [Tile(rows, vectors, lanes) for rows, vectors in fitting(TILES, target.current)]
     tile = min(shapes, key=lambda t: _steps(t, channels, filters))
     channel_block = min(ceil_div(channels, tile.columns), ceil_div(BLOCK, tile.columns)) * tile.columns
     filter_block = ceil_div(min(filters, BLOCK), lanes) * lanes

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 
 from .statics import ceil_div
-from .tiles import SHAPES, Tile, tile_cost
+from .tiles import SHAPES, Tile, fitting, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
 
 PACK = {"rows": 0.5, "columns": 0.9, "any": 3.0}  # cycles per packed element
@@ -83,7 +83,7 @@ def _candidates(target, k, batch, m, n, a, b, out, a_walks, b_walks):
     b_modes = {"packed": _pack_cost(target, size, n, k, batch, b_walks, b[2], b[1])}
     if b[2] == 1:
         b_modes["rows"] = 0
-    for rows, vectors in SHAPES[32 if target.registers >= 32 else 16]:
+    for rows, vectors in fitting(SHAPES, target):
         columns = vectors * lanes
         store_cost = {"rows": rows * vectors * 2, "columns": columns * 5, "any": rows * columns * 3}[store]
         tiles = ceil_div(m, rows) * ceil_div(n, columns) * count

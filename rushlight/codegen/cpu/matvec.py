@@ -4,6 +4,8 @@ In: a `GemmSpec` with m <= MOST rows, batch collapsed to two dimensions; out: la
 contiguous columns (a task: a chunk of columns, all of K), "dot" one with contiguous K (a task: some columns).
 """
 
+import operator
+
 from .. import builder, target
 from ..kernel import KernelSource, Launch, Memory, Scratch
 from .pack import plan_pack
@@ -159,18 +161,9 @@ def _dot(fn, s, key, first, last):
                 total = sums[c][i][0].get()
                 for way in range(1, ways):
                     total = total + sums[c][i][way].get()
-                value = _across(fn, total)
+                value = fn.across(total, operator.add)
                 with fn.if_(j + c < last):
                     _finish(fn, s, key, value, fn.constant(i), j + c)
-
-
-def _across(fn, total):
-    """The sum of the lanes, by halves."""
-    width = builder.lanes(total.type)
-    while width > 2:
-        width //= 2
-        total = fn.shuffle(total, total, range(width)) + fn.shuffle(total, total, range(width, 2 * width))
-    return fn.extract(total, 0) + fn.extract(total, 1)
 
 
 def fits(spec):

@@ -13,7 +13,7 @@ import dataclasses
 from .. import builder
 from .statics import repeat
 from .tiles import Tile
-from .vectors import load, mask_below, memory_kind, multiply_add, quad, store, store_columns
+from .vectors import DTYPES, load, mask_below, memory_kind, multiply_add, quad, store, store_columns
 
 UNROLL = 4
 
@@ -303,9 +303,8 @@ def turn_tile(fn, sums, width):
     """The transposed of a tile on the stack: element (row i, column j) at j * width + i."""
     lanes, kind = builder.lanes(sums[0][0].type), builder.element(sums[0][0].type)
     block = fn.alloca(f"[{width * lanes * len(sums[0])} x {kind}]", 64)
-    dtype = {"float": "float32", "double": "float64", "i32": "int32", "i64": "int64"}[kind]
     for j in range(len(sums[0])):
         for i in range(0, len(sums), quad(kind)):
             strip = [row[j] for row in sums[i : i + quad(kind)]]
-            store_columns(fn, strip, len(strip), fn.gep(block, j * lanes * width + i, kind), width, dtype)
+            store_columns(fn, strip, len(strip), fn.gep(block, j * lanes * width + i, kind), width, DTYPES[kind])
     return block

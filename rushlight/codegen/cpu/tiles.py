@@ -35,6 +35,11 @@ SHAPES = {
 }
 
 
+def fitting(shapes, target):
+    """What a table by the number of vector registers holds for a machine."""
+    return shapes[32 if target.registers >= 32 else 16]
+
+
 @dataclasses.dataclass(frozen=True)
 class Tile:
     """`rows` of A by `vectors` vectors of `lanes` elements of B."""

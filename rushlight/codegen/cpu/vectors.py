@@ -19,6 +19,7 @@ KINDS = {
     "uint8": "i8",
 }
 COMPUTE = {"half": "float", "bfloat": "float", "i16": "i32", "i8": "i32"}
+DTYPES = {"float": "float32", "double": "float64", "i32": "int32", "i64": "int64"}  # of the kinds computed in
 BYTES = {dtype: builder.BITS[kind] // 8 for dtype, kind in KINDS.items()}
 
 
@@ -38,7 +39,7 @@ def compute_kind(dtype):
 
 def compute_dtype(dtype):
     """The dtype name of `compute_kind`."""
-    return {"float": "float32", "double": "float64", "i32": "int32", "i64": "int64"}[compute_kind(dtype)]
+    return DTYPES[compute_kind(dtype)]
 
 
 def widen(fn, value, dtype):

@@ -26,7 +26,7 @@ from ..kernel import KernelSource
 from .microkernel import Micro, emit_micro
 from .statics import Layout, kernel, split
 from .tiles import Tile
-from .vectors import columns_of, gather, load, mask_below, memory_kind, quad, store
+from .vectors import DTYPES, columns_of, gather, load, mask_below, memory_kind, quad, store
 
 IN = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 OUT = ((1, 1, 1, 0), (0, 1, -1, -1))
@@ -128,7 +128,7 @@ def layout(structure):
 def block_source(structure):
     """KernelSource of a launch over blocks of tiles."""
     step, kind, lanes = structure.step, structure.kind, structure.tile.lanes
-    compute = {"float": "float32", "double": "float64"}[kind]
+    compute = DTYPES[kind]
 
     def emit(module, name):
         if step in ("whole", "inputs"):
