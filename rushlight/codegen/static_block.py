@@ -5,9 +5,16 @@ In: a kernel function (table, static block, task). Out: its words and pointers, 
 
 
 class StaticReader:
-    """Base of kernels with the function `fn`; the place of the next word is a state of the emission."""
+    """Base of kernels with the function `fn`; the place of the next word is a state of the emission, which begins where
+    `fn` is set."""
 
-    at = 0
+    @property
+    def fn(self):
+        return self._fn
+
+    @fn.setter
+    def fn(self, fn):
+        self._fn, self.at = fn, 0
 
     def word(self):
         self.at += 1
