@@ -53,7 +53,7 @@ class Argument:
 @dataclasses.dataclass
 class Launch:
     """`tasks` calls of a kernel with the same static block. `cost` is its estimated time in nanoseconds on one
-    thread."""
+    thread. `beside`: it does not depend on the launch that its plan lists before it."""
 
     source: KernelSource
     static: list
@@ -61,3 +61,4 @@ class Launch:
     cost: float
     reads: typing.Sequence = ()
     writes: typing.Sequence = ()
+    beside: bool = False

@@ -2,9 +2,9 @@
 
 In: the inputs and their weights, or the input parts of the gates for all steps where a matrix product made them; the
 states and their weights. Out: the outputs of all steps, last states, and for training the activated gates; backward,
-the gradients of the gates, of the states and of the inputs. Rows of a batch do not depend on one another, so a task
-takes a block of rows through all steps, without waiting for other tasks: for each step small products with the weights,
-whose packed rows stay in the cache, then the gates.
+the gradients of the gates, of the states and of the inputs. Rows of a batch do not depend on one another, so tasks
+take blocks of rows through the steps (see chains.py) without waiting for one another: for each step small products with
+the weights, whose packed rows stay in the cache, then the gates.
 
 Note [Rows of a recurrent kernel]
 A block has `rows` rows, as many as registers allow; the last one may have fewer. Rows with a length are inactive from
@@ -16,43 +16,48 @@ sums fit into a core's cache, the backward kernel makes them: a block keeps what
 own, and multiplies when they are full. So the gradients of gates of all steps, several times as large as anything else,
 are never stored. Each block has sums of its own, which a last launch adds in order.
 
-Static block: T, B, H, first time, time step, features of an input; then for each tensor slot, offset, byte stride of
-time, byte stride of rows.
+Static block: T, B, H, first time, time step, features of an input, steps of a stretch, slot and offset of the words of
+the blocks (Note [Chains]); then for each tensor slot, offset, byte stride of time, byte stride of rows.
 """
+
+import math
 
 from ..core import dtype as dt
 from . import target
 from .builder import LINE, vector
+from .chains import plan_words, stretches
 from .cpu.gemm import GemmSpec, Operand
 from .cpu.gemm_reduce import plan_reduce
-from .cpu.microkernel import Micro, emit_micro
+from .cpu.microkernel import UNROLL, Micro, emit_micro
 from .cpu.pack import plan_pack
 from .cpu.statics import kernel
-from .cpu.tiles import Tile
+from .cpu.tiles import SHAPES, Tile, fitting
 from .gates import gates
 from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource, Launch, Memory, Scratch
 from .lower import lowering, memory
 
 GATES = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}
-HEAD = 6  # words of the static block before the tensors
+KEPT = 4  # stretches of H elements that forward kernels of gated cells keep for the backward ones
+HEAD = 9  # words of the static block before the tensors
 CHUNK = 128  # rows of steps whose products with the inputs are summed at once
 FLOPS = 40  # per nanosecond and thread, for estimates
+STRETCH = 500_000  # nanoseconds that a task should take for a stretch of steps
 
 
 class RecurrentKernel:
     """What forward and backward share. `names`: the tensors of the static block in order. `biased`: whether products
     may be added to another tensor."""
 
-    biased = False
+    biased, prefetch = False, None
 
     def __init__(self, mode, dtype, rows, names, module, name):
         self.mode, self.dtype, self.rows, self.names = mode, dt.by_name(dtype), rows, names
         self.size = self.dtype.itemsize
         self.lanes = max(1, target.current.vector_bytes // self.size)
         self.kind = stored_type(self.dtype)
-        self.micro = Micro(Tile(rows, 2, self.lanes), self.kind, dtype, dtype, dtype, "along",
-                           bias=dtype if self.biased else None)
+        self.micro = Micro(tile_of(rows, self.lanes), self.kind, dtype, dtype, dtype, "along",
+                           bias=dtype if self.biased else None, prefetch=self.prefetch)
         emit_micro(module, name + "_tile", self.micro)
         if "dw_x" in names:
             tile = Tile(6, 4 if target.current.registers >= 32 else 2, self.lanes)
@@ -68,15 +73,27 @@ class RecurrentKernel:
     def prologue(self):
         fn = self.fn
         self.steps, self.batch, self.hidden, self.first_time, self.time_step = (self.word(i) for i in range(5))
-        self.features = self.word(5)
+        self.features, self.stretch = self.word(5), self.word(6)
+        self.chains = fn.gep(fn.load(fn.gep(fn.args[0], self.word(7), "i64"), "ptr"), self.word(8))
         self.base, self.by_time, self.by_row = {}, {}, {}
         for i, name in enumerate(self.names):
             at = HEAD + 4 * i
             base = fn.load(fn.gep(fn.args[0], self.word(at), "i64"), "ptr")
             self.base[name] = fn.gep(base, self.word(at + 1))
             self.by_time[name], self.by_row[name] = self.word(at + 2), self.word(at + 3)
-        self.row0 = fn.args[2] * self.rows
-        self.real = fn.minimum(self.batch - self.row0, fn.constant(self.rows))
+
+    def emit(self):
+        self.prologue()
+        blocks = (self.batch + (self.rows - 1)) // self.rows
+        with stretches(self.fn, self.chains, blocks, self.steps, self.stretch) as (self.block, start, stop):
+            self.row0 = self.block * self.rows
+            self.real = self.fn.minimum(self.batch - self.row0, self.fn.constant(self.rows))
+            with self.fn.if_(start.eq(0)):
+                self.begin()
+            self.run(start, stop)
+            with self.fn.if_(stop.eq(self.steps)):
+                self.end()
+        self.fn.ret()
 
     def at(self, name, step, row):
         """The address of a row of a tensor at a step (None: a tensor without time)."""
@@ -110,19 +127,29 @@ class RecurrentKernel:
         with self.fn.loop(0, self.real) as r:
             body(self.row0 + r)
 
-    def product(self, left, left_row, inner, right, width, out, step, bias=None, add=False):
+    def product(self, left, left_row, inner, right, width, out, step, bias=None, add=False, lines=None):
         """Into the rows of `out` at `step`: their rows of `left` (`left_row` elements apart) times the matrix `right`
-        (inner, width), plus `bias` (address, elements from row to row), or plus what `out` holds if `add`."""
+        (inner, width), plus `bias` (address, elements from row to row), or plus what `out` holds if `add`. `lines`:
+        what the panels of `right` prefetch, one after the other."""
         fn, panel = self.fn, self.micro.tile.columns
         target, first = self.at(out, step, self.row0), fn.constant(int(not add))
         with fn.loop(0, width, panel) as column:
             args = [inner, left, left_row, fn.constant(1), self.real, fn.minimum(width - column, panel)]
             args += [fn.gep(self.base[right], column * inner, self.kind), fn.constant(panel)]
             args += [fn.gep(target, column, self.kind), self.elements(out), fn.constant(1), first]
+            if lines:
+                args.append(self.turn(lines, column))
             if self.micro.bias:
                 pointer, row = bias or (target, self.elements(out))  # where it adds, the bias is not read
                 args += [fn.gep(pointer, column, self.kind), row, fn.constant(1)]
             fn.call("void", self.fn.name + "_tile", *args)
+
+    def turn(self, pointers, column):
+        """The pointer whose turn it is at this column; the last one for all that follow."""
+        found = pointers[-1]
+        for number in reversed(range(len(pointers) - 1)):
+            found = self.fn.select(column < (number + 1) * self.micro.tile.columns, pointers[number], found)
+        return found
 
     def previous(self, step, row, first):
         """The state of a row before a step."""
@@ -168,18 +195,19 @@ class Forward(RecurrentKernel):
 
     biased = True
 
-    def emit(self):
-        self.prologue()
-        fn = self.fn
+    def begin(self):
         if self.mode == "lstm":
             self.each_row(lambda row: self.copy(self.at("c0", None, row), self.at("cn", None, row), self.hidden))
-        with fn.loop(0, self.steps) as step:
+
+    def run(self, start, stop):
+        with self.fn.loop(start, stop) as step:
             first = step.eq(0)
             self.recur(step, first)
             self.each_row(lambda row: self.if_active(step, row, lambda: self.activate(step, row, first),
                                                      lambda: self.keep(step, row, first)))
+
+    def end(self):
         self.each_row(lambda row: self.copy(self.at("out", self.steps - 1, row), self.at("hn", None, row), self.hidden))
-        fn.ret()
 
     def recur(self, step, first):
         """The products go where the gates are made: to the kept values, to scratch rows of the block's own, or to the
@@ -268,32 +296,39 @@ class Backward(RecurrentKernel):
     The rows of dh0 and dc0 carry the gradients of the states from step to step, those of db_x and db_h (batch, gates)
     the sums of the gates' gradients over the steps."""
 
-    def emit(self):
-        self.prologue()
-        fn = self.fn
+    prefetch = "lines"
+
+    def begin(self):
+        fn, width = self.fn, self.hidden * GATES[self.mode]
         self.each_row(lambda row: self.copy(self.at("g_hn", None, row), self.at("dh0", None, row), self.hidden))
         if self.mode == "lstm":
             self.each_row(lambda row: self.copy(self.at("g_cn", None, row), self.at("dc0", None, row), self.hidden))
-        width, through = self.hidden * GATES[self.mode], "h" if self.mode == "gru" else "x"
         for part in self.parts:
             self.each_row(lambda row, part=part: fn.zero(self.at("db_" + part, None, row), width * self.size))
-        sums = "dw_x" in self.names
-        self.slot = slot = fn.variable("i64", 0)
-        filled = fn.variable("i64", 0)
-        if sums:
+        self.slot = fn.variable("i64", 0)
+        if "dw_x" in self.names:
             with fn.if_(self.real < self.rows):  # rows that do not exist add nothing
                 for name in scratch_rows(Backward, self.mode, self.names):
                     fn.zero(self.near(name, 0), self.by_row[name] * (self.rows * slots(self.rows)))
-        with fn.loop(0, self.steps) as back:
+
+    def run(self, start, stop):
+        """A stretch is a multiple of what the sums remember, so that nothing of it is left over."""
+        fn, width, through = self.fn, self.hidden * GATES[self.mode], "h" if self.mode == "gru" else "x"
+        sums, slot = "dw_x" in self.names, self.slot
+        slot.set(0)
+        filled = fn.variable("i64", start)
+        with fn.loop(start, stop) as back:
             step = self.steps - 1 - back
             first = step.eq(0)
             self.each_row(lambda row: self.if_active(step, row, lambda: self.slope(step, row, first),
                                                      lambda: self.pass_on(step, row)))
             left = "near_" + through
-            self.product(self.near(left, 0), self.elements(left), width, "weight", self.hidden, "dh0", None, add=True)
+            kept, others = self.before(step, width)
+            self.product(self.near(left, 0), self.elements(left), width, "weight", self.hidden, "dh0", None, add=True,
+                         lines=kept + others)
             if "dx" in self.names:
                 self.product(self.near("near_x", 0), self.elements("near_x"), width, "weight_x", self.features, "dx",
-                             step)
+                             step, lines=others[-2:])
             if sums:
                 self.each_row(lambda row: self.remember(step, row, first))
                 slot.set(slot.get() + 1)
@@ -303,13 +338,26 @@ class Backward(RecurrentKernel):
                     self.add("near_x", "inputs", self.features, "dw_x", count, start)
                     self.add("near_" + through, "states", self.hidden, "dw_h", count, start)
                     filled.set(1)
-        fn.ret()
+
+    def end(self):
+        """The last gradients of the states are where they belong."""
+
+    def before(self, step, width):
+        """What the step before this one (the next to be computed) reads from memory, for `product`: (pointers into the
+        kept gates, a pointer to each of the others). A panel prefetches a line for `UNROLL` of its `width` steps."""
+        fn, kept = self.fn, []
+        if "kept" in self.names:
+            share = self.rows * self.size * KEPT * UNROLL / (GATES[self.mode] * LINE)
+            start = self.at("kept", step - 1, self.row0)
+            kept = [fn.gep(start, width * (LINE // UNROLL * number)) for number in range(math.ceil(share))]
+        others = {"cells": step - 2, "g_out": step - 1, "out": step - 2}
+        return kept, [self.at(name, when, self.row0) for name, when in others.items() if name in self.names]
 
     def near(self, name, number):
         """Row `number` of the block for this step, in rows of the block's own."""
         if "dw_x" not in self.names:
             return self.at(name, None, self.row0 + number)
-        return self.at(name, None, (self.fn.args[2] * slots(self.rows) + self.slot.get()) * self.rows + number)
+        return self.at(name, None, (self.block * slots(self.rows) + self.slot.get()) * self.rows + number)
 
     def remember(self, step, row, first):
         """The input of a row and its state before this step, for the sums."""
@@ -320,7 +368,7 @@ class Backward(RecurrentKernel):
     def add(self, gates, inputs, width, out, count, start):
         """The sums of this block plus (at the `start` only) gates.T (all, count) times inputs (count, width)."""
         fn, tile = self.fn, self.summing.tile
-        left, right, target = self.near(gates, 0), self.near(inputs, 0), self.at(out, None, fn.args[2])
+        left, right, target = self.near(gates, 0), self.near(inputs, 0), self.at(out, None, self.block)
         all_gates, one, first = self.hidden * GATES[self.mode], fn.constant(1), fn.cast("zext", start, "i64")
         with fn.loop(0, width, tile.columns) as j, fn.loop(0, all_gates, tile.rows) as i:
             m, n = fn.minimum(all_gates - i, tile.rows), fn.minimum(width - j, tile.columns)
@@ -428,11 +476,17 @@ def strides(ref, reverse, timed):
     return [where, by_time, by_row]
 
 
-def panels(refs, launches):
-    """The memory of matrices (inner, width), one below the other, cut into panels of two vectors of columns; adds the
+def tile_of(rows, lanes):
+    """The register tile of a block of so many rows: as many vectors as there are registers for."""
+    return Tile(rows, max(vectors for high, vectors in fitting(SHAPES, target.current) if high == rows), lanes)
+
+
+def panels(refs, rows, launches):
+    """The memory of matrices (inner, width), one below the other, cut into panels for the tiles of a block; adds the
     launches that cut them."""
     width, dtype = refs[0][1].shape[1], refs[0][1].dtype
-    columns = 2 * max(1, target.current.vector_bytes // dtype.itemsize)
+    lanes = max(1, target.current.vector_bytes // dtype.itemsize)
+    columns = tile_of(rows, lanes).columns
     depth = sum(layout.shape[0] for _, layout, *_ in refs)
     packed, above = Scratch(-(-width // columns) * columns * depth * dtype.itemsize), 0
     for ref in refs:
@@ -440,7 +494,7 @@ def panels(refs, launches):
         operand = Operand(memory(ref), dtype.name, by_width, by_inner)
         place = Memory(packed, above * columns * dtype.itemsize)
         launches.append(
-            plan_pack(operand, columns, columns // 2, width, inner, by_width, by_inner, (1, 1), (0, 0), place, depth)
+            plan_pack(operand, columns, lanes, width, inner, by_width, by_inner, (1, 1), (0, 0), place, depth)
         )
         above += inner
     return Memory(packed)
@@ -480,11 +534,14 @@ def launch(kernel, instruction, names):
     width = {"gates": GATES[mode] * hidden, "hidden": hidden, "features": features, "joined": features + hidden}
     scratch = scratch_rows(kernel, mode, names)
     weights = [refs.pop("weight_x"), refs["weight"]] if "joined" in scratch else None
-    static = [time, batch, hidden, time - 1 if reverse else 0, -1 if reverse else 1, features]
+    flops = 2.0 * batch * (hidden + features) * width["gates"] * (2 if "dw_x" in names else 1)
     launches, sums = [], []
+    stretch = slots(rows) * math.ceil(STRETCH * FLOPS * tasks / (flops * slots(rows)))
+    static = [time, batch, hidden, time - 1 if reverse else 0, -1 if reverse else 1, features, stretch]
+    static.append(plan_words(tasks, launches))
     for name, ref in refs.items():
         if name.startswith("weight"):
-            static += [panels(name == "weight" and weights or [ref], launches), 0, 0]
+            static += [panels(name == "weight" and weights or [ref], rows, launches), 0, 0]
         elif name.startswith("dw"):
             static += [partial_sums(ref, tasks, sums), 0, ref[1].shape[0] * ref[1].shape[1] * dtype.itemsize]
         else:
@@ -496,8 +553,9 @@ def launch(kernel, instruction, names):
     names = [*refs, *scratch]
     key = ("recurrent", kernel.__name__, mode, dtype.name, rows, tuple(names), target.current.vector_bytes)
     source = KernelSource(key, lambda module, name: kernel(mode, dtype.name, rows, names, module, name).emit())
-    flops = 2.0 * time * batch * (hidden + features) * width["gates"] * (2 if sums else 1)
-    return [*launches, Launch(source, static, tasks, flops / FLOPS + 1000.0), *sums]
+    for launch in (*launches[1:], *sums[1:]):
+        launch.beside = True
+    return [*launches, Launch(source, static, tasks, time * flops / FLOPS + 1000.0), *sums]
 
 
 def partial_sums(ref, tasks, launches):

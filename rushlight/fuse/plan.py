@@ -191,18 +191,21 @@ def first_fit(events):
 
 def flatten(leveled):
     """Launches in order; equal kernels of one level in one list: [[launch, ...], ...]. The steps of a group stay in
-    order: a step joins a list that comes after the one its group's last step is in."""
+    order: a step joins a list that comes after those its group's steps so far are in, or may be the same as that of
+    the step it stands `beside`."""
     rows, open_rows = [], {}
     for level, launches in leveled:
-        last = -1
+        before = last = -1
         for launch in launches:
+            if not launch.beside:
+                before = last
             key = (level, launch.source.key)
             at = open_rows.get(key, -1)
-            if at <= last:
+            if at <= before:
                 at = open_rows[key] = len(rows)
                 rows.append([])
             rows[at].append(launch)
-            last = at
+            last = max(last, at)
     return rows
 
 

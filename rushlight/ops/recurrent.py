@@ -301,6 +301,8 @@ def _run(mode, x, packing, hidden, params, has_biases, num_layers, dropout, trai
         x = outputs[0] if directions == 1 else REGISTRY["cat"](outputs, -1)
         if dropout and train and layer < num_layers - 1:
             x = REGISTRY["nn.functional.dropout"](x, dropout, True)
+    if len(last) == 1:
+        return x, tuple([s.unsqueeze(0) for s in last[0]])
     return x, tuple([REGISTRY["stack"]([s[i] for s in last], 0) for i in range(len(hidden))])
 
 

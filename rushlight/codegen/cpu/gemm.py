@@ -303,7 +303,7 @@ def _plan_blocks(spec):
         _bias_mode(bias, store),
         full.alpha is not None,
         bias is not None and full.beta is not None,
-        far,
+        "panels" if far else None,
     )
     launches.append(_compute(full, micro, a, b, blocks))
     if partial is not None:

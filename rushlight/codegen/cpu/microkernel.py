@@ -22,8 +22,8 @@ UNROLL = 4
 class Micro:
     """Structure of a micro-kernel. `a`, `b`, `out`, `bias`: dtype names (`bias` None: absent). `store`: "rows"
     (columns of C contiguous), "columns" (rows contiguous) or "any". `bias_mode`: "row" (contiguous over columns),
-    "splat" (constant over columns), "any". `alpha`, `beta`: the factors are given. `prefetch`: ask for the panels
-    that come next while this tile is computed."""
+    "splat" (constant over columns), "any". `alpha`, `beta`: the factors are given. `prefetch`: ask while this tile is
+    computed for the "panels" that come next, or for "lines" that are needed next, one every `UNROLL` steps."""
 
     tile: Tile
     kind: str
@@ -37,7 +37,7 @@ class Micro:
     bias_mode: str = "row"
     alpha: bool = False
     beta: bool = False
-    prefetch: bool = False
+    prefetch: str = None
 
 
 def parameters(micro):
@@ -59,7 +59,7 @@ def parameters(micro):
     if "indexed" in (micro.a_mode, micro.b_mode):
         found.append(("ptr", "table"))
     if micro.prefetch:
-        found += [("ptr", "next_a"), ("ptr", "next_b")]
+        found += [("ptr", label) for label in (("next_a", "next_b") if micro.prefetch == "panels" else ("lines",))]
     if micro.bias:
         found += [("ptr", "d"), ("i64", "rsd"), ("i64", "csd")]
     found += [(micro.kind, label) for label in ("alpha", "beta") if getattr(micro, label)]
@@ -136,18 +136,24 @@ def _accumulate(state):
     def steps(vectors):
         whole = state.k & -UNROLL
         with repeat(fn, 0, whole, UNROLL) as k:
-            if micro.prefetch:
+            if micro.prefetch == "panels":
                 _prefetch(state, k)
+            elif micro.prefetch:
+                fn.prefetch(fn.gep(state.lines, k * (builder.LINE // UNROLL)))
             for u in range(UNROLL):
                 step(k + u, vectors)
         with repeat(fn, whole, state.k) as k:
             step(k, vectors)
 
-    half = tile.vectors // 2
-    if micro.b_mode == "packed" and tile.vectors == 2 * half:  # the last panel may be narrow
-        fn.if_else(state.n > half * tile.lanes, lambda: steps(tile.vectors), lambda: steps(half))
-    else:
-        steps(tile.vectors)
+    def fewest(vectors):
+        """The last panel may be narrow: halves of it, as long as they hold its columns."""
+        half = -(-vectors // 2)
+        if micro.b_mode != "packed" or half == vectors:
+            steps(vectors)
+        else:
+            fn.if_else(state.n > half * tile.lanes, lambda: steps(vectors), lambda: fewest(half))
+
+    fewest(tile.vectors)
 
 
 def _fetch_result(state):
