@@ -8,11 +8,11 @@ import dataclasses
 import functools
 
 from .statics import ceil_div
-from .tiles import SHAPES, Tile, fitting, tile_cost
+from .tiles import SHAPES, Tile, fitting, narrower, tile_cost
 from .vectors import BYTES, compute_dtype, compute_kind
 
-PACK = {"rows": 0.5, "columns": 0.9, "any": 3.0}  # cycles per packed element
-LAUNCH = 1000  # cycles per launch: hand-out to the pool
+PACK = {"rows": 0.6, "columns": 0.9, "any": 3.0}  # cycles per packed element
+LAUNCH = 8000  # cycles per launch: hand-out to the pool
 TASK_FLOPS = 2_000_000
 MOST_TASKS = 24
 MOST_ROWS, MOST_COLUMNS, MOST_DEPTH = 144, 288, 512  # of a block: larger ones were slower everywhere
@@ -86,10 +86,10 @@ def _candidates(target, k, batch, m, n, a, b, out, a_walks, b_walks):
     for rows, vectors in fitting(SHAPES, target):
         columns = vectors * lanes
         store_cost = {"rows": rows * vectors * 2, "columns": columns * 5, "any": rows * columns * 3}[store]
-        tiles = ceil_div(m, rows) * ceil_div(n, columns) * count
+        high = ceil_div(m, rows) * count
         step = tile_cost(rows, vectors)
         if min(k, MOST_DEPTH) * columns * size > target.l1 // 2:
-            step = max(step, columns * size / 28)  # bytes a cycle that L2 delivers
+            step += 0.05 * rows + 0.2 * vectors  # the panel comes from L2
         base = step * k
         for a_mode, a_cost in a_modes.items():
             if a_mode == "along" and rows > 12:
@@ -105,13 +105,24 @@ def _candidates(target, k, batch, m, n, a, b, out, a_walks, b_walks):
                     0.5 if m * k * size > target.l2 // 4 else 0
                 )
             for b_mode, b_cost in b_modes.items():
-                slow = factor
+                slow, wide = factor, ceil_div(n, columns)
                 if b_mode == "rows":
                     slow *= _unpacked_factor(target, k, n, b[1], columns, size, m > rows) * (
                         1 if BYTES[b[0]] == size else 1.1
                     )
-                cost = tiles * (base * slow + store_cost + 25) + a_cost + b_cost
+                if b_mode == "packed":
+                    wide = n // columns + last_panel(n % columns, vectors, lanes)
+                    b_cost *= ceil_div(n, columns) * columns / n
+                cost = high * wide * (base * slow + store_cost + 25) + a_cost + b_cost
                 yield Choice(False, a_mode, b_mode, Tile(rows, vectors, lanes)), cost
+
+
+def last_panel(rest, vectors, lanes):
+    """What the last, narrow panel of packed columns costs, as part of a whole one."""
+    fewest = vectors if rest else 0
+    while fewest > 1 and rest <= narrower(fewest) * lanes:
+        fewest = narrower(fewest)
+    return fewest / vectors
 
 
 def _pack_cost(target, size, m, k, batch, walks, row, column):
@@ -126,7 +137,7 @@ def _unpacked_factor(target, k, n, stride, columns, size, again):
     places in the cache, so a panel read `again` comes from further away each time."""
     factor = 1.02
     if again and k > 32:
-        bad = 1.2 if stride * size % 4096 == 0 else 0.15 if stride * size % 2048 == 0 else 0
+        bad = {0: 1.2, 2048: 0.15, 1024: 0.08, 3072: 0.08}.get(stride * size % 4096, 0)
         factor += bad * min(1, k / 256)
     if min(k, MOST_DEPTH) * columns * size > target.l1 // 2:
         factor += 0.05

@@ -12,7 +12,7 @@ import dataclasses
 
 from .. import builder
 from .statics import repeat
-from .tiles import Tile
+from .tiles import Tile, narrower
 from .vectors import DTYPES, load, mask_below, memory_kind, multiply_add, quad, store, store_columns
 
 UNROLL = 4
@@ -147,7 +147,7 @@ def _accumulate(state):
 
     def fewest(vectors):
         """The last panel may be narrow: halves of it, as long as they hold its columns."""
-        half = -(-vectors // 2)
+        half = narrower(vectors)
         if micro.b_mode != "packed" or half == vectors:
             steps(vectors)
         else:

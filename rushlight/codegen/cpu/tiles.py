@@ -53,6 +53,11 @@ class Tile:
         return self.vectors * self.lanes
 
 
+def narrower(vectors):
+    """How many vectors the next narrower variant of a tile has, for the last panel of packed columns."""
+    return -(-vectors // 2)
+
+
 def tile_cost(rows, vectors):
     """Cycles of one step of K: two multiply-adds or two loads a cycle, four cycles of latency for eight in flight."""
     return max(rows * vectors / 2, (rows + vectors) / 2, 4) + 0.05 * (rows + vectors)
