@@ -133,25 +133,39 @@ def _accumulate(state):
             for j in range(vectors):
                 state.sums[i][j].set(multiply_add(fn, spread, row[j], state.sums[i][j].get()))
 
-    def steps(vectors):
-        whole = state.k & -UNROLL
-        with repeat(fn, 0, whole, UNROLL) as k:
+    def lines(k):
+        if micro.prefetch == "lines":
+            fn.prefetch(fn.gep(state.lines, k * (builder.LINE // UNROLL)))
+
+    def single(start, vectors):
+        with repeat(fn, start, state.k) as k:
+            lines(k)
+            step(k, vectors)
+
+    def whole():
+        end = state.k & -UNROLL
+        with repeat(fn, 0, end, UNROLL) as k:
             if micro.prefetch == "panels":
                 _prefetch(state, k)
-            elif micro.prefetch:
-                fn.prefetch(fn.gep(state.lines, k * (builder.LINE // UNROLL)))
+            lines(k)
             for u in range(UNROLL):
-                step(k + u, vectors)
-        with repeat(fn, whole, state.k) as k:
-            step(k, vectors)
+                step(k + u, tile.vectors)
+        single(end, tile.vectors)
 
     def fewest(vectors):
         """The last panel may be narrow: halves of it, as long as they hold its columns."""
         half = narrower(vectors)
         if micro.b_mode != "packed" or half == vectors:
-            steps(vectors)
+            widest(vectors)
         else:
-            fn.if_else(state.n > half * tile.lanes, lambda: steps(vectors), lambda: fewest(half))
+            fn.if_else(state.n > half * tile.lanes, lambda: widest(vectors), lambda: fewest(half))
+
+    def widest(vectors):
+        """Only what most tiles take is unrolled: edges are few, and every loop costs time to compile."""
+        if vectors == tile.vectors and not state.masked:
+            whole()
+        else:
+            single(fn.constant(0), vectors)
 
     fewest(tile.vectors)
 
