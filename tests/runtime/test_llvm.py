@@ -30,9 +30,10 @@ def two_threads():
 
 
 def test_parts_are_even_and_hold_everything(two_threads):
-    emitted = [(f"f{n}", body(f"f{n}", n)) for n in (900, 10, 500, 400, 20, 880)]
+    emitted = [(f"f{n}", body(f"f{n}", n)) for n in range(300, 900, 10)]
     parts = jit._parts(emitted)
-    assert len(parts) == 2 and sorted(name for part in parts for name, _ in part) == sorted(n for n, _ in emitted)
+    assert len(parts) == 2 * jit.PARTS_A_THREAD
+    assert sorted(name for part in parts for name, _ in part) == sorted(n for n, _ in emitted)
     sums = [sum(module.lines() for _, module in part) for part in parts]
     assert max(sums) < 1.3 * min(sums)
 
@@ -46,19 +47,21 @@ def test_threads_give_the_code_of_one():
     assert llvm.compile_texts(texts) == [llvm.Compiler().compile(text) for text in texts]
 
 
-def test_a_text_is_compiled_in_a_thread_of_its_own(monkeypatch):
-    seen, compile_ = set(), llvm.Compiler.compile
+def test_texts_are_compiled_by_as_many_threads_as_there_are(monkeypatch, two_threads):
+    seen, compile_, both = [], llvm.Compiler.compile, threading.Barrier(2)
 
     def noted(self, text):
-        seen.add(threading.get_ident())
+        seen.append(threading.get_ident())
+        if len(seen) <= 2:
+            both.wait(60)  # the first two texts are in two threads' hands
         return compile_(self, text)
     monkeypatch.setattr(llvm.Compiler, "compile", noted)
-    llvm.compile_texts([body("f", 3).text(), body("g", 3).text()])
-    assert len(seen) == 2
+    llvm.compile_texts([body(name, 3).text() for name in "fghij"])
+    assert len(seen) == 5 and len(set(seen)) == 2
 
 
 @pytest.mark.parametrize("bad", [0, 1])
-def test_an_error_in_any_thread_is_raised(bad):
+def test_an_error_in_any_thread_is_raised(bad, two_threads):
     texts = [body("f", 3).text(), body("g", 3).text()]
     texts[bad] = "not IR"
     with switches.env(LOG=""), pytest.raises(RuntimeError, match="LLVM rejects"):

@@ -28,6 +28,7 @@ from .object_cache import ObjectCache, digest
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _GENERATORS = ("ops", "fuse", "codegen", "runtime")  # whose code decides what a kernel's key means
 PART_MILLISECONDS = 50.0  # of LLVM that pay for a thread
+PARTS_A_THREAD = 4  # at most: a thread whose core is slower takes fewer of them
 _lock = threading.RLock()
 _addresses = {}
 _caches = {}
@@ -123,9 +124,11 @@ def _text(modules):
 
 
 def _parts(emitted):
-    """(name, Module) pairs in as many lists as threads pay, each about the same work."""
+    """(name, Module) pairs in a few lists a thread, each about the same work and enough to pay for a thread."""
     work = [(0.8 * module.lines() ** 0.7, name, module) for name, module in emitted]  # milliseconds, measured
-    count = max(1, min(llvm.count_threads(), int(sum(w for w, _, _ in work) / PART_MILLISECONDS)))
+    threads = llvm.count_threads()
+    most = 1 if threads == 1 else threads * PARTS_A_THREAD
+    count = max(1, min(most, int(sum(w for w, _, _ in work) / PART_MILLISECONDS)))
     parts, sums = [[] for _ in range(count)], [0.0] * count
     for weight, name, module in sorted(work, key=lambda w: -w[0]):
         least = sums.index(min(sums))

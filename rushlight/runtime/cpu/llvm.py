@@ -93,18 +93,20 @@ class Compiler:
 
 
 def compile_texts(texts):
-    """The object code of each text of IR; each text has a thread of its own."""
-    codes, errors = [None] * len(texts), []
+    """The object code of each text of IR. Threads take one text after the other."""
+    codes, errors, waiting = [None] * len(texts), [], iter(range(len(texts)))
 
-    def work(number):
+    def work():
         try:
-            codes[number] = Compiler().compile(texts[number])
+            for number in waiting:
+                codes[number] = Compiler().compile(texts[number])
         except Exception as error:
             errors.append(error)
-    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(1, len(texts))]
+    count = min(count_threads(), len(texts))
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(count - 1)]
     for thread in threads:
         thread.start()
-    work(0)
+    work()
     for thread in threads:
         thread.join()
     if errors:
