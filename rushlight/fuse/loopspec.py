@@ -152,8 +152,20 @@ class Builder:
             if max(stages) > self.stages[node] and node in self.heavy_nodes and node in slots:
                 slot = slots[node]
                 if slot not in self.stores:
-                    self.stores[slot] = (self.access(outs[slot]), node)
+                    self.stores[slot] = (self.room(outs[slot], max(stages)), node)
                 self.reloads[node] = self.stores[slot][0]
+
+    def room(self, access, stage):
+        """Where a value stays until this pass: in the place of a result that is written in it or later, if there is
+        one. So the value costs no memory of its own, and the lines that it is written to are those of the result."""
+        read = {self.accesses[at].slot for at in self.loads} | {slot for slot, _, _ in self.randoms}
+        for at, node in self.stores.values():
+            result = self.accesses[at]
+            moves = all(step or n == 1 for step, n in zip(result.strides, self.group.domain))
+            if (moves and result.dtype is access.dtype and self.levels[node] == "full" and self.stages[node] >= stage
+                    and result.slot not in read and at not in self.reloads.values()):
+                return at
+        return self.access(access)
 
 
 def canonical(builder):

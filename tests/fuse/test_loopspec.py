@@ -105,3 +105,24 @@ def test_passes_over_rows_ask_for_the_next_row():
     assert {line.split("i32 ")[1][0] for line in asked} == {"0", "1"}  # what is read, and what is written
     source, = kernels(lambda: single * 2)
     assert "prefetch" not in text(source)
+
+
+def test_what_a_later_pass_reads_again_lies_in_the_place_of_its_result():
+    x = rl.randn(6, 40)
+    only, = kernels(lambda: x.softmax(-1))
+    assert [dtype for dtype, _ in only.key[5]] == ["float32", "float32"]
+    wanted = rl.tensor(x.tolist()).double().softmax(-1).float()
+    assert rl.allclose(x.softmax(-1), wanted) and rl.allclose(x.exp() / x.exp().sum(-1, keepdim=True), wanted)
+
+
+def test_what_is_read_is_no_place_for_values_of_other_passes():
+    x = rl.randn(6, 40)
+    wanted = x.double().softmax(-1).float()
+    x.copy_(x.softmax(-1) + 0 * x)
+    assert rl.allclose(x, wanted)
+    wide = rl.randn(6, 40)
+    exp, total = wide.exp(), wide.exp().sum(-1, keepdim=True)
+    first, second = exp / total, exp * total  # two results of the pass that reads `exp` again
+    e = rl.tensor(wide.tolist(), dtype=rl.float64).exp()
+    assert rl.allclose(first, (e / e.sum(-1, keepdim=True)).float())
+    assert rl.allclose(second, (e * e.sum(-1, keepdim=True)).float())
