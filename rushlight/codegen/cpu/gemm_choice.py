@@ -16,6 +16,7 @@ LAUNCH = 8000  # cycles per launch: hand-out to the pool
 TASK_FLOPS = 2_000_000
 MOST_TASKS = 24
 MOST_ROWS, MOST_COLUMNS, MOST_DEPTH = 144, 288, 512  # of a block: larger ones were slower everywhere
+SHORT_DEPTH = 128  # steps of K: up to here, writing C takes longer than they do
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,8 +171,15 @@ def blocks_of(target, spec, choice):
     nc = min(nc, max(1, limit // tile.columns) * tile.columns, MOST_COLUMNS // tile.columns * tile.columns)
     part = ceil_div(ceil_div(max(k, 1), splits), 4) * 4
     splits = ceil_div(max(k, 1), part)
-    rows_first = choice.a_mode != "packed" and m > n
+    rows_first = choice.a_mode != "packed" and m > n or writes_much(target, spec)
     return Blocks(mc, nc, kc, rows_first, splits, part)
+
+
+def writes_much(target, spec):
+    """Whether writing C takes as long as the sums of so few steps. Tiles then go along its rows: memory is written in
+    order, and a panel of B that comes from L2 for each is the smaller price."""
+    size = BYTES[spec.out.dtype]
+    return spec.k <= SHORT_DEPTH and spec.out.column == 1 and spec.m * spec.n * spec.batch[0] * size > target.l2
 
 
 def _cuts(high, wide, wanted, tile, choice):
