@@ -15,7 +15,8 @@ PACK = {"rows": 0.6, "columns": 0.9, "any": 3.0}  # cycles per packed element
 LAUNCH = 8000  # cycles per launch: hand-out to the pool
 TASK_FLOPS = 2_000_000
 MOST_TASKS = 24
-MOST_ROWS, MOST_COLUMNS, MOST_DEPTH = 144, 288, 512  # of a block: larger ones were slower everywhere
+MOST_ROWS, MOST_COLUMNS = 144, 288  # of a block: larger ones were slower everywhere
+MOST_DEPTH = {"packed": 512, "rows": 128}  # steps of K at a time, by how B lies
 SHORT_DEPTH = 128  # steps of K: up to here, writing C takes longer than they do
 
 
@@ -88,10 +89,6 @@ def _candidates(target, k, batch, m, n, a, b, out, a_walks, b_walks):
         columns = vectors * lanes
         store_cost = {"rows": rows * vectors * 2, "columns": columns * 5, "any": rows * columns * 3}[store]
         high = ceil_div(m, rows) * count
-        step = tile_cost(rows, vectors)
-        if min(k, MOST_DEPTH) * columns * size > target.l1 // 2:
-            step += 0.05 * rows + 0.2 * vectors  # the panel comes from L2
-        base = step * k
         for a_mode, a_cost in a_modes.items():
             if a_mode == "along" and rows > 12:
                 continue  # more row pointers than registers
@@ -102,19 +99,20 @@ def _candidates(target, k, batch, m, n, a, b, out, a_walks, b_walks):
                     0.05 if m * k * size > target.l2 else 0
                 )
             elif a_mode == "rows":
-                factor = _unpacked_factor(target, k, m, a[2], rows, size, n > columns) + (
+                factor = _unpacked_factor(target, k, m, a[2], rows, size, n > columns, MOST_DEPTH["packed"]) + (
                     0.5 if m * k * size > target.l2 // 4 else 0
                 )
             for b_mode, b_cost in b_modes.items():
-                slow, wide = factor, ceil_div(n, columns)
+                step = tile_cost(rows, vectors)
+                if min(k, MOST_DEPTH[b_mode]) * columns * size > target.l1 // 2:
+                    step += 0.05 * rows + 0.2 * vectors  # the panel comes from L2
                 if b_mode == "rows":
-                    slow *= _unpacked_factor(target, k, n, b[1], columns, size, m > rows) * (
-                        1 if BYTES[b[0]] == size else 1.1
-                    )
-                if b_mode == "packed":
-                    wide = n // columns + last_panel(n % columns, vectors, lanes)
+                    slow = _unpacked_factor(target, k, n, b[1], columns, size, m > rows, MOST_DEPTH["rows"])
+                    slow, wide = factor * slow * (1 if BYTES[b[0]] == size else 1.1), ceil_div(n, columns)
+                else:
+                    slow, wide = factor, n // columns + last_panel(n % columns, vectors, lanes)
                     b_cost *= ceil_div(n, columns) * columns / n
-                cost = high * wide * (base * slow + store_cost + 25) + a_cost + b_cost
+                cost = high * wide * (k * step * slow + store_cost + 25) + a_cost + b_cost
                 yield Choice(False, a_mode, b_mode, Tile(rows, vectors, lanes)), cost
 
 
@@ -133,14 +131,14 @@ def _pack_cost(target, size, m, k, batch, walks, row, column):
     return (PACK["rows" if row == 1 else "columns" if column == 1 else "any"] + far) * elements + LAUNCH
 
 
-def _unpacked_factor(target, k, n, stride, columns, size, again):
+def _unpacked_factor(target, k, n, stride, columns, size, again, depth):
     """How much slower steps are that read a row of the matrix where it lies: rows a power of two apart share few
     places in the cache, so a panel read `again` comes from further away each time."""
     factor = 1.02
     if again and k > 32:
         bad = {0: 1.2, 2048: 0.15, 1024: 0.08, 3072: 0.08}.get(stride * size % 4096, 0)
         factor += bad * min(1, k / 256)
-    if min(k, MOST_DEPTH) * columns * size > target.l1 // 2:
+    if min(k, depth) * columns * size > target.l1 // 2:
         factor += 0.05
     if k * n * size > target.l2 // 2 and again:
         factor += 0.2
@@ -155,7 +153,7 @@ def blocks_of(target, spec, choice):
     m, n, k, tile = spec.m, spec.n, spec.k, choice.tile
     batches = spec.batch[0] * spec.batch[1]
     half = BYTES[spec.out.dtype] < BYTES[compute_dtype(spec.out.dtype)]
-    steps = ceil_div(k, 4096 if half else MOST_DEPTH if choice.b_mode == "packed" else MOST_DEPTH // 2)
+    steps = ceil_div(k, 4096 if half else MOST_DEPTH[choice.b_mode])
     kc = max(4, ceil_div(ceil_div(k, max(steps, 1)), 4) * 4)
     wanted = max(1, min(MOST_TASKS, 2 * m * n * k * batches // TASK_FLOPS // 2 * 2))  # even: two threads share alike
     wanted = ceil_div(wanted, batches)
@@ -166,7 +164,7 @@ def blocks_of(target, spec, choice):
         wanted = ceil_div(wanted, splits)
     cuts = _cuts(high, wide, wanted, tile, choice)
     mc, nc = ceil_div(high, cuts[0]) * tile.rows, ceil_div(wide, cuts[1]) * tile.columns
-    limit = max(tile.columns, target.l2 // 3 // (min(kc, MOST_DEPTH) * BYTES[compute_dtype(spec.a.dtype)]))
+    limit = max(tile.columns, target.l2 // 3 // (min(kc, MOST_DEPTH["packed"]) * BYTES[compute_dtype(spec.a.dtype)]))
     mc = min(mc, max(1, limit // tile.rows) * tile.rows, MOST_ROWS // tile.rows * tile.rows)
     nc = min(nc, max(1, limit // tile.columns) * tile.columns, MOST_COLUMNS // tile.columns * tile.columns)
     part = ceil_div(ceil_div(max(k, 1), splits), 4) * 4
