@@ -1,12 +1,11 @@
 """What is left: each family of kernels beside what this machine can do: `python benchmarks/roofline.py`.
 
-Two ceilings are measured first: the bandwidth of a copy far larger than the caches (bytes read plus bytes written, by
-Rushlight or by NumPy, whichever is faster), and float32 multiply-adds per second, from a kernel that does nothing else.
-Then each case is timed. Its work is the least that it needs: every operand read once, every result written once, or
-the products of its formula, those with padding included. The share of the ceiling is what this work would have taken
-at the ceiling, over what it took. `<` marks what is below its goal. A ceiling is the best repetition, a case its
-median; at the end the ceilings are measured again. If they moved, or the threads did not get the CPUs for themselves,
-something else was using the machine, and the last line says so.
+Two ceilings stand beside them: the bandwidth of a copy far larger than the caches (bytes read plus bytes written, by
+Rushlight or by NumPy, whichever is faster), and float32 multiply-adds per second, from a kernel that does nothing else
+and is shared out to the threads as any other. A case's work is the least that it needs: every operand read once, every
+result written once, or the products of its formula, those with padding included. Case and ceiling run in turns; the
+share of the ceiling is the ratio of their medians, so that another program on the machine disturbs both alike. `<`
+marks what is below its goal. If the ceilings moved between the cases, the last line says so.
 
 Shares above 100 % are no error. Reading is cheaper than copying, so reductions can pass the copy; the copy is not
 always done in the best way; and parameters of an optimizer may fit into a large cache.
@@ -16,8 +15,6 @@ runs, and every step ends with a flush.
 """
 
 import argparse
-import concurrent.futures
-import ctypes
 import math
 import pathlib
 import re
@@ -29,13 +26,16 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import numpy as np
 
 import rushlight as rl
+from rushlight.codegen.cpu.statics import kernel, repeat
+from rushlight.codegen.kernel import KernelSource
 from rushlight.runtime.cpu import cpuinfo, jit
+from rushlight.runtime.cpu.program import Program
 
 F = rl.nn.functional
 COPY, PRODUCTS = "GB/s", "GFLOP/s"  # the two ceilings, by their units
 GOALS = {"element-wise": 0.80, "reductions": 0.80, "large GEMM": 0.85, "convolutions": 0.70}
 FEWEST, MOST = 3, 200  # repetitions of a case
-STEADY = 0.1  # what ceilings may move, and what CPUs may be lacking, without a warning
+STEADY = 0.1  # what ceilings may move without a warning
 WARM = 3  # steps before the clock runs: a loop is known from its third step on
 
 
@@ -54,82 +54,69 @@ def numbers(*shape):
 # -- ceilings ----------------------------------------------------------------------------------------------------------
 
 
-def times_of(step, budget):
-    """Seconds of step() with a flush after it, sorted; it is repeated for about `budget` seconds."""
-    for _ in range(WARM):
-        kept = step()
-        rl.synchronize()
-    times = []
-    while len(times) < FEWEST or (sum(times) < budget and len(times) < MOST):
-        began = time.perf_counter()
-        kept = step()
-        rl.synchronize()
-        times.append(time.perf_counter() - began)
+def timed(step):
+    """Seconds of step() with a flush after it; its results live until the clock has stopped."""
+    began = time.perf_counter()
+    kept = step()
+    rl.synchronize()
+    seconds = time.perf_counter() - began
     del kept
-    return sorted(times)
+    return seconds
 
 
-def copy_bandwidth(size, budget):
-    """{who copies: GB/s} for a copy that moves `size` bytes."""
+def in_turns(steps, budget):
+    """The median seconds of each of the steps, taken in turns for about `budget` seconds of each."""
+    for step in steps:
+        for _ in range(WARM):
+            timed(step)
+    times = [[] for _ in steps]
+    while len(times[0]) < FEWEST or (sum(times[-1]) < budget and len(times[0]) < MOST):
+        for step, found in zip(steps, times):
+            found.append(timed(step))
+    return [statistics.median(found) for found in times]
+
+
+def copy_ceiling(size):
+    """(bytes moved, step) of the faster one of two copies."""
     x = numbers(size // 8)
     y = rl.zeros_like(x)
     a, b = np.ones(len(x), np.float32), np.zeros(len(x), np.float32)
-    moved = bytes_of(x, y)
-    return {
-        "rushlight": moved / times_of(lambda: [y.copy_(x)], budget)[0] / 1e9,
-        "numpy": moved / times_of(lambda: np.copyto(b, a), budget)[0] / 1e9,
-    }
+    steps = [lambda: [y.copy_(x)], lambda: np.copyto(b, a)]
+    ours, numpy = in_turns(steps, 0.1)
+    return bytes_of(x, y), steps[numpy < ours]
 
 
-def multiply_adds(lanes, chains):
-    """(IR text, name) of a function of a count and a place for numbers: `chains` independent sums, `count` times."""
-    name, kind = f"multiply_adds_{lanes}_{chains}", f"<{lanes} x float>"
-    phis = [f"  %s{i} = phi {kind} [ zeroinitializer, %entry ], [ %n{i}, %loop ]" for i in range(chains)]
-    sums = [f"  %n{i} = call {kind} @llvm.fma.v{lanes}f32({kind} %s{i}, {kind} %a, {kind} %b)" for i in range(chains)]
-    ends = []
-    for i in range(chains):
-        ends += [f"  %e{i} = getelementptr {kind}, ptr %place, i64 {i}", f"  store {kind} %n{i}, ptr %e{i}, align 4"]
-    lines = [
-        f"declare {kind} @llvm.fma.v{lanes}f32({kind}, {kind}, {kind})",
-        f"define void @{name}(i64 %count, ptr %place) {{",
-        "entry:",
-        f"  %a = load {kind}, ptr %place, align 4",
-        f"  %q = getelementptr {kind}, ptr %place, i64 1",
-        f"  %b = load {kind}, ptr %q, align 4",
-        "  br label %loop",
-        "loop:",
-        "  %i = phi i64 [ 0, %entry ], [ %j, %loop ]",
-        *phis,
-        *sums,
-        "  %j = add i64 %i, 1",
-        "  %more = icmp ult i64 %j, %count",
-        "  br i1 %more, label %loop, label %end",
-        "end:",
-        *ends,
-        "  ret void",
-        "}",
-    ]
-    return "\n".join(lines) + "\n", name
+def emit_multiply_adds(module, name):
+    """Kernel: ROUNDS times as many independent multiply-adds of vectors as keep two units of six cycles busy."""
+    fn, lanes = kernel(module, name), cpuinfo.vector_bytes() // 4
+    vector = f"<{lanes} x float>"
+    sums = [fn.variable(vector, 0) for _ in range(CHAINS)]
+    x = fn.load(fn.load_at(fn.args[0], 1, "ptr"), vector, 4)
+    with repeat(fn, 0, ROUNDS):
+        for total in sums:
+            total.set(fn.fma(x, x, total.get()))
+    for total in sums[1:]:
+        sums[0].set(sums[0].get() + total.get())
+    fn.store(sums[0].get(), fn.gep(fn.load_at(fn.args[0], 2, "ptr"), fn.args[2] * (4 * lanes)), 4)
+    fn.ret()
 
 
-def peak_products(threads, budget):
-    """(float32 GFLOP/s, how much of their CPUs they had) of threads that only multiply and add; that counts twice."""
-    lanes = cpuinfo.vector_bytes() // 4
-    chains = 24 if cpuinfo.vector_registers() == 32 else 12  # two units of up to six cycles, in registers
-    text, name = multiply_adds(lanes, chains)
-    function = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)(jit.compile_text(text, [name])[name])
-    places = [np.full(lanes * chains, 0.5, np.float32) for _ in range(threads)]
-    count = 1 << 20  # some milliseconds: starting the threads is no part of the figure
+CHAINS = 24 if cpuinfo.vector_registers() == 32 else 12  # in registers
+ROUNDS = 1 << 17
 
-    def run(place):
-        place[:] = 0.5
-        function(count, place.ctypes.data)
 
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        began, used = time.perf_counter(), time.process_time()
-        seconds = times_of(lambda: list(pool.map(run, places)), budget)[0]
-        had = (time.process_time() - used) / (time.perf_counter() - began) / threads
-    return 2 * lanes * chains * count * threads / seconds / 1e9, had
+def products_ceiling(threads):
+    """(multiplications and additions, step) of threads that do nothing else."""
+    lanes, tasks = cpuinfo.vector_bytes() // 4, 4 * threads
+    source = KernelSource(("multiply_adds", lanes, CHAINS, ROUNDS), emit_multiply_adds)
+    operands = np.full(lanes, 0.5, np.float32), np.zeros(tasks * lanes, np.float32)
+    table = np.array([0, *(operand.ctypes.data for operand in operands)], np.int64)
+    run = Program([(jit.compile_kernels([source])[source.key], [0], tasks, 1e6)]).run
+
+    def step():
+        run(table.ctypes.data)
+        return operands
+    return 2 * lanes * CHAINS * ROUNDS * tasks, step
 
 
 # -- cases -------------------------------------------------------------------------------------------------------------
@@ -286,35 +273,17 @@ def default_size():
     return min(max(4 * cpuinfo.cache_sizes()[2], 256 << 20), cpuinfo.memory_bytes() // 8)
 
 
-def ceilings(title, size, threads, budget):
-    """({unit: the ceiling}, how much of its CPUs the process had) of this machine, printed after the title."""
-    copies = copy_bandwidth(size, budget)
-    products, had = peak_products(threads, budget)
-    each = ", ".join(f"{who} {figure:.1f}" for who, figure in copies.items())
-    print(f"{title}: copy {max(copies.values()):.1f} GB/s ({each}), float32 multiply-adds {products:.1f} GFLOP/s "
-          f"({cpuinfo.vector_bytes()}-byte vectors, {had:.0%} of the CPUs)", flush=True)
-    return {COPY: max(copies.values()), PRODUCTS: products}, had
-
-
-def warn(before, after):
-    """Say so where two answers of `ceilings` show that something else was using the machine."""
-    moved = max(abs(after[0][unit] / top - 1) for unit, top in before[0].items())
-    had = min(before[1], after[1])
-    if moved > STEADY or had < 1 - STEADY:
-        print(f"something else uses this machine, and the shares say little: a ceiling moved by {moved:.0%}, "
-              f"and only {had:.0%} of the CPUs were to be had")
-
-
-def measure(family, unit, name, build, size, top, budget):
-    """Time a case, print its line; the share of the ceiling."""
+def measure(family, unit, name, build, size, ceiling, budget):
+    """Time a case beside its ceiling, print its line; (the share, the ceiling in 1e9 a second)."""
     work, step = build(size)
-    seconds = statistics.median(times_of(step, budget))
-    achieved = work / seconds / 1e9
+    ceiling_work, ceiling_step = ceiling
+    seconds, ceiling_seconds = in_turns([step, ceiling_step], budget)
+    achieved, top = work / seconds / 1e9, ceiling_work / ceiling_seconds / 1e9
     share, goal = achieved / top, GOALS.get(family)
     mark = "" if goal is None else f"{goal:9.0%}" + (" <" if share < goal else "")
-    label = f"{family}/{name}"
-    print(f"{label:46s} {seconds * 1e3:10.3f} ms {achieved:8.1f} {unit:7s} {share:9.1%}{mark}", flush=True)
-    return share
+    print(f"{family + '/' + name:46s} {seconds * 1e3:10.3f} ms {achieved:8.1f} {top:8.1f} {unit:7s} {share:9.1%}{mark}",
+          flush=True)
+    return share, top
 
 
 def chosen(pattern):
@@ -347,14 +316,18 @@ def main(arguments=None):
     rl.set_num_threads(options.threads)
     rl.manual_seed(0)
     size = options.size << 20
-    before = ceilings(f"ceilings with {options.threads} threads", size, options.threads, options.seconds)
-    print(f"\n{'':46s} {'a step':>13s} {'achieved':>16s} {'of ceiling':>10s} {'goal':>8s}")
-    shares = {}
+    ceilings = {COPY: copy_ceiling(size), PRODUCTS: products_ceiling(options.threads)}
+    print(f"{options.threads} threads, {cpuinfo.vector_bytes()}-byte vectors, {options.size} MiB\n\n"
+          f"{'':46s} {'a step':>13s} {'achieved':>8s} {'ceiling':>8s} {'':7s} {'share':>9s} {'goal':>8s}")
+    shares, tops = {}, {COPY: [], PRODUCTS: []}
     for family, unit, name, build in cases:
-        share = measure(family, unit, name, build, size, before[0][unit], options.seconds)
+        share, top = measure(family, unit, name, build, size, ceilings[unit], options.seconds)
         shares.setdefault(family, {})[name] = share
+        tops[unit].append(top)
     summary(shares)
-    warn(before, ceilings("\nceilings at the end", size, options.threads, options.seconds))
+    for unit, found in tops.items():
+        if found and max(found) > min(found) * (1 + STEADY):
+            print(f"something else uses this machine: the ceiling was {min(found):.1f} to {max(found):.1f} {unit}")
     return 0
 
 
