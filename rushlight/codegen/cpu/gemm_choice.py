@@ -176,8 +176,9 @@ def blocks_of(target, spec, choice):
 def writes_much(target, spec):
     """Whether writing C takes as long as the sums of so few steps. Tiles then go along its rows: memory is written in
     order, and a panel of B that comes from L2 for each is the smaller price."""
-    size = BYTES[spec.out.dtype]
-    return spec.k <= SHORT_DEPTH and spec.out.column == 1 and spec.m * spec.n * spec.batch[0] * size > target.l2
+    plane = spec.m * spec.n * BYTES[spec.out.dtype]
+    far = plane > target.l2 // 8 and plane * spec.batch[0] * spec.batch[1] > target.l2
+    return far and spec.k <= SHORT_DEPTH and spec.out.column == 1
 
 
 def _cuts(high, wide, wanted, tile, choice):
