@@ -85,7 +85,8 @@ class RecurrentKernel:
     def emit(self):
         self.prologue()
         blocks = (self.batch + (self.rows - 1)) // self.rows
-        with stretches(self.fn, self.chains, blocks, self.steps, self.stretch) as (self.block, start, stop):
+        with stretches(self.fn, self.chains, blocks, self.steps, self.stretch) as (chain, start, stop):
+            self.block = self.apart(chain, blocks)
             self.row0 = self.block * self.rows
             self.real = self.fn.minimum(self.batch - self.row0, self.fn.constant(self.rows))
             with self.fn.if_(start.eq(0)):
@@ -126,6 +127,12 @@ class RecurrentKernel:
         """`body(row)` for the rows of the block that exist."""
         with self.fn.loop(0, self.real) as r:
             body(self.row0 + r)
+
+    def apart(self, chain, blocks):
+        """The block of a chain: those of even number, then the others. Blocks that are computed at the same time are no
+        neighbours in memory then, where one core would prefetch what the other one writes."""
+        half = (blocks + 1) // 2
+        return self.fn.select(chain < half, chain * 2, (chain - half) * 2 + 1)
 
     def product(self, left, left_row, inner, right, width, out, step, bias=None, add=False, lines=None):
         """Into the rows of `out` at `step`: their rows of `left` (`left_row` elements apart) times the matrix `right`

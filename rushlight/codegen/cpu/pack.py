@@ -26,7 +26,7 @@ LAYOUT = Layout(
 # Where a line of the source belongs to several panels, a task takes at least so many elements of the panel dimension,
 # and goes over its panels for so many steps of k at a time.
 GROUP, CHUNK = 64, 64
-TASK = 32768  # elements
+TASK = 16384  # elements
 
 
 def pack_source(dtype, rows, lanes, mode):
