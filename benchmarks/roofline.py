@@ -35,6 +35,8 @@ F = rl.nn.functional
 COPY, PRODUCTS = "GB/s", "GFLOP/s"  # the two ceilings, by their units
 GOALS = {"element-wise": 0.80, "reductions": 0.80, "large GEMM": 0.85, "convolutions": 0.70}
 FEWEST, MOST = 3, 200  # repetitions of a case
+CHAINS = 24 if cpuinfo.vector_registers() == 32 else 12  # independent sums of the ceiling of products, in registers
+ROUNDS = 1 << 17  # multiply-adds of each in a task
 STEADY = 0.1  # what ceilings may move without a warning
 WARM = 3  # steps before the clock runs: a loop is known from its third step on
 
@@ -99,10 +101,6 @@ def emit_multiply_adds(module, name):
         sums[0].set(sums[0].get() + total.get())
     fn.store(sums[0].get(), fn.gep(fn.load_at(fn.args[0], 2, "ptr"), fn.args[2] * (4 * lanes)), 4)
     fn.ret()
-
-
-CHAINS = 24 if cpuinfo.vector_registers() == 32 else 12  # in registers
-ROUNDS = 1 << 17
 
 
 def products_ceiling(threads):

@@ -7,9 +7,10 @@ One task per chain is the obvious way, and a poor one where there are about as m
 slower core, or shares it with another program, keeps all others waiting. So a task takes a stretch of the chain that is
 furthest behind and not in another task's hands, then the next; when none is free, it ends. All chains come to their
 end at about the same time, and nobody waits for a chain. What goes from one stretch to the next lies in memory. Which
-task computes a stretch changes nothing in the results.
+task computes a stretch changes nothing in the results. The chains of even number come before the others: those that are
+computed at the same time are no neighbours in memory then, where one core would prefetch what the other one writes.
 
-A chain has a word in a cache line of its own: twice the steps done, plus 1 while a task is at it.
+A chain has a word in a cache line of its own, in this order: twice the steps done, plus 1 while a task is at it.
 """
 
 import contextlib
@@ -50,7 +51,8 @@ def stretches(fn, words, count, steps, longest):
     with fn.while_(take):
         start = word.get() >> one
         stop = fn.minimum(start + longest, steps)
-        yield chain.get(), start, stop
+        number, half = chain.get(), (count + 1) // 2
+        yield fn.select(number < half, number * 2, (number - half) * 2 + 1), start, stop
         place = fn.gep(words, chain.get() * LINE)
         fn.line(f"store atomic i64 {(stop * 2).name}, ptr {place.name} release, align 8")
 

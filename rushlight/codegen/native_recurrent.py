@@ -70,23 +70,25 @@ class RecurrentKernel:
     def word(self, index):
         return self.fn.load_at(self.fn.args[1], index, "i64")
 
+    def pointer(self, at):
+        """The memory operand whose slot and offset are the words from `at` on."""
+        base = self.fn.load(self.fn.gep(self.fn.args[0], self.word(at), "i64"), "ptr")
+        return self.fn.gep(base, self.word(at + 1))
+
     def prologue(self):
-        fn = self.fn
         self.steps, self.batch, self.hidden, self.first_time, self.time_step = (self.word(i) for i in range(5))
         self.features, self.stretch = self.word(5), self.word(6)
-        self.chains = fn.gep(fn.load(fn.gep(fn.args[0], self.word(7), "i64"), "ptr"), self.word(8))
+        self.chains = self.pointer(7)
         self.base, self.by_time, self.by_row = {}, {}, {}
         for i, name in enumerate(self.names):
             at = HEAD + 4 * i
-            base = fn.load(fn.gep(fn.args[0], self.word(at), "i64"), "ptr")
-            self.base[name] = fn.gep(base, self.word(at + 1))
+            self.base[name] = self.pointer(at)
             self.by_time[name], self.by_row[name] = self.word(at + 2), self.word(at + 3)
 
     def emit(self):
         self.prologue()
         blocks = (self.batch + (self.rows - 1)) // self.rows
-        with stretches(self.fn, self.chains, blocks, self.steps, self.stretch) as (chain, start, stop):
-            self.block = self.apart(chain, blocks)
+        with stretches(self.fn, self.chains, blocks, self.steps, self.stretch) as (self.block, start, stop):
             self.row0 = self.block * self.rows
             self.real = self.fn.minimum(self.batch - self.row0, self.fn.constant(self.rows))
             with self.fn.if_(start.eq(0)):
@@ -127,12 +129,6 @@ class RecurrentKernel:
         """`body(row)` for the rows of the block that exist."""
         with self.fn.loop(0, self.real) as r:
             body(self.row0 + r)
-
-    def apart(self, chain, blocks):
-        """The block of a chain: those of even number, then the others. Blocks that are computed at the same time are no
-        neighbours in memory then, where one core would prefetch what the other one writes."""
-        half = (blocks + 1) // 2
-        return self.fn.select(chain < half, chain * 2, (chain - half) * 2 + 1)
 
     def product(self, left, left_row, inner, right, width, out, step, bias=None, add=False, lines=None):
         """Into the rows of `out` at `step`: their rows of `left` (`left_row` elements apart) times the matrix `right`

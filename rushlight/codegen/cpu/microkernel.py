@@ -152,22 +152,22 @@ def _accumulate(state):
                 step(k + u, tile.vectors)
         single(end, tile.vectors)
 
-    def fewest(vectors):
-        """The last panel may be narrow: halves of it, as long as they hold its columns."""
-        half = narrower(vectors)
-        if micro.b_mode != "packed" or half == vectors:
-            widest(vectors)
-        else:
-            fn.if_else(state.n > half * tile.lanes, lambda: widest(vectors), lambda: fewest(half))
-
-    def widest(vectors):
+    def over_k(vectors):
         """Only what most tiles take is unrolled: edges are few, and every loop costs time to compile."""
         if vectors == tile.vectors and not state.masked:
             whole()
         else:
             single(fn.constant(0), vectors)
 
-    fewest(tile.vectors)
+    def by_width(vectors):
+        """The last panel may be narrow: halves of it, as long as they hold its columns."""
+        half = narrower(vectors)
+        if micro.b_mode != "packed" or half == vectors:
+            over_k(vectors)
+        else:
+            fn.if_else(state.n > half * tile.lanes, lambda: over_k(vectors), lambda: by_width(half))
+
+    by_width(tile.vectors)
 
 
 def _fetch_result(state):
