@@ -19,7 +19,7 @@ from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import CPU
 from .core.layout import layout
-from .core.storage import new_storage
+from .core.storage import check, new_storage
 from .core.stream import STREAM
 from .core.tensor import Tensor, view
 from .engine.host import array_at, from_bfloat
@@ -39,6 +39,7 @@ def materialise(tensor):
     STREAM.flush()
     storage = tensor._storage
     if not storage.address:
+        check(storage)
         block = storage.block = memory.allocate(storage.nbytes)
         storage.address = block.address
     return storage.address

@@ -21,7 +21,7 @@ from ..core.graph import MODE, Node, Saved
 from ..core.grads import Plan
 from ..core.layout import Layout
 from ..core.record import user_line
-from ..core.storage import Storage, is_exposed, new_storage, references
+from ..core.storage import FailedStorage, Storage, is_exposed, new_storage, references
 from ..core.stream import STREAM
 from ..core.tensor import Tensor, view
 
@@ -51,11 +51,11 @@ class Survey:
 
     def __init__(self, roots, grads):
         self.key, self.outer, self.numbers, self.leaves = [dt.get_default_dtype()], [], {}, []
-        self.known, self.epoch = {}, STREAM.epoch
-        key, epoch, number = self.key, self.epoch, self.number
+        self.known, self.block = {}, STREAM.block
+        key, block, number = self.key, self.block, self.number
         self.nodes = sorted(self.collect(roots), key=SEQUENCE, reverse=True)
         for node in self.nodes:
-            here = node.place >= 0 and node.epoch == epoch
+            here = node.place >= 0 and node.block is block
             self.numbers[id(node)] = node.place if here else ~len(self.numbers)
         for target, output in roots:
             key += (number(target), output)
@@ -141,9 +141,9 @@ class Survey:
 
     def storage(self, storage):
         """A storage is called by its slot, or, where it has none, by the order of appearance."""
-        if storage.guard is not None and is_exposed(storage):
+        if storage.guard is not None and (is_exposed(storage) or storage.__class__ is FailedStorage):
             raise Unfit
-        if storage.epoch == self.epoch:
+        if storage.pending is self.block:
             return storage.index
         found = self.known.get(id(storage))
         if found is None:
@@ -184,25 +184,25 @@ class Recording:
 
     def play(self, survey, keep_graph):
         """Put the recording into the stream."""
-        stream = STREAM
-        slots, epoch, outer = stream.slots, stream.epoch, survey.outer
+        block = STREAM.block
+        slots, outer = block.slots, survey.outer
         for what in self.added:
             if what is None:
                 storage = Unread()
             elif what.__class__ is int:
-                storage = outer[what]
-                storage.epoch, storage.index = epoch, len(slots)
+                STREAM.enter(outer[what])
+                continue
             else:
-                storage = new_storage(*what, len(slots), epoch)
+                storage = new_storage(*what, len(slots), block)
             slots.append(storage)
-        stream.step = self.end
-        stream.scalars.extend(self.scalars)
-        stream.held += self.held
+        block.scalars.extend(self.scalars)
+        block.held += self.held
         if self.checks:
             line = user_line()
-            stream.wheres.extend([(depth, line) for depth in self.checks])
+            block.lines.extend([(depth, line) for depth in self.checks])
         for slot, count in self.writes:
             slots[slot].version += count
+        block.step = self.end
         for leaf, slot, layout, offset in self.grads:
             survey.leaves[leaf]._grad = view(slots[slot], layout, offset)
         if not keep_graph:
@@ -214,16 +214,16 @@ class Learner:
     """What there was before a pass that may be kept."""
 
     def __init__(self, survey):
-        stream = self.stream = STREAM
+        block = self.block = STREAM.block
         self.survey, self.key = survey, survey.key
-        self.start, self.epoch, self.held = stream.step, stream.epoch, stream.held
-        self.slots, self.scalars, self.checks = len(stream.slots), len(stream.scalars), len(stream.wheres)
-        self.versions = [s.version for s in (*stream.slots, *survey.outer)]
+        self.start, self.held = block.step, block.held
+        self.slots, self.scalars, self.checks = len(block.slots), len(block.scalars), len(block.lines)
+        self.versions = [s.version for s in (*block.slots, *survey.outer)]
         self.grads = [leaf._grad for leaf in survey.leaves]
 
     def learn(self):
         """Keep the pass that has just been recorded, if it can be told by its survey alone."""
-        if self.stream.epoch != self.epoch:
+        if STREAM.block is not self.block:
             return
         found = self.recording()
         if found is not None:
@@ -233,8 +233,8 @@ class Learner:
 
     def recording(self):
         """The Recording, or None."""
-        stream, survey, made = self.stream, self.survey, Recording()
-        slots = stream.slots
+        block, survey, made = self.block, self.survey, Recording()
+        slots = block.slots
         outer = {id(storage): i for i, storage in enumerate(survey.outer)}
         alive = references(slots)
         made.grads = self.new_grads()
@@ -257,14 +257,14 @@ class Learner:
         unread = [False] * self.slots + [what is None for what in made.added]
         made.writes = [(i, s.version - before.get(id(s), 0)) for i, s in enumerate(slots)
                        if not unread[i] and s.version != before.get(id(s), 0)]
-        made.end, made.held = stream.step, stream.held - self.held
-        made.scalars = tuple(stream.scalars[self.scalars:])
-        made.checks = [depth for depth, _ in stream.wheres[self.checks:]]
+        made.end, made.held = block.step, block.held - self.held
+        made.scalars = tuple(block.scalars[self.scalars:])
+        made.checks = [depth for depth, _ in block.lines[self.checks:]]
         return made
 
     def results(self):
         """The slots of results of operators: what the program itself gives memory, where it needs any."""
-        found, step = set(), self.stream.step
+        found, step = set(), self.block.step
         while step is not self.start:
             if not step.instruction.given:
                 found.update([slot for slot, _, _ in step.instruction.outs])
@@ -279,7 +279,7 @@ class Learner:
             if grad is before:
                 continue
             storage = grad._storage
-            fresh = storage.epoch == self.epoch and storage.index >= self.slots and grad.__class__ is Tensor
+            fresh = storage.pending is self.block and storage.index >= self.slots and grad.__class__ is Tensor
             if not fresh or grad._versions is not None or grad._base is not None or grad._rg:
                 return None
             found.append((number, storage.index, grad._layout, grad._offset))
@@ -296,7 +296,7 @@ def run(roots, grads, keep_graph, engine):
         with STREAM.lock:
             survey = fit(roots, grads)
             if survey is not None:
-                known = STREAM.step.replays
+                known = STREAM.block.step.replays
                 found = None if known is None else known.get(survey.key)
                 if found is not None:
                     found.play(survey, keep_graph)

@@ -53,7 +53,9 @@ class Argument:
 @dataclasses.dataclass
 class Launch:
     """`tasks` calls of a kernel with the same static block. `cost` is its estimated time in nanoseconds on one
-    thread. `beside`: it does not depend on the launch that its plan lists before it."""
+    thread. `beside`: it does not depend on the launch that its plan lists before it. `group`: the instructions it is
+    made of, set by the plan. `checking`: which node of a fused kernel is which member of the group, if it checks
+    data."""
 
     source: KernelSource
     static: list
@@ -62,3 +64,5 @@ class Launch:
     reads: typing.Sequence = ()
     writes: typing.Sequence = ()
     beside: bool = False
+    group: object = None
+    checking: dict = None

@@ -25,6 +25,7 @@ import dataclasses
 from ..core import dtype as dt
 from . import target
 from .builder import BITS, lanes, suffix, vector
+from .errors import ERROR_CODES
 from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource
 from .reductions import COMBINES
@@ -453,6 +454,7 @@ class LoopEmitter:
             return self.number(node, handler)
         if kind == "pick":
             return value(node[1])[node[2]] if isinstance(value(node[1]), tuple) else value(node[1])
+        self.current = node  # what reports errors
         if kind == "gather":
             return self.gather(node, handler, value)
         _, op_name, attrs, args, joined, result = node
@@ -549,7 +551,8 @@ class LoopEmitter:
         return Typed(handler, dt.int64, None, (self.lane_index, 1))
 
     def report(self, condition, code, mask, value=None):
-        """Set the error word where a lane of `condition` holds: the code and, above its 8 bits, an offending value."""
+        """Set the error word where a lane of `condition` holds: 8 bits of the code, 8 of the node that reports, then an
+        offending value."""
         fn = self.fn
         width = lanes(condition.type)
         if value is not None and width > 1:
@@ -561,7 +564,8 @@ class LoopEmitter:
             whole = f"i{width}"
             chosen = fn.cast("bitcast", condition, whole).ne(0)
         with fn.if_(chosen):
-            word = fn.constant(ERROR_CODES.get(code, 1))
+            tag = min(self.spec.nodes.index(self.current), 255)
+            word = fn.constant(ERROR_CODES[code] | tag << 8)
             if value is not None:
                 if width > 1:
                     lowest_value = fn.convert(-(1 << 63), value.type)
@@ -570,16 +574,11 @@ class LoopEmitter:
                         "i64",
                         fn.select(condition, value, lowest_value),
                     )
-                word = word | (value << 8)
+                word = word | (value << 16)
             fn.line(f"store i64 {word.name}, ptr {fn.args[0].name}")
 
 
 EMITTERS = {"row": LoopEmitter, "flat": LoopEmitter, "col": LoopEmitter, "ordered": LoopEmitter}  # tiled.py: "tile"
-
-ERROR_CODES = {"index": 1, "division": 2, "target": 3, "value": 4, "bounds": 5, "classes": 6, "take": 7, "source": 8,
-               "probability": 9,
-               "unit": 10, "variance": 11}
-
 
 def rebound(value, handler):
     """A value made by another handler (a row-level one), for use under this one."""

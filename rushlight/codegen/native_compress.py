@@ -13,7 +13,7 @@ import math
 from .builder import vector
 from .handler import Handler, stored_type
 from .kernel import KernelSource, Launch
-from .loops import ERROR_CODES
+from .errors import ERROR_CODES
 from .lower import lowering, memory
 from .static_block import StaticReader
 

@@ -275,7 +275,7 @@ class GradRule:
             node.saved = plan.complete(saved, (out,)) if plan.results else saved
         node.op, node.edges, node.metas, node.seq = plan, edges, out._layout.alone, sequence()
         node.extras, node.freed, node.counts = None, False, plan.counts
-        node.place, node.epoch = storage.index, storage.epoch
+        node.place, node.block = storage.index, storage.pending
         out._grad_fn, out._rg = node, True
 
     def source(self, name):

@@ -182,11 +182,11 @@ class Node:
 
     `edges[i]` leads to where the gradient of input i goes: (Node, output number), (leaf Tensor, 0), or None.
     `apply(grads)` maps the gradients of the outputs (None: zero) to those of the inputs. `place`: the slot of the
-    result in the block of number `epoch`, where the instruction in that slot tells what the node saved (numbers apart);
+    result in the pending block `block`, where the instruction in that slot tells what the node saved (numbers apart);
     else -1. See Note [Replay].
     """
 
-    __slots__ = ("op", "edges", "saved", "versions", "metas", "seq", "extras", "freed", "counts", "place", "epoch",
+    __slots__ = ("op", "edges", "saved", "versions", "metas", "seq", "extras", "freed", "counts", "place", "block",
                  "__weakref__")
 
     def fill(self, op, edges, saved, metas):

@@ -23,13 +23,14 @@ with one is refused. All others are constants of the program.
 import dataclasses
 import functools
 
+from .block import Block, Step
 from .declare import Op
 from .device import CPU
 from .grads import wants_grad
 from .graph import MODE
 from .record import Form, binary, record_form, unary
 from .storage import new_storage
-from .stream import STREAM, Step
+from .stream import STREAM
 from .tensor import Tensor, view
 
 MOST_TRACES = 4096
@@ -56,24 +57,18 @@ class Given:
     index: int
 
 
-class PrivateStream:
-    """The stream set aside while a body is traced."""
-
-    FIELDS = ("root", "step", "slots", "scalars", "epoch", "held", "steps", "wheres", "tracing")
+class PrivateBlock:
+    """A block of its own for what a traced body records. `Stream.abort` leaves it too, if `__exit__` is not reached."""
 
     def __enter__(self):
-        self.kept = [getattr(STREAM, name) for name in self.FIELDS]
-        self.grad, MODE.grad = MODE.grad, False
-        root = Step(None, None, (), 0)
-        for name, value in zip(self.FIELDS, (root, root, [], [], -2 - STREAM.traces, 0, 0, [], True)):
-            setattr(STREAM, name, value)
-        STREAM.traces += 1
-        return STREAM
+        block = Block(Step(None, None, ()))
+        self.block = block
+        block.outer, block.grad = STREAM.block, MODE.grad
+        STREAM.block, MODE.grad = block, False
+        return block
 
     def __exit__(self, *error):
-        for name, value in zip(self.FIELDS, self.kept):
-            setattr(STREAM, name, value)
-        MODE.grad = self.grad
+        STREAM.block, MODE.grad = self.block.outer, self.block.grad
 
 
 def placeholder(kind, index):
@@ -86,11 +81,11 @@ def trace(body, present, numbers, statics, layouts):
     tensors = [view(new_storage(x.nbytes, CPU), x, 0) for x in layouts]
     values = [placeholder(kind, i) for i, kind in enumerate(numbers)]
     given = iter([*tensors, *values])
-    with PrivateStream() as stream:
+    with PrivateBlock() as block:
         found = body(*[next(given) if here else None for here in present], *statics)
         found = [found] if found is None or isinstance(found, Tensor) else list(found)
         results = [t for t in found if t is not None]
-        instructions, slots, scalars = stream.step.path(), stream.slots, stream.scalars
+        instructions, slots, scalars = block.step.path(), block.slots, block.scalars
     names = {id(value): i for i, value in enumerate(values)}
     scalars = [Given(names[id(s)]) if id(s) in names else s for s in scalars]
     unused = set(names.values()) - {s.index for s in scalars if s.__class__ is Given}

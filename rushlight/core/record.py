@@ -10,13 +10,14 @@ import os
 import sys
 
 from ..base import switches
-from .storage import Storage, is_exposed, new_storage
-from .stream import HARD_LENGTH, MOST_BYTES, SOFT_LENGTH, STREAM, Instruction
+from .block import HARD_LENGTH, SOFT_LENGTH, Instruction
+from .storage import FailedStorage, Storage, check, is_exposed, new_storage
+from .stream import MOST_BYTES, STREAM, flush
 from .tensor import Tensor, view
 
 FOLDER = __file__.removesuffix(os.path.join("core", "record.py"))
 MOST_FORMS = 4096  # of one operator
-acquire, release = STREAM.acquire, STREAM.release
+acquire, release, abort = STREAM.acquire, STREAM.release, STREAM.abort
 
 
 class Form:
@@ -26,7 +27,8 @@ class Form:
     __slots__ = ("op", "pattern", "attrs", "checks")
 
     def __init__(self, op, pattern, attrs):
-        self.op, self.pattern, self.attrs, self.checks = op, pattern, attrs, op.checks
+        self.op, self.pattern, self.attrs = op, pattern, attrs
+        self.checks = op.checks or op.kind == "host"  # whether it may fail when it runs: the user's line is kept
 
     def __repr__(self):
         return f"<form {self.op.name} {self.pattern} {self.attrs}>"
@@ -43,61 +45,83 @@ def record(op, pattern, attrs, tensors, numbers=(), outs=None):
 
 def record_form(form, tensors, numbers=(), outs=None):
     """`record` of a form."""
-    acquire()
     try:
-        stream = STREAM
-        epoch = stream.epoch
-        key = [form]
-        exposed = switches.EAGER
-        for t in tensors:
-            storage = t._storage
-            if storage.epoch != epoch:
-                stream.enter(storage)
-            key += (storage.index, t._layout, t._offset)
-            if storage.guard is not None and is_exposed(storage):
-                exposed = True
-        for n in numbers:
-            key.append(n.__class__)
-        if outs is not None:
-            key.append("out")
-            for t in outs:
-                storage = t._storage
-                if storage.epoch != epoch:
-                    stream.enter(storage)
-                key += (storage.index, t._layout, t._offset)
-                if storage.guard is not None and is_exposed(storage):
-                    exposed = True
-        key, before = tuple(key), stream.step
-        if key == before.likely:
-            step = before.then
-        else:
-            if before.depth >= SOFT_LENGTH and ends_here(stream, form, tensors, numbers, outs):
-                stream.leave()
-                stream.flush()
-                return record_form(form, tensors, numbers, outs)
-            step = before.next.get(key)
-            if step is None:
-                step = unknown(stream, key, form, tensors, numbers, outs)
-            if not exposed:
-                before.likely, before.then = key, step
-        stream.step = step
-        if numbers:
-            stream.scalars.extend(numbers)
-        if form.checks:
-            stream.wheres.append((step.depth, user_line()))
-        if outs is None:
-            device = tensors[0]._storage.device if tensors else form.op.device(form.attrs)
-            if len(step.layouts) == 1:
-                outs = [result(stream, step, device, epoch, stream.slots)]
-            else:
-                outs = new_results(stream, step, device)
-        else:
-            count_writes(outs)
-        if exposed:
-            stream.flush()
-        return outs
-    finally:
+        acquire()
+        exposed, ready = append(form, tensors, numbers, outs)
         release()
+    except BaseException:
+        abort()
+        raise
+    if ready is None:  # a long block ended before this operator
+        return record_form(form, tensors, numbers, outs)
+    if exposed:
+        flush()
+        for t in ready:
+            check(t._storage)
+    return ready
+
+
+def append(form, tensors, numbers, outs):
+    """Append an operator to the block; (whether it has to run at once, the list of result tensors). The list is None
+    where the block was flushed instead, because it was long enough."""
+    stream = STREAM
+    block = stream.block
+    key = [form]
+    exposed = switches.EAGER
+    for t in tensors:
+        exposed |= add_operand(stream, block, key, t)
+    for n in numbers:
+        key.append(n.__class__)
+    if outs is not None:
+        key.append("out")
+        for t in outs:
+            if t._storage.__class__ is FailedStorage and overwrites(form, t, tensors):
+                block.heals = True
+                if t._storage.pending is not block:
+                    stream.enter(t._storage)
+            exposed |= add_operand(stream, block, key, t)
+    key, before = tuple(key), block.step
+    if key == before.likely:
+        step = before.then
+    else:
+        if before.depth >= SOFT_LENGTH and block.outer is None and ends_here(before, form, tensors, numbers, outs):
+            block.repair()
+            stream.flush()
+            return False, None
+        step = before.next.get(key)
+        if step is None:
+            step = checked(stream, key, form, tensors, numbers, outs)
+        if not exposed:
+            before.likely, before.then = key, step
+    if numbers:
+        block.scalars.extend(numbers)
+    if form.checks:
+        block.lines.append((step.depth, user_line()))
+    if outs is not None:
+        count_writes(outs)
+        block.step = step
+        return exposed, outs
+    device = tensors[0]._storage.device if tensors else form.op.device(form.attrs)
+    if len(step.layouts) == 1:
+        return exposed, [result(block, step, device)]
+    return exposed, new_results(block, step, device)
+
+
+def add_operand(stream, block, key, tensor):
+    """Enter a tensor into the block, and add it to the key of the step; whether others see its memory now."""
+    storage = tensor._storage
+    if storage.pending is not block:
+        check(storage)
+        stream.enter(storage)
+    key += (storage.index, tensor._layout, tensor._offset)
+    return storage.guard is not None and is_exposed(storage)
+
+
+def overwrites(form, target, tensors):
+    """Whether a form writes all memory of the target's storage without reading it."""
+    storage, layout = target._storage, target._layout
+    return (form.op.kind == "loop" and form.op.options["loop"] == "elementwise" and layout.dense
+            and layout.nbytes == storage.nbytes and all([t._storage is not storage for t in tensors]))
 
 
 def count_writes(outs):
@@ -108,22 +132,23 @@ def count_writes(outs):
             t._versions[0] += 1
 
 
-def new_results(stream, step, device):
-    """Tensors over new storages for the results of a step."""
-    outs, slots = [], stream.slots
+def new_results(block, step, device):
+    """Tensors over new storages for the results of a step, which they commit."""
+    outs, slots = [], block.slots
     for layout in step.layouts:
-        storage = new_storage(layout.nbytes, device, len(slots), stream.epoch)
+        storage = new_storage(layout.nbytes, device, len(slots), block)
         slots.append(storage)
         outs.append(view(storage, layout, 0))
-    stream.held += step.nbytes
-    if stream.held > MOST_BYTES and stream.overfull():
-        stream.flush()
+    block.held += step.nbytes
+    block.step = step
+    if block.held > MOST_BYTES and STREAM.overfull():
+        flush()
     return outs
 
 
-def ends_here(stream, form, tensors, numbers, outs):
+def ends_here(before, form, tensors, numbers, outs):
     """Whether a long block should end before this operator: a known block starts with it, or the block is too long."""
-    if stream.step.depth >= HARD_LENGTH:
+    if before.depth >= HARD_LENGTH:
         return True
     seen, key = {}, [form]
     for t in tensors:
@@ -133,20 +158,12 @@ def ends_here(stream, form, tensors, numbers, outs):
         key.append("out")
         for t in outs:
             key += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
-    return tuple(key) in stream.root.next
-
-
-def unknown(stream, key, form, tensors, numbers, outs):
-    """Check, infer and append a step that this path has not seen; an operator that is refused leaves no trace."""
-    try:
-        return checked(stream, key, form, tensors, numbers, outs)
-    except Exception:
-        stream.leave()
-        raise
+    return tuple(key) in STREAM.root.next
 
 
 def checked(stream, key, form, tensors, numbers, outs):
-    """The new step of an operator that passes all checks."""
+    """Infer the step of an operator that this path has not seen, or raise its errors."""
+    block = stream.block
     op, pattern, attrs = form.op, form.pattern, form.attrs
     layouts = [t._layout for t in tensors]
     given = None if outs is None else [t._layout for t in outs]
@@ -156,21 +173,21 @@ def checked(stream, key, form, tensors, numbers, outs):
     results, info = op.infer(layouts, [n.__class__ for n in numbers], pattern, attrs, given)
     ins = tuple((t._storage.index, t._layout, t._offset) for t in tensors)
     if outs is None:
-        first = len(stream.slots)
+        first = len(block.slots)
         refs = tuple((first + i, layout, 0) for i, layout in enumerate(results))
         new = tuple(results)
     else:
         refs = tuple((t._storage.index, t._layout, t._offset) for t in outs)
         new = ()
-    args, i, n = [], 0, len(stream.scalars)
+    args, i, n = [], 0, block.step.numbers
     for letter in pattern:
         if letter == "t":
             args.append(("in", i))
             i += 1
         else:
-            args.append(("num", n, numbers[n - len(stream.scalars)].__class__))
+            args.append(("num", n, numbers[n - block.step.numbers].__class__))
             n += 1
-    return stream.grow(key, Instruction(op, attrs, ins, refs, tuple(args), info, outs is not None), new)
+    return stream.grow(key, Instruction(op, attrs, ins, refs, tuple(args), info, outs is not None), new, len(numbers))
 
 
 def check_devices(op, tensors, outs):
@@ -222,152 +239,186 @@ def user_line():
     return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("<unknown>", 0)
 
 
-# -- the short paths: `record_form` with everything unrolled ----------------------------------------------------------
+# -- the short paths: `append` with everything unrolled ----------------------------------------------------------------
 
 
 def binary(form, a, b):
     """The result of a form of two tensors."""
-    acquire()
     try:
-        stream, sa, sb = STREAM, a._storage, b._storage
-        epoch, slots = stream.epoch, stream.slots
-        if sa.epoch != epoch:
-            if sa.guard is not None:
-                return record_form(form, (a, b))[0]
-            sa.epoch, sa.index = epoch, len(slots)
-            slots.append(sa)
-        if sb.epoch != epoch:
-            if sb.guard is not None:
-                return record_form(form, (a, b))[0]
-            sb.epoch, sb.index = epoch, len(slots)
-            slots.append(sb)
-        key = (form, sa.index, a._layout, a._offset, sb.index, b._layout, b._offset)
-        step = stream.step
-        step = step.then if key == step.likely else step.follow(key)
-        if step is None:
-            return record_form(form, (a, b))[0]
-        stream.step = step
-        if form.checks:
-            stream.wheres.append((step.depth, user_line()))
-        return result(stream, step, sa.device, epoch, slots)
-    finally:
+        acquire()
+        block, sa, sb, plain = STREAM.block, a._storage, b._storage, True
+        slots = block.slots
+        if sa.pending is not block:
+            if sa.guard is None:
+                slots.append(sa)
+                sa.index = len(slots) - 1
+                sa.pending = block
+            else:
+                plain = False
+        if sb.pending is not block:
+            if sb.guard is None:
+                slots.append(sb)
+                sb.index = len(slots) - 1
+                sb.pending = block
+            else:
+                plain = False
+        if plain:
+            key = (form, sa.index, a._layout, a._offset, sb.index, b._layout, b._offset)
+            step = block.step
+            step = step.then if key == step.likely else step.follow(key)
+            if step is not None:
+                if form.checks:
+                    block.lines.append((step.depth, user_line()))
+                tensor = result(block, step, sa.device)
+                release()
+                return tensor
+        block.repair()
         release()
+    except BaseException:
+        abort()
+        raise
+    return record_form(form, (a, b))[0]
 
 
 def binary_number(form, a, number):
     """The result of a form of a tensor and a number."""
-    acquire()
     try:
-        stream, sa = STREAM, a._storage
-        epoch, slots = stream.epoch, stream.slots
-        if sa.epoch != epoch:
-            if sa.guard is not None:
-                return record_form(form, (a,), (number,))[0]
-            sa.epoch, sa.index = epoch, len(slots)
-            slots.append(sa)
-        key = (form, sa.index, a._layout, a._offset, number.__class__)
-        step = stream.step
-        step = step.then if key == step.likely else step.follow(key)
-        if step is None:
-            return record_form(form, (a,), (number,))[0]
-        stream.step = step
-        stream.scalars.append(number)
-        if form.checks:
-            stream.wheres.append((step.depth, user_line()))
-        return result(stream, step, sa.device, epoch, slots)
-    finally:
+        acquire()
+        block, sa, plain = STREAM.block, a._storage, True
+        slots = block.slots
+        if sa.pending is not block:
+            if sa.guard is None:
+                slots.append(sa)
+                sa.index = len(slots) - 1
+                sa.pending = block
+            else:
+                plain = False
+        if plain:
+            key = (form, sa.index, a._layout, a._offset, number.__class__)
+            step = block.step
+            step = step.then if key == step.likely else step.follow(key)
+            if step is not None:
+                block.scalars.append(number)
+                if form.checks:
+                    block.lines.append((step.depth, user_line()))
+                tensor = result(block, step, sa.device)
+                release()
+                return tensor
+        block.repair()
         release()
+    except BaseException:
+        abort()
+        raise
+    return record_form(form, (a,), (number,))[0]
 
 
 def unary(form, a):
     """The result of a form of one tensor."""
-    acquire()
     try:
-        stream, sa = STREAM, a._storage
-        epoch, slots = stream.epoch, stream.slots
-        if sa.epoch != epoch:
-            if sa.guard is not None:
-                return record_form(form, (a,))[0]
-            sa.epoch, sa.index = epoch, len(slots)
-            slots.append(sa)
-        key = (form, sa.index, a._layout, a._offset)
-        step = stream.step
-        step = step.then if key == step.likely else step.follow(key)
-        if step is None:
-            return record_form(form, (a,))[0]
-        stream.step = step
-        if form.checks:
-            stream.wheres.append((step.depth, user_line()))
-        return result(stream, step, sa.device, epoch, slots)
-    finally:
+        acquire()
+        block, sa, plain = STREAM.block, a._storage, True
+        slots = block.slots
+        if sa.pending is not block:
+            if sa.guard is None:
+                slots.append(sa)
+                sa.index = len(slots) - 1
+                sa.pending = block
+            else:
+                plain = False
+        if plain:
+            key = (form, sa.index, a._layout, a._offset)
+            step = block.step
+            step = step.then if key == step.likely else step.follow(key)
+            if step is not None:
+                if form.checks:
+                    block.lines.append((step.depth, user_line()))
+                tensor = result(block, step, sa.device)
+                release()
+                return tensor
+        block.repair()
         release()
+    except BaseException:
+        abort()
+        raise
+    return record_form(form, (a,))[0]
 
 
-def result(stream, step, device, epoch, slots, _new=Tensor.__new__, _tensor=Tensor):
-    """The one new tensor of a step: `view` of a new storage, without the calls."""
+def result(block, step, device, _new=Tensor.__new__, _tensor=Tensor):
+    """The one new tensor of a step, which it commits: `view` of a new storage, without the calls."""
     layout = step.layouts[0]
     storage = Storage()
-    storage.epoch, storage.index, storage.nbytes, storage.device = epoch, len(slots), layout.nbytes, device
+    storage.pending, storage.index, storage.nbytes, storage.device = block, step.count - 1, layout.nbytes, device
     storage.address = storage.version = 0
     storage.block = storage.guard = None
-    slots.append(storage)
+    block.slots.append(storage)
     tensor = _new(_tensor)
     tensor._storage, tensor._layout = storage, layout
     tensor._rg = False
     tensor._grad_fn = tensor._base = tensor._grad = tensor._versions = None
     tensor._hooks = tensor._retain = tensor._accumulate = None
     tensor._offset = tensor._nr = tensor._view_version = tensor._creation = 0
-    stream.held += layout.nbytes
-    if stream.held > MOST_BYTES and stream.overfull():
-        stream.flush()
+    block.held += layout.nbytes
+    block.step = step
+    if block.held > MOST_BYTES and STREAM.overfull():
+        flush()
     return tensor
 
 
 def write_copy(form, source, storage, layout, offset):
     """A form of one tensor whose result goes to a given part of a storage without history."""
-    acquire()
     try:
-        stream, sa = STREAM, source._storage
-        epoch, slots = stream.epoch, stream.slots
-        if sa.epoch != epoch:
-            if sa.guard is not None:
-                return record_form(form, (source,), (), (view(storage, layout, offset),))
-            sa.epoch, sa.index = epoch, len(slots)
-            slots.append(sa)
-        if storage.epoch != epoch:
-            if storage.guard is not None:
-                return record_form(form, (source,), (), (view(storage, layout, offset),))
-            storage.epoch, storage.index = epoch, len(slots)
-            slots.append(storage)
-        key = (form, sa.index, source._layout, source._offset, "out", storage.index, layout, offset)
-        step = stream.step
-        step = step.then if key == step.likely else step.follow(key)
-        if step is None:
-            return record_form(form, (source,), (), (view(storage, layout, offset),))
-        stream.step = step
-        storage.version += 1
-    finally:
+        acquire()
+        block, sa, plain = STREAM.block, source._storage, True
+        if sa.pending is not block:
+            if sa.guard is None:
+                STREAM.enter(sa)
+            else:
+                plain = False
+        if storage.pending is not block:
+            if storage.guard is None:
+                STREAM.enter(storage)
+            else:
+                plain = False
+        if plain:
+            key = (form, sa.index, source._layout, source._offset, "out", storage.index, layout, offset)
+            step = block.step
+            step = step.then if key == step.likely else step.follow(key)
+            if step is not None:
+                storage.version += 1
+                block.step = step
+                release()
+                return
+        block.repair()
         release()
+    except BaseException:
+        abort()
+        raise
+    record_form(form, (source,), (), (view(storage, layout, offset),))
 
 
 def write_number(form, number, storage, layout, offset):
     """A form of one number that goes to a given part of a storage."""
-    acquire()
     try:
-        stream = STREAM
-        epoch, slots = stream.epoch, stream.slots
-        if storage.epoch != epoch:
-            if storage.guard is not None:
-                return record_form(form, (), (number,), (view(storage, layout, offset),))
-            storage.epoch, storage.index = epoch, len(slots)
-            slots.append(storage)
-        key = (form, number.__class__, "out", storage.index, layout, offset)
-        step = stream.step
-        step = step.then if key == step.likely else step.follow(key)
-        if step is None:
-            return record_form(form, (), (number,), (view(storage, layout, offset),))
-        stream.step = step
-        stream.scalars.append(number)
-        storage.version += 1
-    finally:
+        acquire()
+        block, plain = STREAM.block, True
+        if storage.pending is not block:
+            if storage.guard is None:
+                STREAM.enter(storage)
+            else:
+                plain = False
+        if plain:
+            key = (form, number.__class__, "out", storage.index, layout, offset)
+            step = block.step
+            step = step.then if key == step.likely else step.follow(key)
+            if step is not None:
+                block.scalars.append(number)
+                storage.version += 1
+                block.step = step
+                release()
+                return
+        block.repair()
         release()
+    except BaseException:
+        abort()
+        raise
+    record_form(form, (), (number,), (view(storage, layout, offset),))

@@ -19,15 +19,16 @@ import sys
 
 
 class Storage:
-    """A span of device memory. `index` and `epoch` say where it stands in the pending block of the stream."""
+    """A span of device memory. `pending` is the last block that it took part in (see block.py), and `index` its slot
+    there."""
 
-    __slots__ = ("index", "epoch", "address", "block", "nbytes", "device", "version", "guard", "__weakref__")
+    __slots__ = ("index", "pending", "address", "block", "nbytes", "device", "version", "guard", "__weakref__")
 
 
-def new_storage(nbytes, device, index=-1, epoch=-1):
+def new_storage(nbytes, device, index=-1, pending=None):
     """A Storage without memory yet. (Not its __init__, which would cost as much as all the rest.)"""
     storage = Storage()
-    storage.index, storage.epoch, storage.nbytes, storage.device = index, epoch, nbytes, device
+    storage.index, storage.pending, storage.nbytes, storage.device = index, pending, nbytes, device
     storage.address = storage.version = 0
     storage.block = storage.guard = None  # block keeps the memory alive
     return storage
@@ -63,3 +64,41 @@ def is_exposed(storage):
     if storage.guard is None:
         return False
     return sys.getrefcount(storage.guard) > GUARD_ALONE
+
+
+class Lost:
+    """The guard of a failed storage: the failure, and the guard and the memory that the storage had."""
+
+    __slots__ = ("failure", "guard", "address")
+
+    def __init__(self, failure, guard, address):
+        self.failure, self.guard, self.address = failure, guard, address
+
+
+class FailedStorage(Storage):
+    """A storage without a value (Note [Failures] in block.py). Its guard is a `Lost`, which sends recording to the slow path."""
+
+    __slots__ = ()
+
+
+def fail(storage, failure):
+    """Mark a storage as failed."""
+    if storage.__class__ is Storage:
+        storage.guard = Lost(failure, storage.guard, storage.address)
+        storage.address = 0
+        storage.__class__ = FailedStorage
+    elif storage.__class__ is FailedStorage:
+        storage.guard = Lost(failure, storage.guard.guard, storage.guard.address)
+
+
+def heal(storage):
+    """Make a failed storage usable again: an operator of the block that runs now overwrites it as a whole."""
+    lost = storage.guard
+    storage.__class__ = Storage
+    storage.guard, storage.address = lost.guard, lost.address
+
+
+def check(storage):
+    """Raise the error of a failed storage."""
+    if storage.__class__ is FailedStorage:
+        raise storage.guard.failure.fresh()

@@ -16,10 +16,10 @@ def _engine():
     return importlib.import_module(".flush", __name__)
 
 
-def _first_make(step, mask, scalars):
+def _first_make(block, mask):
     module = _engine()
-    STREAM.make = module.make
-    return module.make(step, mask, scalars)
+    STREAM.make, STREAM.recover = module.make, module.recover.after
+    return module.make(block, mask)
 
 
 def statistics():

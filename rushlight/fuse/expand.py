@@ -18,11 +18,12 @@ from .group import overlaps
 def expand(instructions, slots, numbers):
     """(instructions, bytes of each temporary slot, constants)."""
     if not any([i.op.kind == "macro" or converts(i) for i in instructions]):
-        return instructions, [], []
+        return instructions, list(range(1, len(instructions) + 1)), [], []
     state = State(slots, numbers)
-    for instruction in instructions:
+    for depth, instruction in enumerate(instructions, 1):
         state.put(instruction)
-    return state.instructions, state.temps, state.constants
+        state.depths += [depth] * (len(state.instructions) - len(state.depths))
+    return state.instructions, state.depths, state.temps, state.constants
 
 
 class State:
@@ -30,7 +31,7 @@ class State:
 
     def __init__(self, slots, numbers):
         self.instructions, self.slots, self.numbers = [], slots, numbers
-        self.temps, self.constants = [], []
+        self.temps, self.constants, self.depths = [], [], []
 
     def put(self, instruction):
         if converts(instruction):

@@ -61,6 +61,7 @@ class Group:
         self.ordered = False  # rule 11
         self.members, self.reads, self.writes, self.randoms = [], {}, {}, set()
         self.accesses = 0
+        self.checks = False  # whether a member checks data
 
     def touches(self, slot):
         return slot in self.reads or slot in self.writes or slot in self.randoms
@@ -219,6 +220,7 @@ def related(group, instruction):
 def add(group, candidate):
     """Enter a member and what it touches."""
     group.members.append(candidate)
+    group.checks |= candidate.instruction.op.checks
     if candidate.instruction.op.kind == "loop":
         kind = candidate.instruction.op.options["loop"]
         group.gathers |= kind == "gather"
@@ -244,6 +246,7 @@ def add(group, candidate):
 def single(instruction, number, index):
     """A group for an instruction that shares its kernel with nobody."""
     group = Group(index, None, single=True)
+    group.checks = instruction.op.checks
     group.members.append(Member(instruction, number, "full", [None] * len(instruction.ins), []))
     for slot, _, _ in instruction.ins:
         group.reads.setdefault(slot, [])

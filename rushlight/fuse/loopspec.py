@@ -31,6 +31,7 @@ class Builder:
         self.accesses, self.access_levels, self.randoms, self.numbers = [], [], [], []
         self.loads, self.values, self.number_nodes = {}, {}, {}
         self.heavy_nodes, self.stores, self.reloads = set(), {}, {}
+        self.checking = {}  # node -> the member that it computes, where that checks data
         for m in group.members:
             self.member(m)
         self.plan_reloads()
@@ -106,6 +107,8 @@ class Builder:
             joined = instruction.info.name if instruction.info is not None else None
             node = ("apply", instruction.op.name, attrs, tuple(inputs), joined, result.name)
         at = self.node(node, level, stage)
+        if instruction.op.checks:
+            self.checking[at] = m
         if instruction.op.heavy or kind == "gather" or any(a in self.heavy_nodes and self.levels[a] == "full"
                                                            for a in inputs):
             self.heavy_nodes.add(at)
@@ -272,7 +275,9 @@ def build(group, stored):
     if partial:
         return partial_launches(b, kind, kept, reduced)
     spec = make_spec(b, kind, kept, reduced, where, b.nodes, b.levels, b.stages, b.stores.values(), False)
-    return [launch(b, spec, kind, kept, reduced, b.accesses, static_of(b, b.accesses, kept, reduced))]
+    only = launch(b, spec, kind, kept, reduced, b.accesses, static_of(b, b.accesses, kept, reduced))
+    only.checking = b.checking
+    return [only]
 
 
 def make_spec(b, kind, kept, reduced, where, nodes, levels, stages, stores, partial):

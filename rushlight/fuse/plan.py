@@ -27,8 +27,8 @@ class Segment:
 
 @dataclasses.dataclass
 class Plan:
-    """`allocate`: (slot, bytes) of results that stay; `external`: slots whose memory exists before; `arena`: bytes "
-      "of temporaries."""
+    """allocate: (slot, bytes) of results that stay. external: slots whose memory exists before. arena: bytes of
+    temporaries. expanded: the instructions without macros; depths: for each the depth of the operator it is part of."""
 
     segments: list
     allocate: list
@@ -38,6 +38,8 @@ class Plan:
     instructions: int
     checks: bool
     constants: list
+    expanded: list
+    depths: list
 
 
 def live_instructions(instructions, mask):
@@ -67,7 +69,7 @@ def made_slots(instructions):
 
 def build(instructions, mask, numbers):
     """Plan a program of instructions, given which slots are live and how many numbers it takes."""
-    instructions, temps, constants = expand(instructions, len(mask), numbers)
+    instructions, depths, temps, constants = expand(instructions, len(mask), numbers)
     outside = externals(instructions)
     made = {slot: n for slot, n in made_slots(instructions).items() if slot not in outside}
     made.update(enumerate(temps, len(mask)))
@@ -93,7 +95,8 @@ def build(instructions, mask, numbers):
     allocate = [(slot, n) for slot, n in made.items() if mask[slot]]
     external = sorted(slot for slot in used if slot not in made)
     return Plan(
-        segments, allocate, external, places, arena, len(kept), any(i.op.checks for i in instructions), constants
+        segments, allocate, external, places, arena, len(kept), any(i.op.checks for i in instructions), constants,
+        instructions, depths
     )
 
 
@@ -132,11 +135,15 @@ def group_levels(groups):
 def launches_of(group, stored):
     """The launches of a group; a host instruction comes back as itself."""
     if not group.single:
-        return loopspec.build(group, stored)
-    instruction = group.members[0].instruction
-    if instruction.op.kind == "host":
-        return instruction
-    return lower.find(instruction.op.options["lower"])(instruction)
+        launches = loopspec.build(group, stored)
+    else:
+        instruction = group.members[0].instruction
+        if instruction.op.kind == "host":
+            return instruction
+        launches = lower.find(instruction.op.options["lower"])(instruction)
+    for launch in launches:
+        launch.group = group
+    return launches
 
 
 def place_buffers(listed, made, mask, levels):
@@ -200,6 +207,8 @@ def flatten(leveled):
             if not launch.beside:
                 before = last
             key = (level, launch.source.key)
+            if launch.group.checks:  # its errors have to be told from those of others
+                key = (key, launch.group.number)
             at = open_rows.get(key, -1)
             if at <= before:
                 at = open_rows[key] = len(rows)

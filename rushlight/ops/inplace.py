@@ -96,10 +96,10 @@ def grow(storage, nbytes):
         return
     if storage.guard is not None:
         raise RuntimeError("Trying to resize storage that is not resizable")
-    if storage.epoch == STREAM.epoch:  # the pending block has planned for the size it knows
+    if storage.pending is STREAM.block:  # the pending block has planned for the size it knows
         STREAM.flush()
     old = storage.nbytes
-    if old and (storage.address or storage.epoch >= 0):
+    if old and (storage.address or storage.pending is not None):
         keep = raw_view(storage, layout((old,), (1,), dt.uint8), 0).clone()
         STREAM.flush()
         storage.address, storage.block, storage.nbytes = 0, None, nbytes

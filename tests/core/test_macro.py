@@ -47,9 +47,9 @@ def test_values_and_none():
 def test_one_instruction():
     x = tensor()
     rl.synchronize()
-    before = STREAM.step.depth
+    before = STREAM.block.step.depth
     center(x, None, 3.0)
-    assert STREAM.step.depth == before + 1
+    assert STREAM.block.step.depth == before + 1
     rl.synchronize()
 
 

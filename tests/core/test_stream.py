@@ -13,7 +13,7 @@ lazy = pytest.mark.skipif(switches.EAGER, reason="the eager mode runs every oper
 
 
 def pending():
-    return STREAM.step.depth
+    return STREAM.block.step.depth
 
 
 @lazy

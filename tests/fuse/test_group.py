@@ -15,7 +15,8 @@ def groups(build):
     """The groups of what `build` records (its results stay alive), and the results."""
     rl.synchronize()
     results = build()
-    path, _, _ = expand(STREAM.step.path(), len(STREAM.slots), len(STREAM.scalars))
+    block = STREAM.block
+    path, _, _, _ = expand(block.step.path(), len(block.slots), len(block.scalars))
     grouping = Grouping(path)
     for number, instruction in enumerate(path):
         grouping.place(instruction, number)

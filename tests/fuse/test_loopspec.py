@@ -17,8 +17,9 @@ def kernels(build):
     """The sources of the kernels of what `build` records."""
     rl.synchronize()
     kept = build()
-    path, scalars = STREAM.step.path(), len(STREAM.scalars)
-    planned = plan.build(path, bytes([1]) * len(STREAM.slots), scalars)
+    block = STREAM.block
+    path, scalars = block.step.path(), len(block.scalars)
+    planned = plan.build(path, bytes([1]) * len(block.slots), scalars)
     del kept
     return [launch.source for segment in planned.segments for row in segment.launches for launch in row]
 

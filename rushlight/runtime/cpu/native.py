@@ -61,7 +61,8 @@ SYMBOLS = (
     "py_run",
     "py_run_released",
 )
-PYTHON = ("PyLong_AsVoidPtr", "PyLong_FromLongLong", "PyEval_SaveThread", "PyEval_RestoreThread", "PyErr_Occurred")
+PYTHON = ("PyLong_AsVoidPtr", "PyLong_FromLongLong", "PyEval_SaveThread", "PyEval_RestoreThread", "PyErr_Occurred",
+          "PyErr_CheckSignals")
 LIBC = ("pthread_attr_init", "pthread_attr_setstacksize", "pthread_attr_destroy", "pthread_create", "pthread_join",
         "pthread_sigmask", "clock_gettime")
 STACK = 8 << 20  # bytes of a worker's stack, whatever the system's default: kernels keep blocks of over 1 MiB there
@@ -83,6 +84,7 @@ declare ptr @PyLong_FromLongLong(i64)
 declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare ptr @PyErr_Occurred()
+declare i32 @PyErr_CheckSignals()
 @pool = internal global [$BYTES x i8] zeroinitializer, align 64
 
 define ptr @pool_state() nounwind {
@@ -533,11 +535,23 @@ call:
   ret void
 }
 
-; Run a program {records, count, wake}; its error word.
-define i64 @run_program(ptr %program, ptr %tab) nounwind {
+; Run a program {records, count, wake, word}; its error word. Launches end at the first that sets the error word. The
+; number of completed launches stands in the word `word` before the table (0: nowhere), and a run starts there. Past the
+; time `deadline` (0: none) it returns -1 between two launches.
+define i64 @run_program(ptr %program, ptr %tab, i64 %deadline) nounwind {
 entry:
   %p = getelementptr i8, ptr @pool, i64 0
+  %own = alloca i64
+  store i64 0, ptr %own
   store i64 0, ptr %tab
+  %wp = getelementptr i64, ptr %program, i64 3
+  %word = load i64, ptr %wp
+  %back = sub i64 0, %word
+  %before = getelementptr i64, ptr %tab, i64 %back
+  %nowhere = icmp eq i64 %word, 0
+  %progress = select i1 %nowhere, ptr %own, ptr %before
+  %begin = load i64, ptr %progress
+  %timed = icmp ne i64 %deadline, 0
   %recs = load ptr, ptr %program
   %cp = getelementptr i64, ptr %program, i64 1
   %count = load i64, ptr %cp
@@ -559,9 +573,17 @@ rouse:
   store atomic i32 0, ptr %busyp seq_cst, align 4
   br label %next
 next:
-  %i = phi i64 [ 0, %entry ], [ 0, %look ], [ 0, %ring ], [ 0, %rouse ], [ %i1, %join ]
+  %i = phi i64 [ %begin, %entry ], [ %begin, %look ], [ %begin, %ring ], [ %begin, %rouse ], [ %i1, %done ]
   %more = icmp slt i64 %i, %count
-  br i1 %more, label %launch, label %end
+  br i1 %more, label %time, label %end
+time:
+  br i1 %timed, label %compare, label %launch
+compare:
+  %now = call i64 @now()
+  %late = icmp sgt i64 %now, %deadline
+  br i1 %late, label %pause, label %launch
+pause:
+  ret i64 -1
 launch:
   %at = shl i64 %i, 2
   %rp = getelementptr i64, ptr %recs, i64 %at
@@ -581,11 +603,17 @@ many:
   call void @parallel_for(ptr %p, ptr %fn, ptr %tab, ptr %sta, i64 %tasks, i64 %mode)
   br label %join
 join:
-  %i1 = add i64 %i, 1
-  br label %next
-end:
   %error = load i64, ptr %tab
+  %good = icmp eq i64 %error, 0
+  br i1 %good, label %done, label %failed
+done:
+  %i1 = add i64 %i, 1
+  store i64 %i1, ptr %progress
+  br label %next
+failed:
   ret i64 %error
+end:
+  ret i64 0
 }
 
 ; Python methods: self is the address of a program, the argument that of a table, the result the error word.
@@ -598,7 +626,7 @@ entry:
 fail:
   ret ptr null
 run:
-  %error = call i64 @run_program(ptr %program, ptr %tab)
+  %error = call i64 @run_program(ptr %program, ptr %tab, i64 0)
   %result = call ptr @PyLong_FromLongLong(i64 %error)
   ret ptr %result
 }
@@ -611,9 +639,24 @@ entry:
 fail:
   ret ptr null
 run:
+  %wp = getelementptr i64, ptr %program, i64 3
+  %word = load i64, ptr %wp
+  %resumes = icmp ne i64 %word, 0
+  br label %again
+again:
   %thread = call ptr @PyEval_SaveThread()
-  %error = call i64 @run_program(ptr %program, ptr %tab)
+  %now = call i64 @now()
+  %later = add i64 %now, 50000000
+  %deadline = select i1 %resumes, i64 %later, i64 0
+  %error = call i64 @run_program(ptr %program, ptr %tab, i64 %deadline)
   call void @PyEval_RestoreThread(ptr %thread)
+  %paused = icmp eq i64 %error, -1
+  br i1 %paused, label %signals, label %ended
+signals:
+  %raised = call i32 @PyErr_CheckSignals()
+  %stop = icmp ne i32 %raised, 0
+  br i1 %stop, label %fail, label %again
+ended:
   %result = call ptr @PyLong_FromLongLong(i64 %error)
   ret ptr %result
 }

@@ -30,13 +30,15 @@ class Program:
 
     `address` is a kernel's, `static` its list of int64, or a `Batch` (then `tasks` is ignored); `cost` is the estimated
     time in nanoseconds on one thread. `release`: whether to release the GIL; None decides by the cost.
-    `run(table_address)` runs the launches in order, sets entry 0 of the table to 0 before and returns what is there
-    after. It keeps the packed launches alive by itself.
+    `run(table_address)` runs the launches in order until one sets the error word, entry 0 of the table, and returns
+    that word. It keeps the packed launches alive by itself. `word`: the word before the table in which the number of
+    completed launches stands; a run starts with the launch of that number, so that a run that a signal ended can be
+    called again. 0: such a run starts anew.
     """
 
     __slots__ = ("run", "cost", "launches", "_block")
 
-    def __init__(self, launches, release=None):
+    def __init__(self, launches, release=None, word=0):
         words = []
         records = []
         total = shared = 0.0
@@ -54,20 +56,20 @@ class Program:
                 shared += cost
         self.cost = total
         self.launches = len(records)
-        self._pack(words, records, shared >= AHEAD_NANOSECONDS)
+        self._pack(words, records, shared >= AHEAD_NANOSECONDS, word)
         released = total >= RELEASE_NANOSECONDS if release is None else release
         self.run = executor.bind(self._block, released)
 
-    def _pack(self, words, records, ahead):
+    def _pack(self, words, records, ahead, word):
         """One array: the program block, the records, the static words; places in `words` become addresses."""
         first = 4 + 4 * len(records)
         self._block = (ctypes.c_int64 * (first + len(words)))()
         base = ctypes.addressof(self._block)
         start = base + 8 * first
-        packed = [base + 32, len(records), int(ahead), 0]
+        packed = [base + 32, len(records), int(ahead), word]
         for address, at, tasks, mode in records:
             packed += (address, start + 8 * at, tasks, mode)
-        packed += [start + 8 * word.at if word.__class__ is _Place else word for word in words]
+        packed += [start + 8 * value.at if value.__class__ is _Place else value for value in words]
         self._block[:] = packed
 
     @staticmethod

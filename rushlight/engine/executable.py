@@ -1,0 +1,142 @@
+"""Running a planned block: give results memory, fill the table, launch.
+
+Note [A run]
+`Executable` is a Plan with machine code. Its run fills one table of addresses and numbers, then makes a native call
+per segment; host segments (library calls on arrays) come in between. The native code keeps its progress in the table,
+so that a run which a signal ended goes on where it was. Errors that only the data shows set the table's error word;
+`recover` then runs what does not depend on the operator that failed.
+"""
+
+import ctypes
+import struct
+
+from ..core.storage import FailedStorage, heal
+from ..fuse import plan as planning
+from ..runtime.cpu import jit, memory
+from ..runtime.cpu.program import Batch, Program
+from . import host
+
+
+class Counters:
+    """What has happened so far. Runs are counted in the programs' own tallies, so that a run adds one number."""
+
+    planned, plan_seconds = 0, 0.0
+    tallies = []  # [runs, instructions a run, launches a run, bytes a run] of every program
+
+
+class Stopped:
+    """Where a program stopped. cause: an exception, an error word, or None where an operand has failed before. step:
+    the number of the segment, None where nothing has run."""
+
+    __slots__ = ("cause", "step")
+
+    def __init__(self, cause, step):
+        self.cause, self.step = cause, step
+
+
+SMALL_ARENA = 16384  # temporaries up to this many bytes stay with their program
+WORD = 8
+
+
+class Executable:
+    """A planned and compiled program.
+
+    Its table has a word of progress for every native segment and one for recovery, then the error word (where the
+    address that programs get points to), then the addresses and numbers.
+    """
+
+    __slots__ = ("plan", "slots", "steps", "pack", "table", "launches", "user", "path", "tally", "constants",
+                 "own_arena", "words")
+
+    def __init__(self, path, mask, scalars):
+        plan = self.plan = planning.build(path, mask, len(scalars))
+        self.slots, self.path = len(mask), path
+        sources = {launch.source.key: launch.source for s in plan.segments for row in s.launches for launch in row}
+        addresses = jit.compile_kernels(list(sources.values()))
+        self.steps, self.launches = [], 0
+        for segment in plan.segments:
+            if segment.host is not None:
+                self.steps.append((None, segment.host))
+            else:
+                program = Program([self.record(row, addresses) for row in segment.launches], word=len(self.steps) + 1)
+                self.launches += len(segment.launches)
+                self.steps.append((program.run, None))
+        self.words = len(self.steps) + 1
+        self.constants = plan.constants
+        formats = "".join(["d" if s.__class__ is float else "q" for s in (*scalars, *plan.constants)])
+        form = struct.Struct(f"={self.words + self.slots + 2}q{formats}")
+        self.pack = form.pack_into
+        self.table = ctypes.create_string_buffer(form.size)
+        self.user = None  # the block that has the table
+        self.own_arena = memory.allocate(plan.arena) if 0 < plan.arena <= SMALL_ARENA else None
+        self.tally = [0, len(path), self.launches, sum(n for _, n in plan.allocate)]
+        Counters.tallies.append(self.tally)
+
+    def record(self, row, addresses):
+        """One launch, or a batch of equal kernels, for the native program."""
+        address = addresses[row[0].source.key]
+        blocks = [(planning.resolve(launch.static, self.plan.places, self.slots), launch.tasks) for launch in row]
+        cost = sum(launch.cost for launch in row)
+        if len(blocks) == 1:
+            return (address, *blocks[0], cost)
+        return (address, Batch(blocks), 0, cost)
+
+    def run(self, block):
+        """Run a block, or what an interrupted run has left of it; where it stopped, None at the end. What this raises
+        comes from outside of the block."""
+        if block.heals:
+            for storage in block.slots:
+                if storage.__class__ is FailedStorage:
+                    heal(storage)
+        if block.table is None:
+            try:
+                ready = self.prepare(block)
+            except (RuntimeError, MemoryError, struct.error) as error:
+                return Stopped(error, None)
+            if not ready:
+                return Stopped(None, 0)
+        _, address, arena = block.table
+        for number, (run, instruction) in enumerate(self.steps):
+            if run is None:
+                try:
+                    host.call(instruction, block.slots, block.scalars, self.plan.places, arena)
+                except Exception as error:
+                    return Stopped(error, number)
+            else:
+                code = run(address)
+                if code:
+                    return Stopped(code, number)
+        self.tally[0] += 1
+        return None
+
+    def prepare(self, block):
+        """Give results memory and fill the table; False if an operand has failed."""
+        plan, allocate, slots = self.plan, memory.allocate, block.slots
+        for index, nbytes in plan.allocate:
+            storage = slots[index]
+            room = storage.block = allocate(nbytes)
+            storage.address = room.address
+        ready = True
+        for index in plan.external:
+            storage = slots[index]
+            if not storage.address:
+                if storage.__class__ is FailedStorage:
+                    ready = False
+                    continue
+                room = storage.block = allocate(storage.nbytes)
+                storage.address = room.address
+        user, table, arena = self.user, self.table, self.own_arena
+        if user is not None and user.slots is not None and user is not block:  # that run has not ended
+            table = ctypes.create_string_buffer(len(table))
+            arena = None
+        else:
+            self.user = block
+        if arena is None and plan.arena:
+            arena = memory.scratch(plan.arena)
+        self.pack(table, 0, *ZEROS[:self.words + 1], *[s.address for s in slots], 0 if arena is None else arena.address,
+                  *block.scalars, *self.constants)
+        block.table = table, ctypes.addressof(table) + WORD * self.words, arena
+        return ready
+
+
+ZEROS = (0,) * 4096
