@@ -13,6 +13,7 @@ from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import CPU, Device, resolve
 from .core.layout import contiguous_strides, layout
+from .core.room import LARGEST, check_bytes
 from .core.storage import new_storage
 from .core.tensor import Tensor, accumulate_node, make, view
 from .runtime.cpu import memory
@@ -120,7 +121,14 @@ class UntypedStorage:
     """The bytes under a tensor."""
 
     def __init__(self, size=0, *, device=None, _storage=None):
-        self._storage = new_storage(int(size), resolve(device)) if _storage is None else _storage
+        if _storage is None:
+            size = int(size)
+            if size > LARGEST:
+                raise ValueError("Overflow when unpacking long long")
+            if size < 0:
+                raise RuntimeError(f"UntypedStorage: a number of bytes must not be negative, but got {size}")
+            check_bytes(size)
+        self._storage = new_storage(size, resolve(device)) if _storage is None else _storage
 
     def nbytes(self):
         """The number of bytes."""

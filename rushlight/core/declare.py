@@ -25,6 +25,7 @@ from .grads import GradRule, begin_write, end_write, wants_grad
 from .graph import MODE
 from .signatures import REQUIRED
 from .record import MOST_FORMS, Form, binary, binary_number, record_form, unary
+from .room import check_layouts
 from .tensor import Tensor
 
 REGISTRY, OPERATORS = {}, {}
@@ -36,8 +37,8 @@ class Op:
     native or host.
     """
 
-    __slots__ = ("name", "kind", "body", "infer", "checks", "checks_overlap", "promote", "dtypes", "params", "options",
-                 "rule", "node_name", "heavy", "forms")
+    __slots__ = ("name", "kind", "body", "results", "checks", "checks_overlap", "promote", "dtypes", "params",
+                 "options", "rule", "node_name", "heavy", "forms")
 
     def __init__(self, name, kind, body=None, infer=None, checks=False, checks_overlap=False, **options):
         self.name, self.kind, self.body = name, kind, body
@@ -48,6 +49,21 @@ class Op:
         self.heavy, self.forms = options.get("heavy", False), {}
         assert name not in OPERATORS, f"operator {name} is declared twice"
         OPERATORS[name] = self
+
+    @property
+    def infer(self):
+        """The rule of layouts (infer.py) for results that need memory: they are refused here if there is not that much.
+        `results` is the rule alone."""
+        return self._infer
+
+    @infer.setter
+    def infer(self, rule):
+        self.results = rule
+
+    def _infer(self, layouts, numbers, pattern, attrs, given):
+        found = self.results(layouts, numbers, pattern, attrs, given)
+        check_layouts(found[0])
+        return found
 
     def form(self, pattern, attrs=(), classes=()):
         """The Form of a pattern and attributes. `classes`: those of the attributes, where 2 and 2.0 differ."""

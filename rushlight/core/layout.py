@@ -9,6 +9,7 @@ import functools
 import operator
 
 from .dtype import DType
+from .room import check_extent
 
 
 class Size(tuple):
@@ -173,6 +174,7 @@ class Layout:
         self.reach = 1 + sum((n - 1) * s for n, s in zip(shape, strides)) if self.numel else 0
         self.nbytes = self.reach * dtype.itemsize
         self.alone = (self,)  # what nodes with one result keep
+        check_extent(self)
 
     def __repr__(self):
         return f"Layout({self.shape}, {self.strides}, {self.dtype.name})"

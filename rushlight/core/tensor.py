@@ -20,6 +20,7 @@ from . import graph
 from .device import CPU
 from .layout import contiguous_layout
 from .layout import layout as make_layout
+from .room import LARGE, check_bytes
 from .storage import new_storage
 
 PLAIN, MULTI_OUTPUT, NO_GRAD_MODE, INFERENCE, CUSTOM = range(5)  # how a view came to be
@@ -213,6 +214,8 @@ graph.make_view = view
 def empty(shape, dtype, device=CPU, strides=None):
     """A tensor of uninitialised memory (allocated when first used)."""
     found = contiguous_layout(shape, dtype) if strides is None else make_layout(tuple(shape), tuple(strides), dtype)
+    if found.nbytes > LARGE:
+        check_bytes(found.nbytes)
     return view(new_storage(found.nbytes, device), found, 0)
 
 

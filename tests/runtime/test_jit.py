@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 
@@ -99,6 +100,9 @@ def test_warm_start_does_without_llvm(tmp_path):
 
 def test_packs_that_share_a_kernel_load_together(tmp_path):
     assert _child(tmp_path / "a", [1, 2]) == [2, 0]
+    (secret,) = (tmp_path / "a").glob("cpu-*/secret")
+    (tmp_path / "b" / secret.parent.name).mkdir(parents=True, mode=0o700)
+    shutil.copy(secret, tmp_path / "b" / secret.parent.name)
     assert _child(tmp_path / "b", [2, 3]) == [2, 0]
     for path in _packs(tmp_path / "b"):
         os.rename(path, os.path.join(os.path.dirname(_packs(tmp_path / "a")[0]), os.path.basename(path)))

@@ -17,12 +17,12 @@ except ImportError:
     resource = None
 
 from ...base import switches
-from .object_cache import write
+from .private_folder import PrivateFolder, trusted
 
 # Linux gives a process the tile registers on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA).
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 _CACHES = "/sys/devices/system/cpu/cpu0/cache"
-_HOST_END = "end"
+_HOST_END, _MOST_HOST = "end", 65536
 
 
 @functools.cache
@@ -44,7 +44,8 @@ def llvm_host():
 
 def _host_path():
     """The file that keeps `llvm_host` for this processor and llvmlite; None where nothing is kept."""
-    if switches.CACHE is None or sys.platform != "linux":
+    root = trusted(switches.CACHE)
+    if root is None or sys.platform != "linux":
         return None
     import llvmlite  # the package alone, not the library
 
@@ -55,13 +56,13 @@ def _host_path():
         return None
     lines = [line for line in first.splitlines() if b"MHz" not in line and b"bogomips" not in line.lower()]
     about = b"\n".join([*lines, llvmlite.__version__.encode(), platform.machine().encode()])
-    return os.path.join(switches.CACHE, "host-" + hashlib.blake2b(about, digest_size=8).hexdigest())
+    return os.path.join(root, "host-" + hashlib.blake2b(about, digest_size=8).hexdigest())
 
 
 def _read_host(path):
+    folder, name = os.path.split(path)
     try:
-        with open(path) as file:
-            lines = file.read().split("\n")
+        lines = (PrivateFolder(folder).read(name, _MOST_HOST) or b"").decode().split("\n")
     except (OSError, UnicodeDecodeError):
         return None
     return tuple(lines[:4]) if len(lines) == 5 and lines[4] == _HOST_END and all(lines[:4]) else None
@@ -69,9 +70,9 @@ def _read_host(path):
 
 def _write_host(path, found):
     """Keep the lines; whatever goes wrong only costs the next start its import."""
+    folder, name = os.path.split(path)
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        write(path, "\n".join([*found, _HOST_END]).encode())
+        PrivateFolder(folder).write(name, "\n".join([*found, _HOST_END]).encode())
     except OSError:
         return
 

@@ -20,10 +20,11 @@ import os
 import threading
 import time
 
-from ...base import switches
+from ...base import forks, switches
 from ...codegen.builder import Module
 from . import cpuinfo, llvm, loader
 from .object_cache import ObjectCache, digest
+from .private_folder import trusted
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _GENERATORS = ("ops", "fuse", "codegen", "runtime")  # whose code decides what a kernel's key means
@@ -57,7 +58,7 @@ def compile_text(text, symbols):
     key = digest(text.encode())
     with _lock:
         cache = _disk()
-        if not _load_packs(cache, [key]):
+        if key not in _load_packs(cache, {key: symbols}):
             code = llvm.Compiler().compile(text)
             if cache is not None:
                 cache.store([key], code)
@@ -90,7 +91,7 @@ def _build(sources):
         return
     named = [(kernel_name(source.key), source) for source in sources]
     cache = _disk()
-    loaded = _load_packs(cache, [name[2:] for name, _ in named])
+    loaded = _load_packs(cache, {name[2:]: (name,) for name, _ in named})
     fresh = [(name, source) for name, source in named if name[2:] not in loaded]
     if fresh:
         start = time.perf_counter()
@@ -140,32 +141,43 @@ def _parts(emitted):
 # -- loading -----------------------------------------------------------------------------------------------------------
 
 
-def _load_packs(cache, keys):
-    """Load the packs that hold these kernels; the set of the digests that are in memory afterwards."""
+def _load_packs(cache, wanted):
+    """Load the packs that hold these kernels, {digest: symbols that it has to define}; the set of the digests that are
+    in memory afterwards. A pack that does not hold what the index says, or that cannot be loaded, is a miss.
+    """
     if cache is None:
         return set()
     start = time.perf_counter()
     ready = set()
-    for key in keys:
+    for key, symbols in wanted.items():
         name = cache.lookup(key)
         if key in ready or name is None:
             continue
         if name not in _loaded_packs:
             content = cache.load(name)
-            if content is None or key not in content[0]:
+            if content is None or key not in content[0] or not _add_pack(content[1], symbols):
                 cache.forget(name)
                 continue
-            _add_object(content[1])
             _loaded_packs[name] = content[0]
         ready.update(_loaded_packs[name])
-    stats["loaded"] += len(ready.intersection(keys))
+    ready = {key for key in ready.intersection(wanted) if all(map(_find, wanted[key]))}
+    stats["loaded"] += len(ready)
     stats["load_seconds"] += time.perf_counter() - start
     return ready
 
 
+def _add_pack(code, symbols):
+    """Load the object of a pack; whether it was one, and defines these symbols."""
+    try:
+        _add_object(code)
+    except (ValueError, AttributeError):  # damaged, or it calls a function that is not there
+        return False
+    return all(map(_find, symbols))
+
+
 def _disk():
     """The object cache of the folder RUSHLIGHT_CACHE names, None without one."""
-    root = switches.CACHE
+    root = trusted(switches.CACHE)
     if root is None:
         return None
     cache = _caches.get(root)
@@ -191,11 +203,17 @@ def _add_object(code):
     if loader.supported():
         _functions.update(loader.load(code, _resolve))
         return
+    loader.check(code)
     llvm.loader().add_object_file(llvm.library().ObjectFileRef.from_data(code))
 
 
+def _find(name):
+    """The address of a function that has been loaded; None or 0 without one."""
+    return _functions.get(name) if loader.supported() else llvm.loader().get_function_address(name)
+
+
 def _address(name):
-    address = _functions.get(name) if loader.supported() else llvm.loader().get_function_address(name)
+    address = _find(name)
     if not address:
         raise RuntimeError(f"kernel {name} is not in its object file")
     return address
@@ -226,6 +244,4 @@ def pointer(function):
     return ctypes.cast(function, ctypes.c_void_p).value
 
 
-# A child must not inherit a lock, ours or llvmlite's, that another thread held: the fork waits until no code is made.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+forks.hold(_lock, forks.COMPILER)

@@ -20,7 +20,10 @@ import sys
 import threading
 
 from ...base import switches
-from . import cpuinfo
+from . import cpuinfo, memory
+
+LIBRARY = 192 << 20  # bytes of address space that the library takes
+ROOM = 64 << 20  # that are free for each thread before it compiles: LLVM ends the process where it gets no memory
 
 count_threads = cpuinfo.available_cpus  # pool.py puts its own count here
 
@@ -28,6 +31,7 @@ count_threads = cpuinfo.available_cpus  # pool.py puts its own count here
 @functools.cache
 def library():
     """llvmlite.binding, ready for this machine. The first kernel pays for it, not `import rushlight`."""
+    memory.require(LIBRARY)
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -103,9 +107,15 @@ def compile_texts(texts):
         except Exception as error:
             errors.append(error)
     count = min(count_threads(), len(texts))
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(count - 1)]
-    for thread in threads:
-        thread.start()
+    memory.require(ROOM * count)
+    threads = []
+    for _ in range(count - 1):
+        thread = threading.Thread(target=work, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            break  # the system gives no more threads: those that run do the work
+        threads.append(thread)
     work()
     for thread in threads:
         thread.join()

@@ -7,6 +7,16 @@ Note [Free lists]
 A size class is a list of free addresses. `list.pop` and `list.append` are atomic, so allocating from a list and
 freeing take no lock and may happen in any thread, also inside a garbage collection.
 
+Note [Dead blocks]
+A finalizer written in Python is a place where an interrupt is swallowed: Python prints it and goes on. So the finalizer
+of a block is `list.append` itself, bound like a method, which puts the block on a list of the dead; the next allocation
+takes the addresses from there. Between looking at the last of the list and giving its address to the free list there is
+no call and no jump, which is where Python looks for signals and switches threads: no block is lost or freed twice.
+
+Note [Out of memory]
+Where the system refuses a mapping, all that is cached is given back and the mapping tried again, before RuntimeError
+is raised. Segments are shorter where the address space is limited, so that libraries and threads find room beside them.
+
 Note [Segments]
 A segment is one large mapping; its pages count when they are first touched, and up to `top` they have been. A large
 block that no free block of its class fits is cut from the lowest gap that is long enough. Before a segment's top rises
@@ -17,6 +27,7 @@ of their own (`scratch`): among the others they would need a long gap.
 """
 
 import atexit
+import contextlib
 import ctypes
 import errno
 import mmap
@@ -26,7 +37,13 @@ import threading
 
 from ...base.lazy import numpy
 
-from ...base import switches
+try:
+    import resource
+except ImportError:
+    resource = None
+
+from ...base import forks, switches
+from ...core import room
 
 ALIGN = 64
 SMALL = 1 << 20
@@ -60,14 +77,27 @@ class Block:
         """Bytes that are really there: `nbytes` rounded up to a size class."""
         return self._kind.capacity
 
-    def __del__(self):
-        global _allocated
-        kind = self._kind
-        _allocated -= kind.capacity
-        kind.give(self.address)
-
     def __repr__(self):
         return f"Block(address={self.address:#x}, nbytes={self.nbytes}, capacity={self.capacity})"
+
+
+_method = ctypes.pythonapi.PyInstanceMethod_New
+_method.restype, _method.argtypes = ctypes.py_object, [ctypes.py_object]
+_dead = []
+Block.__del__ = _method(_dead.append)  # see Note [Dead blocks]
+
+
+def _bury():
+    """Give the addresses of dead blocks to the free lists."""
+    global _allocated
+    if len(_dead) > 1:
+        _dead.reverse()  # who died last is used first: its memory is in the caches
+    while _dead:
+        block = _dead[-1]
+        del _dead[-1]
+        kind = block._kind
+        _allocated -= kind.capacity
+        kind.give(block.address)
 
 
 class _SizeClass:
@@ -120,6 +150,17 @@ def allocate(nbytes):
         kind = _coarse[(nbytes + 1023) >> 10]
     else:
         kind = _exact.get(nbytes) or _large_class(nbytes)
+    if _dead:
+        if len(_dead) > 1:
+            _bury()
+        elif (block := _dead[-1])._kind is kind:  # the memory changes hands, and nothing else changes
+            del _dead[-1]
+            address = block.address
+            block = Block()
+            block.address, block.nbytes, block._kind = address, nbytes, kind
+            return block
+        else:
+            _bury()
     try:
         address = kind.take()
     except IndexError:
@@ -134,43 +175,50 @@ def allocate(nbytes):
     return block
 
 
-class _Scratch:
-    """The temporaries of one run, in the segment that is set aside for them; it is free again when this object dies."""
-
-    __slots__ = ("address", "nbytes", "segment", "__weakref__")
-
-    def __init__(self, segment, nbytes):
-        self.segment, self.address, self.nbytes = segment, segment.start, nbytes
-
-    def __del__(self):
-        global _allocated
-        _allocated -= self.nbytes
-        _free_scratch.append(self.segment)
+_scratch_kind = _SizeClass(0)  # its one free address is 0 while no run has the segment; `capacity` is what a run asked
 
 
 def scratch(nbytes):
-    """Memory for the temporaries of a run: an object with `address`. One run at a time has the segment for them; the
-    runs of other threads meanwhile get ordinary blocks."""
+    """Memory for the temporaries of a run: a Block. One run at a time has the segment for them; the runs of other
+    threads meanwhile get ordinary blocks."""
     global _allocated, _peak
     if nbytes <= SMALL:
         return allocate(nbytes)
+    if _dead:
+        _bury()
     try:
-        segment = _free_scratch.pop()
+        _scratch_kind.take()
     except IndexError:
         return allocate(nbytes)
-    with _lock:
-        if nbytes > segment.end - segment.start:
-            if segment.start:
-                _unmap(segment.start, segment.top - segment.start)
-            try:
-                segment = _new_segment(nbytes)
-            except RuntimeError:
-                _free_scratch.append(_Segment(0, 0))
-                raise
-        _touch(segment, segment.start + nbytes)
+    try:
+        address = _reserve_scratch(nbytes)
+    except BaseException:
+        _scratch_kind.give(0)
+        raise
+    _scratch_kind.capacity = nbytes
     _allocated += nbytes
     _peak = max(_peak, _allocated)
-    return _Scratch(segment, nbytes)
+    block = Block()
+    block.address, block.nbytes, block._kind = address, nbytes, _scratch_kind
+    return block
+
+
+def _reserve_scratch(nbytes):
+    """The start of the segment for temporaries, which has room for so many bytes from now on."""
+    global _scratch
+    with _lock:
+        if nbytes > _scratch.end - _scratch.start:
+            _drop_scratch()
+            _scratch = _new_segment(nbytes)
+        _touch(_scratch, _scratch.start + nbytes)
+        return _scratch.start
+
+
+def _drop_scratch():
+    global _scratch
+    segment, _scratch = _scratch, _Segment(0, 0)
+    if segment.start:
+        _unmap(segment.start, segment.top - segment.start)
 
 
 def _large_class(nbytes):
@@ -208,7 +256,8 @@ class _Segment:
         self.gaps = [(start, self.end)]
 
 
-_free_scratch = [_Segment(0, 0)]  # empty while a run has it; nothing is mapped before one needs it
+_scratch = _Segment(0, 0)  # nothing is mapped before a run needs it
+_scratch_kind.give(0)
 
 
 def _cut(nbytes):
@@ -229,13 +278,21 @@ def _cut(nbytes):
 def _new_segment(nbytes):
     """A segment with room for `nbytes`, no longer than that where the system does not give more."""
     needed = -(-nbytes // ARENA) * ARENA
-    length = max(SEGMENT, needed)
+    length = max(_segment_length(), needed)
     try:
         return _Segment(_map(length, held=0), length)
     except RuntimeError:
         if length == needed:
             raise
     return _Segment(_map(needed, held=0), needed)
+
+
+def _segment_length():
+    """SEGMENT, but at most a sixteenth of a limited address space."""
+    if resource is None:
+        return SEGMENT
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return SEGMENT if limit == resource.RLIM_INFINITY else min(SEGMENT, max(ARENA, limit // 16 // ARENA * ARENA))
 
 
 def _touch(segment, top):
@@ -301,14 +358,7 @@ def _map(nbytes, held):
     counts as held at once."""
     global _reserved, _peak_reserved
     slack = ARENA if nbytes >= HUGE else 0
-    try:
-        area = _anonymous(nbytes + slack)
-    except (OSError, OverflowError, ValueError):
-        _release_large()
-        try:
-            area = _anonymous(nbytes + slack)
-        except (OSError, OverflowError, ValueError):
-            raise RuntimeError(_message(nbytes)) from None
+    area = anonymous(nbytes + slack)
     view = ctypes.c_char.from_buffer(area)
     address = ctypes.addressof(view)
     if slack:  # pages never touched cost nothing
@@ -319,6 +369,45 @@ def _map(nbytes, held):
     _counts["mappings"] += 1
     _log("took", nbytes)
     return address
+
+
+def anonymous(nbytes):
+    """A new mapping (mmap.mmap) that is no part of the allocator; see Note [Out of memory]."""
+    try:
+        return _anonymous(nbytes)
+    except (OSError, OverflowError, ValueError):
+        empty_cache()
+        try:
+            return _anonymous(nbytes)
+        except (OSError, OverflowError, ValueError):
+            raise RuntimeError(_message(nbytes)) from None
+
+
+def require(nbytes):
+    """RuntimeError if the system would not give `nbytes` bytes now, beside what the allocator holds."""
+    anonymous(nbytes).close()
+
+
+room.ASK.append(require)
+
+
+@contextlib.contextmanager
+def failing(refuses):
+    """For tests: while the block runs, `allocate` and `scratch` raise as if there were no memory whenever
+    `refuses(nbytes)` is true."""
+    module, real = globals(), (allocate, scratch)
+
+    def guarded(function):
+        def ask(nbytes):
+            if refuses(nbytes):
+                raise RuntimeError(_message(nbytes))
+            return function(nbytes)
+        return ask
+    module["allocate"], module["scratch"] = map(guarded, real)
+    try:
+        yield
+    finally:
+        module["allocate"], module["scratch"] = real
 
 
 def _anonymous(nbytes):
@@ -359,10 +448,13 @@ def _release_large():
     held all the same: they will be touched again before it rises."""
     global _reserved
     _gather()
-    while _free_scratch and _free_scratch[-1].start:
-        segment = _free_scratch.pop()
-        _free_scratch.append(_Segment(0, 0))
-        _unmap(segment.start, segment.top - segment.start)
+    try:
+        _scratch_kind.take()
+    except IndexError:
+        pass  # a run has the segment
+    else:
+        _drop_scratch()
+        _scratch_kind.give(0)
     for segment in list(_segments):
         if segment.gaps == [(segment.start, segment.end)]:
             _segments.remove(segment)
@@ -415,12 +507,14 @@ def _arena_of(address):
 def empty_cache():
     """Return the memory of free blocks to the system."""
     with _lock:
+        _bury()
         _release_large()
         _release_arenas()
 
 
 def memory_allocated():
     """Bytes in blocks that are in use."""
+    _bury()
     return _allocated
 
 
@@ -442,12 +536,14 @@ def max_memory_reserved():
 def reset_peak_memory_stats():
     """Start the two maxima again from what is in use now."""
     global _peak, _peak_reserved
+    _bury()
     _peak = _allocated
     _peak_reserved = _reserved
 
 
 def memory_stats():
     """The figures above under PyTorch's names, with how often memory was obtained and returned."""
+    _bury()
     return {
         "allocated_bytes.all.current": _allocated,
         "allocated_bytes.all.peak": _peak,
@@ -487,10 +583,8 @@ def read(address, nbytes):
 
 def _at_exit():
     """Blocks that outlive this module's variables stay where they are."""
-    del Block.__del__, _Scratch.__del__
+    del Block.__del__
 
 
 atexit.register(_at_exit)
-# A child must not inherit the lock from a thread it does not have.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+forks.hold(_lock, forks.ALLOCATOR)
