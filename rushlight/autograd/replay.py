@@ -294,12 +294,18 @@ def run(roots, grads, keep_graph, engine):
     survey = None
     if not (MODE.anomaly or MODE.hooks or switches.EAGER):
         with STREAM.lock:
+            if STREAM.dirty:
+                STREAM.repair()
             survey = fit(roots, grads)
             if survey is not None:
                 known = STREAM.block.step.replays
                 found = None if known is None else known.get(survey.key)
                 if found is not None:
-                    found.play(survey, keep_graph)
+                    try:
+                        found.play(survey, keep_graph)
+                    except BaseException:
+                        STREAM.dirty = True
+                        raise
                 else:
                     learner = Learner(survey)
                     engine()

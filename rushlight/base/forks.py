@@ -13,6 +13,7 @@ import os
 
 STREAM, COMPILER, ALLOCATOR = range(3)
 _locks = {}
+waiting = False  # whether a thread waits to fork: whoever takes a lock again and again should let it
 
 
 def hold(lock, order):
@@ -21,8 +22,11 @@ def hold(lock, order):
 
 
 def _before():
+    global waiting
+    waiting = True
     for order in sorted(_locks):
         _locks[order].acquire()
+    waiting = False
 
 
 def _after_in_parent():

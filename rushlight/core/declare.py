@@ -21,7 +21,7 @@ from . import dtype as dt
 from . import infer as rules
 from . import signatures
 from .device import resolve
-from .grads import GradRule, begin_write, end_write, wants_grad
+from .grads import GradRule, begin_write, end_write, settle_write, wants_grad
 from .graph import MODE
 from .signatures import REQUIRED
 from .record import MOST_FORMS, Form, binary, binary_number, record_form, unary
@@ -280,10 +280,20 @@ class Elementwise:
             raise TypeError(f"{self.op.name}_(): argument 'input' (position 1) must be Tensor, not "
                             f"{type(target).__name__}")
         node = begin_write(self.rule, values, target)
-        form, tensors, numbers = self.split(values)
+        write_form(*self.split(values), target, node)
+        return target
+
+
+def write_form(form, tensors, numbers, target, node):
+    """Record a form that writes into `target`, and give the target the node of `begin_write`. No exception leaves a
+    write without its history."""
+    version = target._version
+    try:
         record_form(form, tensors, numbers, (target,))
         end_write(node, target)
-        return target
+    except BaseException:
+        settle_write(node, target, version)
+        raise
 
 
 def as_number(op, name, value):
@@ -419,7 +429,5 @@ def apply(op, values, tensors, numbers=(), attrs=(), pattern=None, outs=None):
     form = op.form("t" * len(tensors) + "n" * len(numbers) if pattern is None else pattern, attrs)
     if outs is None:
         return apply_form(form, values, tensors, numbers)
-    node = begin_write(op.rule, values, outs[0])
-    record_form(form, tensors, numbers, outs)
-    end_write(node, outs[0])
+    write_form(form, tensors, numbers, outs[0], begin_write(op.rule, values, outs[0]))
     return outs

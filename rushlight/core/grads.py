@@ -430,6 +430,13 @@ def begin_write(rule, values, target):
     return node
 
 
+def settle_write(node, target, version):
+    """An exception has ended an in-place operator: if the target was written (its version moved from `version`), its
+    history says so."""
+    if target._version != version and target._grad_fn is not node:
+        end_write(node, target)
+
+
 def end_write(node, target):
     """The target has been written: the node of `begin_write` becomes its history."""
     if node is not None:

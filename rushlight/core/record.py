@@ -17,7 +17,7 @@ from .tensor import Tensor, view
 
 FOLDER = __file__.removesuffix(os.path.join("core", "record.py"))
 MOST_FORMS = 4096  # of one operator
-acquire, release, abort = STREAM.acquire, STREAM.release, STREAM.abort
+acquire, release, owned = STREAM.acquire, STREAM.release, STREAM.owned
 
 
 class Form:
@@ -47,10 +47,14 @@ def record_form(form, tensors, numbers=(), outs=None):
     """`record` of a form."""
     try:
         acquire()
+        if STREAM.dirty:
+            STREAM.repair()
         exposed, ready = append(form, tensors, numbers, outs)
         release()
     except BaseException:
-        abort()
+        if owned():
+            STREAM.dirty = True
+            release()
         raise
     if ready is None:  # a long block ended before this operator
         return record_form(form, tensors, numbers, outs)
@@ -246,6 +250,8 @@ def binary(form, a, b):
     """The result of a form of two tensors."""
     try:
         acquire()
+        if STREAM.dirty:
+            STREAM.repair()
         block, sa, sb, plain = STREAM.block, a._storage, b._storage, True
         slots = block.slots
         if sa.pending is not block:
@@ -275,7 +281,9 @@ def binary(form, a, b):
         block.repair()
         release()
     except BaseException:
-        abort()
+        if owned():
+            STREAM.dirty = True
+            release()
         raise
     return record_form(form, (a, b))[0]
 
@@ -284,6 +292,8 @@ def binary_number(form, a, number):
     """The result of a form of a tensor and a number."""
     try:
         acquire()
+        if STREAM.dirty:
+            STREAM.repair()
         block, sa, plain = STREAM.block, a._storage, True
         slots = block.slots
         if sa.pending is not block:
@@ -307,7 +317,9 @@ def binary_number(form, a, number):
         block.repair()
         release()
     except BaseException:
-        abort()
+        if owned():
+            STREAM.dirty = True
+            release()
         raise
     return record_form(form, (a,), (number,))[0]
 
@@ -316,6 +328,8 @@ def unary(form, a):
     """The result of a form of one tensor."""
     try:
         acquire()
+        if STREAM.dirty:
+            STREAM.repair()
         block, sa, plain = STREAM.block, a._storage, True
         slots = block.slots
         if sa.pending is not block:
@@ -338,7 +352,9 @@ def unary(form, a):
         block.repair()
         release()
     except BaseException:
-        abort()
+        if owned():
+            STREAM.dirty = True
+            release()
         raise
     return record_form(form, (a,))[0]
 
@@ -368,6 +384,8 @@ def write_copy(form, source, storage, layout, offset):
     """A form of one tensor whose result goes to a given part of a storage without history."""
     try:
         acquire()
+        if STREAM.dirty:
+            STREAM.repair()
         block, sa, plain = STREAM.block, source._storage, True
         if sa.pending is not block:
             if sa.guard is None:
@@ -391,7 +409,9 @@ def write_copy(form, source, storage, layout, offset):
         block.repair()
         release()
     except BaseException:
-        abort()
+        if owned():
+            STREAM.dirty = True
+            release()
         raise
     record_form(form, (source,), (), (view(storage, layout, offset),))
 
@@ -400,6 +420,8 @@ def write_number(form, number, storage, layout, offset):
     """A form of one number that goes to a given part of a storage."""
     try:
         acquire()
+        if STREAM.dirty:
+            STREAM.repair()
         block, plain = STREAM.block, True
         if storage.pending is not block:
             if storage.guard is None:
@@ -419,6 +441,8 @@ def write_number(form, number, storage, layout, offset):
         block.repair()
         release()
     except BaseException:
-        abort()
+        if owned():
+            STREAM.dirty = True
+            release()
         raise
     record_form(form, (), (number,), (view(storage, layout, offset),))

@@ -11,8 +11,9 @@ The tree is bounded: when it has grown past `MOST_STEPS` it is dropped as a whol
 
 Note [The lock]
 `acquire` and `release` are called without `with`, which would cost 0.15 us an operator. The holder calls `acquire` as
-the first statement inside `try`, and `abort` in the handler of any exception: `abort` releases the lock only if this
-thread owns it, so that an interrupt before, in or after `acquire` cannot leave it held.
+the first statement inside `try`. The handler of any exception releases the lock if this thread owns it, so that an
+interrupt before, in or after `acquire` cannot leave it held. The handler calls no Python function: where the recursion
+limit is reached, a call would fail again. It only marks the stream as `dirty`, and the next operator repairs it.
 
 Takes operators from `record`, and gives the engine blocks to run. Program order is meaning: fusing and reordering may
 never show. Read `record` next.
@@ -39,25 +40,22 @@ class Stream:
         self.block = Block(self.root)
         self.taken = None  # the block that a flush runs, or that an interrupted flush has left
         self.steps = 0
+        self.dirty = False  # whether an exception has left an operator that did not complete
         # Set by the engine: make(block, liveness mask) -> program; program.run(block) -> where it stopped, or None;
         # recover(program, block, where) computes what does not depend on what failed.
         self.make = self.recover = None
         self.lock = threading.RLock()
         self.acquire, self.release, self.owned = self.lock.acquire, self.lock.release, self.lock._is_owned
 
-    def abort(self):
-        """Leave after an exception: drop the operator that did not complete, and release the lock."""
-        if self.owned():
-            self.leave_private()
-            self.block.repair()
-            self.release()
-
-    def leave_private(self):
-        """Go back from the block of a traced body (core/macro.py) to the one before it."""
+    def repair(self):
+        """Drop what an exception has left: the block of a traced body (core/macro.py), and the traces of an operator
+        that did not complete."""
         block = self.block
         while block.outer is not None:
             MODE.grad = block.grad
             self.block = block = block.outer
+        block.repair()
+        self.dirty = False
 
     @property
     def tracing(self):
@@ -97,12 +95,16 @@ class Stream:
             if forks.waiting:
                 time.sleep(0.001)  # a thread that computes all the time would hardly ever leave the lock to others
             self.acquire()
+            if self.dirty:
+                self.repair()
             block = self.block
             if block.outer is None and (block.step.depth or self.taken is not None):
                 self.drain()
             self.release()
         except BaseException:
-            self.abort()
+            if self.owned():
+                self.dirty = True
+                self.release()
             raise
 
     def drain(self):

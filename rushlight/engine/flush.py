@@ -13,6 +13,7 @@ from ..runtime.cpu import cpuinfo, jit
 from . import recover
 from .executable import Counters, Executable
 
+
 def _describe_machine():
     """Tell the code generators what the processor has."""
     caches = cpuinfo.cache_sizes()

@@ -12,7 +12,6 @@ from ..codegen import errors
 from ..codegen.kernel import Memory, Scratch
 from ..core.block import Block, Failure, Instruction, Step
 from ..core.storage import FailedStorage, fail, new_storage
-from ..fuse import plan as planning
 from ..fuse.expand import expand
 from ..runtime.cpu import jit
 from ..runtime.cpu.program import Program
@@ -113,8 +112,8 @@ class Recovery:
             instruction = m.instruction
             slots = [slot for slot, _, _ in instruction.ins]
             outs = [slot for slot, _, _ in instruction.outs]
-            lost = next((self.failures[s] for s in (*slots, *(outs if instruction.given else ())) if s in self.failures),
-                        None)
+            read = (*slots, *outs) if instruction.given else slots
+            lost = next((self.failures[slot] for slot in read if slot in self.failures), None)
             if m is culprit or instruction.given and culprit is not None:
                 lost = failure
             if lost is None:

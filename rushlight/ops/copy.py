@@ -4,7 +4,7 @@ from ..core import grads
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, public
 from ..core.dtype import FLOATING
-from ..core.grads import GradRule, begin_write, end_write
+from ..core.grads import GradRule, begin_write, end_write, settle_write
 from ..core.layout import channels_last_strides, contiguous_strides
 from ..core.record import record
 from ..core.tensor import Tensor, empty
@@ -81,15 +81,20 @@ def copy_(self, src, non_blocking=False):
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     node = begin_write(COPY_RULE, (self, src), self)
-    there = src._storage is self._storage and src._layout is self._layout and src._offset == self._offset
-    if not there:
-        record(COPY, "t", (), (src,), (), (self,))
-    elif self._versions is None:  # nothing to write, but a write to those who look at versions
-        self._storage.version += 1
-    else:
-        self._versions[0] += 1
-    if self._layout.dtype.category >= FLOATING:
-        end_write(node, self)
+    version = self._version
+    try:
+        there = src._storage is self._storage and src._layout is self._layout and src._offset == self._offset
+        if not there:
+            record(COPY, "t", (), (src,), (), (self,))
+        elif self._versions is None:  # nothing to write, but a write to those who look at versions
+            self._storage.version += 1
+        else:
+            self._versions[0] += 1
+        if self._layout.dtype.category >= FLOATING:
+            end_write(node, self)
+    except BaseException:
+        settle_write(node, self, version)
+        raise
     return self
 
 

@@ -137,11 +137,16 @@ def fill_(self, value):
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} "
                                f"dimensions.")
     node = grads.begin_write(FILL_RULE, (self, value), self)
-    if isinstance(value, Tensor):
-        record(FILL, "t", (), (value,), (), (self,))
-    else:
-        record(FILL, "n", (), (), (as_number("fill_", "value", value),), (without_repeats(self),))
-    grads.end_write(node, self)
+    version = self._version
+    try:
+        if isinstance(value, Tensor):
+            record(FILL, "t", (), (value,), (), (self,))
+        else:
+            record(FILL, "n", (), (), (as_number("fill_", "value", value),), (without_repeats(self),))
+        grads.end_write(node, self)
+    except BaseException:
+        grads.settle_write(node, self, version)
+        raise
     return self
 
 

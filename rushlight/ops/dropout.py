@@ -10,7 +10,7 @@ import warnings
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
-from ..core.grads import GradRule, begin_write, end_write
+from ..core.grads import GradRule, begin_write, end_write, settle_write
 from ..core.record import record
 from ..core.tensor import empty as empty_tensor
 from .arithmetic import mul
@@ -281,8 +281,13 @@ def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
         return input
     noise = _slopes(input, float(lower), float(upper))
     node = begin_write(RRELU_RULE, (input, noise), input)
-    record(mul.op, "tt", (), (input, noise), (), (input,))
-    end_write(node, input)
+    version = input._version
+    try:
+        record(mul.op, "tt", (), (input, noise), (), (input,))
+        end_write(node, input)
+    except BaseException:
+        settle_write(node, input, version)
+        raise
     return input
 
 

@@ -14,7 +14,7 @@ import inspect
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, bind, into_out, one_node, operator, register, with_out
-from ..core.grads import GradRule, begin_write, end_write
+from ..core.grads import GradRule, begin_write, end_write, settle_write
 from ..core.graph import MODE
 from ..core.layout import layout
 from ..core.record import binary, partly_overlaps, record
@@ -297,10 +297,14 @@ def in_place(rule, values, write_into):
         write_into(*values)
         return target
     node = begin_write(rule, values, target)
+    version = target._version
     MODE.grad = False
     try:
         write_into(*values)
-    finally:
         MODE.grad = True
-    end_write(node, target)
+        end_write(node, target)
+    except BaseException:
+        MODE.grad = True
+        settle_write(node, target, version)
+        raise
     return target

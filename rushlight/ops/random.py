@@ -14,7 +14,7 @@ from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
 from ..core.device import resolve
-from ..core.grads import GradRule, begin_write, check_inplace, end_write
+from ..core.grads import GradRule, begin_write, check_inplace, end_write, settle_write
 from ..core.graph import MODE
 from ..core.layout import contiguous_strides, dense_strides_like
 from ..core.record import record
@@ -119,9 +119,14 @@ def fill_in_place(self, rule, write):
     """Run `write()`, which overwrites a tensor with random numbers, under the rules of in-place operators; the
     tensor."""
     node = begin_write(rule, (self,), self)
-    if self._layout.numel:
-        write()
-    end_write(node, self)
+    version = self._version
+    try:
+        if self._layout.numel:
+            write()
+        end_write(node, self)
+    except BaseException:
+        settle_write(node, self, version)
+        raise
     return self
 
 

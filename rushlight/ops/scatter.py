@@ -9,7 +9,7 @@ the kernel, which writes nothing outside, and raised at the flush. Read `fetch` 
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
-from ..core.grads import begin_write, end_write
+from ..core.grads import begin_write, end_write, settle_write
 from ..core.infer import wrap_dim
 from ..core.layout import broadcast_shapes as common_shape
 from ..core.record import record
@@ -519,12 +519,17 @@ def masked_fill_(self, mask, value):
     found = self._layout
     if found.overlaps_itself and mask._layout.dtype is dt.bool_:
         node = begin_write(masked_fill.op.rule, (self, mask, value), self)
-        part, mask = self.detach(), mask.expand(found.shape)
-        for d, (n, s) in enumerate(zip(found.shape, found.strides)):
-            if s == 0 and n > 1:
-                part, mask = part.narrow(d, 0, 1), mask.any(d, keepdim=True)
-        masked_fill.inplace(part, mask, value.detach() if isinstance(value, Tensor) else value)
-        end_write(node, self)
+        version = self._version
+        try:
+            part, mask = self.detach(), mask.expand(found.shape)
+            for d, (n, s) in enumerate(zip(found.shape, found.strides)):
+                if s == 0 and n > 1:
+                    part, mask = part.narrow(d, 0, 1), mask.any(d, keepdim=True)
+            masked_fill.inplace(part, mask, value.detach() if isinstance(value, Tensor) else value)
+            end_write(node, self)
+        except BaseException:
+            settle_write(node, self, version)
+            raise
         return self
     return masked_fill.inplace(self, mask, value)
 
