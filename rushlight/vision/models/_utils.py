@@ -185,7 +185,8 @@ def load_weights(model, weights, progress):
     model.load_state_dict(weights.get_state_dict(progress=progress, check_hash=True))
 
 
-def builder(name, weights, construct, doc, pretrained="IMAGENET1K_V1", fixed=None, prepare=None, load=load_weights):
+def builder(name, weights, construct, doc, pretrained="IMAGENET1K_V1", fixed=None, prepare=None, load=load_weights,
+            register=True):
     """Make and register the builder of a classification model, a function (*, weights, progress, **kwargs).
 
     Args:
@@ -197,6 +198,7 @@ def builder(name, weights, construct, doc, pretrained="IMAGENET1K_V1", fixed=Non
         fixed (dict, optional): arguments of `construct` that make the variant; a caller may not change them.
         prepare (callable, optional): (weights, kwargs) sets further arguments for published weights.
         load (callable, optional): (model, weights, progress) loads them.
+        register (bool): enter it into the registry; else return a function that another builder can call.
     """
     def build(*, weights: typing.Optional[weights] = None, progress: bool = True, **kwargs: typing.Any):
         chosen = enumeration.verify(weights)
@@ -222,5 +224,7 @@ def builder(name, weights, construct, doc, pretrained="IMAGENET1K_V1", fixed=Non
         progress (bool): show a progress bar while weights are downloaded.
         kwargs: further arguments of the model's class.
     """
+    if not register:
+        return build
     default = weights[pretrained] if pretrained else None
     return register_model()(handle_legacy_interface(weights=("pretrained", default))(build))
