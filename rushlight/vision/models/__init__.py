@@ -20,3 +20,4 @@ from .vgg import *  # noqa: F401,F403
 from .vision_transformer import *  # noqa: F401,F403
 from .swin_transformer import *  # noqa: F401,F403
 from .maxvit import *  # noqa: F401,F403
+from . import optical_flow, segmentation, video
