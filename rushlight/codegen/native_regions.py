@@ -1,22 +1,20 @@
 """Regions of interest: means of interpolated samples, maxima and means over the bins of boxes, and their gradients.
 
-In: features (N, C, H, W) and boxes (R, 5) of (image, left, top, right, bottom), both contiguous. Out: (R, C', h, w). A
-task of the forward kernels takes some channels of a box. A task of the backward kernels takes some channels of an image
-and adds the gradients of all its boxes in their order, so that results do not depend on threads.
+In: features (N, P, H, W, C) and boxes (R, 5) of (image, left, top, right, bottom). Out: (R, h, w, C). All are
+contiguous, so that neighbouring channels are the lanes of vectors. `sensitive` features have P = h * w planes, one for
+each bin; others have one.
 
-`sensitive` features have h * w channels for each channel of the result, one for each bin (position-sensitive
-pooling).
+A task of the forward kernels takes some channels of a box. A task of the backward kernels takes some channels of an
+image and adds the gradients of all its boxes in their order, so that results do not depend on threads.
 
-Static block: channels a task, tasks of one box or image, boxes, images, channels of the result, H, W, h, w, samples
-along a bin (0: as many as it has pixels), the bits of a double (scale of the boxes); then slot and offset of each
-operand.
+Static block: channels a task, tasks of one box or image, boxes, images, C, H, W, h, w, samples along a bin (0: as many
+as it has pixels), the bits of a double (scale of the boxes); then slot and offset of each operand.
 """
 
-import contextlib
 import struct
 
 from ..core import dtype as dt
-from .builder import suffix
+from .builder import BITS, element, lanes, suffix, vector
 from .handler import stored_type
 from .kernel import KernelSource, Launch
 from .loops import ERROR_CODES
@@ -24,6 +22,8 @@ from .lower import lowering, memory
 from .static_block import StaticReader
 
 TASK_NANOSECONDS = 20000
+LEAST_CHANNELS = 64  # of a task, so that it reads whole lines of the cache
+LANES = 8
 FARTHEST = 1e9  # coordinates beyond this count as this
 
 
@@ -45,8 +45,8 @@ class Regions(StaticReader):
         self.height, self.width, self.rows, self.columns, self.samples = self.words(5)
         self.scale = fn.cast("bitcast", self.word(), "double")
         self.pointers = [self.pointer() for _ in range(4 if self.kind == "max" else 3)]
-        self.bins, self.plane = self.rows * self.columns, self.height * self.width
-        self.ratio = self.bins if self.sensitive else fn.constant(1)
+        self.plane = self.height * self.width * self.channels
+        self.planes = self.rows * self.columns if self.sensitive else fn.constant(1)
         outer = fn.args[2] // self.parts
         self.first = fn.args[2] % self.parts * self.chunk
         self.last = fn.minimum(self.first + self.chunk, self.channels)
@@ -61,12 +61,11 @@ class Regions(StaticReader):
         fn.ret()
 
     def gather_gradients(self, image):
-        """Zero the planes of some channels, then add what the boxes of the image give."""
+        """Zero some channels of an image, then add what its boxes give."""
         fn = self.fn
-        result = self.pointers[-1]
-        start = (image * self.channels + self.first) * self.ratio * self.plane
-        with fn.loop(0, (self.last - self.first) * self.ratio * self.plane) as i:
-            fn.store_at(fn.constant(0.0, self.type), result, start + i)
+        start = image * self.planes * self.plane
+        with fn.loop(0, self.planes * self.height * self.width) as pixel:
+            self.each(lambda c, kind: self.put(fn.constant(0.0, kind), -1, start + pixel * self.channels + c))
         with fn.loop(0, self.boxes) as box:
             with fn.if_(self.image_of(box).eq(image)):
                 self.box(box, image)
@@ -76,9 +75,9 @@ class Regions(StaticReader):
         fn = self.fn
         geometry = self.sampling(box) if self.kind == "align" else self.extents(box)
         with fn.loop(0, self.rows) as row, fn.loop(0, self.columns) as column:
-            place = row * self.columns + column
-            self.feature = (image * self.channels * self.ratio + (place if self.sensitive else 0)) * self.plane
-            self.result = box * self.channels * self.bins + place
+            bin_ = row * self.columns + column
+            self.feature = (image * self.planes + (bin_ if self.sensitive else 0)) * self.plane
+            self.result = (box * self.rows * self.columns + bin_) * self.channels
             if self.kind == "align":
                 self.align(geometry, row, column)
             else:
@@ -86,14 +85,32 @@ class Regions(StaticReader):
                 left, right = self.span(column, *geometry[1], self.width)
                 (self.maximum if self.kind == "max" else self.mean)(top, bottom, left, right)
 
-    @contextlib.contextmanager
-    def each_channel(self):
-        """(index of the plane's first feature, index of the result)."""
-        with self.fn.loop(self.first, self.last) as channel:
-            yield self.feature + channel * self.ratio * self.plane, self.result + channel * self.bins
+    def each(self, body, width=LANES):
+        """Emit `body(channel, type)` for the task's channels: for vectors of them, then for the rest one by one."""
+        fn = self.fn
+        whole = self.first
+        if width > 1:
+            whole = self.last - (self.last - self.first) % width
+            with fn.loop(self.first, whole, width) as channel:
+                body(channel, vector(self.type, width))
+        with fn.loop(whole, self.last) as channel:
+            body(channel, self.type)
 
-    def add_at(self, pointer, index, value):
-        self.fn.store_at(self.fn.load_at(pointer, index, self.type) + value, pointer, index)
+    def get(self, operand, index, kind):
+        """The value at an index of an operand, or several from there on."""
+        fn, pointer = self.fn, self.pointers[operand]
+        return fn.load(fn.gep(pointer, index, element(kind)), kind, align=BITS[element(kind)] // 8)
+
+    def put(self, value, operand, index):
+        fn, pointer, kind = self.fn, self.pointers[operand], element(value.type)
+        fn.store(value, fn.gep(pointer, index, kind), align=BITS[kind] // 8)
+
+    def add(self, value, operand, index):
+        self.put(self.get(operand, index, value.type) + value, operand, index)
+
+    def pixel(self, y, x):
+        """The index of a pixel's first channel."""
+        return self.feature + (y * self.width + x) * self.channels
 
     # -- boxes ---------------------------------------------------------------------------------------------------------
 
@@ -166,8 +183,7 @@ class Regions(StaticReader):
         fn, down, across = self.fn, *geometry
         count = self.real(fn.maximum(down[2] * across[2], 1))
         if not self.back:
-            with self.each_channel() as (_, at):
-                fn.store_at(fn.constant(0.0, self.type), self.pointers[-1], at)
+            self.each(lambda c, kind: self.put(fn.constant(0.0, kind), -1, self.result + c))
         with fn.loop(0, down[2]) as i:
             y = self.sample(down, row, i)
             with fn.if_((y >= -1.0) & (y <= self.real(self.height))), fn.loop(0, across[2]) as j:
@@ -175,23 +191,23 @@ class Regions(StaticReader):
                 with fn.if_((x >= -1.0) & (x <= self.real(self.width))):
                     self.tap(self.taps(y, self.height), self.taps(x, self.width), count)
         if not self.back:
-            with self.each_channel() as (_, at):
-                fn.store_at(fn.load_at(self.pointers[-1], at, self.type) / count, self.pointers[-1], at)
+            self.each(lambda c, kind: self.put(self.get(-1, self.result + c, kind) / count, -1, self.result + c))
 
     def tap(self, rows, columns, count):
         """Add one sample, or what its gradient gives to its four pixels."""
-        fn, points = self.fn, []
-        for y, by_row in (rows[:2], rows[2:]):
-            for x, by_column in (columns[:2], columns[2:]):
-                points.append((y * self.width + x, by_row * by_column))
-        with self.each_channel() as (plane, at):
+        points = [(self.pixel(y, x), by_row * by_column)
+                  for y, by_row in (rows[:2], rows[2:]) for x, by_column in (columns[:2], columns[2:])]
+
+        def body(c, kind):
             if self.back:
-                g = fn.load_at(self.pointers[0], at, self.type) / count
+                g = self.get(0, self.result + c, kind) / count
                 for place, weight in points:
-                    self.add_at(self.pointers[-1], plane + place, g * weight)
+                    self.add(g * weight, -1, place + c)
             else:
-                values = [fn.load_at(self.pointers[0], plane + place, self.type) * weight for place, weight in points]
-                self.add_at(self.pointers[-1], at, values[0] + values[1] + values[2] + values[3])
+                values = [self.get(0, place + c, kind) * weight for place, weight in points]
+                self.add(values[0] + values[1] + values[2] + values[3], -1, self.result + c)
+
+        self.each(body)
 
     # -- whole pixels ----------------------------------------------------------------------------------------------------
 
@@ -214,46 +230,48 @@ class Regions(StaticReader):
         """The first of the largest pixels and its position in the plane, -1 without; or its gradient."""
         fn = self.fn
         if self.back:
-            with self.each_channel() as (plane, at):
-                place = fn.load_at(self.pointers[1], at, "i64")
-                with fn.if_(place >= 0):
-                    self.add_at(self.pointers[-1], plane + place, fn.load_at(self.pointers[0], at, self.type))
+            self.each(self.back_to_maximum, 1)
             return
         empty = (bottom <= top) | (right <= left)
         lowest = fn.constant(-3.4028234663852886e38 if self.type == "float" else -1.7976931348623157e308, self.type)
         start = fn.select(empty, fn.constant(0.0, self.type), lowest)
-        best, where = fn.variable(self.type), fn.variable("i64")
-        with self.each_channel() as (plane, at):
-            best.set(start)
-            where.set(-1)
+
+        def body(c, kind):
+            width = lanes(kind)
+            best, where = fn.variable(kind, fn.splat(start, width)), fn.variable(vector("i64", width), -1)
             with fn.loop(top, bottom) as y, fn.loop(left, right) as x:
-                place = y * self.width + x
-                value = fn.load_at(self.pointers[0], plane + place, self.type)
+                value = self.get(0, self.pixel(y, x) + c, kind)
                 larger = value > best.get()
-                where.set(fn.select(larger, place, where.get()))
+                where.set(fn.select(larger, fn.splat(y * self.width + x, width), where.get()))
                 best.set(fn.select(larger, value, best.get()))
-            fn.store_at(best.get(), self.pointers[-1], at)
-            fn.store_at(where.get(), self.pointers[1], at)
+            self.put(best.get(), -1, self.result + c)
+            self.put(where.get(), 1, self.result + c)
+
+        self.each(body)
+
+    def back_to_maximum(self, c, kind):
+        place = self.get(1, self.result + c, "i64")
+        with self.fn.if_(place >= 0):
+            self.add(self.get(0, self.result + c, kind), -1, self.feature + place * self.channels + c)
 
     def mean(self, top, bottom, left, right):
         """The mean of the pixels, 0 without; or its gradient."""
         fn = self.fn
-        area = (bottom - top) * (right - left)
         empty = (bottom <= top) | (right <= left)
-        count = self.real(fn.select(empty, fn.constant(1), area))
-        total = fn.variable(self.type)
-        with self.each_channel() as (plane, at):
+        count = self.real(fn.select(empty, fn.constant(1), (bottom - top) * (right - left)))
+
+        def body(c, kind):
             if self.back:
-                g = fn.load_at(self.pointers[0], at, self.type) / count
-            total.set(0.0)
+                g = self.get(0, self.result + c, kind) / count
+                with fn.loop(top, bottom) as y, fn.loop(left, right) as x:
+                    self.add(g, -1, self.pixel(y, x) + c)
+                return
+            total = fn.variable(kind, 0.0)
             with fn.loop(top, bottom) as y, fn.loop(left, right) as x:
-                place = plane + y * self.width + x
-                if self.back:
-                    self.add_at(self.pointers[-1], place, g)
-                else:
-                    total.set(total.get() + fn.load_at(self.pointers[0], place, self.type))
-            if not self.back:
-                fn.store_at(total.get() / count, self.pointers[-1], at)
+                total.set(total.get() + self.get(0, self.pixel(y, x) + c, kind))
+            self.put(total.get() / count, -1, self.result + c)
+
+        self.each(body)
 
 
 @lowering("regions")
@@ -270,12 +288,12 @@ def lower_regions(instruction):
         features, boxes = instruction.ins
         gradient, *rest = instruction.outs
         refs, outer = [features, *rest, boxes, gradient], boxes[1].shape[0]
-    images, _, height, width = features[1].shape
-    count, channels, rows, columns = gradient[1].shape
+    images, _, height, width, channels = features[1].shape
+    count, rows, columns, _ = gradient[1].shape
     if not outer or not channels:
         return []
-    unit = 1.0 + rows * columns * 16.0 * (max(1.0, count / max(1, images)) if back else 1.0)
-    chunk = min(channels, max(1, round(TASK_NANOSECONDS / unit)))
+    unit = 1.0 + rows * columns * 3.0 * (max(1.0, count / max(1, images)) if back else 1.0)
+    chunk = min(channels, max(LEAST_CHANNELS, round(TASK_NANOSECONDS / unit)))
     parts = -(-channels // chunk)
     scale, = struct.unpack("<q", struct.pack("<d", options["scale"]))
     static = [chunk, parts, count, images, channels, height, width, rows, columns, max(0, options["samples"]), scale]
@@ -285,9 +303,6 @@ def lower_regions(instruction):
 
 
 # -- suppression of boxes ------------------------------------------------------------------------------------------------
-
-
-LANES = 8
 
 
 class Suppression(StaticReader):

@@ -1,8 +1,11 @@
 """Regions of images: what boxes see of feature maps, suppression of boxes that overlap, samples at given places.
 
-`rushlight.vision.ops` checks arguments and calls these functions; none has a public name of its own. The gradient of
-each pooling is a kernel, whose own gradient is the pooling again.
+Pooling works on features whose channels lie side by side. `rushlight.vision.ops` checks arguments and calls these
+functions; none has a public name of its own. The gradient of each pooling is a kernel, whose own gradient is the
+pooling again.
 """
+
+import math
 
 from ..core import dtype as dt
 from ..core import infer as rules
@@ -27,14 +30,13 @@ def _working(x):
 
 def _forward(input, boxes, options, size):
     """[result] or, for maxima, [result, positions]."""
-    shape = input._layout.shape
-    channels = shape[1] // (size[0] * size[1]) if dict(options)["sensitive"] else shape[1]
-    pooled = (boxes._layout.shape[0], channels, *size)
+    pooled = (boxes._layout.shape[0], *size, input._layout.shape[-1])
     outs = [(pooled, input._layout.dtype)]
     if dict(options)["kind"] == "max":
         outs.append((pooled, dt.int64))
-    attrs = (*options, ("back", False), ("out", tuple(outs)))
-    return record(REGIONS, "tt", attrs, (input, boxes))
+    if not boxes._layout.shape[0]:
+        return [REGISTRY["zeros"](shape, dtype=dtype) for shape, dtype in outs]
+    return record(REGIONS, "tt", (*options, ("back", False), ("out", tuple(outs))), (input.contiguous(), boxes))
 
 
 def _back(g, boxes, options, shape, positions=None):
@@ -51,7 +53,7 @@ def _mean_again(g, boxes, options, size):
 
 
 def _mean_back(g, boxes, options, input_layout):
-    return mean_regions_back(g, boxes, options, tuple(input_layout.shape), tuple(g._layout.shape[2:]))
+    return mean_regions_back(g, boxes, options, tuple(input_layout.shape), tuple(g._layout.shape[1:3]))
 
 
 @public("", node="RoiAlignBackwardBackward0", out=False, grad={"g": _mean_again})
@@ -63,10 +65,7 @@ def mean_regions_back(g, boxes, options, shape, size):
 @public("", node="RoiAlignBackward0", out=False, grad={"input": _mean_back})
 def mean_regions(input, boxes, options, size):
     """Means over bins: of samples ("align") or of whole pixels ("mean")."""
-    if not boxes._layout.shape[0]:
-        channels = input.shape[1] // (size[0] * size[1]) if dict(options)["sensitive"] else input.shape[1]
-        return REGISTRY["zeros"]((0, channels, *size), dtype=input.dtype)
-    return _forward(input.contiguous(), boxes, options, size)[0]
+    return _forward(input, boxes, options, size)[0]
 
 
 def _max_back(g, out1, boxes, options, input_layout):
@@ -74,8 +73,8 @@ def _max_back(g, out1, boxes, options, input_layout):
 
 
 def _max_again(g, positions, boxes):
-    picture = g.flatten(2)[boxes[:, 0].long()]
-    found = picture.gather(2, positions.flatten(2).clamp(min=0)).reshape(positions.shape)
+    picture = g.flatten(0, 1).flatten(1, 2)[boxes[:, 0].long()]
+    found = picture.gather(1, positions.flatten(1, 2).clamp(min=0)).reshape(positions.shape)
     return REGISTRY["where"](positions >= 0, found, 0.0)
 
 
@@ -88,10 +87,7 @@ def max_regions_back(g, positions, boxes, options, shape):
 @public("", node="RoiPoolBackward0", out=False, grad={"input": _max_back})
 def max_regions(input, boxes, options, size):
     """(maxima over bins, their positions in the planes)."""
-    if not boxes._layout.shape[0]:
-        empty = (0, input.shape[1], *size)
-        return REGISTRY["zeros"](empty, dtype=input.dtype), REGISTRY["zeros"](empty, dtype=dt.int64)
-    return _forward(input.contiguous(), boxes, options, size)
+    return _forward(input, boxes, options, size)
 
 
 def pool_regions(kind, input, boxes, size, scale, samples=0, aligned=False, sensitive=False):
@@ -115,15 +111,12 @@ def pool_regions(kind, input, boxes, size, scale, samples=0, aligned=False, sens
     """
     options = (("kind", kind), ("scale", float(scale)), ("samples", int(samples)), ("aligned", bool(aligned)),
                ("sensitive", bool(sensitive)))
-    source, size = _working(input), tuple(size)
-    boxes = _working(boxes.detach())
-    if boxes.dtype is not source.dtype:
-        boxes = boxes.to(source.dtype)
-    if kind == "max":
-        found = max_regions(source, boxes, options, size)[0]
-    else:
-        found = mean_regions(source, boxes, options, size)
-    return found.to(input.dtype)
+    planes, size = math.prod(size) if sensitive else 1, tuple(size)
+    source = _working(input.unflatten(1, (-1, planes)).permute(0, 2, 3, 4, 1))
+    boxes = _working(boxes.detach()).to(source.dtype)
+    found = (max_regions(source, boxes, options, size)[0] if kind == "max"
+             else mean_regions(source, boxes, options, size))
+    return found.permute(0, 3, 1, 2).contiguous().to(input.dtype)
 
 
 # -- suppression ---------------------------------------------------------------------------------------------------------
