@@ -20,6 +20,7 @@ LAYERS = (
     ("nn",),  # before optim, whose AveragedModel is a module
     ("optim", "amp", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
      "version"),
+    ("hub",),  # loads published weights with serialization
     ("vision", "audio", "text"),
     ("alias",),
     ("tools", "__main__"),

@@ -20,6 +20,7 @@ HOMES = {
     "native_random": ("random_draws", "random_normals", "random_shuffle"),
     "native_recurrent": ("recurrent", "recurrent_back"),
     "native_sampling": ("random_poisson", "rrelu_noise"),
+    "native_regions": ("regions", "suppression"),
     "native_scan": ("scan",),
     "native_scatter": ("scatter",),
     "native_sort": ("argsort", "searchsorted", "topk"),

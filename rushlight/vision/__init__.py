@@ -3,9 +3,9 @@
 Images come in as Pillow images, NumPy arrays or tensors (C, H, W); tensors go out. Pillow is needed only where a
 Pillow image is made or read. Next to read: datasets/mnist.py, transforms/functional.py, utils.py.
 """
-from . import datasets, transforms, utils
+from . import datasets, models, ops, transforms, utils
 from .backend import get_image_backend, set_image_backend
 
 __version__ = "0.28.0+rushlight"
 
-__all__ = ["datasets", "get_image_backend", "set_image_backend", "transforms", "utils"]
+__all__ = ["datasets", "get_image_backend", "models", "ops", "set_image_backend", "transforms", "utils"]
