@@ -58,7 +58,7 @@ class Given:
 
 
 class PrivateBlock:
-    """A block of its own for what a traced body records. `Stream.repair` leaves it too, if `__exit__` is not reached."""
+    """A block of its own for what a traced body records. If `__exit__` is not reached, `Stream.repair` leaves it."""
 
     def __enter__(self):
         block = Block(Step(None, None, ()))

@@ -76,7 +76,8 @@ class Lost:
 
 
 class FailedStorage(Storage):
-    """A storage without a value (Note [Failures] in block.py). Its guard is a `Lost`, which sends recording to the slow path."""
+    """A storage without a value (Note [Failures] in block.py). Its guard is a `Lost`, which makes recording take the
+    slow path."""
 
     __slots__ = ()
 
