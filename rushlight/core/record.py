@@ -77,6 +77,9 @@ def record_form(form, tensors, numbers=(), outs=None):
                 return record_form(form, tensors, numbers, outs)
             step = before.next.get(key)
             if step is None:
+                if form.op.kind != "loop" and any([t._layout.dtype.plain is not t._layout.dtype for t in tensors]):
+                    stream.leave()  # only loops read flipped types
+                    return record_form(form, [resolve(t) for t in tensors], numbers, outs)
                 step = unknown(stream, key, form, tensors, numbers, outs)
             if not exposed:
                 before.likely, before.then = key, step
@@ -98,6 +101,9 @@ def record_form(form, tensors, numbers=(), outs=None):
         return outs
     finally:
         release()
+
+
+resolve = None  # set by ops: a tensor of a flipped type -> one of the plain type, any other tensor as it is
 
 
 def count_writes(outs):

@@ -194,9 +194,3 @@ def ndimension(self):
 def is_signed(input):
     """Whether the dtype has negative numbers."""
     return input._layout.dtype.is_signed
-
-
-@public("is_conj is_neg", out=False)
-def is_conj(input):
-    """False: no tensor keeps a conjugation or a sign to be applied later."""
-    return False
