@@ -4,7 +4,7 @@
 """
 
 from . import (  # noqa: F401
-    api, autograd, backends, compiler, cpu, cuda, engine, linalg, nn, optim, random, return_types, serialization,
+    api, autograd, backends, compiler, cpu, cuda, engine, fft, linalg, nn, optim, random, return_types, serialization,
     signal, special, testing, utils, version,
 )
 from .api import *  # noqa: F401,F403

@@ -227,7 +227,8 @@ class Elementwise:
         self.count = len(self.params)
         op.params = self.params
         self.tensors = op.options.get("tensors", 0)
-        self.rule = op.rule = GradRule(op.name, self.params, grad, node, op.options.get("conjugates", False)) if grad else None
+        conjugates = op.options.get("conjugates", False)
+        self.rule = op.rule = GradRule(op.name, self.params, grad, node, conjugates) if grad else None
         self.plain = "a" not in self.kinds and "n" not in self.kinds
 
     def split(self, values):

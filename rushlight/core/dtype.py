@@ -100,9 +100,10 @@ FLIPPED = tuple([_flip(complex64, "conj"), _flip(complex128, "conj"), _flip(floa
 
 ALL = (uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16, float32, float64, complex64,
        complex128, bool_)
-BY_NAME = {d.name: d for d in (*ALL, *FLIPPED)}
+BY_NAME = {d.name: d for d in ALL}
 BY_NAME.update(half=float16, float=float32, double=float64, long=int64, int=int32, short=int16, cfloat=complex64,
                cdouble=complex128)
+EVERY_NAME = {**BY_NAME, **{d.name: d for d in FLIPPED}}
 REAL_OF = {complex64: float32, complex128: float64}
 COMPLEX_OF = {float32: complex64, float64: complex128}
 SCALAR_TYPES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
@@ -112,7 +113,7 @@ SCALAR_TYPES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfl
 
 
 def by_name(name):
-    return BY_NAME[name]
+    return EVERY_NAME[name]
 
 
 def scalar_type(dtype):

@@ -140,7 +140,9 @@ def has_complex(values):
         if isinstance(v, Tensor):
             if v._layout.dtype.category == COMPLEX:
                 return True
-        elif v.__class__ is complex or v.__class__ in (list, tuple) and v and isinstance(v[0], Tensor) and has_complex(v):
+        elif v.__class__ is complex:
+            return True
+        elif v.__class__ in (list, tuple) and v and isinstance(v[0], Tensor) and has_complex(v):
             return True
     return False
 
@@ -149,7 +151,7 @@ def conjugate_all(node, grads):
     """The gradients that a formula of complex derivatives takes. NotImplementedError for a function with a complex
     operand and a real result, which has none."""
     if all([m.dtype.category != COMPLEX for m in node.metas]):
-        raise NotImplementedError(f"the derivative of {node.name()} for complex numbers is not implemented in rushlight")
+        raise NotImplementedError(f"{node.name()}: the derivative for complex numbers is not implemented in rushlight")
     return [None if g is None else conjugate(g) for g in grads]
 
 

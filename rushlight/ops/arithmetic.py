@@ -50,13 +50,15 @@ def _is_float(value):
     return value.dtype.category >= dt.FLOATING if isinstance(value, Tensor) else isinstance(value, (float, complex))
 
 
-@elementwise("Tensor._add_scaled", complex=True, name="add", grad={"input": lambda g: g, "other": lambda g, alpha: g * alpha})
+@elementwise("Tensor._add_scaled", complex=True, name="add",
+             grad={"input": lambda g: g, "other": lambda g, alpha: g * alpha})
 def add_scaled(k, input, other, alpha: float):
     """input + alpha * other."""
     return input + other * alpha
 
 
-@elementwise("Tensor._sub_scaled", complex=True, name="sub", grad={"input": lambda g: g, "other": lambda g, alpha: g * -alpha})
+@elementwise("Tensor._sub_scaled", complex=True, name="sub",
+             grad={"input": lambda g: g, "other": lambda g, alpha: g * -alpha})
 def sub_scaled(k, input, other, alpha: float):
     """input - alpha * other."""
     return input - other * alpha
@@ -73,7 +75,8 @@ def _refuse_bool_subtract(*values):
                            "use the `~` or `logical_not()` operator instead.")
 
 
-@elementwise("Tensor._sub_plain", complex=True, name="sub_plain", node="SubBackward0", grad={"input": lambda g: g, "other": _neg})
+@elementwise("Tensor._sub_plain", complex=True, name="sub_plain", node="SubBackward0",
+             grad={"input": lambda g: g, "other": _neg})
 def sub_plain(k, input, other):
     """input - other."""
     return input - other
@@ -134,7 +137,8 @@ def rsub(input, other, *, alpha=1):
     return sub(other if isinstance(other, Tensor) else input * 0 + other, input, alpha=alpha)
 
 
-@elementwise("Tensor._rsub_plain", complex=True, name="rsub_plain", node="RsubBackward1", grad={"input": _neg, "other": lambda g: g})
+@elementwise("Tensor._rsub_plain", complex=True, name="rsub_plain", node="RsubBackward1",
+             grad={"input": _neg, "other": lambda g: g})
 def rsub_plain(k, input, other):
     """other - input."""
     return k.sub(k.like(other, input), input)

@@ -8,7 +8,7 @@ not one of integers. Functions of two tensors are in `binary`, those of `special
 import math
 
 from ..core import dtype as dt
-from ..core.declare import REGISTRY, elementwise, public, register
+from ..core.declare import REGISTRY, elementwise, public
 from ..core.return_types import named_result
 from ..core.tensor import Tensor
 
@@ -30,14 +30,16 @@ def exp(k, input):
 
 
 @elementwise(
-    "exp2 exp2_ special.exp2", complex=True, promote="float", heavy=True, grad={"input": lambda g, out: g * out * math.log(2)}
+    "exp2 exp2_ special.exp2", complex=True, promote="float", heavy=True,
+    grad={"input": lambda g, out: g * out * math.log(2)}
 )
 def exp2(k, input):
     """2 to the power of each element."""
     return k.exp2(input)
 
 
-@elementwise("expm1 expm1_ special.expm1", complex=True, promote="float", heavy=True, grad={"input": lambda g, out: g * (out + 1)})
+@elementwise("expm1 expm1_ special.expm1", complex=True, promote="float", heavy=True,
+             grad={"input": lambda g, out: g * (out + 1)})
 def expm1(k, input):
     """exp(x) - 1, exact for small x."""
     return k.expm1(input)
@@ -49,13 +51,15 @@ def log(k, input):
     return k.log(input)
 
 
-@elementwise("log2 log2_", complex=True, promote="float", heavy=True, grad={"input": lambda g, input: g / (input * math.log(2))})
+@elementwise("log2 log2_", complex=True, promote="float", heavy=True,
+             grad={"input": lambda g, input: g / (input * math.log(2))})
 def log2(k, input):
     """The logarithm to base 2."""
     return k.log2(input)
 
 
-@elementwise("log10 log10_", complex=True, promote="float", heavy=True, grad={"input": lambda g, input: g / (input * math.log(10))})
+@elementwise("log10 log10_", complex=True, promote="float", heavy=True,
+             grad={"input": lambda g, input: g / (input * math.log(10))})
 def log10(k, input):
     """The logarithm to base 10."""
     return k.log10(input)
@@ -133,7 +137,8 @@ def acos(k, input):
 
 
 @elementwise(
-    "atan atan_ arctan arctan_", complex=True, promote="float", heavy=True, grad={"input": lambda g, input: g / (input * input + 1)}
+    "atan atan_ arctan arctan_", complex=True, promote="float", heavy=True,
+    grad={"input": lambda g, input: g / (input * input + 1)}
 )
 def atan(k, input):
     """The arctangent, in (-pi/2, pi/2)."""
@@ -160,7 +165,8 @@ def tanh_back(k, input_g, out_value):
 
 
 @elementwise(
-    "tanh tanh_ nn.functional.tanh", complex=True, promote="float", heavy=True, grad={"input": lambda g, out: tanh_back(g, out)}
+    "tanh tanh_ nn.functional.tanh", complex=True, promote="float", heavy=True,
+    grad={"input": lambda g, out: tanh_back(g, out)}
 )
 def tanh(k, input):
     """The hyperbolic tangent."""
