@@ -402,6 +402,19 @@ def operator(name, kind, infer, body=None, grad=None, params=(), node=None, **op
     return op
 
 
+def composed(rule, values, compute):
+    """What `compute()` gives, recorded without gradients, as one step of the graph by `rule`: for operators that
+    some dtypes make of several instructions."""
+    before, MODE.grad = MODE.grad, False
+    try:
+        result = compute()
+    finally:
+        MODE.grad = before
+    if before:
+        rule.attach(values, (result,))
+    return result
+
+
 def apply_form(form, values, tensors, numbers=()):
     """`apply` of a form to tensors that are not written."""
     results = record_form(form, tensors, numbers)

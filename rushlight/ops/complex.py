@@ -35,6 +35,11 @@ def complex_scalar(value, dtype):
 declare.complex_scalar = complex_scalar
 
 
+def _size_rule(layouts, numbers, attrs):
+    """The rule of functions with real results: (dtype of the operand, its real dtype)."""
+    return layouts[0].dtype.plain, layouts[0].dtype.to_real()
+
+
 def need_complex(name, input, text="only supports complex tensors"):
     """RuntimeError for a real tensor."""
     if not input._layout.dtype.is_complex:
@@ -248,6 +253,18 @@ def view_as_complex(input):
     strides = tuple([s // 2 for s in found.strides[:-1]])
     seen = layout(found.shape[:-1], strides, found.dtype.to_complex())
     return viewed(input, seen, input._offset // 2, AS_COMPLEX, (input,))
+
+
+@elementwise("", complex=True, conjugates=True, grad={"input": lambda g: -times_i(g)})
+def times_i(k, input):
+    """i times a complex number, whatever its parts: infinities stay apart."""
+    return k.complex(-input.imag, input.real)
+
+
+@elementwise("", complex=True, conjugates=True, promote=_size_rule, grad={"input": lambda g, input: input * (g * 2)})
+def abs_square(k, input):
+    """|x| ** 2."""
+    return input.real * input.real + input.imag * input.imag if input.dtype.category == dt.COMPLEX else input * input
 
 
 def _pair_rule(layouts, numbers, attrs):

@@ -36,17 +36,17 @@ def _eigh_body(outs, ins, numbers, uplo):
 
 def _eigh_grad(gs, out0, out1):
     gL, gV = gs
-    inner = None if gV is None else (out1.mT @ gV) / _gaps(out0)
+    inner = None if gV is None else (out1.mH @ gV) / _gaps(out0)
     if inner is None:
-        return (out1 * gL.unsqueeze(-2)) @ out1.mT
+        return (out1 * gL.unsqueeze(-2)) @ out1.mH
     if gL is not None:
         inner = inner + REGISTRY["diag_embed"](gL)
     # the diagonal of V^T gV is the freedom of the length of V, which has no gradient
-    diagonal = REGISTRY["diag_embed"]((out1.mT @ gV).diagonal(0, -2, -1))
-    return out1 @ (inner - diagonal) @ out1.mT
+    diagonal = REGISTRY["diag_embed"]((out1.mH @ gV).diagonal(0, -2, -1))
+    return out1 @ (inner - diagonal) @ out1.mH
 
 
-EIGH = host("linalg_eigh", _eigh_body, ("A",), {"A": _eigh_grad}, "LinalgEighBackward0")
+EIGH = host("linalg_eigh", _eigh_body, ("A",), {"A": _eigh_grad}, "LinalgEighBackward0", True)
 EIGH_RESULT = named_result("linalg_eigh", "eigenvalues", "eigenvectors")
 
 
@@ -61,17 +61,18 @@ def eigh(A, UPLO="L"):
     """Eigenvalues (ascending) and eigenvectors of symmetric matrices, of which one triangle is read."""
     check_matrix("linalg.eigh", A, True)
     uplo = _check_uplo(UPLO)
-    shapes = ((A.shape[:-1], A.dtype), (A.shape, A.dtype))
+    shapes = ((A.shape[:-1], A.dtype.to_real()), (A.shape, A.dtype))
     return EIGH_RESULT(*converged("linalg.eigh", call(EIGH, (A,), (A,), *shapes, uplo=uplo)))
 
 
 def _eigvalsh_grad(g, A, vectors, uplo):
     if MODE.grad:
         vectors = eigh(A, uplo)[1]
-    return (vectors * g.unsqueeze(-2)) @ vectors.mT
+    return (vectors * g.unsqueeze(-2)) @ vectors.mH
 
 
-EIGVALSH = GradRule("linalg_eigvalsh", ["A", "vectors", "uplo"], {"A": _eigvalsh_grad}, "LinalgEighBackward0")
+EIGVALSH = GradRule("linalg_eigvalsh", ["A", "vectors", "uplo"], {"A": _eigvalsh_grad}, "LinalgEighBackward0",
+                    True)
 
 
 @public("linalg.eigvalsh")
@@ -91,7 +92,7 @@ def _svd_body(outs, ins, numbers, full):
 
 
 def _skew(X):
-    return X - X.mT
+    return X - X.mH
 
 
 def _svd_grad(gs, out0, out1, out2):
@@ -105,20 +106,23 @@ def _svd_grad(gs, out0, out1, out2):
         return (U * gS.unsqueeze(-2)) @ Vh
     gaps, inner = _gaps(S * S), 0
     if gU is not None:
-        inner = inner + _skew(U.mT @ gU) / gaps * S.unsqueeze(-2)
+        turn = _skew(U.mH @ gU)
+        inner = inner + turn / gaps * S.unsqueeze(-2)
+        if U._layout.dtype.is_complex:  # the phase that U and V share
+            inner = inner + REGISTRY["diag_embed"](turn.diagonal(0, -2, -1) / (S * 2))
     if gVh is not None:
-        inner = inner + S.unsqueeze(-1) * (_skew(Vh @ gVh.mT) / gaps)
+        inner = inner + S.unsqueeze(-1) * (_skew(Vh @ gVh.mH) / gaps)
     if gS is not None:
         inner = inner + REGISTRY["diag_embed"](gS)
     found = U @ inner @ Vh
     if gU is not None and m > k:
-        found = found + ((gU - U @ (U.mT @ gU)) / S.unsqueeze(-2)) @ Vh
+        found = found + ((gU - U @ (U.mH @ gU)) / S.unsqueeze(-2)) @ Vh
     if gVh is not None and n > k:
-        found = found + U @ ((gVh - (gVh @ Vh.mT) @ Vh) / S.unsqueeze(-1))
+        found = found + U @ ((gVh - (gVh @ Vh.mH) @ Vh) / S.unsqueeze(-1))
     return found
 
 
-SVD = host("linalg_svd", _svd_body, ("A",), {"A": _svd_grad}, "LinalgSvdBackward0")
+SVD = host("linalg_svd", _svd_body, ("A",), {"A": _svd_grad}, "LinalgSvdBackward0", True)
 SVD_RESULT = {"linalg_svd": named_result("linalg_svd", "U", "S", "Vh"), "svd": named_result("svd", "U", "S", "V")}
 
 
@@ -133,7 +137,7 @@ def _svd(A, full):
     *lead, m, n = A.shape
     k = min(m, n)
     rows, columns = (m, n) if full else (k, k)
-    shapes = (((*lead, m, rows), A.dtype), ((*lead, k), A.dtype), ((*lead, columns, n), A.dtype))
+    shapes = (((*lead, m, rows), A.dtype), ((*lead, k), A.dtype.to_real()), ((*lead, columns, n), A.dtype))
     return converged("linalg.svd", call(SVD, (A,), (A,), *shapes, full=bool(full)))
 
 
@@ -151,7 +155,7 @@ def svd(input, some=True, compute_uv=True):
         *lead, m, n = input.shape
         return SVD_RESULT["svd"](input.new_zeros((*lead, m, m)), svdvals(input), input.new_zeros((*lead, n, n)))
     U, S, Vh = _svd(input, not some)
-    return SVD_RESULT["svd"](U, S, Vh.mT)
+    return SVD_RESULT["svd"](U, S, Vh.mH)
 
 
 def _svdvals_grad(g, A, U, Vh):
@@ -160,7 +164,7 @@ def _svdvals_grad(g, A, U, Vh):
     return (U * g.unsqueeze(-2)) @ Vh
 
 
-SVDVALS = GradRule("linalg_svdvals", ["A", "U", "Vh"], {"A": _svdvals_grad}, "LinalgSvdBackward0")
+SVDVALS = GradRule("linalg_svdvals", ["A", "U", "Vh"], {"A": _svdvals_grad}, "LinalgSvdBackward0", True)
 
 
 @public("linalg.svdvals")

@@ -1,11 +1,13 @@
 """Scans: cumsum, cumprod, cummax, cummin, logcumsumexp. One native kernel walks each row (codegen/native_scan.py)."""
 
+from ..base.lazy import numpy as np
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, apply, operator, public
+from ..core.declare import REGISTRY, apply, composed, operator, public
 from ..core.graph import MODE
 from ..core.infer import wrap_dim
 from ..core.return_types import named_result
+from .complex import resolve_conj, view_as_complex, view_as_real
 
 CUMMAX_RESULT = named_result("cummax", "values", "indices")
 CUMMIN_RESULT = named_result("cummin", "values", "indices")
@@ -56,6 +58,14 @@ def _scan(name, params, grad, node=None):
 
 CUMSUM = _scan("cumsum", ("input", "dim"), {"input": _sum_grad})
 CUMPROD = _scan("cumprod", ("input", "dim", "dtype"), {"input": _product_grad})
+
+
+def _complex_product_body(outs, ins, numbers, dim):
+    np.cumprod(ins[0], dim, out=outs[0]) if ins[0].ndim else np.copyto(outs[0], ins[0])
+
+
+COMPLEX_PRODUCT = operator("complex_cumprod", "host", rules.explicit, _complex_product_body,
+                           {"input": _product_grad}, ("input", "dim", "dtype"), "CumprodBackward0")
 CUMMAX = _scan("cummax", ("input", "dim"), {"input": _extreme_grad})
 CUMMIN = _scan("cummin", ("input", "dim"), {"input": _extreme_grad})
 LOGCUMSUMEXP = _scan("logcumsumexp", ("input", "dim"), {"input": _log_grad})
@@ -77,6 +87,9 @@ def cumsum(input, dim, *, dtype=None):
     """Running sums along `dim`."""
     input = _summed(input, dtype)
     dim = wrap_dim(dim, input.dim())
+    if input._layout.dtype.is_complex:  # the parts add up apart
+        return composed(CUMSUM.rule, (input, dim), lambda: view_as_complex(cumsum(view_as_real(
+            resolve_conj(input if input.dim() else input.reshape(1))), dim)).reshape(input.shape))
     return _record(CUMSUM, "sum", (input, dim), ((tuple(input.shape), input.dtype),))[0]
 
 
@@ -85,6 +98,9 @@ def cumprod(input, dim, *, dtype=None):
     """Running products along `dim`."""
     input = _summed(input, dtype)
     dim = wrap_dim(dim, input.dim())
+    if input._layout.dtype.is_complex:
+        return apply(COMPLEX_PRODUCT, (input, dim, input.dtype), (input,), (),
+                     (("dim", dim), ("out", ((tuple(input.shape), input.dtype),))))[0]
     return _record(CUMPROD, "prod", (input, dim, input.dtype), ((tuple(input.shape), input.dtype),))[0]
 
 

@@ -15,7 +15,7 @@ from .reduce import SUM, TOP, reduce_
 
 def total(input, dims, keepdim=True):
     """The sum over `dims` (a sorted tuple) in the input's own dtype."""
-    return reduce_(SUM, input, dims, keepdim, input._layout.dtype)[0]
+    return reduce_(SUM, input, dims, keepdim, input.dtype)[0]
 
 
 def largest(input, dims, keepdim=True):
@@ -25,11 +25,11 @@ def largest(input, dims, keepdim=True):
 
 def wide(input):
     """The tensor in the dtype that kernels compute in."""
-    return input if input._layout.dtype.compute is input._layout.dtype else input._cast(input._layout.dtype.compute)
+    return input if input.dtype.compute is input.dtype else input._cast(input.dtype.compute)
 
 
 def narrow(value, dtype):
-    return value if value._layout.dtype is dtype else value._cast(dtype)
+    return value if value.dtype is dtype else value._cast(dtype)
 
 
 @elementwise("", heavy=True, grad={"x": lambda g, out: g * out, "top": lambda g, out: -(g * out)})
