@@ -171,6 +171,7 @@ class Handler:
     def __init__(self, fn, width):
         self.fn, self.width = fn, width
         self.loader = None  # set by loops: emits loads at computed positions
+        self.mask = None  # set by loops: the lanes that a step has, None for all
         self.report = None  # set by loops: (condition Value i1, code) -> None
 
     # -- making values -------------------------------------------------------------

@@ -14,6 +14,13 @@ def addressed_type(dtype):
     return f"[2 x {part_type(dtype)}]" if dtype.category == dt.COMPLEX else stored_type(dtype)
 
 
+def moved_type(dtype):
+    """(the LLVM type of an element that is moved as it is, its alignment)."""
+    if dtype.category != dt.COMPLEX:
+        return stored_type(dtype), dtype.itemsize
+    return ("double" if dtype.itemsize == 8 else "<2 x double>"), dtype.itemsize // 2
+
+
 def part_type(dtype):
     return STORED[dtype.to_real().name]
 

@@ -80,6 +80,10 @@ def record_form(form, tensors, numbers=(), outs=None):
                 if form.op.kind != "loop" and any([t._layout.dtype.plain is not t._layout.dtype for t in tensors]):
                     stream.leave()  # only loops read flipped types
                     return record_form(form, [resolve(t) for t in tensors], numbers, outs)
+                if form.op.kind not in ("loop", "host") and any(
+                        [t._layout.dtype.plain is not t._layout.dtype for t in outs or ()]):
+                    raise NotImplementedError(f"{form.op.name}: writing to a lazily conjugated or negated view is not "
+                                              f"implemented in rushlight")
                 step = unknown(stream, key, form, tensors, numbers, outs)
             if not exposed:
                 before.likely, before.then = key, step

@@ -252,6 +252,7 @@ def _adjugate_body(outs, ins, numbers):
         outs[0][...] = math.nan
         return
     sign = np.linalg.det(U) * np.linalg.det(Vh)
+    U, Vh = np.conj(U), np.conj(Vh)
     n = S.shape[-1]
     others = np.stack([np.delete(S, i, -1).prod(-1) for i in range(n)], -1) if n else S
     outs[0][...] = (U * (others * sign[..., None])[..., None, :]) @ Vh
@@ -268,7 +269,7 @@ def _slogdet_grad(gs, A, out0):
     """(g of the logarithm + what turns the sign) times the inverse of A^H. The sign of a real matrix is constant."""
     turn, g = gs
     if turn is not None and A._layout.dtype.is_complex:
-        angle = -REGISTRY["imag"](REGISTRY["conj"](turn) * out0) * -1j
+        angle = REGISTRY["imag"](REGISTRY["conj"](turn) * out0) * -1j
         g = angle if g is None else g + angle
     return None if g is None else g[..., None, None] * inv_ex(A)[0].mH
 

@@ -208,23 +208,23 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None):
 
 def _pinv_grad(g, A, out):
     """The derivative of the Moore-Penrose inverse at constant rank (G. Golub and V. Pereyra, 1973)."""
-    P, gt, Pt = out, g.mT, out.mT
+    P, gt, Pt = out, g.mH, out.mH
     one, other = gt @ P @ Pt, Pt @ P @ gt
     return one - A @ (P @ one) + other - (other @ P) @ A - Pt @ g @ Pt
 
 
-@public("", node="LinalgPinvBackward0", grad={"A": _pinv_grad}, out=False)
+@public("", node="LinalgPinvBackward0", grad={"A": _pinv_grad}, out=False, conjugates=True)
 def pinv_node(A, atol, rtol, hermitian):
     """The pseudo-inverse as one node."""
     if hermitian:
         S, U = eigh(A)
-        size, Vh = S.abs(), U.mT
+        size, Vh = S.abs(), U.mH
     else:
         U, S, Vh = _svd(A, False)
         size = S
     kept = size > _cutoff(A, _largest(size), atol, rtol).unsqueeze(-1)
     inverse = REGISTRY["where"](kept, 1 / S, 0)
-    return (Vh.mT * inverse.unsqueeze(-2)) @ U.mT
+    return (Vh.mH * inverse.unsqueeze(-2)) @ U.mH
 
 
 @public("linalg.pinv")
