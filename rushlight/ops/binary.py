@@ -427,7 +427,7 @@ def step_values(k, input, values):
 def _check_heaviside(input, values):
     need_tensor("heaviside", "input", 1, input)
     need_tensor("heaviside", "values", 2, values)
-    if input._layout.dtype is not values._layout.dtype:
+    if input.dtype is not values.dtype:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
 
 
@@ -455,7 +455,7 @@ def nextafter(k, input, other):
 # -- sums of exponentials, products with logarithms ------------------------------------------------------------------
 
 
-@elementwise("logaddexp special.logaddexp", tensors=2, promote="float", heavy=True,
+@elementwise("logaddexp special.logaddexp", complex=True, tensors=2, promote="float", heavy=True,
              grad={"input": lambda g, input, other: g * (input - other).sigmoid(),
                    "other": lambda g, input, other: g * (other - input).sigmoid()})
 def logaddexp(k, input, other):
@@ -471,7 +471,7 @@ def logaddexp2(k, input, other):
     return k.logaddexp2(input, other)
 
 
-@elementwise("ldexp ldexp_", tensors=2, promote="float", heavy=True,
+@elementwise("ldexp ldexp_", complex=True, tensors=2, promote="float", heavy=True,
              grad={"input": lambda g, other: g * exp2(other), "other": lambda g, out: g * (out * math.log(2))})
 def ldexp(k, input, other):
     """input * 2**other."""
@@ -516,9 +516,9 @@ def lerp_tensor(k, input, end, weight):
 def _check_lerp(input, end, weight):
     need_tensor("lerp", "input", 1, input)
     need_tensor("lerp", "end", 2, end)
-    if input._layout.dtype is not end._layout.dtype:
+    if input.dtype is not end.dtype:
         raise RuntimeError(f"expected dtype {input.dtype} for `end` but got dtype {end.dtype}")
-    if is_tensor(weight) and weight._layout.dtype is not input._layout.dtype and weight.dim():
+    if is_tensor(weight) and weight.dtype is not input.dtype and weight.dim():
         raise RuntimeError(f"expected dtype {input.dtype} for `weight` but got dtype {weight.dtype}")
 
 

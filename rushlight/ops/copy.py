@@ -14,7 +14,8 @@ def _cast_rule(layouts, numbers, attrs):
     return None, dict(attrs)["dtype"]
 
 
-@elementwise("Tensor._cast", promote=_cast_rule, grad={"input": lambda g: g}, node="ToCopyBackward0", complex=True, conjugates=True,
+@elementwise("Tensor._cast", promote=_cast_rule,
+             grad={"input": lambda g: g}, node="ToCopyBackward0", complex=True, conjugates=True,
              casts=True)
 def cast(k, input, dtype: object):
     """The values as another dtype."""

@@ -356,10 +356,10 @@ def ormqr(input, tau, other, left=True, transpose=False):
     if other.dim() != input.dim() or other.shape[-2 if left else -1] != input.shape[-2]:
         raise RuntimeError(f"torch.ormqr: other.shape[{-2 if left else -1}] must be equal to input.shape[-2], got "
                            f"{list(other.shape)} and {list(input.shape)}")
-    C = other if left else other.mT
+    C = other if left else other.mH
     flag = bool(transpose) == bool(left)
     found = call(ORMQR, (input, tau, C, flag), (input, tau, C), (C.shape, C.dtype), transpose=flag)[0]
-    return found if left else found.mT
+    return found if left else found.mH
 
 
 # -- LU --------------------------------------------------------------------------------------------------------------
@@ -544,22 +544,22 @@ def lu_solve(b, LU_data, LU_pivots):
 # -- LDL -------------------------------------------------------------------------------------------------------------
 
 
-def _ldl_body(outs, ins, numbers):
+def _ldl_body(outs, ins, numbers, hermitian):
     outs[0][...] = np.tril(ins[0])
     outs[1][...] = outs[2][...] = 0
     if not ins[0].size:
         return
-    sytrf = lapack("sytrf", ins[0].dtype, "linalg.ldl_factor")
+    sytrf = lapack("hetrf" if hermitian else "sytrf", ins[0].dtype, "linalg.ldl_factor")
     for ld, pivots, info in each_lu(*outs):
         found, pivots[...], info[...] = sytrf(ld, lower=1)
         ld[...] = np.tril(found)
 
 
-def _ldl_solve_body(outs, ins, numbers):
+def _ldl_solve_body(outs, ins, numbers, hermitian):
     outs[0][...] = ins[2]
     if not outs[0].size:
         return
-    sytrs = lapack("sytrs", ins[0].dtype, "linalg.ldl_solve")
+    sytrs = lapack("hetrs" if hermitian else "sytrs", ins[0].dtype, "linalg.ldl_solve")
     for i in np.ndindex(outs[0].shape[:-2]):
         outs[0][i] = sytrs(ins[0][i], ins[1][i], ins[2][i], lower=1)[0]
 
@@ -579,7 +579,7 @@ def ldl_factor_ex(A, *, hermitian=False, check_errors=False):
         raise NotImplementedError("linalg.ldl_factor_ex: the derivative is not implemented, as in PyTorch")
     optional("scipy.linalg", "linalg", "linalg.ldl_factor")
     LD, pivots, info = call(LDL, (), (A,), (A.shape, A.dtype), (A.shape[:-1], dt.int32),
-                            (A.shape[:-2], dt.int32))
+                            (A.shape[:-2], dt.int32), hermitian=bool(hermitian) and A._layout.dtype.is_complex)
     if check_errors:
         raise_info("torch.linalg.ldl_factor_ex", info, "The factor D is exactly singular.")
     return LDL_EX(LD, pivots, info)
@@ -604,4 +604,5 @@ def ldl_solve(LD, pivots, B, *, hermitian=False):
         raise RuntimeError("torch.linalg.ldl_solve: Incompatible shapes of LD, pivots and B")
     wide = pivots.unsqueeze(-1)
     LD, wide, B = broadcast_batches(LD, wide, B)
-    return call(LDL_SOLVE, (), (LD, wide.squeeze(-1), B), (B.shape, B.dtype))[0]
+    return call(LDL_SOLVE, (), (LD, wide.squeeze(-1), B), (B.shape, B.dtype),
+                hermitian=bool(hermitian) and LD._layout.dtype.is_complex)[0]

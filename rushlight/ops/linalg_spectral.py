@@ -16,7 +16,7 @@ from ..core.grads import GradRule
 from ..core.graph import MODE
 from ..core.return_types import named_result
 from ..core.tensor import Tensor
-from .linalg import as_tensor, call, check_matrix, converged, host, inv_ex
+from .linalg import as_tensor, call, check_matrix, converged, host, inv_ex, solve_batch
 from .normalization import without_grad
 from .statistics import vector_norm
 
@@ -81,6 +81,63 @@ def eigvalsh(A, UPLO="L"):
     values, vectors = without_grad(eigh, A, UPLO)
     if MODE.grad:
         EIGVALSH.attach((A, vectors, UPLO), [values])
+    return values
+
+
+# -- eigenvalues of any square matrix --------------------------------------------------------------------------------
+
+
+def _eig_body(outs, ins, numbers):
+    outs[0][...], outs[1][...] = np.linalg.eig(ins[0])
+
+
+def _eig_grad(gs, out0, out1):
+    """V^-H (diag(gL) + (V^H gV - V^H V diag(Re V^H gV)) / conj(differences)) V^H: eigenvectors have length 1."""
+    gL, gV = gs
+    inner = None
+    if gV is not None:
+        turn = out1.mH @ gV
+        lengths = REGISTRY["real"](turn.diagonal(0, -2, -1)).unsqueeze(-2)
+        inner = (turn - out1.mH @ (out1 * lengths)) / REGISTRY["conj"](_gaps(out0))
+        inner = inner - REGISTRY["diag_embed"](inner.diagonal(0, -2, -1))
+    if gL is not None:
+        inner = REGISTRY["diag_embed"](gL) if inner is None else inner + REGISTRY["diag_embed"](gL)
+    return solve_batch(REGISTRY["resolve_conj"](out1.mH), inner @ out1.mH)[0]
+
+
+EIG = host("linalg_eig", _eig_body, ("A",), {"A": _eig_grad}, "LinalgEigBackward0", True)
+EIG_RESULT = named_result("linalg_eig", "eigenvalues", "eigenvectors")
+
+
+def _check_finite(name, A):
+    if A.numel() and not bool(REGISTRY["isfinite"](A.detach()).all()):
+        raise RuntimeError(f"{name}: input tensor should not contain infs or NaNs.")
+
+
+@public("linalg.eig")
+def eig(A):
+    """Eigenvalues and eigenvectors (columns of length 1) of square matrices, both complex. The order is LAPACK's."""
+    check_matrix("linalg.eig", A, True)
+    _check_finite("torch.linalg.eig", A)
+    dtype = A.dtype.to_complex()
+    return EIG_RESULT(*converged("linalg.eig", call(EIG, (A,), (A,), (A.shape[:-1], dtype), (A.shape, dtype))))
+
+
+def _eigvals_grad(g, A, vectors):
+    if MODE.grad:
+        vectors = eig(A)[1]
+    return solve_batch(REGISTRY["resolve_conj"](vectors.mH), g.unsqueeze(-1) * vectors.mH)[0]
+
+
+EIGVALS = GradRule("linalg_eigvals", ["A", "vectors"], {"A": _eigvals_grad}, "LinalgEigBackward0", True)
+
+
+@public("linalg.eigvals")
+def eigvals(A):
+    """The eigenvalues of square matrices, complex, in LAPACK's order."""
+    values, vectors = without_grad(eig, A)
+    if MODE.grad:
+        EIGVALS.attach((A, vectors), [values])
     return values
 
 

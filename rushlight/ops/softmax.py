@@ -5,7 +5,7 @@ Half precisions are computed in float32. Gradients are formulas over the result.
 """
 
 from ..core import dtype as dt
-from ..core.declare import elementwise, public
+from ..core.declare import REGISTRY, elementwise, public
 from ..core.infer import wrap_dim, wrap_dims
 from ..core.macro import macro
 from .copy import packed
@@ -163,6 +163,9 @@ def without_dims(value, dims):
 def logsumexp_values(input, dims, keepdim):
     """log(sum(exp(x))) over a tuple of dimensions."""
     x = wide(input)
+    if x._layout.dtype.is_complex:
+        top = finite_or_zero(largest(REGISTRY["real"](x), dims))
+        return log(total(exp(x - top), dims, keepdim)) + (top if keepdim else without_dims(top, dims))
     top = finite_or_zero(largest(x, dims))
     result = log_plus(total(exp_away(x, top), dims, keepdim), top if keepdim else without_dims(top, dims))
     return narrow(result, input._layout.dtype)

@@ -7,7 +7,7 @@ from ..core import dtype as dt
 from ..core.declare import REGISTRY, elementwise, public
 from ..core.infer import wrap_dim, wrap_dims
 from ..core.macro import macro
-from .complex import abs_square
+from .complex import abs_square, from_parts
 from .normalization import mean_of
 from .pointwise import need_tensor, sgn, sqrt
 from .reduce import MAX, MIN, SUM, expand_back, reduce_
@@ -353,4 +353,7 @@ def corrcoef(input):
     if c.dim() == 0:
         return c / c
     deviation = sqrt(c.diagonal())
-    return (c / deviation.unsqueeze(1) / deviation.unsqueeze(0)).clamp(-1, 1)
+    found = c / deviation.unsqueeze(1) / deviation.unsqueeze(0)
+    if found._layout.dtype.is_complex:
+        return from_parts(*[part.clamp(-1, 1) for part in (found.real, found.imag)])
+    return found.clamp(-1, 1)

@@ -169,11 +169,10 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
         warnings.warn("istft: no window was given: pass the one that stft was called with.", stacklevel=2)
         weights = REGISTRY["ones"]((n_fft,), dtype=input.dtype.to_real())
     scale = fft.ROOT if normalized else fft.WHOLE
-    if half:
-        frames = fft.c2r(batch, (2,), False, scale, n_fft)
-    else:
+    if return_complex:
         frames = fft.c2c(batch, (2,), False, scale)
-        frames = frames if return_complex else REGISTRY["real"](frames)
+    else:
+        frames = fft.c2r(batch if half else batch.narrow(2, 0, n_fft // 2 + 1), (2,), False, scale, n_fft)
     count = frames.shape[1]
     size = n_fft + hop * (count - 1)
     signal = _sum_frames(frames * weights, n_fft, hop, size)
