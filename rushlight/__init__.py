@@ -4,8 +4,8 @@
 """
 
 from . import (  # noqa: F401
-    api, autograd, backends, compiler, cpu, cuda, engine, hub, linalg, nn, optim, random, return_types, serialization,
-    signal, special, testing, utils, version,
+    api, autograd, backends, compiler, cpu, cuda, engine, fft, hub, linalg, nn, optim, random, return_types,
+    serialization, signal, special, testing, utils, version,
 )
 from .api import *  # noqa: F401,F403
 from .compiler import compile  # noqa: F401

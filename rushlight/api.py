@@ -28,6 +28,7 @@ from .sharing import asarray, from_dlpack, frombuffer, to_dlpack
 from .tensor import from_numpy, is_complex, is_floating_point
 
 _importlib.import_module(".ops", __package__)  # the registry is complete from here on
+fft = _importlib.import_module(".fft", __package__)
 linalg = _importlib.import_module(".linalg", __package__)
 special = _importlib.import_module(".special", __package__)
 signal = _importlib.import_module(".signal", __package__)

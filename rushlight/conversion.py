@@ -28,10 +28,10 @@ def to(self, *args, **kwargs):
     if len(args) == 1 and not kwargs and isinstance(args[0], Device) and args[0] == self._storage.device:
         return self  # the line that every training loop has
     device, dtype, copy_, memory_format = parse_to(args, kwargs)
-    dtype = dtype or self._layout.dtype
+    dtype = dtype or self.dtype
     if device is not None and resolve(device) != self._storage.device:
         raise NotImplementedError(f"to: no copies between {self.device} and {device} in rushlight")
-    changed = dtype is not self._layout.dtype
+    changed = dtype is not self.dtype
     if memory_format is not None and not self.is_contiguous(memory_format) and memory_format.name != "preserve_format":
         result = self._cast(dtype) if changed else self
         return result.clone(memory_format=memory_format)
@@ -73,7 +73,7 @@ def caster(name):
     dtype = dt.BY_NAME[name]
 
     def cast(self, memory_format=None):
-        result = self if self._layout.dtype is dtype else self._cast(dtype)
+        result = self if self.dtype is dtype else self._cast(dtype)
         return result if memory_format is None else to(result, memory_format=memory_format)
     cast.__name__ = name
     cast.__doc__ = f"This tensor as {dtype!r}; itself if it is."
@@ -82,7 +82,7 @@ def caster(name):
 
 CASTS = {"float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "int": "int32",
          "long": "int64", "short": "int16",
-         "char": "int8", "byte": "uint8", "bool": "bool"}
+         "char": "int8", "byte": "uint8", "bool": "bool", "cfloat": "complex64", "cdouble": "complex128"}
 
 
 def type_(self, dtype=None, non_blocking=False):

@@ -22,7 +22,7 @@ from .core.layout import layout
 from .core.storage import check, new_storage
 from .core.stream import STREAM
 from .core.tensor import Tensor, view
-from .engine.host import array_at, from_bfloat
+from .engine.host import flipped, from_bfloat, values_at
 from .runtime.cpu import memory
 
 FORMATS = {"float32": "f", "float64": "d", "int64": "q", "int32": "i", "int16": "h", "int8": "b", "uint8": "B",
@@ -56,15 +56,15 @@ def item(self):
         return direct.from_address(address).value
     if found.dtype is dt.bfloat16:
         return float(from_bfloat(np.array([ctypes.c_uint16.from_address(address).value], np.uint16))[0])
-    values = FORMATS[found.dtype.name].unpack(ctypes.string_at(address, found.dtype.itemsize))
-    return complex(*values) if found.dtype.is_complex else values[0]
+    values = FORMATS[found.dtype.plain.name].unpack(ctypes.string_at(address, found.dtype.itemsize))
+    value = complex(*values) if found.dtype.is_complex else values[0]
+    return value if found.dtype.plain is found.dtype else flipped(value)
 
 
 def _array(self):
-    """An array over the tensor's memory, valid while the tensor lives; bfloat16 as float32 copies."""
-    address = materialise(self)
-    found = array_at(address, self._layout, self._offset)
-    return from_bfloat(found) if self._layout.dtype is dt.bfloat16 else found
+    """An array over the tensor's memory, valid while the tensor lives; copies of bfloat16 (as float32) and of lazily
+    conjugated or negated views."""
+    return values_at(materialise(self), self._layout, self._offset)
 
 
 class Guard:
@@ -86,12 +86,16 @@ class Handle:
 def numpy(self, *, force=False):
     """A NumPy array that shares this tensor's memory. RuntimeError for tensors that require grad (unless `force`)."""
     if force:
-        return numpy(self.detach())
+        return numpy(REGISTRY["resolve_neg"](REGISTRY["resolve_conj"](self.detach())))
     if self.requires_grad:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     found = self._layout
     if found.dtype is dt.bfloat16:
         raise TypeError("Got unsupported ScalarType BFloat16")
+    if found.dtype.plain is not found.dtype:
+        kind, cure = ("conjugate", "resolve_conj") if found.dtype.is_complex else ("negative", "resolve_neg")
+        raise RuntimeError(f"Can't call numpy() on Tensor that has {kind} bit set. Use tensor.{cure}().numpy() "
+                           f"instead.")
     address = materialise(self)
     storage = self._storage
     if storage.guard is None:
@@ -173,12 +177,26 @@ def __bool__(self):
     return bool(item(self))
 
 
+def real_item(self, kind):
+    """`item` for a real number type. RuntimeError for a number with an imaginary part, which it would lose."""
+    value = item(self)
+    if value.__class__ is complex:
+        if value.imag:
+            raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+        return value.real
+    return value
+
+
 def __int__(self):
-    return int(item(self))
+    return int(real_item(self, "int64_t"))
 
 
 def __float__(self):
-    return float(item(self))
+    return float(real_item(self, "double"))
+
+
+def __complex__(self):
+    return complex(item(self))
 
 
 def __index__(self):
@@ -210,7 +228,8 @@ def __format__(self, spec):
 
 
 def __array__(self, dtype=None, copy=None):
-    found = numpy(self) if self._layout.dtype is not dt.bfloat16 else _array(self)
+    found = _array(self) if self._layout.dtype is dt.bfloat16 else numpy(
+        REGISTRY["resolve_neg"](REGISTRY["resolve_conj"](self)))
     return found if dtype is None else found.astype(dtype, copy=False)
 
 
@@ -246,7 +265,7 @@ def retain_grad(self):
 
 
 METHODS = dict(item=item, numpy=numpy, tolist=tolist, data_ptr=_data_ptr, __bool__=__bool__, __int__=__int__,
-               __float__=__float__,
+               __float__=__float__, __complex__=__complex__,
                __index__=__index__, __len__=__len__, __iter__=__iter__, __hash__=__hash__, __format__=__format__,
                __array__=__array__,
                backward=backward, is_floating_point=is_floating_point, is_complex=is_complex, nelement=nelement,

@@ -15,7 +15,7 @@ LAYERS = (
     ("tensor",),
     ("construct", "conversion", "namespace"),
     ("sharing",),
-    ("special", "return_types", "random", "settings", "linalg", "signal"),
+    ("special", "return_types", "random", "settings", "fft", "linalg", "signal"),
     ("api",),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("optim", "amp", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",

@@ -201,6 +201,9 @@ class Task:
         if self.create_graph:
             return REGISTRY["clone"](grad)
         wanted, found = leaf._layout, grad._layout
+        if found.dtype.plain is not found.dtype:
+            grad = REGISTRY["clone"](grad)
+            found = grad._layout
         shared = id(grad._storage) in self.owned or grad._storage.nbytes != found.nbytes
         if shared or (wanted.dense and found.strides != wanted.strides and found.numel > 1) or not found.dense:
             grad = REGISTRY["Tensor._to_strides"](grad, wanted.strides if wanted.dense else grad.contiguous().stride())
@@ -276,11 +279,11 @@ def fitted(grad, layout, node, index=0):
                                f"{list(found.shape)} but expected shape "
                                f"compatible with {list(layout.shape)}")
         grad = REGISTRY["Tensor.sum_to_size"](grad, *layout.shape) if layout.shape else grad.sum()
-    if grad._layout.dtype is not layout.dtype:
+    if grad._layout.dtype.plain is not layout.dtype.plain:
         if layout.dtype.category < FLOATING:
             raise RuntimeError(f"gradients of integer tensors are not defined, but one arrived at a "
                                f"{scalar_type(layout.dtype)} tensor {list(layout.shape)}")
-        grad = grad._cast(layout.dtype)
+        grad = grad._cast(layout.dtype.plain)
     return grad
 
 

@@ -2,7 +2,8 @@
 
 In: a function of tensors. Out: True, or GradcheckError with both Jacobians. Every element of every input is moved by
 `eps` and the
-change of the outputs compared with what backward says, so inputs should be small and of double precision.
+change of the outputs compared with what backward says, so inputs should be small and of double precision. Complex
+numbers are compared as pairs of real ones: both parts of an input are moved, both parts of an output looked at.
 """
 
 import math
@@ -60,6 +61,7 @@ def check(func, inputs, eps, atol, rtol, nondet_tol, check_undefined, check_dtyp
     """`gradcheck` without options about how to fail."""
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     check_inputs(inputs)
+    func = real_outputs(func)
     moved = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
     outputs = differentiable(func(*inputs))
     numerical = [get_numerical_jacobian_wrt_specific_input(func, x, inputs, eps) for x in moved]
@@ -90,7 +92,7 @@ def check_inputs(inputs):
         if not isinstance(x, Tensor) or not x.requires_grad:
             continue
         found = True
-        if x.dtype is not dt.float64:
+        if x.dtype not in (dt.float64, dt.complex128):
             warnings.warn(f"Input #{i} requires gradient and is not a double precision floating point or complex. This "
                           f"check will likely "
                           "fail if all the inputs are not of double precision floating point or complex. ",
@@ -104,6 +106,21 @@ def check_inputs(inputs):
     if not found:
         raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have "
                          "requires_grad=True.")
+
+
+def as_real(value):
+    """A complex tensor as a real one, with a last dimension for the parts; anything else as it is."""
+    if not isinstance(value, Tensor) or not value._layout.dtype.is_complex:
+        return value
+    return REGISTRY["view_as_real"](REGISTRY["resolve_conj"](value))
+
+
+def real_outputs(func):
+    """The function with its outputs `as_real`."""
+    def call(*inputs):
+        found = func(*inputs)
+        return as_real(found) if isinstance(found, Tensor) else tuple([as_real(out) for out in found])
+    return call
 
 
 def differentiable(outputs):
@@ -120,7 +137,7 @@ def get_numerical_jacobian_wrt_specific_input(fn, input, inputs, eps):
     wanted = [i for i, out in enumerate(outputs) if isinstance(out, Tensor) and out.requires_grad] \
         or [i for i, out in enumerate(outputs) if isinstance(out, Tensor) and out.dtype.category == dt.FLOATING]
     rows = [[] for _ in wanted]
-    for position in every_index(input.shape):
+    for position in every_index(as_real(input.detach()).shape):
         ends = []
         for step in (-eps, eps):
             ends.append(moved_run(fn, inputs, input, position, step, wanted))
@@ -133,7 +150,7 @@ def get_numerical_jacobian_wrt_specific_input(fn, input, inputs, eps):
 def moved_run(fn, inputs, input, position, step, wanted):
     """The outputs with one element of one input moved; the element is restored."""
     with no_grad():
-        data = input.data  # writes to it are not counted: the graph of the analytical gradient stays valid
+        data = as_real(input.data)  # writes to it are not counted: the analytical gradient's graph stays valid
         before = data[position].clone()
         data[position] = float(before) + step
         try:
@@ -174,8 +191,9 @@ def analytical(output, inputs, check_dtypes=False):
                 raise GradcheckError("Gradient has dtype mismatch")
             if g is not None and g.shape != x.shape:
                 raise GradcheckError("Analytical gradient has incorrect size")
-            column.append(REGISTRY["zeros"](x.numel(), dtype=x.dtype) if g is None else g.detach().reshape(-1))
-    return [REGISTRY["stack"](column, 1) if column else REGISTRY["zeros"]((x.numel(), 0), dtype=x.dtype)
+            g = REGISTRY["zeros"](x.shape, dtype=x.dtype) if g is None else g.detach()
+            column.append(as_real(g).reshape(-1))
+    return [REGISTRY["stack"](column, 1) if column else as_real(x.detach()).reshape(-1, 1)[:, :0]
             for column, x in zip(columns, inputs)]
 
 
@@ -262,7 +280,7 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
 
 def random_like(out, strided):
     """A random vector like an output, with gaps between elements if `strided`."""
-    found = REGISTRY["randn"](tuple(out.shape), dtype=out.dtype if out.dtype.category == dt.FLOATING else dt.float64)
+    found = REGISTRY["randn"](tuple(out.shape), dtype=out.dtype if out.dtype.category >= dt.FLOATING else dt.float64)
     if strided:
         found = REGISTRY["stack"]([found, found], -1)[..., 0]
     return found.detach().requires_grad_()

@@ -30,13 +30,12 @@ class CopySlices:
         whole = tensors.empty(base_layout.shape, base_layout.dtype, grads[0].device,
                               base_layout.strides if base_layout.dense else None)
         whole.copy_(grads[0])
-        strides = view_layout.strides
         if view_layout.overlaps_itself:
             raise RuntimeError(REPEATED)
         if not base_layout.dense:
             raise NotImplementedError("backward of an in-place write to a view of a base with gaps is not implemented "
                                       "in rushlight")
-        part = REGISTRY["as_strided"](whole, view_layout.shape, strides, view_offset - base_offset)
+        part = part_of(whole, base_offset, view_layout, view_offset)
         results = inner.apply([part.clone()])
         found = list(results)
         first = node.counts
@@ -50,6 +49,18 @@ class CopySlices:
             part.zero_()
             found.append(whole)
         return found
+
+
+def part_of(whole, start, found, offset):
+    """The view of layout `found` of a new tensor `whole`, where their offsets in the storage were `start` and `offset`.
+
+    The view may have another dtype: parts or conjugates of complex numbers. Their gradient by the rule of complex
+    numbers (Note [Complex gradients]) then lies in the gradient of the base as they lie in the base."""
+    if found.dtype is whole._layout.dtype:
+        return REGISTRY["as_strided"](whole, found.shape, found.strides, offset - start)
+    first = offset * found.dtype.itemsize - start * whole._layout.dtype.itemsize
+    part = tensors.view(whole._storage, found, first // found.dtype.itemsize)
+    return rules.mark_view(part, whole)
 
 
 def copy_slices(base, view, inner, own=None):
@@ -87,10 +98,13 @@ def as_strided_node(base, view):
 def as_strided_back(g, base, base_offset, view, offset):
     """The gradient of the base of a strided view: summed over elements that the view shows more than once."""
     if base.dense and view.dense or (base.dense and distinct(view)):
-        whole = tensors.empty(base.shape, g.dtype, g.device, base.strides)
+        whole = tensors.empty(base.shape, base.dtype, g.device, base.strides)
         whole.zero_()
-        REGISTRY["as_strided"](whole, view.shape, view.strides, offset - base_offset).copy_(g)
+        part_of(whole, base_offset, view, offset).copy_(g)
         return whole
+    if base.dtype.plain is not view.dtype.plain:
+        raise NotImplementedError("backward of an in-place write to overlapping views of complex numbers is not "
+                                  "implemented in rushlight")
     return scatter_strided(g, base, base_offset, view, offset)
 
 

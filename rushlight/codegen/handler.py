@@ -7,7 +7,10 @@ keeps loads
 contiguous. Mathematical functions come from `scalar.FUNCTIONS`. Read `loops` next.
 """
 
+import functools
+
 from ..core import dtype as dt
+from . import complex_rules
 from .builder import BITS, Value, element, lanes, suffix, vector
 from .scalar import FUNCTIONS
 from .scalar_base import extreme
@@ -20,7 +23,7 @@ COMPUTED = {**STORED, "float16": "float", "bfloat16": "float", "bool": "i1"}
 
 def stored_type(dtype):
     """The LLVM type of an element in memory."""
-    found = STORED.get(dtype.name)
+    found = STORED.get(dtype.plain.name)
     if found is None:
         raise NotImplementedError(f"kernels of dtype {dtype.name} are not implemented in rushlight")
     return found
@@ -41,6 +44,10 @@ class Typed:
     @property
     def uniform(self):
         return self.value is not None and self.value.type[0] != "<"
+
+    def under(self, handler):
+        """The same value for use under another handler."""
+        return self if self.k is handler else Typed(handler, self.dtype, self.value, self.affine)
 
     def vector_value(self):
         """The builder Value; an affine index becomes a vector on demand."""
@@ -122,6 +129,41 @@ class Typed:
         return self.k.compare("ne", self, other)
 
 
+class Complex(Typed):
+    """A complex value: the pair of its parts, see complex_rules."""
+
+    __slots__ = ("real", "imag")
+
+    def __init__(self, k, dtype, real, imag):
+        super().__init__(k, dtype, None)
+        self.real, self.imag = real, imag
+
+    @property
+    def uniform(self):
+        return self.real.uniform and self.imag.uniform
+
+    def under(self, handler):
+        if self.k is handler:
+            return self
+        return Complex(handler, self.dtype, self.real.under(handler), self.imag.under(handler))
+
+    def vector_value(self):
+        raise NotImplementedError(f"a kernel has no form for {self.dtype.name} in rushlight")
+
+
+def by_parts(method):
+    """A method of the handler that has a form of its own for complex operands."""
+    paired = complex_rules.RULES[method.__name__]
+
+    @functools.wraps(method)
+    def either(self, *values):
+        for value in values:
+            if value.__class__ is Complex:
+                return paired(self, *values)
+        return method(self, *values)
+    return either
+
+
 class Handler:
     """Emits the operations of a body into a builder function. `width`: lanes of the vectors of this part of the
     kernel."""
@@ -129,6 +171,7 @@ class Handler:
     def __init__(self, fn, width):
         self.fn, self.width = fn, width
         self.loader = None  # set by loops: emits loads at computed positions
+        self.mask = None  # set by loops: the lanes that a step has, None for all
         self.report = None  # set by loops: (condition Value i1, code) -> None
 
     # -- making values -------------------------------------------------------------
@@ -138,7 +181,13 @@ class Handler:
 
     def const(self, number, dtype):
         """A constant."""
+        if dtype.category == dt.COMPLEX:
+            return self.complex(*[self.const(part, dtype.to_real()) for part in (number.real, number.imag)])
         return Typed(self, dtype, self.fn.constant(number, COMPUTED[dtype.name]))
+
+    def complex(self, real, imag):
+        """A complex value from its parts, of one floating dtype."""
+        return Complex(self, real.dtype.to_complex(), real, imag)
 
     def like(self, value, other):
         """A number as a constant of another value's dtype; values pass."""
@@ -176,6 +225,7 @@ class Handler:
         base = x + y if sign > 0 else x - y
         return Typed(self, dt.int64, None if step else base, (base, step) if step else None)
 
+    @by_parts
     def add(self, a, b):
         if a.affine is not None or (isinstance(b, Typed) and b.affine is not None):
             found = self._affine(a, b, 1)
@@ -184,6 +234,7 @@ class Handler:
         dtype, x, y = self.pair(a, b)
         return Typed(self, dtype, x | y if dtype is dt.bool_ else x + y)
 
+    @by_parts
     def sub(self, a, b):
         if a.affine is not None or (isinstance(b, Typed) and b.affine is not None):
             found = self._affine(a, b, -1)
@@ -192,17 +243,20 @@ class Handler:
         dtype, x, y = self.pair(a, b)
         return Typed(self, dtype, x - y)
 
+    @by_parts
     def mul(self, a, b):
         if isinstance(b, int) and a.affine is not None:
             return Typed(self, dt.int64, None, (a.affine[0] * b, a.affine[1] * b)) if b else self.const(0, dt.int64)
         dtype, x, y = self.pair(a, b)
         return Typed(self, dtype, x & y if dtype is dt.bool_ else x * y)
 
+    @by_parts
     def div(self, a, b):
         """True division; the operands are floating."""
         dtype, x, y = self.pair(a, b)
         return Typed(self, dtype, x / y)
 
+    @by_parts
     def fma(self, a, b, c):
         """a * b + c, rounded once; the operands are of one floating dtype."""
         dtype, x, y = self.pair(a, b)
@@ -281,9 +335,11 @@ class Handler:
             return Typed(self, dtype, FUNCTIONS["fmod"](self.fn, x, y))
         return Typed(self, dtype, self._integer_divide(dtype, x, y)[1])
 
+    @by_parts
     def neg(self, a):
         return Typed(self, a.dtype, -a.vector_value())
 
+    @by_parts
     def abs(self, a):
         v = a.vector_value()
         if a.dtype.is_floating_point:
@@ -308,6 +364,7 @@ class Handler:
         shifted = fn.emit(x.type, f"{op} {x.type} {x.name}, {safe.name}")
         return shifted if op == "ashr" else fn.select(outside, fn.convert(0, x.type), shifted)
 
+    @by_parts
     def compare(self, predicate, a, b):
         dtype, x, y = self.pair(a, b)
         return Typed(self, dt.bool_, x.compare(predicate, y, unsigned=not dtype.is_signed
@@ -321,6 +378,7 @@ class Handler:
             return self.const(bool(a), dt.bool_)
         return a if a.dtype is dt.bool_ else self.compare("ne", a, 0)
 
+    @by_parts
     def where(self, condition, a, b):
         condition = self.boolean(condition)
         if not isinstance(a, Typed):
@@ -358,11 +416,13 @@ class Handler:
         first = Typed(self, dtype, x)
         return self.where(self.compare(predicate, first, Typed(self, dtype, y)), first, Typed(self, dtype, y))
 
+    @by_parts
     def isnan(self, a):
         if not a.dtype.is_floating_point:
             return self.const(False, dt.bool_)
         return a.ne(a)
 
+    @by_parts
     def isinf(self, a):
         if not a.dtype.is_floating_point:
             return self.const(False, dt.bool_)
@@ -370,10 +430,14 @@ class Handler:
 
     # -- conversions -----------------------------------------------------------------
 
+    @by_parts
     def cast(self, a, dtype):
         """Conversion as C's; to bool: different from zero. Half precisions are rounded to their values."""
         if a.dtype is dtype:
             return a
+        if dtype.category == dt.COMPLEX:
+            part = self.cast(a, dtype.to_real())
+            return self.complex(part, self.const(0, part.dtype))
         v, source = a.vector_value(), a.dtype
         if dtype is dt.bool_:
             return self.compare("ne", a, 0)
@@ -403,6 +467,7 @@ class Handler:
         number = fn.cast("fptosi", v, vector(wide, width))
         return number if element(kind) == wide else fn.cast("trunc", number, kind)
 
+    @by_parts
     def rounded(self, a):
         """A half-precision value rounded to what memory would hold; others pass."""
         if a.dtype is dt.bfloat16:
@@ -432,6 +497,8 @@ class Handler:
 
     def from_memory(self, dtype, v):
         """What a load of the stored type means."""
+        if dtype.plain is not dtype:
+            return self.neg(self.from_memory(dtype.plain, v))
         width = lanes(v.type)
         if dtype is dt.bool_:
             return Typed(self, dtype, v.ne(0))
@@ -440,6 +507,11 @@ class Handler:
         if dtype is dt.float16:
             return Typed(self, dtype, self.fn.cast("fpext", v, vector("float", width)))
         return Typed(self, dtype, v)
+
+    def pair_from_memory(self, dtype, real, imag):
+        """A complex value from the loaded parts."""
+        parts = [Typed(self, dtype.to_real(), v) for v in (real, imag)]
+        return self.complex(parts[0], parts[1] if dtype.plain is dtype else -parts[1])
 
     def to_memory(self, a):
         """The builder Value to store."""
@@ -454,15 +526,24 @@ class Handler:
         return v
 
     def __getattr__(self, name):
-        """Mathematical functions by name: `k.exp(x)`; the operands are floating."""
+        """Mathematical functions by name: `k.exp(x)`; the operands are floating or complex."""
         emit = FUNCTIONS.get(name)
         if emit is None:
             raise AttributeError(f"kernel bodies have no function {name!r}")
 
         def call(first, *others):
+            if first.__class__ is Complex or any([other.__class__ is Complex for other in others]):
+                return self.complex_function(name, first, others)
             values = [first.vector_value()]
             for other in others:
                 _, x, y = self.pair(Typed(self, first.dtype, values[0]), other)
                 values = [x, *values[1:], y]
             return Typed(self, first.dtype, emit(self.fn, *values))
         return call
+
+    def complex_function(self, name, first, others):
+        """A mathematical function of operands of which one is complex."""
+        emit = complex_rules.FUNCTIONS.get(name)
+        if emit is None:
+            raise NotImplementedError(f"{name}: complex numbers are not implemented in rushlight")
+        return emit(self, *complex_rules.join(self, first, others[0])) if others else emit(self, first)

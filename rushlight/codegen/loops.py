@@ -23,12 +23,12 @@ per random operand: slot, offset, sizes, byte strides; then the table index of e
 import dataclasses
 
 from ..core import dtype as dt
-from . import target
+from . import pairs, target
 from .builder import BITS, lanes, suffix, vector
 from .errors import ERROR_CODES
 from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource
-from .reductions import COMBINES
+from .reductions import accumulator
 
 BLOCK = 16  # steps of a float sum that one accumulator set takes before it is added to the outer one
 
@@ -296,7 +296,7 @@ class LoopEmitter:
         width = self.row_width if spec.kind == "col" else self.width
         self.accumulators = {}
         for i in reduces:
-            self.accumulators[i] = COMBINES[spec.nodes[i][1]](self, spec.nodes[i], width)
+            self.accumulators[i] = accumulator(self, spec.nodes[i], width)
         if spec.kind == "col":
             self.walk(0, spec.rank_r, self.row_pointers, [], first,
                       lambda pointers, index: self.step(number, reduces, stores, pointers, index, None, width,
@@ -430,7 +430,7 @@ class LoopEmitter:
         if mode == 0:
             return pointer
         if mode == 1:
-            return self.fn.gep(pointer, j, stored_type(dt.by_name(dtype)))
+            return self.fn.gep(pointer, j, pairs.addressed_type(dt.by_name(dtype)))
         return self.fn.gep(pointer, j * self.strides_r[access][-1])
 
     def lane_strides(self, access):
@@ -462,11 +462,11 @@ class LoopEmitter:
         if joined is not None:
             keep = self.operators[op_name].options.get("unjoined", 0)
             wanted = dt.by_name(joined)
-            operands = [handler.cast(rebound(v, handler), wanted) if i >= keep and v.dtype is not wanted.compute
-                        else rebound(v, handler)
+            operands = [handler.cast(v.under(handler), wanted) if i >= keep and v.dtype is not wanted.compute
+                        else v.under(handler)
                         for i, v in enumerate(operands)]
         else:
-            operands = [rebound(v, handler) for v in operands]
+            operands = [v.under(handler) for v in operands]
         out = self.operators[op_name].body(handler, *operands, **dict(attrs))
         return handler.rounded(handler.cast(out, dt.by_name(result)))
 
@@ -479,6 +479,8 @@ class LoopEmitter:
         return handler.cast(loaded, dt.by_name(dtype))
 
     def load(self, dtype, pointer, mode, strides, handler):
+        if dtype.category == dt.COMPLEX:
+            return pairs.load(self, dtype, pointer, mode, strides, handler)
         fn, kind, width = self.fn, stored_type(dtype), handler.width
         align = BITS[kind] // 8
         if mode == 0 or width == 1:
@@ -501,11 +503,21 @@ class LoopEmitter:
         return fn.emit(kind, f"call {kind} @{name}(ptr {pointer.name}, i32 {align}, {mask.type} {mask.name}, {kind} "
                              f"zeroinitializer)")
 
+    def masked_store(self, stored, pointer, align, mask):
+        fn, kind = self.fn, stored.type
+        name = f"llvm.masked.store.{suffix(kind)}.p0"
+        fn.module.declare(f"declare void @{name}({kind}, ptr, i32, {mask.type})")
+        fn.line(f"call void @{name}({kind} {stored.name}, ptr {pointer.name}, i32 {align}, {mask.type} {mask.name})")
+
     def store(self, access, pointer, value, handler):
         fn = self.fn
         dtype = dt.by_name(self.spec.accesses[access][0])
         mode = self.store_mode(access)
-        stored = handler.to_memory(handler.cast(rebound(value, handler), dtype))
+        value = handler.cast(value.under(handler), dtype.plain)
+        if dtype.category == dt.COMPLEX:
+            pairs.store(self, dtype, pointer, value, mode, self.lane_strides(access), handler)
+            return
+        stored = handler.to_memory(value if dtype.plain is dtype else -value)
         align = dtype.itemsize
         if handler.width == 1:
             fn.store(stored, pointer, align)
@@ -514,12 +526,8 @@ class LoopEmitter:
         if mode == 1 or mode == 0:
             if handler.mask is None:
                 fn.store(stored, pointer, align)
-                return
-            kind, mask = stored.type, handler.mask
-            name = f"llvm.masked.store.{suffix(kind)}.p0"
-            fn.module.declare(f"declare void @{name}({kind}, ptr, i32, {mask.type})")
-            fn.line(f"call void @{name}({kind} {stored.name}, ptr {pointer.name}, i32 {align}, {mask.type} "
-                    f"{mask.name})")
+            else:
+                self.masked_store(stored, pointer, align, handler.mask)
             return
         stride = self.lane_strides(access)[-1]
         for lane in range(handler.width):
@@ -534,7 +542,7 @@ class LoopEmitter:
     def gather(self, node, handler, value):
         """A gathering body: its arguments are random operands and values, `k.index(d)` the position in the domain."""
         _, op_name, attrs, args, result = node
-        operands = [RandomOperand(self, handler, *self.randoms[a]) if where == "random" else rebound(value(a), handler)
+        operands = [random_operand(self, handler, *self.randoms[a]) if where == "random" else value(a).under(handler)
                     for where, a in args]
         handler.index = lambda d: self.domain_index(d, handler)
         out = self.operators[op_name].body(handler, *operands, **dict(attrs))
@@ -580,11 +588,6 @@ class LoopEmitter:
 
 EMITTERS = {"row": LoopEmitter, "flat": LoopEmitter, "col": LoopEmitter, "ordered": LoopEmitter}  # tiled.py: "tile"
 
-def rebound(value, handler):
-    """A value made by another handler (a row-level one), for use under this one."""
-    if value.k is handler:
-        return value
-    return Typed(handler, value.dtype, value.value, value.affine)
 
 
 def arguments(node):
@@ -599,11 +602,18 @@ def arguments(node):
     return []
 
 
+def random_operand(emitter, handler, dtype, *rest):
+    """A RandomOperand, of pairs for complex dtypes."""
+    if dtype.category == dt.COMPLEX:
+        return pairs.RandomPairs(RandomOperand, emitter, handler, dtype, *rest)
+    return RandomOperand(emitter, handler, dtype, *rest)
+
+
 class RandomOperand:
     """A tensor operand that a gathering body reads at positions of its own choice."""
 
     def __init__(self, emitter, handler, dtype, pointer, sizes, strides, unit):
-        self.emitter, self.k, self.dtype = emitter, handler, dtype
+        self.emitter, self.k, self.dtype, self.stored = emitter, handler, dtype.plain, dtype
         self.pointer, self.strides, self.unit = pointer, strides, unit
         self.shape = [Typed(handler, dt.int64, s) for s in sizes]
 
@@ -633,14 +643,14 @@ class RandomOperand:
         k, fn, width = self.k, self.emitter.fn, self.k.width
         if step == 0 or width == 1:
             if mask is None:
-                return k.from_memory(self.dtype, fn.load(fn.gep(self.pointer, base), kind))
+                return k.from_memory(self.stored, fn.load(fn.gep(self.pointer, base), kind))
             return self._scattered(kind, base, 0, None, mask, other, width if mask.type[0] == "<" else 1)
         pointer = fn.gep(self.pointer, base)
         wide = vector(kind, width)
         if mask is None and k.mask is None:
-            return k.from_memory(self.dtype, fn.load(pointer, wide, BITS[kind] // 8))
+            return k.from_memory(self.stored, fn.load(pointer, wide, BITS[kind] // 8))
         both = fn.splat(mask, width) if mask is not None else k.mask
-        loaded = k.from_memory(self.dtype, self.emitter.masked_load(pointer, wide, BITS[kind] // 8, both))
+        loaded = k.from_memory(self.stored, self.emitter.masked_load(pointer, wide, BITS[kind] // 8, both))
         return loaded if mask is None else k.where(Typed(k, dt.bool_, both), loaded, k.const(other, self.dtype))
 
     def _scattered(self, kind, base, step, varying, mask, other, width):
@@ -650,7 +660,7 @@ class RandomOperand:
             offset = base if varying is None else base + varying
             if mask is not None:
                 offset = fn.select(mask, offset, fn.constant(0))
-            loaded = k.from_memory(self.dtype, fn.load(fn.gep(self.pointer, offset), kind))
+            loaded = k.from_memory(self.stored, fn.load(fn.gep(self.pointer, offset), kind))
         else:
             wide = vector("i64", width)
             offsets = fn.convert(base, wide) if varying is None else fn.convert(base, wide) + varying
@@ -663,7 +673,7 @@ class RandomOperand:
             for lane in range(width):
                 item = fn.load(fn.gep(self.pointer, fn.extract(offsets, lane)), kind)
                 collected = fn.insert(collected, item, lane)
-            loaded = k.from_memory(self.dtype, collected)
+            loaded = k.from_memory(self.stored, collected)
         if mask is None:
             return loaded
         return k.where(Typed(k, dt.bool_, mask), loaded, k.const(other, self.dtype))

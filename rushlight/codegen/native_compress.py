@@ -10,6 +10,7 @@ false it is skipped. Read `native_scatter` for the style.
 
 import math
 
+from . import pairs
 from .builder import vector
 from .handler import Handler, stored_type
 from .kernel import KernelSource, Launch
@@ -84,7 +85,7 @@ class CompressKernel(StaticReader):
         if self.mode != "count":
             with fn.loop(0, task) as i:
                 self.position.set(self.position.get() + fn.load_at(counts, i, "i64"))
-        self.dump = fn.alloca("i64")
+        self.dump = fn.alloca("[2 x i64]")
         with fn.loop(first, last) as row:
             index, rest = [], row
             for size in reversed(sizes[:-1]):
@@ -141,20 +142,21 @@ class CompressKernel(StaticReader):
         """Copy an element to the next place of the result."""
         fn = self.fn
         base, _, (_, step) = self.targets[0]
-        kind = stored_type(self.whole[0])
-        fn.store(fn.load(source, kind), fn.select(true, fn.gep(base, step * at, kind), self.dump))
+        kind, align = pairs.moved_type(self.whole[0])
+        place = fn.gep(base, step * at, kind)
+        fn.store(fn.load(source, kind, align), fn.select(true, place, self.dump), align)
 
     def put(self, target, at, true):
         """Copy the next element of the source to here; reports where the source has none left."""
         fn = self.fn
         base, count, (_, step) = self.targets[0]
-        kind = stored_type(self.whole[0])
+        kind, align = pairs.moved_type(self.whole[0])
         with fn.if_(true):
             inside = at < count
             with fn.if_(inside ^ 1):
                 fn.line(f"store i64 {ERROR_CODES['source']}, ptr {fn.args[0].name}")
             with fn.if_(inside):
-                fn.store(fn.load(fn.gep(base, step * at, kind), kind), target)
+                fn.store(fn.load(fn.gep(base, step * at, kind), kind, align), target, align)
 
 
 @lowering("count_blocks")

@@ -27,7 +27,7 @@ skipped index.
 import math
 
 from ..core import dtype as dt
-from . import target
+from . import pairs, target
 from .builder import vector
 from .handler import Handler, Typed, stored_type
 from .kernel import Argument, KernelSource, Launch
@@ -265,6 +265,9 @@ class ScatterKernel(StaticReader):
         if self.source_dtype is None:
             dtype, value = self.scalar
             return k.cast(Typed(k, dtype, value), self.dtype)
+        if self.source_dtype.category == dt.COMPLEX:
+            mode = 0 if self.uniform_source or k.width == 1 else 1
+            return k.cast(pairs.load(self, self.source_dtype, source, mode, None, k), self.dtype)
         kind, align = stored_type(self.source_dtype), self.source_dtype.itemsize
         width = 1 if self.uniform_source else k.width
         return k.cast(k.from_memory(self.source_dtype, fn.load(source, vector(kind, width), align)), self.dtype)
@@ -272,6 +275,11 @@ class ScatterKernel(StaticReader):
     def combine(self, k, at, source):
         fn = self.fn
         value = self.new_value(k, source)
+        if self.dtype.category == dt.COMPLEX:
+            if self.mode != "set":
+                value = combine(k, self.mode, pairs.load(self, self.dtype, at, 1, None, k), value)
+            pairs.store(self, self.dtype, at, value, 1, None, k)
+            return
         if self.mode != "set":
             kind = vector(stored_type(self.dtype), k.width)
             old = k.from_memory(self.dtype, fn.load(at, kind, self.dtype.itemsize))

@@ -34,7 +34,7 @@ class Fold:
 
     def prepared(self, handler, value, mask):
         """The value cast, spread over the lanes, with the identity in lanes that are masked out."""
-        v = handler.cast(Typed(handler, value.dtype, value.value, value.affine), self.dtype).vector_value()
+        v = handler.cast(value.under(handler), self.dtype).vector_value()
         if handler.width > 1:
             v = self.fn.splat(v, handler.width)
         if mask is not None:
@@ -163,7 +163,7 @@ class ArgMax(Maximum):
 
     def add(self, handler, value, position, mask):
         fn = self.fn
-        v = handler.cast(Typed(handler, value.dtype, value.value, value.affine), self.dtype).vector_value()
+        v = handler.cast(value.under(handler), self.dtype).vector_value()
         width = handler.width
         v = fn.splat(v, width)
         place = fn.splat(position, width)
@@ -216,3 +216,80 @@ COMBINES = {
     "sum": Sum, "prod": Product, "max": Maximum, "min": Minimum, "top": Top, "any": Any, "all": All, "argmax": ArgMax,
     "argmin": ArgMin,
 }
+
+
+def accumulator(emitter, node, width):
+    """The accumulator of a "reduce" node."""
+    if dt.by_name(node[3]).category == dt.COMPLEX:
+        return PAIRS[node[1]](emitter, node, width)
+    return COMBINES[node[1]](emitter, node, width)
+
+
+class SumOfPairs:
+    """Sum of complex values: the parts add up apart."""
+
+    blocked = True
+
+    def __init__(self, emitter, node, width):
+        self.dtype = dt.by_name(node[3])
+        part = (*node[:3], self.dtype.to_real().name)
+        self.parts = [Sum(emitter, part, width) for _ in range(2)]
+
+    def add(self, handler, value, position, mask):
+        value = handler.cast(value.under(handler), self.dtype)
+        for total, part in zip(self.parts, (value.real, value.imag)):
+            total.add(handler, part, position, mask)
+
+    def end_block(self):
+        for total in self.parts:
+            total.end_block()
+
+    def finish(self, handler):
+        return handler.complex(*[total.finish(handler) for total in self.parts])
+
+
+class ProductOfPairs:
+    """Product of complex values."""
+
+    blocked = False
+
+    def __init__(self, emitter, node, width):
+        self.fn, self.width, self.dtype = emitter.fn, width, dt.by_name(node[3])
+        self.part = self.dtype.to_real()
+        self.kind = computed_type(self.part, width)
+        self.totals = [self.fn.variable(self.kind, self.fn.convert(first, self.kind)) for first in (1, 0)]
+
+    def join(self, a, b):
+        return [a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]]
+
+    def add(self, handler, value, position, mask):
+        fn = self.fn
+        value = handler.cast(value.under(handler), self.dtype)
+        v = [fn.splat(part.vector_value(), handler.width) for part in (value.real, value.imag)]
+        if mask is not None:
+            v = [fn.select(mask, x, fn.convert(first, x.type)) for x, first in zip(v, (1, 0))]
+        whole = [total.get() for total in self.totals]
+        if lanes(v[0].type) == self.width:
+            joined = self.join(whole, v)
+        else:  # a scalar step of the rest goes to lane 0
+            joined = self.join([fn.extract(x, 0) for x in whole], v)
+            joined = [fn.insert(x, item, 0) for x, item in zip(whole, joined)]
+        for total, item in zip(self.totals, joined):
+            total.set(item)
+
+    def end_block(self):
+        """Products are not taken in blocks."""
+
+    def finish(self, handler):
+        fn = self.fn
+        v = [total.get() for total in self.totals]
+        while handler.width == 1 and lanes(v[0].type) > 1:
+            half = lanes(v[0].type) // 2
+            if half == 1:
+                v = self.join(*[[fn.extract(x, lane) for x in v] for lane in (0, 1)])
+            else:
+                v = self.join(*[[fn.shuffle(x, x, range(at, at + half)) for x in v] for at in (0, half)])
+        return handler.complex(*[Typed(handler, self.part, x) for x in v])
+
+
+PAIRS = {"sum": SumOfPairs, "prod": ProductOfPairs}

@@ -97,13 +97,14 @@ def register(names, function, inplace=None, method=None):
             REGISTRY[f"Tensor.{name}"] = method or chosen
 
 
-def public(names, grad=None, node=None, out=True):
+def public(names, grad=None, node=None, out=True, conjugates=False):
     """Declare a composite: plain Python over other operators, under its public names.
 
-    With `grad` (see core/grads.py) it is one node of the graph: its body runs without recording gradients.
+    With `grad` (see core/grads.py, also for `conjugates`) it is one node of the graph: its body runs without recording
+    gradients.
     """
     def declare(function):
-        method = call = function if grad is None else one_node(function, grad, node)
+        method = call = function if grad is None else one_node(function, grad, node, conjugates)
         if out and names and "out" not in signatures.names(function):
             call = with_out(call, function)
         register(names, call, method=method)  # methods take no out=
@@ -111,11 +112,11 @@ def public(names, grad=None, node=None, out=True):
     return declare
 
 
-def one_node(function, grad, node_name):
+def one_node(function, grad, node_name, conjugates=False):
     """The composite as one operator of the graph of gradients."""
     named = signatures.parameters(function)
     params, defaults = [p[0] for p in named], [p[1] for p in named]
-    rule = GradRule(function.__name__, params, grad, node_name)
+    rule = GradRule(function.__name__, params, grad, node_name, conjugates)
     positions = {p: i for i, p in enumerate(params)}
     count = len(params)
 
@@ -206,7 +207,8 @@ def elementwise(names, promote="default", dtypes="all", grad=None, node=None, he
     `promote`: "default" (operands join), "float" (integers become the default float), "compare" (operands join,
     result bool), "bool" (no join, result bool), "keep" (no join, result like the first), or a function (dtypes,
     number classes, attrs) -> (joined or None, result). `dtypes`: "all", "numeric" (no bool), "integral" (with bool),
-    "integers", "floating". `heavy`: too expensive to compute twice. `contiguous`: the result is contiguous whatever the
+    "integers", "floating"; `complex`: also complex numbers. `conjugates`: see core/grads.py. `heavy`: too expensive to
+    compute twice. `contiguous`: the result is contiguous whatever the
     strides of the operands. `tensors`: how many of the first parameters must be
     tensors (TypeError for numbers there).
     """
@@ -241,7 +243,8 @@ class Elementwise:
         self.count = len(self.params)
         op.params = self.params
         self.tensors = op.options.get("tensors", 0)
-        self.rule = op.rule = GradRule(op.name, self.params, grad, node) if grad else None
+        conjugates = op.options.get("conjugates", False)
+        self.rule = op.rule = GradRule(op.name, self.params, grad, node, conjugates) if grad else None
         self.plain = "a" not in self.kinds and "n" not in self.kinds
 
     def split(self, values):
@@ -252,6 +255,8 @@ class Elementwise:
                 raise TypeError(f"{self.op.name}(): argument '{name}' (position {position + 1}) must be Tensor, not "
                                 f"{type(values[position]).__name__}")
         for kind, name, value in zip(self.kinds, self.params, values):
+            if isinstance(value, complex) and kind != "a":
+                value = complex_operand(value, values)
             if kind == "a":
                 attrs.append((name, value))
                 classes.append(value.__class__)
@@ -296,12 +301,23 @@ def write_form(form, tensors, numbers, target, node):
         raise
 
 
+def complex_operand(value, values):
+    """A complex number among operands: a zero-dim tensor as precise as the result. (Programs take real numbers as
+    arguments; a complex one lies in memory.)"""
+    wide = dt.get_default_dtype() is dt.float64 or any(
+        [isinstance(v, Tensor) and v.dtype in (dt.float64, dt.complex128) for v in values])
+    return complex_scalar(value, dt.complex128 if wide else dt.complex64)
+
+
+complex_scalar = None  # set by ops: (number, dtype) -> zero-dim Tensor
+
+
 def as_number(op, name, value):
     """A Python bool, int or float from a number-like argument."""
     if value.__class__ in (bool, int, float):
         return value
     if isinstance(value, complex):
-        raise NotImplementedError(f"{op}: complex numbers are not implemented in rushlight")
+        raise RuntimeError(f"{op}(): argument '{name}' must be a real number, not complex")
     if dt.is_number(value):
         return value.item() if hasattr(value, "item") else (float(value) if isinstance(value, float) else int(value))
     if isinstance(value, Tensor):
@@ -408,8 +424,21 @@ def operator(name, kind, infer, body=None, grad=None, params=(), node=None, **op
     op = Op(name, kind, body, None, **options)
     op.infer = functools.partial(infer, op)
     op.params = tuple(params)
-    op.rule = GradRule(name, params, grad, node) if grad else None
+    op.rule = GradRule(name, params, grad, node, options.get("conjugates", False)) if grad else None
     return op
+
+
+def composed(rule, values, compute):
+    """What `compute()` gives, recorded without gradients, as one step of the graph by `rule`: for operators that
+    some dtypes make of several instructions."""
+    before, MODE.grad = MODE.grad, False
+    try:
+        result = compute()
+    finally:
+        MODE.grad = before
+    if before:
+        rule.attach(values, (result,))
+    return result
 
 
 def apply_form(form, values, tensors, numbers=()):

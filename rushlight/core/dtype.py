@@ -16,16 +16,21 @@ BOOL, INTEGRAL, FLOATING, COMPLEX = range(4)
 
 
 class DType:
-    """A tensor element type: name, size in bytes, category (bool < integral < floating < complex)."""
+    """A tensor element type: name, size in bytes, category (bool < integral < floating < complex).
 
-    __slots__ = ("name", "itemsize", "category", "is_signed", "numpy_name", "order", "compute", "_numpy",
-                 "__weakref__")
+    `plain` is the type of the values, `flipped` the type whose memory holds their conjugates (real numbers: their
+    negatives), see Note [Flipped types].
+    """
+
+    __slots__ = ("name", "itemsize", "category", "is_signed", "numpy_name", "order", "compute", "_numpy", "plain",
+                 "flipped", "__weakref__")
 
     def __init__(self, name, itemsize, category, numpy_name, order, is_signed=True):
         self.name, self.itemsize, self.category, self.order = name, itemsize, category, order
         self.numpy_name, self._numpy = numpy_name, None
         self.is_signed = is_signed
         self.compute = self  # the type kernels compute in: float32 for the half precisions
+        self.plain, self.flipped = self, None
 
     @property
     def numpy(self):
@@ -43,16 +48,16 @@ class DType:
         return self.category == COMPLEX
 
     def to_real(self):
-        return REAL_OF.get(self, self)
+        return REAL_OF.get(self.plain, self.plain)
 
     def to_complex(self):
-        return COMPLEX_OF.get(self, complex64 if self.category < COMPLEX else self)
+        return COMPLEX_OF.get(self.plain, complex64 if self.category < COMPLEX else self.plain)
 
     def __repr__(self):
-        return f"torch.{self.name}"
+        return f"torch.{self.plain.name}"
 
     def __reduce__(self):
-        return (by_name, (self.name,))
+        return (by_name, (self.plain.name,))
 
     def __copy__(self):
         return self
@@ -78,11 +83,27 @@ complex128 = DType("complex128", 16, COMPLEX, "c16", 10)
 bool_ = DType("bool", 1, BOOL, "?", 0, False)
 float16.compute = bfloat16.compute = float32
 
+
+# Note [Flipped types]
+# `x.conj()` is a view: same memory, read as conjugates. So is `x.conj().imag`, read as negatives. Such a view has a
+# layout of a flipped type; kernels flip the values as they load and store them, and know only plain types in between.
+# Results of operators always have plain types. `Tensor.dtype` is the plain type; nothing outside of layouts and
+# memory accesses should meet a flipped one.
+def _flip(plain, name):
+    other = DType(f"{plain.name}.{name}", plain.itemsize, plain.category, plain.numpy_name, plain.order)
+    other.plain, other.compute = plain, plain
+    other.flipped, plain.flipped = plain, other
+    return other
+
+
+FLIPPED = tuple([_flip(complex64, "conj"), _flip(complex128, "conj"), _flip(float32, "neg"), _flip(float64, "neg")])
+
 ALL = (uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16, float32, float64, complex64,
        complex128, bool_)
 BY_NAME = {d.name: d for d in ALL}
 BY_NAME.update(half=float16, float=float32, double=float64, long=int64, int=int32, short=int16, cfloat=complex64,
                cdouble=complex128)
+EVERY_NAME = {**BY_NAME, **{d.name: d for d in FLIPPED}}
 REAL_OF = {complex64: float32, complex128: float64}
 COMPLEX_OF = {float32: complex64, float64: complex128}
 SCALAR_TYPES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
@@ -92,12 +113,12 @@ SCALAR_TYPES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfl
 
 
 def by_name(name):
-    return BY_NAME[name]
+    return EVERY_NAME[name]
 
 
 def scalar_type(dtype):
     """The name PyTorch's messages use: float32 -> "Float"."""
-    return SCALAR_TYPES[dtype.name]
+    return SCALAR_TYPES[dtype.plain.name]
 
 
 class _Default:
@@ -143,10 +164,10 @@ _PROMOTED = {}
 def promote(a, b):
     """The smallest dtype that holds both: torch.promote_types."""
     if a is b:
-        return a
+        return a.plain
     found = _PROMOTED.get((a, b))
     if found is None:
-        found = _PROMOTED[a, b] = _promote(a, b)
+        found = _PROMOTED[a, b] = _promote(a.plain, b.plain)
     return found
 
 
@@ -212,7 +233,7 @@ def result_type(dimensioned, zero_dim, numbers):
     for group in (dimensioned, zero_dim, numbers):
         result = None
         for dtype in group:
-            result = dtype if result is None else promote(result, dtype)
+            result = dtype.plain if result is None else promote(result, dtype)
         joined.append(result)
     dims, zeros, plain = joined
     return combine_categories(dims, combine_categories(zeros, plain))

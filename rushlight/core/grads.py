@@ -9,11 +9,18 @@ are the engine's work. `gs` is `g` for several outputs with None, not zeros, for
 parameters cost nothing to keep.
 
     grad={"input": lambda g, other: g * other, "other": lambda g, input: g * input}
+
+Note [Complex gradients]
+The gradient of a real loss L by z = x + iy is dL/dx + i dL/dy, as in PyTorch. For a function with a complex derivative
+the rule of the chain then has the conjugate of that derivative. Formulas do not say so: a formula F(g, values) that is
+linear in g and makes nothing but complex derivatives of `values` gives the gradient as conj(F(conj(g), values)), and
+`Plan.backward` does that wherever a saved value is complex. Functions without a complex derivative (abs, real, angle,
+norms) have rules with `conjugates=True`: their formulas are the whole truth.
 """
 
 from . import signatures
 from . import tensor as tensors
-from .dtype import FLOATING, scalar_type
+from .dtype import COMPLEX, FLOATING, scalar_type
 from .graph import MODE, Node, Saved, raise_modified, save, save_plain_result, save_result, sequence
 from .tensor import CUSTOM, MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
 
@@ -108,6 +115,9 @@ class Plan:
         if node.freed:
             raise RuntimeError(FREED)
         values = unpack_all(node) if node.saved else ()
+        conjugated = values and not self.rule.conjugates and has_complex(values)
+        if conjugated:
+            grads = conjugate_all(node, grads)
         g = grads[0] if len(grads) == 1 else [make_zeros(m) if x is None else x for x, m in zip(grads, node.metas)]
         results, shared = [], {}
         for (formula, takes), count in zip(self.calls, node.counts):
@@ -121,7 +131,31 @@ class Plan:
                 results.append(got)
             else:
                 results.extend(got if got is not None else [None] * count)
-        return results
+        return [None if r is None else conjugate(r) for r in results] if conjugated else results
+
+
+def has_complex(values):
+    """Whether one of the saved values is complex."""
+    for v in values:
+        if isinstance(v, Tensor):
+            if v._layout.dtype.category == COMPLEX:
+                return True
+        elif v.__class__ is complex:
+            return True
+        elif v.__class__ in (list, tuple) and v and isinstance(v[0], Tensor) and has_complex(v):
+            return True
+    return False
+
+
+def conjugate_all(node, grads):
+    """The gradients that a formula of complex derivatives takes. NotImplementedError for a function with a complex
+    operand and a real result, which has none."""
+    if all([m.dtype.category != COMPLEX for m in node.metas]):
+        raise NotImplementedError(f"{node.name()}: the derivative for complex numbers is not implemented in rushlight")
+    return [None if g is None else conjugate(g) for g in grads]
+
+
+conjugate = None  # set by ops: Tensor -> Tensor
 
 
 def arguments(takes, g, gs, values):
@@ -180,7 +214,8 @@ def single_formulas(formulas):
 class GradRule:
     """The gradient formulas of one operator."""
 
-    def __init__(self, name, params, formulas, node_name=None):
+    def __init__(self, name, params, formulas, node_name=None, conjugates=False):
+        self.conjugates = conjugates  # see Note [Complex gradients]
         self.node_name = node_name or default_node_name(name)
         self.node_class = node_class(self.node_name)
         self.params = list(params)
@@ -214,7 +249,7 @@ class GradRule:
         if a._base is not None:
             refresh(a)
         which = 1 if a._rg else 0
-        if b.__class__ is not float and b.__class__ is not int:
+        if isinstance(b, Tensor):
             if b._base is not None:
                 refresh(b)
             if b._rg:

@@ -31,7 +31,7 @@ def promoted(op, layouts, numbers, attrs):
     if rule == "bool":
         return None, dt.bool_
     if rule == "keep":
-        return None, layouts[0].dtype
+        return None, layouts[0].dtype.plain
     joined = joined_dtype(layouts, numbers)
     if rule == "compare":
         return joined, dt.bool_
@@ -63,6 +63,7 @@ def elementwise(op, layouts, numbers, pattern, attrs, given):
     if any(x.shape != shape for x in layouts):
         shape = broadcast_shapes(*[x.shape for x in layouts])
     joined, result = promoted(op, layouts, numbers, attrs)
+    result = result.plain
     check_dtype(op, joined or layouts[0].dtype)
     if given is None and op.options.get("contiguous"):
         return [contiguous_layout(shape, result)], joined
@@ -134,7 +135,7 @@ def reduction(op, layouts, numbers, pattern, attrs, given):
     """
     options = dict(attrs)
     shape = reduced_shape(layouts[0].shape, options["dims"], options["keepdim"])
-    outs = [contiguous_layout(shape, dtype) for dtype in op.options["results"](layouts[0].dtype, options)]
+    outs = [contiguous_layout(shape, dtype.plain) for dtype in op.options["results"](layouts[0].dtype, options)]
     if given is not None:
         return [], None
     return outs, None
@@ -144,14 +145,14 @@ def explicit(op, layouts, numbers, pattern, attrs, given):
     """For operators whose public function has worked out the results: attrs ("out", ((shape, dtype), ...))."""
     if given is not None:
         return [], None
-    return [contiguous_layout(shape, dtype) for shape, dtype in dict(attrs)["out"]], None
+    return [contiguous_layout(shape, dtype.plain) for shape, dtype in dict(attrs)["out"]], None
 
 
 def strided(op, layouts, numbers, pattern, attrs, given):
     """As `explicit`, with strides: attrs ("out", ((shape, strides, dtype), ...))."""
     if given is not None:
         return [], None
-    return [layout(tuple(shape), tuple(strides), dtype) for shape, strides, dtype in dict(attrs)["out"]], None
+    return [layout(tuple(shape), tuple(strides), dtype.plain) for shape, strides, dtype in dict(attrs)["out"]], None
 
 
 def numel(shape):

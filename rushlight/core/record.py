@@ -56,7 +56,9 @@ def record_form(form, tensors, numbers=(), outs=None):
             STREAM.dirty = True
             release()
         raise
-    if ready is None:  # a long block ended before this operator
+    if ready is None:  # a long block ended before this operator, or only loops read an operand as it is
+        if form.op.kind != "loop":
+            tensors = [resolve(t) for t in tensors]
         return record_form(form, tensors, numbers, outs)
     if exposed:
         flush()
@@ -67,7 +69,7 @@ def record_form(form, tensors, numbers=(), outs=None):
 
 def append(form, tensors, numbers, outs):
     """Append an operator to the block; (whether it has to run at once, the list of result tensors). The list is None
-    where the block was flushed instead, because it was long enough."""
+    where nothing was recorded: the block was flushed because it was long enough, or an operand has to be resolved."""
     stream = STREAM
     block = stream.block
     key = [form]
@@ -94,6 +96,9 @@ def append(form, tensors, numbers, outs):
             return False, None
         step = before.next.get(key)
         if step is None:
+            if form.op.kind != "loop" and not only_plain(form, tensors, outs):
+                block.repair()
+                return False, None
             step = checked(stream, key, form, tensors, numbers, outs)
         if not exposed:
             before.likely, before.then = key, step
@@ -111,6 +116,14 @@ def append(form, tensors, numbers, outs):
     return exposed, new_results(block, step, device)
 
 
+def only_plain(form, tensors, outs):
+    """Whether no operand has a flipped type, a conjugated or negated view, which only loops read as it is."""
+    if form.op.kind != "host" and any([t._layout.dtype.plain is not t._layout.dtype for t in outs or ()]):
+        raise NotImplementedError(f"{form.op.name}: writing to a lazily conjugated or negated view is not implemented "
+                                  f"in rushlight")
+    return all([t._layout.dtype.plain is t._layout.dtype for t in tensors])
+
+
 def add_operand(stream, block, key, tensor):
     """Enter a tensor into the block, and add it to the key of the step; whether others see its memory now."""
     storage = tensor._storage
@@ -126,6 +139,9 @@ def overwrites(form, target, tensors):
     storage, layout = target._storage, target._layout
     return (form.op.kind == "loop" and form.op.options["loop"] == "elementwise" and layout.dense
             and layout.nbytes == storage.nbytes and all([t._storage is not storage for t in tensors]))
+
+
+resolve = None  # set by ops: a tensor of a flipped type -> one of the plain type, any other tensor as it is
 
 
 def count_writes(outs):

@@ -43,7 +43,7 @@ class Tensor(metaclass=TensorMeta):
 
     @property
     def dtype(self):
-        return self._layout.dtype
+        return self._layout.dtype.plain
 
     @property
     def device(self):
@@ -175,7 +175,7 @@ def check_grad_assignment(tensor, value):
         raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
     if value is tensor:
         raise RuntimeError("can't assign Variable as its own grad")
-    if value._layout.dtype is not tensor._layout.dtype:
+    if value.dtype is not tensor.dtype:
         raise RuntimeError(f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with dtype "
                            f"'{tensor.dtype}'. "
                            "Please ensure that the gradient and the tensor have the same dtype")
@@ -213,6 +213,7 @@ graph.make_view = view
 
 def empty(shape, dtype, device=CPU, strides=None):
     """A tensor of uninitialised memory (allocated when first used)."""
+    dtype = dtype.plain
     found = contiguous_layout(shape, dtype) if strides is None else make_layout(tuple(shape), tuple(strides), dtype)
     if found.nbytes > LARGE:
         check_bytes(found.nbytes)

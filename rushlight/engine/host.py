@@ -13,7 +13,7 @@ from ..core import dtype as dt
 
 
 def array_at(address, layout, offset):
-    """An array over memory, with the layout's strides."""
+    """An array over memory, with the layout's strides; values of a flipped type as they lie there."""
     size = layout.dtype.itemsize
     if not layout.numel:
         return np.empty(tuple(layout.shape), layout.dtype.numpy or np.float32)
@@ -21,6 +21,19 @@ def array_at(address, layout, offset):
     kind = layout.dtype.numpy if layout.dtype is not dt.bfloat16 else np.dtype("u2")
     flat = np.frombuffer(raw, kind)
     return np.lib.stride_tricks.as_strided(flat, tuple(layout.shape), tuple(s * size for s in layout.strides))
+
+
+def flipped(values):
+    """What values of a flipped type mean, and the other way round (Note [Flipped types] in core/dtype.py)."""
+    return np.conj(values) if np.iscomplexobj(values) else -values
+
+
+def values_at(address, layout, offset):
+    """The values of a layout in memory: an array over it, or a copy where they are not stored as they are."""
+    found = array_at(address, layout, offset)
+    if layout.dtype is dt.bfloat16:
+        return from_bfloat(found)
+    return found if layout.dtype.plain is layout.dtype else flipped(found)
 
 
 def from_bfloat(bits):
@@ -35,13 +48,12 @@ def to_bfloat(values):
 
 def call(instruction, slots, scalars, places, arena):
     """Run a host instruction."""
-    def array(ref):
-        slot, layout, offset = ref
-        place = places.get(slot)
-        address = slots[slot].address if place is None else arena.address + place
-        return array_at(address, layout, offset)
-    ins = [from_bfloat(array(ref)) if ref[1].dtype is dt.bfloat16 else array(ref) for ref in instruction.ins]
-    outs = [array(ref) for ref in instruction.outs]
+    def address(ref):
+        place = places.get(ref[0])
+        return slots[ref[0]].address if place is None else arena.address + place
+
+    ins = [values_at(address(ref), *ref[1:]) for ref in instruction.ins]
+    outs = [array_at(address(ref), *ref[1:]) for ref in instruction.outs]
     given = [np.empty(o.shape, np.float32) if ref[1].dtype is dt.bfloat16 else o for o, ref in zip(outs,
                                                                                                    instruction.outs)]
     numbers = [scalars[a[1]] for a in instruction.args if a[0] == "num"]
@@ -49,5 +61,8 @@ def call(instruction, slots, scalars, places, arena):
     with np.errstate(all="ignore"):  # NumPy's warnings about infinities and NaN would be the user's
         instruction.op.body(given, ins, numbers, **attrs)
     for out, values, ref in zip(outs, given, instruction.outs):
-        if ref[1].dtype is dt.bfloat16:
+        dtype = ref[1].dtype
+        if dtype is dt.bfloat16:
             out[...] = to_bfloat(values)
+        elif dtype.plain is not dtype:
+            out[...] = flipped(values)

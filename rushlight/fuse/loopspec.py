@@ -99,7 +99,7 @@ class Builder:
         level = m.level
         inputs = [a for where, a in args if where == "node"]
         stage = max([self.stages[a] for a in inputs], default=0)
-        result = instruction.outs[0][1].dtype
+        result = instruction.outs[0][1].dtype.plain
         attrs = tuple((k, v) for k, v in instruction.attrs if k not in ("out", "aligned"))
         if kind == "gather":
             node = ("gather", instruction.op.name, attrs, tuple(args), result.name)
@@ -119,13 +119,13 @@ class Builder:
         op = m.instruction.op
         combine = op.options["combine"]
         stage = self.stages[value]
-        accumulate = op.options["accumulate"](m.instruction.ins[0][1].dtype, options)
+        accumulate = op.options["accumulate"](m.instruction.ins[0][1].dtype, options).plain
         at = self.node(("reduce", combine, value, accumulate.name), "row", stage)
         for number, access in enumerate(m.outs):
             which = op.options.get("output", number)
             picked = self.node(("pick", at, which), "row", stage + 1)
-            if access.dtype is not accumulate and not (which == 1):
-                picked = self.node(("apply", "cast_", (), (picked,), None, access.dtype.name), "row", stage + 1)
+            if access.dtype.plain is not accumulate and not (which == 1):
+                picked = self.node(("apply", "cast_", (), (picked,), None, access.dtype.plain.name), "row", stage + 1)
             self.write(access, picked)
 
     def random(self, ref):
@@ -220,6 +220,8 @@ def tile_rows(builder, dims):
     strided = [i for i, a in enumerate(builder.accesses) if inner[i] not in (0, a.dtype.itemsize)]
     if not strided or dims[-1][0] < TILE_SIDE or any(a.level != "full" for a in builder.accesses):
         return None
+    if any(a.dtype.category == dt.COMPLEX or a.dtype.plain is not a.dtype for a in builder.accesses):
+        return None  # tiles are turned as they lie in memory
     for d, (size, strides) in enumerate(dims[:-1]):
         if size >= TILE_SIDE and all(strides[i] == builder.accesses[i].dtype.itemsize for i in strided):
             return d

@@ -132,7 +132,7 @@ def prelu(input, weight):
     """x where positive, else weight * x; `weight` has one element, or one for each channel (dimension 1)."""
     need_tensor("prelu", "input", 1, input)
     need_tensor("prelu", "weight", 2, weight)
-    if input._layout.dtype is not weight._layout.dtype:
+    if input.dtype is not weight.dtype:
         raise RuntimeError(f"prelu: Type promoting not supported. Got {dt.scalar_type(input._layout.dtype)} and "
                            f"{dt.scalar_type(weight._layout.dtype)}")
     count = weight.numel()
@@ -315,14 +315,16 @@ def _silu_second(g, input_g, input):
     return g * input_g * (s * (1 - s) * (2 + input * (1 - 2 * s)))
 
 
-@elementwise("", heavy=True, grad={"input_g": lambda g, input: silu_back(g, input), "input": _silu_second})
+@elementwise("", complex=True, heavy=True,
+             grad={"input_g": lambda g, input: silu_back(g, input), "input": _silu_second})
 def silu_back(k, input_g, input):
     """The gradient of silu."""
     s = k.sigmoid(input)
     return input_g * (s * (input * (1 - s) + 1))
 
 
-@elementwise("", name="silu", dtypes="floating", heavy=True, grad={"input": lambda g, input: silu_back(g, input)})
+@elementwise("", complex=True, name="silu", dtypes="floating", heavy=True,
+             grad={"input": lambda g, input: silu_back(g, input)})
 def silu_values(k, input):
     """x * sigmoid(x), with one division."""
     return input / (k.exp(-input) + 1)

@@ -16,7 +16,7 @@ def _flat(g):
     return REGISTRY["zeros_like"](g)
 
 
-@elementwise("Tensor.__add__", name="add_plain", node="AddBackward0",
+@elementwise("Tensor.__add__", complex=True, name="add_plain", node="AddBackward0",
              grad={"input": lambda g: g, "other": lambda g: g})
 def add_plain(k, input, other):
     """input + other."""
@@ -50,13 +50,15 @@ def _is_float(value):
     return value.dtype.category >= dt.FLOATING if isinstance(value, Tensor) else isinstance(value, (float, complex))
 
 
-@elementwise("Tensor._add_scaled", name="add", grad={"input": lambda g: g, "other": lambda g, alpha: g * alpha})
+@elementwise("Tensor._add_scaled", complex=True, name="add",
+             grad={"input": lambda g: g, "other": lambda g, alpha: g * alpha})
 def add_scaled(k, input, other, alpha: float):
     """input + alpha * other."""
     return input + other * alpha
 
 
-@elementwise("Tensor._sub_scaled", name="sub", grad={"input": lambda g: g, "other": lambda g, alpha: g * -alpha})
+@elementwise("Tensor._sub_scaled", complex=True, name="sub",
+             grad={"input": lambda g: g, "other": lambda g, alpha: g * -alpha})
 def sub_scaled(k, input, other, alpha: float):
     """input - alpha * other."""
     return input - other * alpha
@@ -73,7 +75,8 @@ def _refuse_bool_subtract(*values):
                            "use the `~` or `logical_not()` operator instead.")
 
 
-@elementwise("Tensor._sub_plain", name="sub_plain", node="SubBackward0", grad={"input": lambda g: g, "other": _neg})
+@elementwise("Tensor._sub_plain", complex=True, name="sub_plain", node="SubBackward0",
+             grad={"input": lambda g: g, "other": _neg})
 def sub_plain(k, input, other):
     """input - other."""
     return input - other
@@ -117,7 +120,7 @@ def sub_(self, other, *, alpha=1):
     return sub_scaled.inplace(self, other, alpha)
 
 
-@elementwise("Tensor._rsub", name="rsub", grad={"input": _neg, "other": lambda g, alpha: g * alpha})
+@elementwise("Tensor._rsub", complex=True, name="rsub", grad={"input": _neg, "other": lambda g, alpha: g * alpha})
 def rsub_scaled(k, input, other, alpha: float):
     """other * alpha - input, the name PyTorch's graph shows."""
     return other * alpha - input
@@ -134,13 +137,14 @@ def rsub(input, other, *, alpha=1):
     return sub(other if isinstance(other, Tensor) else input * 0 + other, input, alpha=alpha)
 
 
-@elementwise("Tensor._rsub_plain", name="rsub_plain", node="RsubBackward1", grad={"input": _neg, "other": lambda g: g})
+@elementwise("Tensor._rsub_plain", complex=True, name="rsub_plain", node="RsubBackward1",
+             grad={"input": _neg, "other": lambda g: g})
 def rsub_plain(k, input, other):
     """other - input."""
     return k.sub(k.like(other, input), input)
 
 
-@elementwise("mul mul_ multiply multiply_ Tensor.__mul__",
+@elementwise("mul mul_ multiply multiply_ Tensor.__mul__", complex=True,
              grad={"input": lambda g, other: g * other, "other": lambda g, input: g * input})
 def mul(k, input, other):
     """input * other, with broadcasting and promotion."""
@@ -154,7 +158,7 @@ def _div_other(g, input, other):
     return -g * ((input / other) / other)
 
 
-@elementwise("Tensor._true_div Tensor._true_div_", promote="float", name="div",
+@elementwise("Tensor._true_div Tensor._true_div_", complex=True, promote="float", name="div",
              grad={"input": lambda g, other: g / other, "other": _div_other})
 def true_div(k, input, other):
     """input / other."""
@@ -253,7 +257,7 @@ def fmod(k, input, other):
     return k.fmod(input, other)
 
 
-@elementwise("neg neg_ negative negative_ Tensor.__neg__", dtypes="numeric", grad={"input": _neg},
+@elementwise("neg neg_ negative negative_ Tensor.__neg__", complex=True, dtypes="numeric", grad={"input": _neg},
              refuse="Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
                     "mask, use the `~` "
                     "or `logical_not()` operator instead.")
@@ -266,13 +270,13 @@ def neg(k, input):
 # ----------------------------------------------------------------------------------------------------------------
 
 
-@elementwise("eq eq_ Tensor.__eq__", promote="compare", tensors=1, name="eq")
+@elementwise("eq eq_ Tensor.__eq__", complex=True, promote="compare", tensors=1, name="eq")
 def eq(k, input, other):
     """input == other."""
     return k.compare("eq", k.like(input, other), other)
 
 
-@elementwise("ne ne_ not_equal not_equal_ Tensor.__ne__", promote="compare", tensors=1)
+@elementwise("ne ne_ not_equal not_equal_ Tensor.__ne__", complex=True, promote="compare", tensors=1)
 def ne(k, input, other):
     """input != other."""
     return k.compare("ne", k.like(input, other), other)
@@ -311,7 +315,7 @@ def _where_rule(layouts, numbers, attrs):
     return joined, joined
 
 
-@elementwise("Tensor._where", name="where_values", unjoined=1, promote=_where_rule, node="WhereBackward0",
+@elementwise("Tensor._where", complex=True, name="where_values", unjoined=1, promote=_where_rule, node="WhereBackward0",
              grad={"input": lambda g, condition: where(condition, g, 0), "other": lambda g, condition: where(condition,
                                                                                                              0, g)})
 def where_values(k, condition, input, other):

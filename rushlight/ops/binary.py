@@ -4,6 +4,7 @@ Node names follow PyTorch's overloads: number or tensor in the place of a parame
 `1` and `2`.
 """
 
+import cmath
 import math
 
 from ..core import dtype as dt
@@ -62,20 +63,20 @@ def _power_grad(g, input, exponent):
     return g * (power(input, exponent - 1) * exponent)
 
 
-@elementwise("", node="PowBackward0", promote=_fixed_rule, grad={"input": _power_grad})
+@elementwise("", complex=True, node="PowBackward0", promote=_fixed_rule, grad={"input": _power_grad})
 def power_fixed(k, input, exponent: object):
     """A power with a small fixed exponent, by multiplication and square root."""
     return _quick_power(k, input, exponent)
 
 
-@elementwise("", node="PowBackward0", heavy=True, grad={"input": _power_grad})
+@elementwise("", complex=True, node="PowBackward0", heavy=True, grad={"input": _power_grad})
 def power_number(k, input, exponent):
     """A power with a number as exponent."""
     return _power(k, input, exponent)
 
 
 def _power(k, input, exponent):
-    if input.dtype.is_floating_point:
+    if input.dtype.category >= dt.FLOATING:
         return k.pow(input, exponent)
     if input.dtype is dt.bool_:
         return k.logical_or(input, k.logical_not(exponent))
@@ -89,21 +90,23 @@ def _base_grad(g, input, exponent):
 
 def _exponent_grad(g, input, exponent, out):
     """out * log(input), and 0 where 0 ** exponent does not change."""
+    rises = REGISTRY["real"](exponent) >= 0
     if is_tensor(input):
-        flat = (input == 0) & (exponent >= 0)
-        return where(flat, 0, g * (out * log(input)))
+        return where((input == 0) & rises, 0, g * (out * log(input)))
     if input == 0:
-        return where(exponent >= 0, 0, g * (out * -math.inf))
+        return where(rises, 0, g * (out * -math.inf))
+    if isinstance(input, complex) or exponent._layout.dtype.is_complex:
+        return g * (out * cmath.log(input))
     return g * (out * (math.log(input) if input > 0 else math.nan))
 
 
-@elementwise("", node="PowBackward1", heavy=True, grad={"input": _base_grad, "exponent": _exponent_grad})
+@elementwise("", complex=True, node="PowBackward1", heavy=True, grad={"input": _base_grad, "exponent": _exponent_grad})
 def power_tensor(k, input, exponent):
     """A power of two tensors."""
     return _power(k, input, exponent)
 
 
-@elementwise("", node="PowBackward2", heavy=True, grad={"exponent": _exponent_grad})
+@elementwise("", complex=True, node="PowBackward2", heavy=True, grad={"exponent": _exponent_grad})
 def power_of_number(k, input, exponent):
     """A power with a number as base."""
     return _power(k, k.like(input, exponent), exponent)
@@ -113,8 +116,6 @@ def _power_choice(input, exponent):
     """(operator, values) for pow."""
     if is_tensor(exponent):
         return (power_tensor if is_tensor(input) else power_of_number), (input, exponent)
-    if isinstance(exponent, complex):
-        raise NotImplementedError("pow: complex numbers are not implemented in rushlight")
     integral = input._layout.dtype.category < dt.FLOATING
     if integral and exponent.__class__ is int and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
@@ -164,13 +165,13 @@ def square_(self):
 
 def _to_double(value):
     if is_tensor(value):
-        return value.to(dt.float64)
-    return float(value)
+        return value.to(dt.complex128 if value._layout.dtype.is_complex else dt.float64)
+    return value if isinstance(value, complex) else float(value)
 
 
 @public("float_power")
 def float_power(input, exponent):
-    """input ** exponent in float64."""
+    """input ** exponent in float64, or complex128 where one is complex."""
     _check_power(input, exponent)
     return power(_to_double(input), _to_double(exponent))
 
@@ -178,7 +179,7 @@ def float_power(input, exponent):
 @public("Tensor.float_power_", out=False)
 def float_power_(self, exponent):
     """`float_power` in place; the tensor must be float64."""
-    if self._layout.dtype is not dt.float64:
+    if self.dtype not in (dt.float64, dt.complex128):
         raise RuntimeError(f"the base given to float_power_ has dtype {dt.scalar_type(self._layout.dtype)} but the "
                            "operation's result "
                            "requires dtype Double")
@@ -426,7 +427,7 @@ def step_values(k, input, values):
 def _check_heaviside(input, values):
     need_tensor("heaviside", "input", 1, input)
     need_tensor("heaviside", "values", 2, values)
-    if input._layout.dtype is not values._layout.dtype:
+    if input.dtype is not values.dtype:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
 
 
@@ -454,7 +455,7 @@ def nextafter(k, input, other):
 # -- sums of exponentials, products with logarithms ------------------------------------------------------------------
 
 
-@elementwise("logaddexp special.logaddexp", tensors=2, promote="float", heavy=True,
+@elementwise("logaddexp special.logaddexp", complex=True, tensors=2, promote="float", heavy=True,
              grad={"input": lambda g, input, other: g * (input - other).sigmoid(),
                    "other": lambda g, input, other: g * (other - input).sigmoid()})
 def logaddexp(k, input, other):
@@ -470,7 +471,7 @@ def logaddexp2(k, input, other):
     return k.logaddexp2(input, other)
 
 
-@elementwise("ldexp ldexp_", tensors=2, promote="float", heavy=True,
+@elementwise("ldexp ldexp_", complex=True, tensors=2, promote="float", heavy=True,
              grad={"input": lambda g, other: g * exp2(other), "other": lambda g, out: g * (out * math.log(2))})
 def ldexp(k, input, other):
     """input * 2**other."""
@@ -489,7 +490,8 @@ def _lerp_body(k, input, end, weight):
     return k.where(k.abs(weight) < 0.5, input + weight * away, end - away * (1 - weight))
 
 
-@elementwise("", dtypes="floating", node="LerpBackward0", grad={"input": lambda g, weight: g * (1 - weight),
+@elementwise("", complex=True, dtypes="floating", node="LerpBackward0",
+             grad={"input": lambda g, weight: g * (1 - weight),
                                                                 "end": lambda g, weight: g * weight})
 def lerp_number(k, input, end, weight: float):
     """input + weight * (end - input)."""
@@ -497,7 +499,7 @@ def lerp_number(k, input, end, weight: float):
 
 
 @elementwise(
-    "",
+    "", complex=True,
     dtypes="floating",
     node="LerpBackward1",
     grad={
@@ -514,9 +516,9 @@ def lerp_tensor(k, input, end, weight):
 def _check_lerp(input, end, weight):
     need_tensor("lerp", "input", 1, input)
     need_tensor("lerp", "end", 2, end)
-    if input._layout.dtype is not end._layout.dtype:
+    if input.dtype is not end.dtype:
         raise RuntimeError(f"expected dtype {input.dtype} for `end` but got dtype {end.dtype}")
-    if is_tensor(weight) and weight._layout.dtype is not input._layout.dtype and weight.dim():
+    if is_tensor(weight) and weight.dtype is not input.dtype and weight.dim():
         raise RuntimeError(f"expected dtype {input.dtype} for `weight` but got dtype {weight.dtype}")
 
 
@@ -534,7 +536,8 @@ def lerp_(self, end, weight):
     return lerp_tensor.inplace(self, end, weight) if is_tensor(weight) else lerp_number.inplace(self, end, weight)
 
 
-@elementwise("", name="addcmul", grad={"input": lambda g: g, "tensor1": lambda g, tensor2, value: g * (tensor2 * value),
+@elementwise("", complex=True, name="addcmul",
+             grad={"input": lambda g: g, "tensor1": lambda g, tensor2, value: g * (tensor2 * value),
                                        "tensor2": lambda g, tensor1, value: g * (tensor1 * value)})
 def addcmul_values(k, input, tensor1, tensor2, value: float):
     """input + value * tensor1 * tensor2."""
@@ -559,7 +562,8 @@ def _addcdiv_divisor(g, tensor1, tensor2, value):
     return -g * (tensor1 * value / (tensor2 * tensor2))
 
 
-@elementwise("", name="addcdiv", grad={"input": lambda g: g, "tensor1": lambda g, tensor2, value: g * (value / tensor2),
+@elementwise("", complex=True, name="addcdiv",
+             grad={"input": lambda g: g, "tensor1": lambda g, tensor2, value: g * (value / tensor2),
                                        "tensor2": _addcdiv_divisor})
 def addcdiv_values(k, input, tensor1, tensor2, value: float):
     """input + value * tensor1 / tensor2."""

@@ -6,8 +6,9 @@ gradient of the others, so that all orders of derivatives stay inside the templa
 """
 
 from ..core import infer as rules
-from ..core.declare import apply, operator, public
+from ..core.declare import REGISTRY, apply, composed, operator, public
 from ..core.tensor import Tensor
+from .complex import conj, from_parts
 from .matmul import same_dtype
 
 
@@ -46,6 +47,11 @@ WEIGHT_GRAD = operator("convolution_weight", "template", rules.explicit, lower="
 
 def convolve(input, weight, bias, out_shape, options):
     """Record a convolution whose geometry has been checked."""
+    if input._layout.dtype.is_complex:
+        values = (input, weight, bias, input._layout.shape, weight._layout.shape, options)
+        return composed(CONV.rule, values, lambda: joined(convolve(
+            apart(input), weight_apart(weight), None if bias is None else apart(bias.unsqueeze(0)).squeeze(0),
+            doubled(out_shape), options)))
     tensors = (input, weight) if bias is None else (input, weight, bias)
     attrs = (*options, ("out", ((tuple(out_shape), input._layout.dtype),)))
     return apply(CONV, (input, weight, bias, input._layout.shape, weight._layout.shape, options), tensors, (), attrs)[0]
@@ -53,6 +59,11 @@ def convolve(input, weight, bias, out_shape, options):
 
 def conv_input_grad(g, weight, bias, shape, options):
     """The gradient of a convolution's input (of `shape`), which is the transposed convolution of `g`."""
+    if g._layout.dtype.is_complex:
+        values = (g, weight, bias, g._layout.shape, weight._layout.shape, options)
+        return composed(INPUT_GRAD.rule, values, lambda: joined(conv_input_grad(
+            apart(g), weight_apart(conj(weight)), None if bias is None else apart(bias.unsqueeze(0)).squeeze(0),
+            doubled(shape), options)))
     tensors = (g, weight) if bias is None else (g, weight, bias)
     attrs = (*options, ("out", ((tuple(shape), g._layout.dtype),)))
     return apply(INPUT_GRAD, (g, weight, bias, g._layout.shape, weight._layout.shape, options), tensors, (), attrs)[0]
@@ -60,8 +71,47 @@ def conv_input_grad(g, weight, bias, shape, options):
 
 def conv_weight_grad(g, input, shape, options):
     """The gradient of a convolution's weight (of `shape`)."""
+    if g._layout.dtype.is_complex:
+        values = (g, input, g._layout.shape, input._layout.shape, options)
+        return composed(WEIGHT_GRAD.rule, values, lambda: _complex_weight_grad(g, input, shape, options))
     attrs = (*options, ("out", ((tuple(shape), g._layout.dtype),)))
     return apply(WEIGHT_GRAD, (g, input, g._layout.shape, input._layout.shape, options), (g, input), (), attrs)[0]
+
+
+# -- complex numbers: real convolutions with twice the channels -------------------------------------------------------
+
+
+def apart(x):
+    """Complex (N, C, ...) as real (N, 2 C, ...): the real and imaginary part of each channel side by side."""
+    parts = REGISTRY["stack"]([REGISTRY["real"](x), REGISTRY["imag"](x)], 2)
+    return parts.reshape(doubled(x._layout.shape))
+
+
+def joined(x):
+    """The inverse of `apart`."""
+    shape = x._layout.shape
+    parts = x.reshape(shape[0], shape[1] // 2, 2, *shape[2:])
+    return from_parts(parts.select(2, 0), parts.select(2, 1))
+
+
+def doubled(shape):
+    return (shape[0], 2 * shape[1], *shape[2:])
+
+
+def weight_apart(weight):
+    """A complex weight (O, C, ...) as the real one (2 O, 2 C, ...) that does its work on `apart` channels."""
+    re, im = REGISTRY["real"](weight), REGISTRY["imag"](weight)
+    rows = [REGISTRY["stack"](pair, 2) for pair in ([re, -im], [im, re])]
+    found = weight._layout.shape
+    return REGISTRY["stack"](rows, 1).reshape(2 * found[0], 2 * found[1], *found[2:])
+
+
+def _complex_weight_grad(g, input, shape, options):
+    """The four products of parts come as blocks of the gradient of the real weight."""
+    whole = conv_weight_grad(apart(g), apart(input), (2 * shape[0], 2 * shape[1], *shape[2:]), options)
+    blocks = whole.reshape(shape[0], 2, shape[1], 2, *shape[2:])
+    part = [[blocks.select(3, j).select(1, i) for j in (0, 1)] for i in (0, 1)]
+    return from_parts(part[0][0] - part[1][1], part[0][1] + part[1][0])
 
 
 def _tuple(value, n, name, op):
@@ -122,7 +172,7 @@ def checked(op, input, weight, bias, stride, padding, dilation, groups, n, trans
         raise RuntimeError(f"Given weight of size {list(w.shape)}, expected bias to be 1-dimensional with {channels} "
                            f"elements, but got bias "
                            f"of size {list(bias._layout.shape)} instead")
-    if bias is not None and bias._layout.dtype is not x.dtype or w.dtype is not x.dtype:
+    if len({found.dtype.plain for found in (x, w, *([] if bias is None else [bias._layout]))}) > 1:
         raise RuntimeError(f"Input type ({x.dtype.name}) and {'weight' if w.dtype is not x.dtype else 'bias'} type "
                            f"({(w if w.dtype is not x.dtype else bias._layout).dtype.name}) should be the same")
     same_dtype(op, input._layout, weight._layout)

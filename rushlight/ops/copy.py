@@ -14,7 +14,8 @@ def _cast_rule(layouts, numbers, attrs):
     return None, dict(attrs)["dtype"]
 
 
-@elementwise("Tensor._cast", promote=_cast_rule, grad={"input": lambda g: g}, node="ToCopyBackward0", complex=True,
+@elementwise("Tensor._cast", promote=_cast_rule,
+             grad={"input": lambda g: g}, node="ToCopyBackward0", complex=True, conjugates=True,
              casts=True)
 def cast(k, input, dtype: object):
     """The values as another dtype."""
@@ -161,4 +162,4 @@ def is_contiguous(self, memory_format=None):
 
 def to_dtype(input, dtype):
     """The tensor itself or a cast copy."""
-    return input if input._layout.dtype is dtype else cast(input, dtype)
+    return input if input.dtype is dtype else cast(input, dtype)

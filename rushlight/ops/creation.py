@@ -3,6 +3,7 @@
 import functools
 import math
 
+from ..core import declare
 from ..core import dtype as dt
 from ..core import grads
 from ..core import infer as rules
@@ -73,7 +74,19 @@ def new(shape, dtype=None, device=None, requires_grad=False, strides=None):
 
 
 def _fill_infer(layouts, numbers, pattern, attrs, given):
-    return [], given[0].dtype
+    return [], given[0].dtype.plain
+
+
+def operand(value, dtype):
+    """(pattern, tensors, numbers) that record takes for a number to fill a tensor of this dtype with. A complex number
+    lies in memory. RuntimeError for one that does not fit the dtype."""
+    if not isinstance(value, complex):
+        return "n", (), (value,)
+    if not dtype.is_complex:
+        if value.imag:
+            raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
+        return "n", (), (value.real,)
+    return "t", (declare.complex_scalar(value, dtype.plain),), ()
 
 
 @elementwise("Tensor._fill", name="fill", promote="keep")
@@ -89,7 +102,8 @@ FILL_FORM = FILL.form("n")  # of `write_number`
 
 def fill(tensor, value):
     """Write a number everywhere, without gradient rules; returns the tensor."""
-    record(FILL, "n", (), (), (value,), (without_repeats(tensor),))
+    pattern, tensors, numbers = operand(value, tensor._layout.dtype)
+    record(FILL, pattern, (), tensors, numbers, (without_repeats(tensor),))
     return tensor
 
 
@@ -116,14 +130,16 @@ def _full_attrs(found):
 def filled(tensor, value):
     """A number everywhere, in a new tensor with the shape, strides and dtype of `tensor`, which is left without
     memory."""
-    return record(FULL, "n", _full_attrs(tensor._layout), (), (value,))[0]
+    pattern, tensors, numbers = operand(value, tensor._layout.dtype)
+    return record(FULL, pattern, _full_attrs(tensor._layout), tensors, numbers)[0]
 
 
 def constant(shape, dtype, device, value):
     """A number everywhere, in row-major order."""
     resolve(device)
     found = contiguous_layout(shape, dtype or dt.get_default_dtype())
-    return record(FULL, "n", _full_attrs(found), (), (value,))[0]
+    pattern, tensors, numbers = operand(value, found.dtype)
+    return record(FULL, pattern, _full_attrs(found), tensors, numbers)[0]
 
 
 FILL_RULE = grads.GradRule("fill", ["input", "value"], {"input": lambda g: zeros_like(g), "value": lambda g: g.sum()})
@@ -142,7 +158,7 @@ def fill_(self, value):
         if isinstance(value, Tensor):
             record(FILL, "t", (), (value,), (), (self,))
         else:
-            record(FILL, "n", (), (), (as_number("fill_", "value", value),), (without_repeats(self),))
+            fill(self, value if isinstance(value, complex) else as_number("fill_", "value", value))
         grads.end_write(node, self)
     except BaseException:
         grads.settle_write(node, self, version)
@@ -220,6 +236,8 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, re
         return fill(out.resize_(shape), fill_value)
     if dtype is None:
         dtype = dt.of_number(fill_value)
+    elif isinstance(fill_value, complex) and not dtype.is_complex:
+        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
     return constant(shape, dtype, device, fill_value).requires_grad_(requires_grad)
 
 

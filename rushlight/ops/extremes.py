@@ -150,7 +150,7 @@ def _aminmax(input, dims, keepdim):
 def aminmax(input, *, dim=None, keepdim=False, out=None):
     """(min, max) of all elements or along `dim`, in one pass."""
     for given in out or ():
-        if given._layout.dtype is not input._layout.dtype:
+        if given.dtype is not input.dtype:
             raise RuntimeError(f"Expected out tensor to have dtype {input._layout.dtype}, but got "
                                f"{given._layout.dtype} instead")
     if out is not None:

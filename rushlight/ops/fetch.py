@@ -11,6 +11,7 @@ codegen/native_scatter.py); `scatter_sum` is the gradient of `fetch` and the rev
 import functools
 import inspect
 
+from ..core import declare
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, bind, into_out, one_node, operator, register, with_out
@@ -175,6 +176,8 @@ def write(op, target, tensors, source, place, mode="set"):
     if attrs is None:
         attrs = place.writing(mode)
     pattern, operands, numbers = "t" * len(tensors), list(tensors), []
+    if isinstance(source, complex):
+        source = spread(declare.complex_scalar(source, target.dtype), 1)
     if isinstance(source, Tensor):
         pattern += "t"
         operands.append(source)

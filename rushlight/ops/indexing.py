@@ -691,7 +691,7 @@ def prepared_put(input, indices, values):
     """Checked arguments of `put_values`."""
     if not isinstance(values, Tensor):
         raise TypeError(f"index_put_(): argument 'values' must be Tensor, not {type(values).__name__}")
-    if values._layout.dtype is not input._layout.dtype:
+    if values.dtype is not input.dtype:
         raise RuntimeError("Index put requires the source and destination dtypes match, got "
                            f"{dt.scalar_type(input._layout.dtype)} for the destination and "
                            f"{dt.scalar_type(values._layout.dtype)} for the "

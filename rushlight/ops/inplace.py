@@ -155,7 +155,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         self._layout = layout((0,), (1,), self._layout.dtype)
         return self
     if isinstance(source, Tensor):
-        if source._layout.dtype is not self._layout.dtype:
+        if source.dtype is not self.dtype:
             raise RuntimeError(f"Could not set tensor of type {source.dtype} to a tensor of type {self.dtype}")
         if size is None:
             self._storage, self._layout, self._offset = source._storage, source._layout, source._offset

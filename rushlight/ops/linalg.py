@@ -39,7 +39,7 @@ def check_matrix(name, input, square=False, letter="A"):
     if input.dtype.category < dt.FLOATING:
         raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got "
                            f"{dt.scalar_type(input.dtype)}")
-    if input.dtype not in (dt.float32, dt.float64):
+    if input.dtype.to_real() not in (dt.float32, dt.float64):
         raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {dt.scalar_type(input.dtype)}")
 
 
@@ -50,9 +50,9 @@ def check_same_dtype(name, A, B):
                            f"{dt.scalar_type(A.dtype)} and B of type {dt.scalar_type(B.dtype)} instead")
 
 
-def host(name, body, params=(), grad=None, node=None):
+def host(name, body, params=(), grad=None, node=None, conjugates=False):
     """A host operator whose public function works out the results."""
-    return operator(name, "host", rules.explicit, body, params=params, grad=grad, node=node)
+    return operator(name, "host", rules.explicit, body, params=params, grad=grad, node=node, conjugates=conjugates)
 
 
 def call(op, values, tensors, *outs, **attrs):
@@ -252,6 +252,7 @@ def _adjugate_body(outs, ins, numbers):
         outs[0][...] = math.nan
         return
     sign = np.linalg.det(U) * np.linalg.det(Vh)
+    U, Vh = np.conj(U), np.conj(Vh)
     n = S.shape[-1]
     others = np.stack([np.delete(S, i, -1).prod(-1) for i in range(n)], -1) if n else S
     outs[0][...] = (U * (others * sign[..., None])[..., None, :]) @ Vh
@@ -264,9 +265,16 @@ def _det_grad(g, A, out):
     return g * call(COFACTORS, (A,), (A,), (A.shape, A.dtype))[0]
 
 
-SLOGDET = host("linalg_slogdet", _slogdet_body, ("A",),
-               {"A": lambda gs,
-                A: None if gs[1] is None else gs[1][..., None, None] * inv_ex(A)[0].mT}, "LinalgSlogdetBackward0")
+def _slogdet_grad(gs, A, out0):
+    """(g of the logarithm + what turns the sign) times the inverse of A^H. The sign of a real matrix is constant."""
+    turn, g = gs
+    if turn is not None and A._layout.dtype.is_complex:
+        angle = REGISTRY["imag"](REGISTRY["conj"](turn) * out0) * -1j
+        g = angle if g is None else g + angle
+    return None if g is None else g[..., None, None] * inv_ex(A)[0].mH
+
+
+SLOGDET = host("linalg_slogdet", _slogdet_body, ("A",), {"A": _slogdet_grad}, "LinalgSlogdetBackward0", True)
 DET = host("linalg_det", _det_body, ("A",), {"A": _det_grad}, "LinalgDetBackward0")
 COFACTORS = host("linalg_cofactors", _adjugate_body)
 SLOGDET_RESULT = {name: named_result(name, "sign", "logabsdet") for name in ("linalg_slogdet", "slogdet")}
@@ -274,8 +282,8 @@ SLOGDET_RESULT = {name: named_result(name, "sign", "logabsdet") for name in ("li
 
 def _slogdet(A, kind):
     check_matrix("linalg.slogdet", A, True)
-    shape = (A.shape[:-2], A.dtype)
-    return SLOGDET_RESULT[kind](*call(SLOGDET, (A,), (A,), shape, shape))
+    shapes = (A.shape[:-2], A.dtype), (A.shape[:-2], A.dtype.to_real())
+    return SLOGDET_RESULT[kind](*call(SLOGDET, (A,), (A,), *shapes))
 
 
 @public("linalg.slogdet")
@@ -301,6 +309,8 @@ def det(A):
 def logdet(input):
     """The logarithm of the determinant; NaN where that is negative."""
     sign, logarithm = slogdet(input)
+    if sign._layout.dtype.is_complex:
+        return logarithm + sign.log()
     return REGISTRY["where"](sign < 0, math.nan, logarithm)
 
 
@@ -333,7 +343,7 @@ def vecdot(x, y, *, dim=-1):
     """The sum of products along `dim`."""
     need_tensor("linalg_vecdot", "x", 1, x)
     need_tensor("linalg_vecdot", "y", 2, y)
-    return (x * y).sum(dim)
+    return (REGISTRY["conj"](x) * y).sum(dim)
 
 
 @public("", node="LinalgCrossBackward0", out=False, grad={
@@ -380,4 +390,4 @@ def trace(input):
 
 def as_tensor(value, like):
     """A number or tensor as a tensor of the dtype of `like`."""
-    return value.to(like.dtype) if isinstance(value, Tensor) else REGISTRY["full"]((), float(value), dtype=like.dtype)
+    return value.to(like.dtype) if isinstance(value, Tensor) else REGISTRY["full"]((), value, dtype=like.dtype)

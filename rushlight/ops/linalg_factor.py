@@ -22,7 +22,7 @@ ROWS = 16  # triangular systems up to this size are solved row by row
 
 def lapack(name, dtype, purpose):
     """SciPy's LAPACK routine of this name for the dtype."""
-    return optional("scipy.linalg.lapack", "linalg", purpose).__dict__[{"f": "s", "d": "d"}[dtype.char] + name]
+    return optional("scipy.linalg.lapack", "linalg", purpose).__dict__[{"f": "s", "d": "d", "F": "c", "D": "z"}[dtype.char] + name]
 
 
 # -- triangular systems ----------------------------------------------------------------------------------------------
@@ -130,13 +130,15 @@ def _cholesky_body(outs, ins, numbers):
 
 def _cholesky_grad(gs, out0):
     """L^-T (the lower half of L^T g, made symmetric) L^-1."""
-    inner = (out0.mT @ gs[0]).tril()
-    inner = (inner + inner.tril(-1).mT) * 0.5
-    left = triangular(out0.mT, inner, True)
-    return triangular(out0.mT, left.mT, True).mT
+    inner = (out0.mH @ gs[0]).tril()
+    inner = (inner + inner.tril(-1).mH) * 0.5
+    if inner._layout.dtype.is_complex:  # the diagonal of L is real
+        inner = (inner + inner.mH) * 0.5
+    left = triangular(out0.mH, inner, True)
+    return triangular(out0.mH, left.mH, True).mH
 
 
-CHOLESKY = host("linalg_cholesky", _cholesky_body, ("A",), {"A": _cholesky_grad}, "LinalgCholeskyExBackward0")
+CHOLESKY = host("linalg_cholesky", _cholesky_body, ("A",), {"A": _cholesky_grad}, "LinalgCholeskyExBackward0", True)
 CHOLESKY_EX = named_result("linalg_cholesky_ex", "L", "info")
 NOT_POSITIVE = ("The factorization could not be completed because the input is not positive-definite (the leading "
                 "minor of order {} is not positive-definite).")
@@ -147,11 +149,11 @@ def cholesky_ex(A, *, upper=False, check_errors=False):
     """L with A = L L^T for positive-definite matrices (`upper`: its transpose), and 0 or the order of the minor that
     is not."""
     check_matrix("linalg.cholesky", A, True)
-    lower, info = call(CHOLESKY, (A,), (A.mT if upper else A,), (A.shape, A.dtype),
+    lower, info = call(CHOLESKY, (A,), (A.mH if upper else A,), (A.shape, A.dtype),
                        (A.shape[:-2], dt.int32))
     if check_errors:
         raise_info("linalg.cholesky", info, NOT_POSITIVE)
-    return CHOLESKY_EX(lower.mT if upper else lower, info)
+    return CHOLESKY_EX(lower.mH if upper else lower, info)
 
 
 @public("linalg.cholesky")
@@ -175,17 +177,17 @@ def cholesky_solve(B, L, upper=False):
     if L.shape[-1] != L.shape[-2] or L.shape[-1] != B.shape[-2]:
         raise RuntimeError(f"cholesky_solve: Incompatible matrix sizes: A is {list(L.shape)}, B is {list(B.shape)}")
     L, B = broadcast_batches(L, B)
-    L = L.mT if upper else L
-    return triangular(L.mT, triangular(L, B, False), True)
+    L = L.mH if upper else L
+    return triangular(L.mH, triangular(L, B, False), True)
 
 
 @public("cholesky_inverse")
 def cholesky_inverse(L, upper=False):
     """The inverse of A from its Cholesky factor L."""
     check_matrix("cholesky_inverse", L, True)
-    L = L.mT if upper else L
+    L = L.mH if upper else L
     root = triangular(L, REGISTRY["eye"](L.shape[-1], dtype=L.dtype).expand(L.shape), False)
-    return root.mT @ root
+    return root.mH @ root
 
 
 # -- QR --------------------------------------------------------------------------------------------------------------
@@ -213,21 +215,24 @@ def _qr_grad(gs, out0, out1, mode):
     if gR is None:
         return REGISTRY["cat"]([_tall_qr_grad(gQ, None, out0, U), V.new_zeros(V.shape)], -1)
     gU, gV = gR.narrow(-1, 0, m), gR.narrow(-1, m, n - m)
-    through = out0 @ V @ gV.mT
+    through = out0 @ V @ gV.mH
     gX = _tall_qr_grad(through if gQ is None else gQ + through, gU, out0, U)
     return REGISTRY["cat"]([gX, out0 @ gV], -1)
 
 
 def _tall_qr_grad(gQ, gR, Q, R):
     """(gQ + Q M) R^-T, M the lower triangle of R gR^T - gQ^T Q made symmetric."""
-    M = 0 if gR is None else R @ gR.mT
-    M = M if gQ is None else M - gQ.mT @ Q
-    inner = Q @ (M.tril() + M.tril(-1).mT)
+    M = 0 if gR is None else R @ gR.mH
+    M = M if gQ is None else M - gQ.mH @ Q
+    low = M.tril()
+    if low._layout.dtype.is_complex:  # the diagonal of R is real
+        low = low - REGISTRY["diag_embed"](REGISTRY["imag"](M.diagonal(0, -2, -1)) * 1j)
+    inner = Q @ (low + M.tril(-1).mH)
     inner = inner if gQ is None else inner + gQ
-    return triangular(R, inner.mT, True).mT
+    return triangular(R, inner.mH, True).mH
 
 
-QR = host("linalg_qr", _qr_body, ("A", "mode"), {"A": _qr_grad}, "LinalgQrBackward0")
+QR = host("linalg_qr", _qr_body, ("A", "mode"), {"A": _qr_grad}, "LinalgQrBackward0", True)
 QR_RESULT = {name: named_result(name, "Q", "R") for name in ("linalg_qr", "qr")}
 
 
@@ -267,8 +272,8 @@ def reflect(V, tau, C, transpose):
     tensors."""
     k = tau.shape[-1]
     for i in range(k) if transpose else reversed(range(k)):
-        v = V[..., i:i + 1]
-        C = C - (tau[..., i, None, None] * v) @ (v.swapaxes(-1, -2) @ C)
+        v, factor = V[..., i:i + 1], tau[..., i, None, None]
+        C = C - ((factor.conj() if transpose else factor) * v) @ (v.conj().swapaxes(-1, -2) @ C)
     return C
 
 
@@ -300,7 +305,7 @@ def _ormqr_grad(g, A, tau, C, transpose):
 
 
 def _reflectors(name, node):
-    return host(name, _ormqr_body, ("A", "tau", "C", "transpose"), {("A", "tau", "C"): _ormqr_grad}, node)
+    return host(name, _ormqr_body, ("A", "tau", "C", "transpose"), {("A", "tau", "C"): _ormqr_grad}, node, True)
 
 
 GEQRF = host("geqrf", _geqrf_body)
@@ -351,10 +356,10 @@ def ormqr(input, tau, other, left=True, transpose=False):
     if other.dim() != input.dim() or other.shape[-2 if left else -1] != input.shape[-2]:
         raise RuntimeError(f"torch.ormqr: other.shape[{-2 if left else -1}] must be equal to input.shape[-2], got "
                            f"{list(other.shape)} and {list(input.shape)}")
-    C = other if left else other.mT
+    C = other if left else other.mH
     flag = bool(transpose) == bool(left)
     found = call(ORMQR, (input, tau, C, flag), (input, tau, C), (C.shape, C.dtype), transpose=flag)[0]
-    return found if left else found.mT
+    return found if left else found.mH
 
 
 # -- LU --------------------------------------------------------------------------------------------------------------
@@ -523,10 +528,10 @@ def linalg_lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     if tuple(pivots.shape) != tuple(LU.shape[:-1]):
         raise RuntimeError("linalg.lu_solve: Number of pivots per batch should be same as the dimension of the matrix")
     if not left:
-        return linalg_lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT
+        return linalg_lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH
     P, LU, B = broadcast_batches(permutation(pivots, LU.shape[-1], LU.dtype), LU, B)
     if adjoint:
-        return P @ triangular(LU.mT, triangular(LU.mT, B, False), True, True)
+        return P @ triangular(LU.mH, triangular(LU.mH, B, False), True, True)
     return triangular(LU, triangular(LU, P.mT @ B, False, True), True)
 
 
@@ -539,22 +544,22 @@ def lu_solve(b, LU_data, LU_pivots):
 # -- LDL -------------------------------------------------------------------------------------------------------------
 
 
-def _ldl_body(outs, ins, numbers):
+def _ldl_body(outs, ins, numbers, hermitian):
     outs[0][...] = np.tril(ins[0])
     outs[1][...] = outs[2][...] = 0
     if not ins[0].size:
         return
-    sytrf = lapack("sytrf", ins[0].dtype, "linalg.ldl_factor")
+    sytrf = lapack("hetrf" if hermitian else "sytrf", ins[0].dtype, "linalg.ldl_factor")
     for ld, pivots, info in each_lu(*outs):
         found, pivots[...], info[...] = sytrf(ld, lower=1)
         ld[...] = np.tril(found)
 
 
-def _ldl_solve_body(outs, ins, numbers):
+def _ldl_solve_body(outs, ins, numbers, hermitian):
     outs[0][...] = ins[2]
     if not outs[0].size:
         return
-    sytrs = lapack("sytrs", ins[0].dtype, "linalg.ldl_solve")
+    sytrs = lapack("hetrs" if hermitian else "sytrs", ins[0].dtype, "linalg.ldl_solve")
     for i in np.ndindex(outs[0].shape[:-2]):
         outs[0][i] = sytrs(ins[0][i], ins[1][i], ins[2][i], lower=1)[0]
 
@@ -574,7 +579,7 @@ def ldl_factor_ex(A, *, hermitian=False, check_errors=False):
         raise NotImplementedError("linalg.ldl_factor_ex: the derivative is not implemented, as in PyTorch")
     optional("scipy.linalg", "linalg", "linalg.ldl_factor")
     LD, pivots, info = call(LDL, (), (A,), (A.shape, A.dtype), (A.shape[:-1], dt.int32),
-                            (A.shape[:-2], dt.int32))
+                            (A.shape[:-2], dt.int32), hermitian=bool(hermitian) and A._layout.dtype.is_complex)
     if check_errors:
         raise_info("torch.linalg.ldl_factor_ex", info, "The factor D is exactly singular.")
     return LDL_EX(LD, pivots, info)
@@ -599,4 +604,5 @@ def ldl_solve(LD, pivots, B, *, hermitian=False):
         raise RuntimeError("torch.linalg.ldl_solve: Incompatible shapes of LD, pivots and B")
     wide = pivots.unsqueeze(-1)
     LD, wide, B = broadcast_batches(LD, wide, B)
-    return call(LDL_SOLVE, (), (LD, wide.squeeze(-1), B), (B.shape, B.dtype))[0]
+    return call(LDL_SOLVE, (), (LD, wide.squeeze(-1), B), (B.shape, B.dtype),
+                hermitian=bool(hermitian) and LD._layout.dtype.is_complex)[0]

@@ -12,6 +12,7 @@ from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, public
 from ..core.return_types import named_result
+from .complex import abs_square
 from .linalg import call, check_matrix, check_same_dtype, converged, host, is_vector
 from .linalg_factor import linalg_qr
 from .linalg_spectral import linalg_svd, pinv
@@ -29,17 +30,17 @@ def _lstsq_body(outs, ins, numbers, rcond):
 def _lstsq_grad(gs, A, B, out0):
     g = gs[0]
     P = pinv(A)
-    gB = P.mT @ g
+    gB = P.mH @ g
     # X = P B: the terms of the derivative of P, with the residual and the solution in their places
     away = B - A @ out0
-    gA = away @ (P @ gB).mT - gB @ out0.mT
+    gA = away @ (P @ gB).mH - gB @ out0.mH
     if A.shape[-1] > A.shape[-2]:
-        inner = P.mT @ out0
-        gA = gA + inner @ (g - P @ (A @ g)).mT
+        inner = P.mH @ out0
+        gA = gA + inner @ (g - P @ (A @ g)).mH
     return gA, gB
 
 
-LSTSQ = host("linalg_lstsq", _lstsq_body, ("A", "B"), {("A", "B"): _lstsq_grad}, "LinalgLstsqBackward0")
+LSTSQ = host("linalg_lstsq", _lstsq_body, ("A", "B"), {("A", "B"): _lstsq_grad}, "LinalgLstsqBackward0", True)
 LSTSQ_RESULT = named_result("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
 DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
@@ -75,13 +76,13 @@ def lstsq(A, B, rcond=None, *, driver=None):
     limit = dt.finfo(A.dtype).eps * max(m, n) if rcond is None else float(rcond)
     X, rank, S = converged("torch.linalg.lstsq", call(
         LSTSQ, (left, right), (left, right), ((*lead, n, columns), A.dtype), (lead, dt.int64),
-        ((*lead, min(m, n)), A.dtype), rcond=limit))
-    residuals = X.new_empty(0)
+        ((*lead, min(m, n)), A.dtype.to_real()), rcond=limit))
+    residuals = S.new_empty(0)
     full = driver == "gels" or (driver != "gelsy" and m > n and bool((rank == n).all()))
     if m > n and full:
-        residuals = ((left @ X - right) ** 2).sum(-2)
+        residuals = abs_square(left @ X - right).sum(-2)
     rank = rank.new_empty(0) if driver == "gels" else rank
-    S = S.detach() if driver in ("gelsd", "gelss") else X.new_empty(0)
+    S = S.detach() if driver in ("gelsd", "gelss") else S.new_empty(0)
     return LSTSQ_RESULT(X.squeeze(-1) if vector else X, residuals, rank, S)
 
 

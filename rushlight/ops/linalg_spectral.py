@@ -16,7 +16,7 @@ from ..core.grads import GradRule
 from ..core.graph import MODE
 from ..core.return_types import named_result
 from ..core.tensor import Tensor
-from .linalg import as_tensor, call, check_matrix, converged, host, inv_ex
+from .linalg import as_tensor, call, check_matrix, converged, host, inv_ex, solve_batch
 from .normalization import without_grad
 from .statistics import vector_norm
 
@@ -36,17 +36,17 @@ def _eigh_body(outs, ins, numbers, uplo):
 
 def _eigh_grad(gs, out0, out1):
     gL, gV = gs
-    inner = None if gV is None else (out1.mT @ gV) / _gaps(out0)
+    inner = None if gV is None else (out1.mH @ gV) / _gaps(out0)
     if inner is None:
-        return (out1 * gL.unsqueeze(-2)) @ out1.mT
+        return (out1 * gL.unsqueeze(-2)) @ out1.mH
     if gL is not None:
         inner = inner + REGISTRY["diag_embed"](gL)
     # the diagonal of V^T gV is the freedom of the length of V, which has no gradient
-    diagonal = REGISTRY["diag_embed"]((out1.mT @ gV).diagonal(0, -2, -1))
-    return out1 @ (inner - diagonal) @ out1.mT
+    diagonal = REGISTRY["diag_embed"]((out1.mH @ gV).diagonal(0, -2, -1))
+    return out1 @ (inner - diagonal) @ out1.mH
 
 
-EIGH = host("linalg_eigh", _eigh_body, ("A",), {"A": _eigh_grad}, "LinalgEighBackward0")
+EIGH = host("linalg_eigh", _eigh_body, ("A",), {"A": _eigh_grad}, "LinalgEighBackward0", True)
 EIGH_RESULT = named_result("linalg_eigh", "eigenvalues", "eigenvectors")
 
 
@@ -61,17 +61,18 @@ def eigh(A, UPLO="L"):
     """Eigenvalues (ascending) and eigenvectors of symmetric matrices, of which one triangle is read."""
     check_matrix("linalg.eigh", A, True)
     uplo = _check_uplo(UPLO)
-    shapes = ((A.shape[:-1], A.dtype), (A.shape, A.dtype))
+    shapes = ((A.shape[:-1], A.dtype.to_real()), (A.shape, A.dtype))
     return EIGH_RESULT(*converged("linalg.eigh", call(EIGH, (A,), (A,), *shapes, uplo=uplo)))
 
 
 def _eigvalsh_grad(g, A, vectors, uplo):
     if MODE.grad:
         vectors = eigh(A, uplo)[1]
-    return (vectors * g.unsqueeze(-2)) @ vectors.mT
+    return (vectors * g.unsqueeze(-2)) @ vectors.mH
 
 
-EIGVALSH = GradRule("linalg_eigvalsh", ["A", "vectors", "uplo"], {"A": _eigvalsh_grad}, "LinalgEighBackward0")
+EIGVALSH = GradRule("linalg_eigvalsh", ["A", "vectors", "uplo"], {"A": _eigvalsh_grad}, "LinalgEighBackward0",
+                    True)
 
 
 @public("linalg.eigvalsh")
@@ -83,6 +84,63 @@ def eigvalsh(A, UPLO="L"):
     return values
 
 
+# -- eigenvalues of any square matrix --------------------------------------------------------------------------------
+
+
+def _eig_body(outs, ins, numbers):
+    outs[0][...], outs[1][...] = np.linalg.eig(ins[0])
+
+
+def _eig_grad(gs, out0, out1):
+    """V^-H (diag(gL) + (V^H gV - V^H V diag(Re V^H gV)) / conj(differences)) V^H: eigenvectors have length 1."""
+    gL, gV = gs
+    inner = None
+    if gV is not None:
+        turn = out1.mH @ gV
+        lengths = REGISTRY["real"](turn.diagonal(0, -2, -1)).unsqueeze(-2)
+        inner = (turn - out1.mH @ (out1 * lengths)) / REGISTRY["conj"](_gaps(out0))
+        inner = inner - REGISTRY["diag_embed"](inner.diagonal(0, -2, -1))
+    if gL is not None:
+        inner = REGISTRY["diag_embed"](gL) if inner is None else inner + REGISTRY["diag_embed"](gL)
+    return solve_batch(REGISTRY["resolve_conj"](out1.mH), inner @ out1.mH)[0]
+
+
+EIG = host("linalg_eig", _eig_body, ("A",), {"A": _eig_grad}, "LinalgEigBackward0", True)
+EIG_RESULT = named_result("linalg_eig", "eigenvalues", "eigenvectors")
+
+
+def _check_finite(name, A):
+    if A.numel() and not bool(REGISTRY["isfinite"](A.detach()).all()):
+        raise RuntimeError(f"{name}: input tensor should not contain infs or NaNs.")
+
+
+@public("linalg.eig")
+def eig(A):
+    """Eigenvalues and eigenvectors (columns of length 1) of square matrices, both complex. The order is LAPACK's."""
+    check_matrix("linalg.eig", A, True)
+    _check_finite("torch.linalg.eig", A)
+    dtype = A.dtype.to_complex()
+    return EIG_RESULT(*converged("linalg.eig", call(EIG, (A,), (A,), (A.shape[:-1], dtype), (A.shape, dtype))))
+
+
+def _eigvals_grad(g, A, vectors):
+    if MODE.grad:
+        vectors = eig(A)[1]
+    return solve_batch(REGISTRY["resolve_conj"](vectors.mH), g.unsqueeze(-1) * vectors.mH)[0]
+
+
+EIGVALS = GradRule("linalg_eigvals", ["A", "vectors"], {"A": _eigvals_grad}, "LinalgEigBackward0", True)
+
+
+@public("linalg.eigvals")
+def eigvals(A):
+    """The eigenvalues of square matrices, complex, in LAPACK's order."""
+    values, vectors = without_grad(eig, A)
+    if MODE.grad:
+        EIGVALS.attach((A, vectors), [values])
+    return values
+
+
 # -- singular values -------------------------------------------------------------------------------------------------
 
 
@@ -91,7 +149,7 @@ def _svd_body(outs, ins, numbers, full):
 
 
 def _skew(X):
-    return X - X.mT
+    return X - X.mH
 
 
 def _svd_grad(gs, out0, out1, out2):
@@ -105,20 +163,23 @@ def _svd_grad(gs, out0, out1, out2):
         return (U * gS.unsqueeze(-2)) @ Vh
     gaps, inner = _gaps(S * S), 0
     if gU is not None:
-        inner = inner + _skew(U.mT @ gU) / gaps * S.unsqueeze(-2)
+        turn = _skew(U.mH @ gU)
+        inner = inner + turn / gaps * S.unsqueeze(-2)
+        if U._layout.dtype.is_complex:  # the phase that U and V share
+            inner = inner + REGISTRY["diag_embed"](turn.diagonal(0, -2, -1) / (S * 2))
     if gVh is not None:
-        inner = inner + S.unsqueeze(-1) * (_skew(Vh @ gVh.mT) / gaps)
+        inner = inner + S.unsqueeze(-1) * (_skew(Vh @ gVh.mH) / gaps)
     if gS is not None:
         inner = inner + REGISTRY["diag_embed"](gS)
     found = U @ inner @ Vh
     if gU is not None and m > k:
-        found = found + ((gU - U @ (U.mT @ gU)) / S.unsqueeze(-2)) @ Vh
+        found = found + ((gU - U @ (U.mH @ gU)) / S.unsqueeze(-2)) @ Vh
     if gVh is not None and n > k:
-        found = found + U @ ((gVh - (gVh @ Vh.mT) @ Vh) / S.unsqueeze(-1))
+        found = found + U @ ((gVh - (gVh @ Vh.mH) @ Vh) / S.unsqueeze(-1))
     return found
 
 
-SVD = host("linalg_svd", _svd_body, ("A",), {"A": _svd_grad}, "LinalgSvdBackward0")
+SVD = host("linalg_svd", _svd_body, ("A",), {"A": _svd_grad}, "LinalgSvdBackward0", True)
 SVD_RESULT = {"linalg_svd": named_result("linalg_svd", "U", "S", "Vh"), "svd": named_result("svd", "U", "S", "V")}
 
 
@@ -133,7 +194,7 @@ def _svd(A, full):
     *lead, m, n = A.shape
     k = min(m, n)
     rows, columns = (m, n) if full else (k, k)
-    shapes = (((*lead, m, rows), A.dtype), ((*lead, k), A.dtype), ((*lead, columns, n), A.dtype))
+    shapes = (((*lead, m, rows), A.dtype), ((*lead, k), A.dtype.to_real()), ((*lead, columns, n), A.dtype))
     return converged("linalg.svd", call(SVD, (A,), (A,), *shapes, full=bool(full)))
 
 
@@ -151,7 +212,7 @@ def svd(input, some=True, compute_uv=True):
         *lead, m, n = input.shape
         return SVD_RESULT["svd"](input.new_zeros((*lead, m, m)), svdvals(input), input.new_zeros((*lead, n, n)))
     U, S, Vh = _svd(input, not some)
-    return SVD_RESULT["svd"](U, S, Vh.mT)
+    return SVD_RESULT["svd"](U, S, Vh.mH)
 
 
 def _svdvals_grad(g, A, U, Vh):
@@ -160,7 +221,7 @@ def _svdvals_grad(g, A, U, Vh):
     return (U * g.unsqueeze(-2)) @ Vh
 
 
-SVDVALS = GradRule("linalg_svdvals", ["A", "U", "Vh"], {"A": _svdvals_grad}, "LinalgSvdBackward0")
+SVDVALS = GradRule("linalg_svdvals", ["A", "U", "Vh"], {"A": _svdvals_grad}, "LinalgSvdBackward0", True)
 
 
 @public("linalg.svdvals")
@@ -204,23 +265,23 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None):
 
 def _pinv_grad(g, A, out):
     """The derivative of the Moore-Penrose inverse at constant rank (G. Golub and V. Pereyra, 1973)."""
-    P, gt, Pt = out, g.mT, out.mT
+    P, gt, Pt = out, g.mH, out.mH
     one, other = gt @ P @ Pt, Pt @ P @ gt
     return one - A @ (P @ one) + other - (other @ P) @ A - Pt @ g @ Pt
 
 
-@public("", node="LinalgPinvBackward0", grad={"A": _pinv_grad}, out=False)
+@public("", node="LinalgPinvBackward0", grad={"A": _pinv_grad}, out=False, conjugates=True)
 def pinv_node(A, atol, rtol, hermitian):
     """The pseudo-inverse as one node."""
     if hermitian:
         S, U = eigh(A)
-        size, Vh = S.abs(), U.mT
+        size, Vh = S.abs(), U.mH
     else:
         U, S, Vh = _svd(A, False)
         size = S
     kept = size > _cutoff(A, _largest(size), atol, rtol).unsqueeze(-1)
     inverse = REGISTRY["where"](kept, 1 / S, 0)
-    return (Vh.mT * inverse.unsqueeze(-2)) @ U.mT
+    return (Vh.mH * inverse.unsqueeze(-2)) @ U.mH
 
 
 @public("linalg.pinv")

@@ -13,25 +13,25 @@ from .arithmetic import swapped
 # -----------------------------------------------------------------------------------------------------------------
 
 
-@elementwise("logical_not logical_not_", promote="bool")
+@elementwise("logical_not logical_not_", complex=True, promote="bool")
 def logical_not(k, input):
     """Whether the element is zero."""
     return k.logical_not(input)
 
 
-@elementwise("logical_and logical_and_", tensors=2, promote="bool")
+@elementwise("logical_and logical_and_", complex=True, tensors=2, promote="bool")
 def logical_and(k, input, other):
     """Whether both are different from zero."""
     return k.logical_and(input, other)
 
 
-@elementwise("logical_or logical_or_", tensors=2, promote="bool")
+@elementwise("logical_or logical_or_", complex=True, tensors=2, promote="bool")
 def logical_or(k, input, other):
     """Whether one of the two is different from zero."""
     return k.logical_or(input, other)
 
 
-@elementwise("logical_xor logical_xor_", tensors=2, promote="bool")
+@elementwise("logical_xor logical_xor_", complex=True, tensors=2, promote="bool")
 def logical_xor(k, input, other):
     """Whether exactly one of the two is different from zero."""
     return k.logical_xor(input, other)
@@ -104,14 +104,14 @@ register("Tensor.__irshift__", bitwise_right_shift.inplace)
 # -- closeness -------------------------------------------------------------------------------------------------------
 
 
-@elementwise("", promote="bool")
+@elementwise("", complex=True, promote="bool")
 def close_values(k, input, other, rtol: float, atol: float, equal_nan: bool):
     """|input - other| <= atol + rtol * |other|, or equal (infinities)."""
-    if not input.dtype.is_floating_point:
+    if input.dtype.category < dt.FLOATING:
         input, other = k.cast(input, dt.float64), k.cast(other, dt.float64)
-    rtol, atol = k.cast(rtol, input.dtype), k.cast(atol, input.dtype)
+    rtol, atol = k.cast(rtol, input.dtype.to_real()), k.cast(atol, input.dtype.to_real())
     error = k.abs(input - other)
-    close = (error <= atol + k.abs(rtol * other)) & (error < math.inf)
+    close = (error <= atol + k.abs(rtol * k.abs(other))) & (error < math.inf)
     close = close | input.eq(other)
     return close | (k.isnan(input) & k.isnan(other)) if equal_nan else close
 
@@ -133,7 +133,7 @@ def _same_dtypes(name, input, other):
             raise TypeError(f"{name}(): argument '{('input', 'other')[position - 1]}' (position {position}) must be "
                             "Tensor, not "
                             f"{type(value).__name__}")
-    if input._layout.dtype is not other._layout.dtype:
+    if input.dtype is not other.dtype:
         raise RuntimeError(f"{dt.scalar_type(input._layout.dtype)} did not match {dt.scalar_type(other._layout.dtype)}")
 
 
@@ -153,7 +153,7 @@ def equal(input, other):
                             f"{type(value).__name__}")
     if input._layout.shape != other._layout.shape:
         return False
-    if input._layout.dtype is not other._layout.dtype:
+    if input.dtype is not other.dtype:
         raise RuntimeError(f"Expected object of data type {input._layout.dtype} but got data type "
                            f"{other._layout.dtype} for argument "
                            "'other' in call to equal")
@@ -194,9 +194,3 @@ def ndimension(self):
 def is_signed(input):
     """Whether the dtype has negative numbers."""
     return input._layout.dtype.is_signed
-
-
-@public("is_conj is_neg", out=False)
-def is_conj(input):
-    """False: no tensor keeps a conjugation or a sign to be applied later."""
-    return False

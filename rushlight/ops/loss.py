@@ -183,7 +183,7 @@ def _check_nll(input, target, weight):
         raise RuntimeError(f"weight tensor should be defined either for all {classes} classes or no classes but got "
                            "weight tensor of shape: "
                            f"{list(weight.shape)}")
-    if weight is not None and weight._layout.dtype is not input._layout.dtype:
+    if weight is not None and weight.dtype is not input.dtype:
         raise RuntimeError(f"expected scalar type {dt.scalar_type(input._layout.dtype)} but found "
                            f"{dt.scalar_type(weight._layout.dtype)}")
 

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, apply_form, into_out, operator, public
+from ..core.declare import REGISTRY, apply_form, composed, into_out, operator, public
 from ..core.graph import MODE
 from ..core.infer import wrap_dim
 from ..core.layout import Layout, contiguous_layout, layout
 from ..core.record import Form, binary, record_form
 from ..core.tensor import Tensor, view
+from .complex import conj, resolve_conj, times_i, view_as_complex, view_as_real
 from .view import MOST_FORMS, reshaped, t
 
 
@@ -69,14 +70,12 @@ def product(a, b):
 def same_dtype(name, first, *others):
     """RuntimeError unless all dtypes are equal; of layouts."""
     for found in others:
-        if found.dtype is not first.dtype:
+        if found.dtype.plain is not first.dtype.plain:
             raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: "
                                f"{first.dtype.name.replace('float32', 'float')} != "
                                f"{found.dtype.name.replace('float32', 'float')} ({name})")
     if first.dtype is dt.bool_:
         raise NotImplementedError(f"\"{name}_impl_cpu_\" not implemented for 'Bool'")
-    if first.dtype.is_complex:
-        raise NotImplementedError(f"{name}: complex matrices are not implemented in rushlight")
 
 
 def _tensors(name, **values):
@@ -119,10 +118,25 @@ def _bmm_form(a, b):
 
 def _pair(form, a, b):
     """Record a product of two tensors, with its node."""
+    if a._layout.dtype.is_complex:
+        return composed(form.op.rule, (a, b), lambda: complex_product(a, b))
     out = binary(form, a, b)
     if MODE.grad:
         form.op.rule.attach_pair(a, b, out)
     return out
+
+
+def complex_product(a, b):
+    """The product of complex matrices (or batches of them) as one real product.
+
+    A row of a, seen as real numbers, is (Re a1, Im a1, Re a2, ...). It meets a matrix in which each row of b is
+    followed by i times that row: the result is the row of the product, seen as real numbers."""
+    a, b = resolve_conj(a), resolve_conj(b)
+    *lead, n, m = a._layout.shape
+    p = b._layout.shape[-1]
+    left = view_as_real(a).reshape(*lead, n, 2 * m)
+    right = view_as_real(REGISTRY["stack"]([b, times_i(b)], -2)).reshape(*lead, 2 * m, 2 * p)
+    return view_as_complex(product(left, right).reshape(*lead, n, p, 2))
 
 
 @public("mm")
@@ -162,12 +176,21 @@ def _sum_forms(op, name, added, a, b):
     return op.form("ttt", result), op.form("tttnn", result)
 
 
+def _complex_sum(input, a, b, beta, alpha):
+    result = _scaled(complex_product(a, b), alpha)
+    if beta != 0:
+        return result + _scaled(input, beta)
+    return result
+
+
 def _add_product(op, name, input, a, b, beta, alpha):
     """beta * input + alpha * a @ b with checks."""
     plain, scaled = _sum_forms(op, name, input._layout, a._layout, b._layout)
     if input._layout.dtype.category < dt.FLOATING and (isinstance(beta, float) or isinstance(alpha, float)):
         raise RuntimeError("For integral input tensors, argument beta must not be a floating point number.")
     values = (input, a, b, beta, alpha)
+    if a._layout.dtype.is_complex:
+        return composed(op.rule, values, lambda: _complex_sum(input, a, b, beta, alpha))
     if beta == 0:
         return _scaled(product(a, b), alpha)
     if alpha == 1 and beta == 1:
@@ -276,7 +299,7 @@ def dot(input, tensor):
     a, b = input._layout, tensor._layout
     if a.ndim != 1 or b.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors")
-    if a.dtype is not b.dtype:
+    if a.dtype.plain is not b.dtype.plain:
         raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {dt.scalar_type(a.dtype)} and "
                            f"{dt.scalar_type(b.dtype)}")
     if a.shape != b.shape:
@@ -291,13 +314,13 @@ def dot(input, tensor):
         grad={"input": lambda g, tensor: g * tensor, "tensor": lambda g, input: g * input})
 def inner_product(input, tensor):
     """Sum of products as one node."""
-    return (input * tensor).sum(dtype=input._layout.dtype)
+    return (input * tensor).sum(dtype=input.dtype)
 
 
 @public("vdot")
 def vdot(input, other):
-    """`dot` (of the conjugate, for complex numbers)."""
-    return dot(input, other)
+    """`dot` of the conjugate of `input`, for complex numbers."""
+    return dot(conj(input), other)
 
 
 @public("outer ger")
@@ -389,7 +412,7 @@ class Linear(NamedTuple):
 def _linear_plan(x, w, bias):
     """The Linear of an input, a weight and a bias (or None), from their layouts; None where `linear` needs more than
     that."""
-    if x.ndim < 2 or w.ndim != 2 or x.shape[-1] != w.shape[1] or not x.numel:
+    if x.ndim < 2 or w.ndim != 2 or x.dtype.is_complex or x.shape[-1] != w.shape[1] or not x.numel:
         return None
     folded = reshaped(x, (x.numel // x.shape[-1], x.shape[-1]))
     if folded is None:

@@ -121,7 +121,7 @@ def _slope(f, at, edge_order, spacing):
         return f.narrow(at, start, count)
     cat = REGISTRY["cat"]
     if not isinstance(spacing, Tensor):
-        h = float(spacing)
+        h = spacing if isinstance(spacing, complex) else float(spacing)
         middle = (part(2, size - 2) - part(0, size - 2)) / (2 * h)
         low, high = (part(1, 1) - part(0, 1)) / h, (part(size - 1, 1) - part(size - 2, 1)) / h
         if edge_order == 2:
@@ -174,7 +174,7 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
         if isinstance(space, Tensor) and space.numel() != input.shape[d]:
             raise RuntimeError(f"torch.gradient expected each element of spacing to be of size {input.shape[d]}, got "
                                f"{space.numel()}")
-    if not input.is_floating_point():
+    if input._layout.dtype.category < dt.FLOATING:
         input = input.to(dt.get_default_dtype())
     return [_slope(input, d, edge_order, space) for d, space in zip(dims, spaces)]
 

@@ -33,6 +33,8 @@ def count_true(mask):
 def nonzero(input, *, as_tuple=False, out=None):
     """The positions of elements that differ from zero: a (count, ndim) tensor, or with `as_tuple` one tensor per
     dimension."""
+    if input._layout.dtype.is_complex:
+        input = input.detach() != 0
     found = input._layout
     if as_tuple and not found.ndim:
         input, found = input.detach().unsqueeze(0), input.detach().unsqueeze(0)._layout

@@ -39,7 +39,7 @@ def square_away(k, x, mean):
     return away * away
 
 
-@elementwise("", grad={"variance": lambda g, out: g * (out * out * out) * -0.5})
+@elementwise("", complex=True, grad={"variance": lambda g, out: g * (out * out * out) * -0.5})
 def root_inverse(k, variance, eps: float):
     """1 / sqrt(variance + eps)."""
     return k.const(1, variance.dtype) / k.sqrt(variance + k.cast(eps, variance.dtype))

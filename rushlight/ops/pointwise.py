@@ -8,7 +8,7 @@ not one of integers. Functions of two tensors are in `binary`, those of `special
 import math
 
 from ..core import dtype as dt
-from ..core.declare import REGISTRY, elementwise, public, register
+from ..core.declare import REGISTRY, elementwise, public
 from ..core.return_types import named_result
 from ..core.tensor import Tensor
 
@@ -23,45 +23,49 @@ def zero(g):
 # -- exponentials and logarithms -------------------------------------------------------------------------------------
 
 
-@elementwise("exp exp_", promote="float", heavy=True, grad={"input": lambda g, out: g * out})
+@elementwise("exp exp_", complex=True, promote="float", heavy=True, grad={"input": lambda g, out: g * out})
 def exp(k, input):
     """e to the power of each element."""
     return k.exp(input)
 
 
 @elementwise(
-    "exp2 exp2_ special.exp2", promote="float", heavy=True, grad={"input": lambda g, out: g * out * math.log(2)}
+    "exp2 exp2_ special.exp2", complex=True, promote="float", heavy=True,
+    grad={"input": lambda g, out: g * out * math.log(2)}
 )
 def exp2(k, input):
     """2 to the power of each element."""
     return k.exp2(input)
 
 
-@elementwise("expm1 expm1_ special.expm1", promote="float", heavy=True, grad={"input": lambda g, out: g * (out + 1)})
+@elementwise("expm1 expm1_ special.expm1", complex=True, promote="float", heavy=True,
+             grad={"input": lambda g, out: g * (out + 1)})
 def expm1(k, input):
     """exp(x) - 1, exact for small x."""
     return k.expm1(input)
 
 
-@elementwise("log log_", promote="float", heavy=True, grad={"input": lambda g, input: g / input})
+@elementwise("log log_", complex=True, promote="float", heavy=True, grad={"input": lambda g, input: g / input})
 def log(k, input):
     """The natural logarithm."""
     return k.log(input)
 
 
-@elementwise("log2 log2_", promote="float", heavy=True, grad={"input": lambda g, input: g / (input * math.log(2))})
+@elementwise("log2 log2_", complex=True, promote="float", heavy=True,
+             grad={"input": lambda g, input: g / (input * math.log(2))})
 def log2(k, input):
     """The logarithm to base 2."""
     return k.log2(input)
 
 
-@elementwise("log10 log10_", promote="float", heavy=True, grad={"input": lambda g, input: g / (input * math.log(10))})
+@elementwise("log10 log10_", complex=True, promote="float", heavy=True,
+             grad={"input": lambda g, input: g / (input * math.log(10))})
 def log10(k, input):
     """The logarithm to base 10."""
     return k.log10(input)
 
 
-@elementwise("log1p log1p_ special.log1p", promote="float", heavy=True, node="Log1PBackward0",
+@elementwise("log1p log1p_ special.log1p", complex=True, promote="float", heavy=True, node="Log1PBackward0",
              grad={"input": lambda g, input: g / (input + 1)})
 def log1p(k, input):
     """log(1 + x), exact for small x."""
@@ -71,19 +75,19 @@ def log1p(k, input):
 # -- powers and roots ------------------------------------------------------------------------------------------------
 
 
-@elementwise("sqrt sqrt_", promote="float", grad={"input": lambda g, out: g / (2 * out)})
+@elementwise("sqrt sqrt_", complex=True, promote="float", grad={"input": lambda g, out: g / (2 * out)})
 def sqrt(k, input):
     """The square root; NaN for negative elements."""
     return k.sqrt(input)
 
 
-@elementwise("rsqrt rsqrt_", promote="float", grad={"input": lambda g, out: g * (out * out * out) * -0.5})
+@elementwise("rsqrt rsqrt_", complex=True, promote="float", grad={"input": lambda g, out: g * (out * out * out) * -0.5})
 def rsqrt(k, input):
     """1 / sqrt(x)."""
     return k.rsqrt(input)
 
 
-@elementwise("reciprocal reciprocal_", promote="float", grad={"input": lambda g, out: -g * (out * out)})
+@elementwise("reciprocal reciprocal_", complex=True, promote="float", grad={"input": lambda g, out: -g * (out * out)})
 def reciprocal(k, input):
     """1 / x."""
     return k.div(k.const(1, input.dtype), input)
@@ -92,19 +96,19 @@ def reciprocal(k, input):
 # -- trigonometry ----------------------------------------------------------------------------------------------------
 
 
-@elementwise("sin sin_", promote="float", heavy=True, grad={"input": lambda g, input: g * cos(input)})
+@elementwise("sin sin_", complex=True, promote="float", heavy=True, grad={"input": lambda g, input: g * cos(input)})
 def sin(k, input):
     """The sine of an angle in radians."""
     return k.sin(input)
 
 
-@elementwise("cos cos_", promote="float", heavy=True, grad={"input": lambda g, input: g * -sin(input)})
+@elementwise("cos cos_", complex=True, promote="float", heavy=True, grad={"input": lambda g, input: g * -sin(input)})
 def cos(k, input):
     """The cosine of an angle in radians."""
     return k.cos(input)
 
 
-@elementwise("tan tan_", promote="float", heavy=True, grad={"input": lambda g, out: g * (out * out + 1)})
+@elementwise("tan tan_", complex=True, promote="float", heavy=True, grad={"input": lambda g, out: g * (out * out + 1)})
 def tan(k, input):
     """The tangent of an angle in radians."""
     return k.tan(input)
@@ -114,7 +118,7 @@ def tan(k, input):
     "asin asin_ arcsin arcsin_",
     promote="float",
     heavy=True,
-    grad={"input": lambda g, input: g * rsqrt(1 - input * input)},
+    grad={"input": lambda g, input: g * rsqrt(1 - input * input)}, complex=True,
 )
 def asin(k, input):
     """The arcsine; NaN outside [-1, 1]."""
@@ -125,7 +129,7 @@ def asin(k, input):
     "acos acos_ arccos arccos_",
     promote="float",
     heavy=True,
-    grad={"input": lambda g, input: g * -rsqrt(1 - input * input)},
+    grad={"input": lambda g, input: g * -rsqrt(1 - input * input)}, complex=True,
 )
 def acos(k, input):
     """The arccosine; NaN outside [-1, 1]."""
@@ -133,26 +137,27 @@ def acos(k, input):
 
 
 @elementwise(
-    "atan atan_ arctan arctan_", promote="float", heavy=True, grad={"input": lambda g, input: g / (input * input + 1)}
+    "atan atan_ arctan arctan_", complex=True, promote="float", heavy=True,
+    grad={"input": lambda g, input: g / (input * input + 1)}
 )
 def atan(k, input):
     """The arctangent, in (-pi/2, pi/2)."""
     return k.atan(input)
 
 
-@elementwise("sinh sinh_", promote="float", heavy=True, grad={"input": lambda g, input: g * cosh(input)})
+@elementwise("sinh sinh_", complex=True, promote="float", heavy=True, grad={"input": lambda g, input: g * cosh(input)})
 def sinh(k, input):
     """The hyperbolic sine."""
     return k.sinh(input)
 
 
-@elementwise("cosh cosh_", promote="float", heavy=True, grad={"input": lambda g, input: g * sinh(input)})
+@elementwise("cosh cosh_", complex=True, promote="float", heavy=True, grad={"input": lambda g, input: g * sinh(input)})
 def cosh(k, input):
     """The hyperbolic cosine."""
     return k.cosh(input)
 
 
-@elementwise("", grad={"input_g": lambda g, out_value: tanh_back(g, out_value),
+@elementwise("", complex=True, grad={"input_g": lambda g, out_value: tanh_back(g, out_value),
                                     "out_value": lambda g, input_g, out_value: g * input_g * out_value * -2})
 def tanh_back(k, input_g, out_value):
     """The gradient of tanh from its result: g (1 - y**2)."""
@@ -160,21 +165,22 @@ def tanh_back(k, input_g, out_value):
 
 
 @elementwise(
-    "tanh tanh_ nn.functional.tanh", promote="float", heavy=True, grad={"input": lambda g, out: tanh_back(g, out)}
+    "tanh tanh_ nn.functional.tanh", complex=True, promote="float", heavy=True,
+    grad={"input": lambda g, out: tanh_back(g, out)}
 )
 def tanh(k, input):
     """The hyperbolic tangent."""
     return k.tanh(input)
 
 
-@elementwise("asinh asinh_ arcsinh arcsinh_", promote="float", heavy=True,
+@elementwise("asinh asinh_ arcsinh arcsinh_", complex=True, promote="float", heavy=True,
              grad={"input": lambda g, input: g * rsqrt(input * input + 1)})
 def asinh(k, input):
     """The inverse hyperbolic sine."""
     return k.asinh(input)
 
 
-@elementwise("acosh acosh_ arccosh arccosh_", promote="float", heavy=True,
+@elementwise("acosh acosh_ arccosh arccosh_", complex=True, promote="float", heavy=True,
              grad={"input": lambda g, input: g * (rsqrt(input - 1) * rsqrt(input + 1))})
 def acosh(k, input):
     """The inverse hyperbolic cosine; NaN below 1."""
@@ -185,7 +191,7 @@ def acosh(k, input):
     "atanh atanh_ arctanh arctanh_",
     promote="float",
     heavy=True,
-    grad={"input": lambda g, input: g / (1 - input * input)},
+    grad={"input": lambda g, input: g / (1 - input * input)}, complex=True,
 )
 def atanh(k, input):
     """The inverse hyperbolic tangent; NaN outside [-1, 1]."""
@@ -214,7 +220,7 @@ def _sinc_grad(g, input):
     return g * REGISTRY["where"](input == 0, 0, slope)
 
 
-@elementwise("sinc sinc_ special.sinc", promote="float", heavy=True, grad={"input": _sinc_grad})
+@elementwise("sinc sinc_ special.sinc", complex=True, promote="float", heavy=True, grad={"input": _sinc_grad})
 def sinc(k, input):
     """sin(pi x) / (pi x), 1 at 0."""
     return k.sinc(input)
@@ -223,14 +229,14 @@ def sinc(k, input):
 # -- logistic functions ----------------------------------------------------------------------------------------------
 
 
-@elementwise("", grad={"input_g": lambda g, out_value: sigmoid_back(g, out_value),
+@elementwise("", complex=True, grad={"input_g": lambda g, out_value: sigmoid_back(g, out_value),
                        "out_value": lambda g, input_g, out_value: g * input_g * (1 - 2 * out_value)})
 def sigmoid_back(k, input_g, out_value):
     """The gradient of sigmoid from its result: g y (1 - y)."""
     return input_g * (out_value * (1 - out_value))
 
 
-@elementwise("sigmoid sigmoid_ special.expit nn.functional.sigmoid", promote="float", heavy=True,
+@elementwise("sigmoid sigmoid_ special.expit nn.functional.sigmoid", complex=True, promote="float", heavy=True,
              grad={"input": lambda g, out: sigmoid_back(g, out)})
 def sigmoid(k, input):
     """1 / (1 + exp(-x))."""
@@ -355,11 +361,23 @@ builtin_abs = abs
 # -- signs -----------------------------------------------------------------------------------------------------------
 
 
-@elementwise("abs abs_ absolute absolute_ "
-             "Tensor.__abs__", dtypes="numeric", grad={"input": lambda g, input: g * sgn(input)})
+def _size_rule(layouts, numbers, attrs):
+    return layouts[0].dtype.plain, layouts[0].dtype.to_real()
+
+
+@elementwise("abs absolute Tensor.__abs__", dtypes="numeric", promote=_size_rule, complex=True, conjugates=True,
+             grad={"input": lambda g, input: g * sgn(input)})
 def abs(k, input):
-    """The absolute value."""
+    """The absolute value; of a complex number its distance from 0, a real one."""
     return k.abs(input)
+
+
+@public("abs_ absolute_", out=False)
+def abs_(self):
+    """`abs` in place. RuntimeError for complex tensors."""
+    if self._layout.dtype.is_complex:
+        raise RuntimeError("In-place abs is not supported for complex tensors.")
+    return abs.inplace(self)
 
 
 def _sign(k, input):
@@ -377,10 +395,24 @@ def sign(k, input):
     return _sign(k, input)
 
 
-@elementwise("sgn sgn_", grad={"input": zero})
+def _sgn_grad(g, input, out):
+    """The part of g across the direction of z, divided by |z|."""
+    if not input._layout.dtype.is_complex:
+        return zero(g)
+    size = abs(input)
+    along = REGISTRY["real"](g * REGISTRY["conj"](out)) * out
+    return REGISTRY["where"](size == 0, 0, (g - along) / size)
+
+
+@elementwise("sgn sgn_", complex=True, conjugates=True, grad={"input": _sgn_grad})
 def sgn(k, input):
-    """-1, 0 or 1."""
-    return _sign(k, input)
+    """-1, 0 or 1; of a complex number z / |z|, or 0."""
+    if input.dtype.category != dt.COMPLEX:
+        return _sign(k, input)
+    size = k.abs(input)
+    still = size.eq(0)
+    size = k.where(still, k.const(1, size.dtype), size)
+    return k.complex(input.real / size, input.imag / size)
 
 
 def float_bits_sign(k, input):
@@ -404,30 +436,30 @@ def positive(input):
     return input
 
 
-@elementwise("angle", promote="float", grad={"input": zero})
-def angle(k, input):
-    """The argument of a number on the real line: pi for negative ones, else 0; NaN stays."""
-    return k.where(k.isnan(input), input, k.where(input < 0, k.const(math.pi, input.dtype), k.const(0, input.dtype)))
-
-
 # -- tests -----------------------------------------------------------------------------------------------------------
 
 
-@elementwise("isnan", promote="bool")
+@elementwise("isnan", promote="bool", complex=True)
 def isnan(k, input):
     """Whether the element is NaN."""
     return k.isnan(input)
 
 
-@elementwise("isinf", promote="bool")
+@elementwise("isinf", promote="bool", complex=True)
 def isinf(k, input):
     """Whether the element is infinite."""
     return k.isinf(input)
 
 
-@elementwise("isfinite", promote="bool")
+@elementwise("isfinite", promote="bool", complex=True)
 def isfinite(k, input):
     """Whether the element is neither infinite nor NaN."""
+    if input.dtype.category == dt.COMPLEX:
+        return isfinite_value(k, input.real) & isfinite_value(k, input.imag)
+    return isfinite_value(k, input)
+
+
+def isfinite_value(k, input):
     if not input.dtype.is_floating_point:
         return k.const(True, dt.bool_)
     return k.abs(input) < float("inf")
@@ -443,12 +475,6 @@ def isposinf(k, input):
 def isneginf(k, input):
     """Whether the element is -infinity."""
     return input.eq(float("-inf")) if input.dtype.is_floating_point else k.const(False, dt.bool_)
-
-
-@elementwise("isreal", promote="bool")
-def isreal(k, input):
-    """True everywhere: all numbers here are real."""
-    return k.const(True, dt.bool_)
 
 
 def _finite_only(g, input):
@@ -520,55 +546,6 @@ def frexp(input):
     if input._layout.dtype.category < dt.FLOATING:
         raise RuntimeError("torch.frexp() only supports floating-point dtypes")
     return FREXP(frexp_mantissa(input), frexp_exponent(input))
-
-
-# -- forms of complex numbers that real ones have too ----------------------------------------------------------------
-
-
-def _refuse_complex(name, input):
-    if input._layout.dtype.is_complex:
-        raise NotImplementedError(f"{name}: complex numbers are not implemented in rushlight")
-
-
-def _same(name):
-    def function(input):
-        """The tensor itself: it is real."""
-        _refuse_complex(name, input)
-        return input
-    function.__name__ = name
-    return function
-
-
-for _name in ("conj", "resolve_conj", "resolve_neg"):
-    register(_name, _same(_name))
-
-
-@public("conj_physical")
-def conj_physical(input):
-    """The conjugate: the tensor itself, it is real."""
-    _refuse_complex("conj_physical", input)
-    return input
-
-
-@public("Tensor.conj_physical_", out=False)
-def conj_physical_(self):
-    """`conj_physical` in place: nothing to do."""
-    _refuse_complex("conj_physical_", self)
-    return self
-
-
-@public("real", out=False)
-def real(input):
-    """The real part: the tensor itself."""
-    _refuse_complex("real", input)
-    return input
-
-
-@public("imag", out=False)
-def imag(input):
-    """RuntimeError: a real tensor has no imaginary part."""
-    _refuse_complex("imag", input)
-    raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
 
 
 def need_tensor(name, argument, position, value):

@@ -8,6 +8,7 @@ in groups of 16 has a kernel of its own. Read `generator` for the state, `dropou
 """
 
 import fractions
+import math
 import warnings
 
 from ..core import dtype as dt
@@ -20,6 +21,7 @@ from ..core.layout import contiguous_strides, dense_strides_like
 from ..core.record import record
 from ..core.tensor import Tensor
 from ..core.tensor import empty as empty_tensor
+from .complex import view_as_complex, view_as_real
 from .copy import COPY, cast
 from .creation import empty_like, sizes_of
 from .generator import draw, generator_of
@@ -166,6 +168,9 @@ def uniform_into(tensor, low, high, generator):
 def uniform_(self, from_=0, to=1, *, generator=None, **named):
     """Numbers evenly spread over [from, to). RuntimeError if from > to."""
     low, high = float(named.pop("from", from_)), float(to)
+    if self._layout.dtype.is_complex:
+        uniform_(view_as_real(self), low, high, generator=generator)
+        return self
     found = self._layout
     check_floating(found.dtype, "check_uniform_bounds")
     info = dt.finfo(found.dtype)
@@ -213,7 +218,21 @@ def rand(*shape, size=None, generator=None, names=None, out=None, dtype=None, la
     return _rand(tensor, generator, out, requires_grad)
 
 
+def pairs_of(make, tensor, out, requires_grad):
+    """A complex result as pairs of real numbers that `make(tensor, out)` draws."""
+    found = make(real_empty(tensor), None if out is None else view_as_real(out))
+    return out if out is not None else view_as_complex(found).detach().requires_grad_(requires_grad)
+
+
+def real_empty(tensor):
+    """An empty real tensor that a complex one is a view of."""
+    return empty_tensor((*tensor.shape, 2), tensor.dtype.to_real(), tensor.device,
+                        (*[2 * s for s in tensor.stride()], 1))
+
+
 def _rand(tensor, generator, out=None, requires_grad=False):
+    if tensor._layout.dtype.is_complex:
+        return pairs_of(lambda real, given: _rand(real, generator, given), tensor, out, requires_grad)
     found = tensor._layout
     check_floating(found.dtype, "check_uniform_bounds")
 
@@ -283,12 +302,21 @@ def check_normal(dtype, std):
 @public("Tensor.normal_", out=False)
 def normal_(self, mean=0, std=1, *, generator=None):
     """Normally distributed numbers. RuntimeError if std < 0."""
+    if self._layout.dtype.is_complex:
+        if mean:
+            raise NotImplementedError("normal_: a mean of complex numbers is not implemented in rushlight")
+        normal_(view_as_real(self), 0.0, std / math.sqrt(2), generator=generator)
+        return self
     mean, std = float(mean), float(std)
     check_normal(self._layout.dtype, std)
     return fill_in_place(self, NORMAL_RULE, lambda: normal_into(self, mean, std, generator))
 
 
 def _normal(tensor, mean, std, generator, out=None, requires_grad=False):
+    """Normal numbers in a new tensor or `out`; of complex ones each part has half of the variance."""
+    if tensor._layout.dtype.is_complex and not mean:
+        return pairs_of(lambda real, given: _normal(real, 0.0, std / math.sqrt(2), generator, given), tensor, out,
+                        requires_grad)
     check_normal(tensor._layout.dtype, std)
     return fresh(tensor, out, requires_grad, lambda: new_normal(tensor, mean, std, generator),
                  lambda o: normal_into(o, mean, std, generator))

@@ -78,7 +78,7 @@ def total_form(layout, count=None):
     ordered = in_order(layout)
     if layout.dtype.category < dt.FLOATING or not ordered and count is not None:
         return None
-    attrs = (("dims", tuple(range(layout.ndim))), ("keepdim", False), ("dtype", layout.dtype))
+    attrs = (("dims", tuple(range(layout.ndim))), ("keepdim", False), ("dtype", layout.dtype.plain))
     return ORDERED_SUM.form("t", (*attrs, ("count", count))) if ordered else SUM.form("t", attrs)
 
 
@@ -93,7 +93,7 @@ def expand_back(value, shape, dims, keepdim):
 def _sum_dtype(input, dtype):
     if dtype is not None:
         return dtype
-    return input._layout.dtype if input._layout.dtype.category >= dt.FLOATING else dt.int64
+    return input.dtype if input._layout.dtype.category >= dt.FLOATING else dt.int64
 
 
 def _sum_grad(g, shape, dims, keepdim):
@@ -103,7 +103,7 @@ def _sum_grad(g, shape, dims, keepdim):
 @public("Tensor._sum_dims", node="SumBackward1", out=False, grad={"input": _sum_grad})
 def sum_dims(input, shape, dims, keepdim, dtype):
     """Sum over a tuple of dimensions."""
-    if input._layout.dtype is not dtype:
+    if input.dtype is not dtype:
         input = input._cast(dtype)
     return summed(input, dims, keepdim, dtype)
 
@@ -111,7 +111,7 @@ def sum_dims(input, shape, dims, keepdim, dtype):
 @public("Tensor._sum_all", node="SumBackward0", out=False, grad={"input": lambda g, shape: g.expand(shape)})
 def sum_all(input, shape, dtype):
     """Sum of all elements."""
-    if input._layout.dtype is not dtype:
+    if input.dtype is not dtype:
         input = input._cast(dtype)
     return summed(input, tuple(range(input._layout.ndim)), False, dtype)
 
@@ -143,7 +143,7 @@ def _mean_grad(g, shape, dims, keepdim, count):
 def mean_dims(input, shape, dims, keepdim, dtype, count):
     """Mean over a tuple of dimensions."""
     wide = dtype.compute
-    if input._layout.dtype is not wide:
+    if input.dtype is not wide:
         input = input._cast(wide)
     total = summed(input, dims, keepdim, wide, count)
     return total if wide is dtype else total._cast(dtype)
@@ -159,7 +159,7 @@ def mean_all(input, shape, dims, keepdim, dtype, count):
 @public("mean")
 def mean(input, dim=None, keepdim=False, *, dtype=None):
     """Mean over `dim`. RuntimeError for integers without a floating `dtype`."""
-    result = dtype or input._layout.dtype
+    result = dtype or input.dtype
     if result.category < dt.FLOATING:
         raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or "
                            f"complex dtype. Got: "
@@ -198,7 +198,7 @@ def _prod_grad(g, input, out, dims, keepdim):
 
 def _prod(input, dims, keepdim, dtype):
     """The product over dimensions."""
-    if input._layout.dtype is not dtype:
+    if input.dtype is not dtype:
         input = input._cast(dtype)
     return reduce_(PROD, input, dims, keepdim, dtype)[0]
 
@@ -236,10 +236,10 @@ def all(input, dim=None, keepdim=False):
     return _truth(ALL, input, dim, keepdim)
 
 
-@elementwise("")
+@elementwise("", complex=True)
 def zero_for_nan(k, input):
     """x, and 0 where it is NaN."""
-    return k.where(k.isnan(input), k.const(0, input.dtype), input) if input.dtype.is_floating_point else input
+    return k.where(k.isnan(input), k.const(0, input.dtype), input) if input.dtype.category >= dt.FLOATING else input
 
 
 def _nansum_grad(g, input, dims, keepdim):

@@ -1,11 +1,13 @@
 """Scans: cumsum, cumprod, cummax, cummin, logcumsumexp. One native kernel walks each row (codegen/native_scan.py)."""
 
+from ..base.lazy import numpy as np
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, apply, operator, public
+from ..core.declare import REGISTRY, apply, composed, operator, public
 from ..core.graph import MODE
 from ..core.infer import wrap_dim
 from ..core.return_types import named_result
+from .complex import resolve_conj, view_as_complex, view_as_real
 
 CUMMAX_RESULT = named_result("cummax", "values", "indices")
 CUMMIN_RESULT = named_result("cummin", "values", "indices")
@@ -40,8 +42,8 @@ def _extreme_grad(g, out1, dim):
 
 def _log_grad(g, input, out, dim):
     """Sums over j >= k of g_j * exp(x_k - out_j), split by the sign of g so that the logarithms exist."""
-    if MODE.grad:  # to be differentiated again: logarithms of zero gradients would spoil the slopes
-        top = input.detach().amax(dim, keepdim=True)
+    if MODE.grad or input._layout.dtype.is_complex:  # to be differentiated again: logarithms of zero gradients would spoil the slopes
+        top = REGISTRY["real"](input.detach()).amax(dim, keepdim=True)
         return (input - top).exp() * _reversed_sum(g * (top - out).exp(), dim)
     low = float("-inf")
     positive = REGISTRY["where"](g > 0, g.clamp(min=0).log(), low)
@@ -56,6 +58,31 @@ def _scan(name, params, grad, node=None):
 
 CUMSUM = _scan("cumsum", ("input", "dim"), {"input": _sum_grad})
 CUMPROD = _scan("cumprod", ("input", "dim", "dtype"), {"input": _product_grad})
+
+
+def _complex_product_body(outs, ins, numbers, dim):
+    np.cumprod(ins[0], dim, out=outs[0]) if ins[0].ndim else np.copyto(outs[0], ins[0])
+
+
+COMPLEX_PRODUCT = operator("complex_cumprod", "host", rules.explicit, _complex_product_body,
+                           {"input": _product_grad}, ("input", "dim", "dtype"), "CumprodBackward0")
+
+
+def _complex_logsumexp_body(outs, ins, numbers, dim):
+    """Running log(exp(a) + exp(b)) from the larger one: a + log(1 + exp(b - a))."""
+    if not ins[0].ndim or not ins[0].size:
+        outs[0][...] = ins[0]
+        return
+    values, found = np.moveaxis(ins[0], dim, 0), np.moveaxis(outs[0], dim, 0)
+    found[0] = total = values[0]
+    for i in range(1, len(values)):
+        first = total.real >= values[i].real
+        high, low = np.where(first, total, values[i]), np.where(first, values[i], total)
+        found[i] = total = np.where(low.real == -np.inf, high, high + np.log1p(np.exp(low - high)))
+
+
+COMPLEX_LOGSUMEXP = operator("complex_logcumsumexp", "host", rules.explicit, _complex_logsumexp_body,
+                             {"input": _log_grad}, ("input", "dim"), "LogcumsumexpBackward0")
 CUMMAX = _scan("cummax", ("input", "dim"), {"input": _extreme_grad})
 CUMMIN = _scan("cummin", ("input", "dim"), {"input": _extreme_grad})
 LOGCUMSUMEXP = _scan("logcumsumexp", ("input", "dim"), {"input": _log_grad})
@@ -77,6 +104,9 @@ def cumsum(input, dim, *, dtype=None):
     """Running sums along `dim`."""
     input = _summed(input, dtype)
     dim = wrap_dim(dim, input.dim())
+    if input._layout.dtype.is_complex:  # the parts add up apart
+        return composed(CUMSUM.rule, (input, dim), lambda: view_as_complex(cumsum(view_as_real(
+            resolve_conj(input if input.dim() else input.reshape(1))), dim)).reshape(input.shape))
     return _record(CUMSUM, "sum", (input, dim), ((tuple(input.shape), input.dtype),))[0]
 
 
@@ -85,6 +115,9 @@ def cumprod(input, dim, *, dtype=None):
     """Running products along `dim`."""
     input = _summed(input, dtype)
     dim = wrap_dim(dim, input.dim())
+    if input._layout.dtype.is_complex:
+        return apply(COMPLEX_PRODUCT, (input, dim, input.dtype), (input,), (),
+                     (("dim", dim), ("out", ((tuple(input.shape), input.dtype),))))[0]
     return _record(CUMPROD, "prod", (input, dim, input.dtype), ((tuple(input.shape), input.dtype),))[0]
 
 
@@ -122,4 +155,7 @@ def logcumsumexp(input, dim):
     if input.dtype.category < dt.FLOATING:
         raise NotImplementedError(f"\"logcumsumexp_out_cpu\" not implemented for '{dt.scalar_type(input.dtype)}'")
     dim = wrap_dim(dim, input.dim())
+    if input._layout.dtype.is_complex:
+        return apply(COMPLEX_LOGSUMEXP, (input, dim), (input,), (),
+                     (("dim", dim), ("out", ((tuple(input.shape), input.dtype),))))[0]
     return _record(LOGCUMSUMEXP, "logsumexp", (input, dim), ((tuple(input.shape), input.dtype),))[0]

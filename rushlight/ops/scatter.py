@@ -64,7 +64,7 @@ def scatter_into(op, name, input, dim, index, src, mode):
 
 def check_source(name, input, index, src, dim):
     """RuntimeError for a source of another dtype or one that is smaller than the index."""
-    if src._layout.dtype is not input._layout.dtype:
+    if src.dtype is not input.dtype:
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
     shape, given = index._layout.shape, src._layout.shape
     if not index._layout.numel:
@@ -348,7 +348,7 @@ def index_operands(name, input, dim, index, source):
 
 def check_slices(name, input, dim, index, source):
     """RuntimeError or IndexError where the source does not fit."""
-    if source._layout.dtype is not input._layout.dtype:
+    if source.dtype is not input.dtype:
         raise RuntimeError(f"{name}_(): self ({dt.scalar_type(input.dtype)}) and source "
                            f"({dt.scalar_type(source.dtype)}) must have the same "
                            "scalar type")
@@ -438,7 +438,7 @@ def check_fill(input, value):
             raise RuntimeError("index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
                                f"{value.dim()} dimension(s).")
         return index_fill_tensor
-    if isinstance(value, complex):
+    if isinstance(value, complex) and not input._layout.dtype.is_complex:
         raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
     return index_fill_number
 
@@ -469,7 +469,7 @@ def put(input, index, source, accumulate=False):
     """Write (or add) `source` at flat positions of `input`. IndexError (at the flush) for positions out of range."""
     if index._layout.dtype is not dt.int64:
         raise RuntimeError(f"put_(): Expected a long tensor for index, but got {dt.scalar_type(index.dtype)}")
-    if source._layout.dtype is not input._layout.dtype:
+    if source.dtype is not input.dtype:
         raise RuntimeError("put_(): self and source expected to have the same dtype, but got self.dtype = "
                            f"{dt.scalar_type(input.dtype)} and "
                            f"source.dtype = {dt.scalar_type(source.dtype)}")
@@ -500,7 +500,7 @@ def _masked_rule(layouts, numbers, attrs):
     return None, layouts[0].dtype
 
 
-@elementwise("masked_fill", promote=_masked_rule, contiguous=True, grad={
+@elementwise("masked_fill", complex=True, promote=_masked_rule, contiguous=True, grad={
     "input": lambda g, mask: g.masked_fill(mask, 0), "value": lambda g, mask: REGISTRY["where"](mask, g, 0).sum()})
 def masked_fill(k, input, mask, value):
     """A copy with `value` (number or 0-dim tensor) where the bool tensor `mask` (broadcast) holds."""
@@ -540,7 +540,7 @@ def scatter_masked(input, mask, source):
     """Copy the first elements of `source` to where `mask` (broadcast) holds. Sync point."""
     if mask._layout.dtype is not dt.bool_:
         raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
-    if source._layout.dtype is not input._layout.dtype:
+    if source.dtype is not input.dtype:
         raise RuntimeError("masked_scatter: expected self and source to have same dtypes but got "
                            f"{dt.scalar_type(input.dtype)} and "
                            f"{dt.scalar_type(source.dtype)}")

@@ -5,7 +5,7 @@ Half precisions are computed in float32. Gradients are formulas over the result.
 """
 
 from ..core import dtype as dt
-from ..core.declare import elementwise, public
+from ..core.declare import REGISTRY, elementwise, public
 from ..core.infer import wrap_dim, wrap_dims
 from ..core.macro import macro
 from .copy import packed
@@ -15,7 +15,7 @@ from .reduce import SUM, TOP, reduce_
 
 def total(input, dims, keepdim=True):
     """The sum over `dims` (a sorted tuple) in the input's own dtype."""
-    return reduce_(SUM, input, dims, keepdim, input._layout.dtype)[0]
+    return reduce_(SUM, input, dims, keepdim, input.dtype)[0]
 
 
 def largest(input, dims, keepdim=True):
@@ -25,11 +25,11 @@ def largest(input, dims, keepdim=True):
 
 def wide(input):
     """The tensor in the dtype that kernels compute in."""
-    return input if input._layout.dtype.compute is input._layout.dtype else input._cast(input._layout.dtype.compute)
+    return input if input.dtype.compute is input.dtype else input._cast(input.dtype.compute)
 
 
 def narrow(value, dtype):
-    return value if value._layout.dtype is dtype else value._cast(dtype)
+    return value if value.dtype is dtype else value._cast(dtype)
 
 
 @elementwise("", heavy=True, grad={"x": lambda g, out: g * out, "top": lambda g, out: -(g * out)})
@@ -163,6 +163,9 @@ def without_dims(value, dims):
 def logsumexp_values(input, dims, keepdim):
     """log(sum(exp(x))) over a tuple of dimensions."""
     x = wide(input)
+    if x._layout.dtype.is_complex:
+        top = finite_or_zero(largest(REGISTRY["real"](x), dims))
+        return log(total(exp(x - top), dims, keepdim)) + (top if keepdim else without_dims(top, dims))
     top = finite_or_zero(largest(x, dims))
     result = log_plus(total(exp_away(x, top), dims, keepdim), top if keepdim else without_dims(top, dims))
     return narrow(result, input._layout.dtype)

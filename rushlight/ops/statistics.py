@@ -7,6 +7,7 @@ from ..core import dtype as dt
 from ..core.declare import REGISTRY, elementwise, public
 from ..core.infer import wrap_dim, wrap_dims
 from ..core.macro import macro
+from .complex import abs_square, from_parts
 from .normalization import mean_of
 from .pointwise import need_tensor, sgn, sqrt
 from .reduce import MAX, MIN, SUM, expand_back, reduce_
@@ -28,7 +29,7 @@ def _var(input, dims, correction, keepdim):
     """The sum of squared distances from the mean over (count - correction)."""
     x = wide(input)
     away = x - mean_of(x, dims)
-    squares = total(away * away, dims, keepdim)
+    squares = total(abs_square(away) if away._layout.dtype.is_complex else away * away, dims, keepdim)
     free = _freedom(input, dims, correction)
     return squares / float(free) if free > 0 else squares / 0.0 if free == 0 else squares * math.inf
 
@@ -50,18 +51,18 @@ def _std_slope(g, input, out, dims, correction, keepdim):
     return _var_slope(g, input, dims, correction, keepdim)
 
 
-@public("", node="VarBackward0", grad={"input": _var_slope}, out=False)
+@public("", node="VarBackward0", conjugates=True, grad={"input": _var_slope}, out=False)
 @macro("var", 1)
 def var_node(input, dims, correction, keepdim):
     """Variance over dimensions."""
-    return narrow(_var(input, dims, correction, keepdim), input._layout.dtype)
+    return narrow(_var(input, dims, correction, keepdim), input._layout.dtype.to_real())
 
 
-@public("", node="StdBackward0", grad={"input": _std_slope}, out=False)
+@public("", node="StdBackward0", conjugates=True, grad={"input": _std_slope}, out=False)
 @macro("std", 1)
 def std_node(input, dims, correction, keepdim):
     """Standard deviation over dimensions."""
-    return narrow(sqrt(_var(input, dims, correction, keepdim)), input._layout.dtype)
+    return narrow(sqrt(_var(input, dims, correction, keepdim)), input._layout.dtype.to_real())
 
 
 def _pair_slope(root):
@@ -79,11 +80,10 @@ def _pair_node(name, root):
         x = wide(input)
         spread = _var(input, dims, correction, keepdim)
         mean = total(x, dims, keepdim) / float(math.prod(input.shape[d] for d in dims))
-        return [narrow(sqrt(spread) if root else spread, input._layout.dtype), narrow(mean, input._layout.dtype)]
+        return [narrow(sqrt(spread) if root else spread, input._layout.dtype.to_real()), narrow(mean, input.dtype)]
     function.__name__ = name
-    return public("", node=f"{name.title().replace('_', '')}Backward0", grad={"input": _pair_slope(root)}, out=False)(
-        function
-    )
+    node = f"{name.title().replace('_', '')}Backward0"
+    return public("", node=node, grad={"input": _pair_slope(root)}, out=False, conjugates=True)(function)
 
 
 VAR_MEAN, STD_MEAN = _pair_node("var_mean", False), _pair_node("std_mean", True)
@@ -146,6 +146,10 @@ def absolute_power(k, input, power: float):
 
 
 def plain_norm(x, ord, dims, keepdim):
+    if x._layout.dtype.is_complex:
+        if ord == 2:
+            return sqrt(total(abs_square(x), dims, keepdim))
+        x = x.abs()
     if ord == math.inf or ord == -math.inf:
         return reduce_(MAX if ord > 0 else MIN, x.abs(), dims, keepdim, x._layout.dtype)[0]
     if ord == 0:
@@ -183,11 +187,11 @@ def norm_slope(g, input, out, ord, dims, keepdim):
     return factor * where(nothing, 0, g * where(nothing, 1, length).pow(1 - ord))
 
 
-@public("", node="LinalgVectorNormBackward0", grad={"input": norm_grad}, out=False)
+@public("", node="LinalgVectorNormBackward0", conjugates=True, grad={"input": norm_grad}, out=False)
 @macro("vector_norm", 1)
 def vector_norm_node(input, ord, dims, keepdim):
     """The vector norm over dimensions."""
-    return narrow(plain_norm(wide(input), ord, dims, keepdim), input._layout.dtype)
+    return narrow(plain_norm(wide(input), ord, dims, keepdim), input._layout.dtype.to_real())
 
 
 @public("linalg.vector_norm")
@@ -263,11 +267,11 @@ def _dist_grad(sign):
     return slope
 
 
-@public("", node="DistBackward0", grad={"input": _dist_grad(1), "other": _dist_grad(-1)}, out=False)
+@public("", node="DistBackward0", grad={"input": _dist_grad(1), "other": _dist_grad(-1)}, out=False, conjugates=True)
 def dist_node(input, other, p):
     """The p-norm of the difference."""
     away = input - other
-    return narrow(plain_norm(wide(away), p, tuple(range(away.dim())), False), away._layout.dtype)
+    return narrow(plain_norm(wide(away), p, tuple(range(away.dim())), False), away._layout.dtype.to_real())
 
 
 @public("dist")
@@ -332,7 +336,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     else:
         factor = where(factor <= 0, 0, factor)
     away = x - mean.unsqueeze(1)
-    product = (away @ (away if weight is None else away * weight).t()) / factor
+    product = (away @ (away if weight is None else away * weight).t().conj()) / factor
     return product.squeeze()
 
 
@@ -349,4 +353,7 @@ def corrcoef(input):
     if c.dim() == 0:
         return c / c
     deviation = sqrt(c.diagonal())
-    return (c / deviation.unsqueeze(1) / deviation.unsqueeze(0)).clamp(-1, 1)
+    found = c / deviation.unsqueeze(1) / deviation.unsqueeze(0)
+    if found._layout.dtype.is_complex:
+        return from_parts(*[part.clamp(-1, 1) for part in (found.real, found.imag)])
+    return found.clamp(-1, 1)

@@ -611,11 +611,22 @@ def _matrix_transposed(self):
 
 REGISTRY["Tensor.T"] = property(_transposed)
 REGISTRY["Tensor.mT"] = property(_matrix_transposed)
-REGISTRY["Tensor.mH"] = property(_matrix_transposed)
-REGISTRY["Tensor.H"] = property(_matrix_transposed)
+REGISTRY["Tensor.mH"] = property(lambda self: adjoint(self))
+REGISTRY["Tensor.H"] = property(lambda self: _conjugate_transpose(self))
+
+
+def _conjugate_transpose(self):
+    """The conjugate transpose of a matrix."""
+    if self._layout.ndim == 0:
+        return self
+    if self._layout.ndim != 2:
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {self._layout.ndim}-D tensor. "
+                           "For batches of matrices, consider using tensor.mH")
+    return adjoint(self)
 
 
 @public("adjoint", out=False)
 def adjoint(input):
-    """The last two dimensions swapped (there are no complex numbers to conjugate)."""
-    return _matrix_transposed(input)
+    """The last two dimensions swapped, complex numbers conjugated."""
+    turned = _matrix_transposed(input)
+    return REGISTRY["conj"](turned) if turned._layout.dtype.is_complex else turned

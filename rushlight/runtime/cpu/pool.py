@@ -7,7 +7,7 @@ import ctypes
 import os
 import time
 
-from ...base import switches
+from ...base import pocketfft, switches
 from . import cpuinfo, executor, llvm, native, platform
 
 _threads = None
@@ -30,7 +30,7 @@ def set_num_threads(count):
         _apply()
 
 
-llvm.count_threads = get_num_threads
+llvm.count_threads = pocketfft.threads = get_num_threads
 
 
 def _default():

@@ -1,0 +1,5 @@
+"""`torch.fft`: Fourier transforms by their names in the registry (see `ops/fft.py`)."""
+
+from .namespace import fill as _fill
+
+_fill(globals(), "fft")
