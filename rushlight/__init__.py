@@ -4,8 +4,8 @@
 """
 
 from . import (  # noqa: F401
-    api, autograd, backends, compiler, cpu, cuda, engine, linalg, nn, optim, random, return_types, serialization,
-    signal, special, testing, utils, version,
+    _C, api, autograd, backends, compiler, cpu, cuda, engine, linalg, nn, optim, overrides, random, return_types,
+    serialization, signal, special, testing, utils, version,
 )
 from .api import *  # noqa: F401,F403
 from .compiler import compile  # noqa: F401

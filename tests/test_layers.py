@@ -15,7 +15,8 @@ LAYERS = (
     ("tensor",),
     ("construct", "conversion", "namespace"),
     ("sharing",),
-    ("special", "return_types", "random", "settings", "linalg", "signal"),
+    ("overrides",),
+    ("_C", "special", "return_types", "random", "settings", "linalg", "signal"),
     ("api",),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("optim", "amp", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
