@@ -182,15 +182,15 @@ def template(count):
              "        return 'entry'.enter(args, kwargs)\n    return door\n"
     space = {}
     exec(compile(source, __file__, "exec"), space)  # noqa: S102  (our own text)
-    return space["outer"](*[None] * count).__code__
+    code = space["outer"](*[None] * count).__code__
+    return code.replace(co_firstlineno=Entry.enter.__code__.co_firstlineno)  # so that tracebacks show `enter`
 
 
 def door_code(entry, function):
     """The door of an entry, as code that can take the place of the function's own."""
     found = template(len(function.__code__.co_freevars))
     return found.replace(co_consts=tuple([entry if c == "entry" else c for c in found.co_consts]),
-                         co_freevars=function.__code__.co_freevars, co_name=function.__name__,
-                         co_filename=function.__code__.co_filename)
+                         co_freevars=function.__code__.co_freevars, co_name=function.__name__)
 
 
 def publish(path, function, module=None, seen_as=None, in_python=False):
