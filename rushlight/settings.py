@@ -34,16 +34,6 @@ def get_float32_matmul_precision():
     return _State.precision
 
 
-def is_autocast_enabled(device_type="cuda"):
-    """False: automatic mixed precision is not on."""
-    return False
-
-
-def is_autocast_cpu_enabled():
-    """False."""
-    return False
-
-
 def get_default_device():
     """The device of new tensors: of the innermost `with torch.device(...)`, of `set_default_device`, or the CPU."""
     return _default_device.current() or CPU

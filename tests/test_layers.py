@@ -19,7 +19,8 @@ LAYERS = (
     ("_C", "special", "return_types", "random", "settings", "linalg", "signal"),
     ("api",),
     ("nn",),  # before optim, whose AveragedModel is a module
-    ("optim", "amp", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
+    ("amp",),
+    ("optim", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
      "version"),
     ("vision", "audio", "text"),
     ("alias",),

@@ -93,6 +93,7 @@ def public(names, grad=None, node=None, out=True, cast=None):
         method.cast = cast
         if out and names and "out" not in signatures.names(function):
             call = with_out(call, function)
+            call.cast = cast
         register(names, call, method=method)  # methods take no out=
         return call
     return declare
@@ -218,6 +219,8 @@ def elementwise(names, promote="default", dtypes="all", grad=None, node=None, he
         op.infer = functools.partial(rules.elementwise, op)
         function, inplace = build_elementwise(op, body, grad, node)
         function.cast = cast
+        if function.fast is not None:
+            function.fast.cast = cast
         register(names, function, inplace)
         function.op = op
         function.inplace = inplace

@@ -27,7 +27,6 @@ known from their making to their end (`adopt`); a class that only looks like a t
 first instance causes (`guard`), and from then on everything is searched.
 """
 
-import contextlib
 import functools
 import threading
 import types
@@ -344,6 +343,7 @@ def operator_form(path, function):
         return ENTRIES[path].enter((self, *operands), {})
     method.__name__, method.__qualname__, method.__doc__ = function.__name__, function.__qualname__, function.__doc__
     method.__module__, method.refuses = function.__module__, True
+    method.cast = getattr(function, "cast", None)
     return method
 
 
@@ -476,15 +476,36 @@ def pop_beneath():
     DOORS.unwatch()
 
 
-@contextlib.contextmanager
+def switch_beneath(handler, on):
+    """See to it that a kernel handler is on the stack of this thread (innermost), or that it is not."""
+    local = LOCAL
+    if on and handler not in local.beneath:
+        local.beneath += (handler,)
+        DOORS.watch()
+    elif not on and handler in local.beneath:
+        local.beneath = tuple([h for h in local.beneath if h is not handler])
+        DOORS.unwatch()
+
+
+class without:
+    """A context in which a kernel handler is off the stack."""
+
+    __slots__ = ("handler", "before")
+
+    def __init__(self, handler):
+        self.handler = handler
+
+    def __enter__(self):
+        before = self.before = LOCAL.beneath
+        LOCAL.beneath = tuple([h for h in before if h is not self.handler])
+
+    def __exit__(self, *error):
+        LOCAL.beneath = self.before
+
+
 def outside():
     """A context in which the innermost kernel handler is off its stack."""
-    before = LOCAL.beneath
-    LOCAL.beneath = before[:-1]
-    try:
-        yield
-    finally:
-        LOCAL.beneath = before
+    return without(LOCAL.beneath[-1])
 
 
 class _State:
