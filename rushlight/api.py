@@ -20,6 +20,8 @@ from .conversion import STRIDED as strided
 from .conversion import TypedStorage, UntypedStorage
 from .core.tensor import Tensor
 from .namespace import fill as _fill
+from .namespace import publish as _publish
+from .namespace import publish_tensor as _publish_tensor
 from .ops.creation import FORMATS as _FORMATS
 from .ops.creation import MemoryFormat as memory_format
 from .printing import set_printoptions
@@ -101,5 +103,10 @@ def synchronize():
     """Run everything that is pending."""
     _STREAM.flush()
 
+
+for _name in ("tensor", "as_tensor", "scalar_tensor", "asarray", "frombuffer", "is_complex", "is_floating_point",
+              "promote_types", "can_cast", "result_type"):
+    globals()[_name] = _publish(_name, globals()[_name])
+_publish_tensor()
 
 __all__ = [name for name in globals() if not name.startswith("_")]

@@ -180,6 +180,14 @@ def new(self, *args, device=None):
 Tensor.new_tensor, Tensor.new = new_tensor, new
 
 
+def new_instance(cls, *args, device=None):
+    """`Tensor.__new__(cls, ...)`: what the legacy constructor gives, as an instance of a subclass."""
+    return Tensor._make_subclass(cls, legacy(None, cls.__name__, args))
+
+
+Tensor.__new__ = new_instance
+
+
 def construct(cls, *args, **kwargs):
     """`Tensor(...)` itself."""
     if cls is Tensor:

@@ -9,6 +9,7 @@ from .base.lazy import numpy as np
 
 from .autograd.leaf import AccumulateGrad
 from .base.hooks import RemovableHandle
+from .core import dispatch
 from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import CPU, Device, resolve
@@ -367,10 +368,14 @@ def deepcopy(self, memo):
 
 def as_subclass(self, cls):
     """The same tensor as an instance of a subclass of Tensor."""
-    result = cls.__new__(cls) if cls.__new__ is Tensor.__new__ else object.__new__(cls)
+    if not (isinstance(cls, type) and issubclass(cls, Tensor)):
+        raise TypeError(f"as_subclass(): argument 'cls' must be a subclass of torch.Tensor, not {cls!r}")
+    with dispatch.Inside():
+        source = REGISTRY["Tensor.alias"](self)
+    result = make(cls, source._storage, source._layout, source._offset)
     for name in Tensor.__slots__:
         if not name.startswith("__"):
-            setattr(result, name, getattr(self, name))
+            setattr(result, name, getattr(source, name))
     return result
 
 

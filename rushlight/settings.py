@@ -1,8 +1,11 @@
 """Global settings that PyTorch programs make. Results here are deterministic and float32 products are float32 whatever
 they say."""
 
+from .core import default_device as _default_device
 from .core import dtype as dt
-from .core.device import CPU, resolve
+from .core.device import CPU
+from .core.device import Device as _Device
+from .core.device import resolve
 
 
 class _State:
@@ -31,24 +34,18 @@ def get_float32_matmul_precision():
     return _State.precision
 
 
-def is_autocast_enabled(device_type="cuda"):
-    """False: automatic mixed precision is not on."""
-    return False
-
-
-def is_autocast_cpu_enabled():
-    """False."""
-    return False
-
-
 def get_default_device():
-    """The device of new tensors: the CPU."""
-    return CPU
+    """The device of new tensors: of the innermost `with torch.device(...)`, of `set_default_device`, or the CPU."""
+    return _default_device.current() or CPU
 
 
 def set_default_device(device):
-    """Only the CPU can be set."""
+    """Make `device` (a torch.device, a string, or None for the CPU) the one that new tensors of this thread are on.
+
+    Raises what making a tensor on the device raises."""
+    device = None if device is None else _Device(device)
     resolve(device)
+    _default_device.set_default(device)
 
 
 def set_default_tensor_type(t):

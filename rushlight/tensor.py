@@ -217,6 +217,21 @@ def __iter__(self):
     return iter(self.unbind(0))
 
 
+def __reversed__(self):
+    """The tensor with its first dimension reversed."""
+    return self.flip(0) if self._layout.ndim else self
+
+
+def __contains__(self, element):
+    if isinstance(element, (Tensor, int, float, bool, complex)):
+        return bool((element == self).any())
+    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+
+
+def __dir__(self):
+    return sorted(key for key in {*dir(type(self)), *self.__dict__} if key.isidentifier())
+
+
 def __hash__(self):
     return id(self)
 
@@ -265,11 +280,10 @@ def retain_grad(self):
 
 
 METHODS = dict(item=item, numpy=numpy, tolist=tolist, data_ptr=_data_ptr, __bool__=__bool__, __int__=__int__,
-               __float__=__float__, __complex__=__complex__,
-               __index__=__index__, __len__=__len__, __iter__=__iter__, __hash__=__hash__, __format__=__format__,
-               __array__=__array__,
-               backward=backward, is_floating_point=is_floating_point, is_complex=is_complex, nelement=nelement,
-               retain_grad=retain_grad,
+               __float__=__float__, __index__=__index__, __len__=__len__, __iter__=__iter__, __reversed__=__reversed__,
+               __contains__=__contains__, __complex__=__complex__, __dir__=__dir__, __hash__=__hash__,
+               __format__=__format__, __array__=__array__, backward=backward,
+               is_floating_point=is_floating_point, is_complex=is_complex, nelement=nelement, retain_grad=retain_grad,
                _array=_array)
 
 
@@ -280,8 +294,6 @@ def bind():
             setattr(Tensor, name.removeprefix("Tensor."), function)
     for name, function in METHODS.items():
         setattr(Tensor, name, function)
-    for name in ("__add__", "__mul__"):
-        setattr(Tensor, name, REGISTRY[f"Tensor.{name}"].fast)
 
 
 bind()

@@ -15,10 +15,12 @@ LAYERS = (
     ("tensor",),
     ("construct", "conversion", "namespace"),
     ("sharing",),
-    ("special", "return_types", "random", "settings", "fft", "linalg", "signal"),
+    ("overrides",),
+    ("_C", "special", "return_types", "random", "settings", "fft", "linalg", "signal"),
     ("api",),
     ("nn",),  # before optim, whose AveragedModel is a module
-    ("optim", "amp", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
+    ("amp",),
+    ("optim", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
      "version"),
     ("hub",),  # loads published weights with serialization
     ("vision", "audio", "text"),

@@ -3,6 +3,7 @@
 Read `engine` first, then `function`.
 """
 
+from ..core.dispatch import publish as _publish
 from . import anomaly as anomaly_mode
 # noqa: F401  (inplace enters the rules of writes)
 from . import forward_ad, function, functional, graph, inplace, profiler, variable
@@ -15,6 +16,9 @@ from .modes import (enable_grad, enforce_grad_layout_policy, inference_mode, is_
                     is_multithreading_enabled, is_view_replay_enabled, no_grad, set_grad_enabled,
                     set_multithreading_enabled)
 from .variable import Variable
+
+
+backward, grad = (_publish(f"autograd.{f.__name__}", f, __name__, in_python=True) for f in (backward, grad))
 
 
 def kineto_available():

@@ -14,6 +14,7 @@ import warnings
 
 from ..core import grads as rules
 from ..core.declare import REGISTRY
+from ..core.dispatch import DOORS, Inside
 from ..core.dtype import FLOATING, scalar_type
 from ..core.graph import MODE
 from ..core.stream import STREAM
@@ -148,6 +149,14 @@ class Task:
         return values
 
     def compute(self, node, grads):
+        """The gradients that a node gives. Handlers see the backward passes of custom functions, not formulas."""
+        if node.op is not None and (DOORS.watchers or DOORS.instances):
+            with Inside():
+                return self.formula(node, grads)
+        return self.formula(node, grads) if MODE.anomaly else node.apply(grads)
+
+    def formula(self, node, grads):
+        """Run a node; in anomaly mode note errors and NaN."""
         if not MODE.anomaly:
             return node.apply(grads)
         before, MODE.node = MODE.node, node

@@ -21,6 +21,7 @@ from . import dtype as dt
 from . import infer as rules
 from . import signatures
 from .device import resolve
+from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, settle_write, wants_grad
 from .graph import MODE
 from .signatures import REQUIRED
@@ -97,16 +98,18 @@ def register(names, function, inplace=None, method=None):
             REGISTRY[f"Tensor.{name}"] = method or chosen
 
 
-def public(names, grad=None, node=None, out=True, conjugates=False):
+def public(names, grad=None, node=None, out=True, conjugates=False, cast=None):
     """Declare a composite: plain Python over other operators, under its public names.
 
     With `grad` (see core/grads.py, also for `conjugates`) it is one node of the graph: its body runs without recording
-    gradients.
+    gradients. `cast`: the row of the autocast policy (see amp/autocast.py).
     """
     def declare(function):
         method = call = function if grad is None else one_node(function, grad, node, conjugates)
+        method.cast = cast
         if out and names and "out" not in signatures.names(function):
             call = with_out(call, function)
+            call.cast = cast
         register(names, call, method=method)  # methods take no out=
         return call
     return declare
@@ -163,19 +166,32 @@ def bind(name, args, kwargs, params, defaults, positions, count):
 
 def with_out(call, function):
     """Add `out=`: the result is copied into the tensors given (resized where empty), as PyTorch does."""
+    entry = None  # of the public copy (core/dispatch.py)
+
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
-        if not kwargs:
-            return call(*args)
-        out = kwargs.pop("out", None)
-        if out is None:
+        try:
+            if not kwargs:
+                return call(*args)
+            if kwargs.get("out") is not None:
+                return into_out(function.__name__, call, kwargs["out"], args, without(kwargs, "out"))
+            kwargs.pop("out", None)
             return call(*args, **kwargs)
-        return into_out(function.__name__, call, out, args, kwargs)
+        except REFUSALS:
+            if entry is None or not foreign(args, kwargs):
+                raise
+        return entry.enter(args, kwargs)
     wrapper.rule = getattr(call, "rule", None)
     return wrapper
 
 
+def without(kwargs, name):
+    """The keyword arguments except one."""
+    return {key: value for key, value in kwargs.items() if key != name}
+
+
 def into_out(name, call, out, args, kwargs):
+    """Run a function and copy its results into the tensors of `out=`."""
     outs = [out] if isinstance(out, Tensor) else list(out)
     if MODE.grad and any(wants_grad(v) for v in (*args, *kwargs.values(), outs)):
         raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
@@ -201,7 +217,7 @@ def into_out(name, call, out, args, kwargs):
 
 
 def elementwise(names, promote="default", dtypes="all", grad=None, node=None, heavy=False, checks_overlap=True,
-                **options):
+                cast=None, **options):
     """Declare an element-wise operator (see the module's docstring).
 
     `promote`: "default" (operands join), "float" (integers become the default float), "compare" (operands join,
@@ -219,6 +235,9 @@ def elementwise(names, promote="default", dtypes="all", grad=None, node=None, he
                 loop="elementwise", **options)
         op.infer = functools.partial(rules.elementwise, op)
         function, inplace = build_elementwise(op, body, grad, node)
+        function.cast = cast
+        if function.fast is not None:
+            function.fast.cast = cast
         register(names, function, inplace)
         function.op = op
         function.inplace = inplace
@@ -341,13 +360,22 @@ def build_elementwise(op, body, grad, node):
     else:
         fast = None
 
+    entry = None  # of the public copy (core/dispatch.py)
+
     @functools.wraps(body)
-    def function(*args, out=None, **kwargs):
-        if out is not None:
-            return into_out(name, function, out, args, kwargs)
-        if not kwargs and fast is not None and len(args) == count:
-            return fast(*args)
-        return spec.apply(bind(name, args, kwargs, params, defaults, positions, count))
+    def function(*args, **kwargs):
+        try:
+            if not kwargs and fast is not None and len(args) == count:
+                return fast(*args)
+            if "out" in kwargs:
+                if kwargs["out"] is not None:
+                    return into_out(name, function, kwargs["out"], args, without(kwargs, "out"))
+                del kwargs["out"]
+            return spec.apply(bind(name, args, kwargs, params, defaults, positions, count))
+        except REFUSALS:
+            if entry is None or not foreign(args, kwargs):
+                raise
+        return entry.enter(args, kwargs)
 
     @functools.wraps(body)
     def inplace(*args, **kwargs):
@@ -396,6 +424,9 @@ def fast_binary(op, rule, spec):
     number_allowed = spec.tensors < 2
     pair, with_number = op.form("tt"), op.form("tn")
 
+    def otherwise(input, other):
+        return spec.apply((input, other))
+
     def fast(input, other):
         if isinstance(input, Tensor):
             if isinstance(other, Tensor):
@@ -409,7 +440,7 @@ def fast_binary(op, rule, spec):
                 if (input._rg or input._base is not None) and rule is not None and MODE.grad:
                     rule.attach_pair(input, other, out)
                 return out
-        return spec.apply((input, other))
+        return otherwise(input, other)
     return fast
 
 

@@ -1,5 +1,10 @@
 """Devices: `device("cpu")`, `device("cuda", 1)`. The runtimes register the types that exist on this machine."""
 
+import functools
+
+from . import dispatch
+from .default_device import DeviceMode
+
 TYPES = ("cpu", "cuda", "meta", "mps", "xpu")
 
 
@@ -35,6 +40,22 @@ class Device:
 
     def __hash__(self):
         return hash((self.type, self.index))
+
+    def __enter__(self):
+        """The device of new tensors is this one until the block ends."""
+        DeviceMode(self).__enter__()
+        return self
+
+    def __exit__(self, *error):
+        dispatch.pop()
+
+    def __call__(self, function):
+        """Decorator: the function runs in this device's context."""
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            with DeviceMode(self):
+                return function(*args, **kwargs)
+        return wrapper
 
     def __reduce__(self):
         return (Device, (self.type, self.index))

@@ -15,10 +15,10 @@ and takes a new `AsStridedBackward0` over the base. `refresh` does that before a
 import warnings
 import weakref
 
+from . import dispatch, graph
 from . import dtype as dt
-from . import graph
-from .device import CPU
-from .layout import contiguous_layout
+from .device import CPU, Device
+from .layout import Size, contiguous_layout
 from .layout import layout as make_layout
 from .room import LARGE, check_bytes
 from .storage import new_storage
@@ -33,6 +33,16 @@ class TensorMeta(type):
 class Tensor(metaclass=TensorMeta):
     __slots__ = ("_storage", "_layout", "_offset", "_rg", "_grad_fn", "_nr", "_base", "_grad", "_versions", "_hooks",
                  "_view_version", "_creation", "_retain", "_accumulate", "__dict__", "__weakref__")
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        """What a public function does with tensors of subclasses: it runs on them, and its results become instances of
+        the subclass. NotImplemented if other classes among `types` are no bases of this one."""
+        if not all([issubclass(cls, kind) for kind in types]):
+            return NotImplemented
+        with dispatch.DisableSubclasses():
+            result = func(*args, **(kwargs or {}))
+            return result if func in dispatch.UNWRAPPED else converted(result, cls)
 
     # -- layout ------------------------------------------------------------------
 
@@ -170,6 +180,21 @@ class Tensor(metaclass=TensorMeta):
         self._storage, self._layout, self._offset = value._storage, value._layout, value._offset
 
 
+def converted(value, cls):
+    """A result with its tensors (also those in lists and tuples) as instances of a subclass."""
+    if cls is Tensor:
+        return value
+    if isinstance(value, Tensor):
+        return value if isinstance(value, cls) else value.as_subclass(cls)
+    if isinstance(value, (tuple, list)) and value.__class__ is not Size:
+        values = [converted(v, cls) for v in value]
+        return type(value)(*values) if hasattr(value, "_fields") else type(value)(values)
+    return value
+
+
+dispatch.PLAIN.update((Tensor, dt.DType, Device, Size))
+
+
 def check_grad_assignment(tensor, value):
     if not isinstance(value, Tensor):
         raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
@@ -191,7 +216,7 @@ def make(cls, storage, layout, offset):
     tensor._rg, tensor._grad_fn, tensor._nr, tensor._base, tensor._grad = False, None, 0, None, None
     tensor._versions = tensor._hooks = tensor._retain = tensor._accumulate = None
     tensor._view_version = tensor._creation = 0
-    return tensor
+    return dispatch.adopt(tensor)
 
 
 def view(storage, layout, offset, _new=Tensor.__new__, _cls=Tensor):

@@ -7,6 +7,7 @@ modules/lazy.py.
 import operator
 
 from .. import api as rl
+from ..core.dispatch import disabled
 
 __all__ = [
     "Parameter",
@@ -36,10 +37,12 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
     is frozen. A leaf of the graph of gradients always. Raises RuntimeError if integers shall require gradients.
     """
 
+    __torch_function__ = staticmethod(disabled)
+
     def __new__(cls, data=None, requires_grad=True):
         if data is None:
             data = rl.empty(0)
-        if requires_grad and not (data.is_floating_point() or data.is_complex()):
+        if requires_grad and not (data.dtype.is_floating_point or data.dtype.is_complex):
             raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         if type(data) is Tensor or type(data) is Parameter:
             return Tensor._make_subclass(cls, data, requires_grad)
@@ -111,6 +114,7 @@ class UninitializedTensorMixin:
         "int", "long", "cuda", "cpu", "to", "type", "get_device", "detach", "requires_grad_", "__torch_function__",
     ))  # fmt: skip
     cls_to_become = Tensor
+    __torch_function__ = staticmethod(disabled)
 
     def materialize(self, shape, device=None, dtype=None):
         """Give the tensor memory of this shape (values undefined) and its final class; device and dtype as before by

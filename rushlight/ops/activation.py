@@ -127,7 +127,7 @@ def prelu_kernel(k, input, weight):
     return k.where(input > 0, input, weight * input)
 
 
-@public("prelu nn.functional.prelu", out=False)
+@public("prelu nn.functional.prelu", out=False, cast="lower")
 def prelu(input, weight):
     """x where positive, else weight * x; `weight` has one element, or one for each channel (dimension 1)."""
     need_tensor("prelu", "input", 1, input)

@@ -106,7 +106,7 @@ def adaptive_avg_pool2d(input, output_size):
     return adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
 
 
-@public("nn.functional.adaptive_avg_pool3d", out=False)
+@public("nn.functional.adaptive_avg_pool3d", out=False, cast="float32")
 def adaptive_avg_pool3d(input, output_size):
     """Means of even parts of a volume, `output_size` of them in each dimension (None: as many as the input)."""
     return adaptive_avg_pool("adaptive_avg_pool3d", 3, input, output_size)
@@ -151,7 +151,7 @@ def adaptive_max_pool2d(input, output_size, return_indices=False):
     return found if return_indices else found[0]
 
 
-@public("nn.functional.adaptive_max_pool3d", out=False)
+@public("nn.functional.adaptive_max_pool3d", out=False, cast="float32")
 def adaptive_max_pool3d(input, output_size, return_indices=False):
     """Maxima of even parts of a volume; with `return_indices` also their flat positions."""
     found = adaptive_max_pool("adaptive_max_pool3d", 3, input, output_size)
@@ -283,7 +283,7 @@ def _fractional_public(n, named):
         "the input's size; "
         "the positions too" + ("." if named else " with `return_indices`.")
     )
-    return public(f"nn.functional.{pool.__name__}", out=False)(pool)
+    return public(f"nn.functional.{pool.__name__}", out=False, cast="float32")(pool)
 
 
 POOLS = [_fractional_public(n, named) for n in (2, 3) for named in (False, True)]

@@ -288,7 +288,7 @@ def grouped_mask(mask, heads, groups):
     return mask.unsqueeze(-3)
 
 
-@public("nn.functional.scaled_dot_product_attention", out=False)
+@public("nn.functional.scaled_dot_product_attention", out=False, cast="lower")
 def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None,
                                  enable_gqa=False):
     """Attention of query (..., L, E) over key (..., S, E) and value (..., S, Ev): (..., L, Ev).

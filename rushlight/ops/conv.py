@@ -231,19 +231,19 @@ def pad(input, extra):
     return whole
 
 
-@public("conv1d nn.functional.conv1d", out=False)
+@public("conv1d nn.functional.conv1d", out=False, cast="lower")
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Cross-correlation over one dimension; input (N, C, L) or (C, L), weight (O, C / groups, K)."""
     return conv("conv1d", input, weight, bias, stride, padding, dilation, groups, 1)
 
 
-@public("conv2d nn.functional.conv2d", out=False)
+@public("conv2d nn.functional.conv2d", out=False, cast="lower")
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Cross-correlation over two dimensions; input (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW)."""
     return conv("conv2d", input, weight, bias, stride, padding, dilation, groups, 2)
 
 
-@public("conv3d nn.functional.conv3d", out=False)
+@public("conv3d nn.functional.conv3d", out=False, cast="lower")
 def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Cross-correlation over three dimensions; input (N, C, D, H, W), weight (O, C / groups, KD, KH, KW)."""
     return conv("conv3d", input, weight, bias, stride, padding, dilation, groups, 3)
@@ -272,19 +272,19 @@ def conv_transpose(op, input, weight, bias, stride, padding, output_padding, gro
     return out.squeeze(0) if unbatched else out
 
 
-@public("conv_transpose1d nn.functional.conv_transpose1d", out=False)
+@public("conv_transpose1d nn.functional.conv_transpose1d", out=False, cast="lower")
 def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of `conv1d`."""
     return conv_transpose("conv_transpose1d", input, weight, bias, stride, padding, output_padding, groups, dilation, 1)
 
 
-@public("conv_transpose2d nn.functional.conv_transpose2d", out=False)
+@public("conv_transpose2d nn.functional.conv_transpose2d", out=False, cast="lower")
 def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of `conv2d`."""
     return conv_transpose("conv_transpose2d", input, weight, bias, stride, padding, output_padding, groups, dilation, 2)
 
 
-@public("conv_transpose3d nn.functional.conv_transpose3d", out=False)
+@public("conv_transpose3d nn.functional.conv_transpose3d", out=False, cast="lower")
 def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of `conv3d`."""
     return conv_transpose("conv_transpose3d", input, weight, bias, stride, padding, output_padding, groups, dilation, 3)

@@ -222,7 +222,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     return _ctc(log_probs, targets, input_lengths, target_lengths, blank, MODES[reduction], zero_infinity)
 
 
-@public("nn.functional.ctc_loss", out=False)
+@public("nn.functional.ctc_loss", out=False, cast="float32")
 def functional_ctc_loss(
     log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False
 ):

@@ -251,12 +251,12 @@ def check_writable(target):
                            "Please clone() the tensor before performing the operation.")
 
 
-def written(names, grad, node=None, name=None, keeps_strides=False):
+def written(names, grad, node=None, name=None, keeps_strides=False, cast=None):
     """Declare a function that writes into its first parameter `input` as a pair: x_(...) and x(...) on a clone, one
     node each.
 
     `names`: public names of both; those that end in "_" get the in-place form. `keeps_strides`: the clone has the
-    strides of the input, else it is contiguous.
+    strides of the input, else it is contiguous. `cast`: the autocast policy of the form that is not in place.
     """
     def declare(write_into):
         signature = inspect.signature(write_into)
@@ -285,6 +285,7 @@ def written(names, grad, node=None, name=None, keeps_strides=False):
             values = bind(label + "_", args, kwargs, params, defaults, positions, len(params))
             return in_place(rule, values, run)
         inplace.__name__ = label + "_"
+        call.cast = cast
         register(names, call, inplace)
         call.inplace = inplace
         return call

@@ -272,7 +272,7 @@ def check_sampler(input, grid, mode):
         raise NotImplementedError(f"\"grid_sampler_{x.ndim - 2}d_cpu\" not implemented for '{dt.scalar_type(x.dtype)}'")
 
 
-@public("grid_sampler", out=False)
+@public("grid_sampler", out=False, cast="float32")
 def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
     """`nn.functional.grid_sample` with modes as numbers: 0 bilinear, 1 nearest, 2 bicubic; 0 zeros, 1 border, 2
     reflection.
@@ -297,7 +297,7 @@ def corners(align_corners):
     return align_corners
 
 
-@public("nn.functional.grid_sample", out=False)
+@public("nn.functional.grid_sample", out=False, cast="float32")
 def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
     """Values of images (N, C, H, W) at places `grid` (N, OH, OW, 2) of (x, y) in -1..1: (N, C, OH, OW); volumes
     likewise.

@@ -138,7 +138,7 @@ SOLVE_EX = named_result("linalg_solve_ex", "result", "info")
 # -- inverses and equations ------------------------------------------------------------------------------------------
 
 
-@public("linalg.inv_ex")
+@public("linalg.inv_ex", cast="float32")
 def inv_ex(A, *, check_errors=False):
     """The inverse of (batches of) square matrices, and 0 or the number of the zero pivot. With `check_errors`
     LinAlgError for that."""
@@ -149,7 +149,7 @@ def inv_ex(A, *, check_errors=False):
     return INVERSE_EX(result, info)
 
 
-@public("linalg.inv inverse")
+@public("linalg.inv inverse", cast="float32")
 def inverse(A):
     """The inverse of (batches of) square matrices. LinAlgError if one is singular."""
     return inv_ex(A, check_errors=True)[0]
@@ -200,13 +200,13 @@ def solve_ex(A, B, *, left=True, check_errors=False):
     return SOLVE_EX(result.squeeze(-1) if vector else result, info)
 
 
-@public("linalg.solve")
+@public("linalg.solve", cast="float32")
 def solve(A, B, *, left=True):
     """X with A X = B (or X A = B). B may be a vector. LinAlgError if A is singular."""
     return solve_ex(A, B, left=left, check_errors=True)[0]
 
 
-@public("linalg.tensorinv")
+@public("linalg.tensorinv", cast="float32")
 def tensorinv(A, ind=2):
     """The inverse for `tensordot` over the first `ind` dimensions of A."""
     if ind <= 0:
@@ -221,7 +221,7 @@ def tensorinv(A, ind=2):
     return found.reshape(*shape[ind:], *shape[:ind])
 
 
-@public("linalg.tensorsolve")
+@public("linalg.tensorsolve", cast="float32")
 def tensorsolve(A, B, dims=None):
     """X with tensordot(A, X, X.ndim) = B; the dimensions `dims` of A are moved to its end first."""
     if dims is not None:
@@ -323,7 +323,7 @@ def unit_power(A):
     return REGISTRY["eye"](A.shape[-1], dtype=A.dtype).expand(A.shape).clone()
 
 
-@public("linalg.matrix_power matrix_power")
+@public("linalg.matrix_power matrix_power", cast="result")
 def matrix_power(A, n):
     """The n-th power of square matrices (of the inverse for negative n)."""
     check_matrix("linalg.matrix_power", A, True)
@@ -338,7 +338,7 @@ def matrix_power(A, n):
     return unit_power(A) if result is None else result
 
 
-@public("linalg.vecdot")
+@public("linalg.vecdot", cast="lower")
 def vecdot(x, y, *, dim=-1):
     """The sum of products along `dim`."""
     need_tensor("linalg_vecdot", "x", 1, x)
@@ -379,7 +379,7 @@ def cross(input, other, dim=None):
     return linalg_cross(input, other, dim=dim)
 
 
-@public("trace", out=False)
+@public("trace", out=False, cast="float32")
 def trace(input):
     """The sum of the diagonal of a matrix."""
     need_tensor("trace", "input", 1, input)

@@ -90,7 +90,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
 TRIANGULAR_SOLVE = named_result("triangular_solve", "solution", "cloned_coefficient")
 
 
-@public("triangular_solve")
+@public("triangular_solve", cast="float32")
 def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False):
     """(X with A X = b or, with `transpose`, A^T X = b; a copy of A): the older form of `linalg.solve_triangular`."""
     for name, value in (("b", b), ("A", A)):
@@ -144,7 +144,7 @@ NOT_POSITIVE = ("The factorization could not be completed because the input is n
                 "minor of order {} is not positive-definite).")
 
 
-@public("linalg.cholesky_ex")
+@public("linalg.cholesky_ex", cast="float32")
 def cholesky_ex(A, *, upper=False, check_errors=False):
     """L with A = L L^T for positive-definite matrices (`upper`: its transpose), and 0 or the order of the minor that
     is not."""
@@ -156,19 +156,19 @@ def cholesky_ex(A, *, upper=False, check_errors=False):
     return CHOLESKY_EX(lower.mH if upper else lower, info)
 
 
-@public("linalg.cholesky")
+@public("linalg.cholesky", cast="float32")
 def linalg_cholesky(A, *, upper=False):
     """L with A = L L^T for positive-definite matrices (`upper`: its transpose). LinAlgError for others."""
     return cholesky_ex(A, upper=upper, check_errors=True)[0]
 
 
-@public("cholesky")
+@public("cholesky", cast="float32")
 def cholesky(input, upper=False):
     """`linalg.cholesky`."""
     return linalg_cholesky(input, upper=upper)
 
 
-@public("cholesky_solve")
+@public("cholesky_solve", cast="float32")
 def cholesky_solve(B, L, upper=False):
     """A^-1 B from the Cholesky factor L of A."""
     for name, value in (("b", B), ("u", L)):
@@ -181,7 +181,7 @@ def cholesky_solve(B, L, upper=False):
     return triangular(L.mH, triangular(L, B, False), True)
 
 
-@public("cholesky_inverse")
+@public("cholesky_inverse", cast="float32")
 def cholesky_inverse(L, upper=False):
     """The inverse of A from its Cholesky factor L."""
     check_matrix("cholesky_inverse", L, True)
@@ -244,7 +244,7 @@ def _qr(A, mode):
     return call(QR, (A, mode), (A,), (q, A.dtype), ((*lead, k, n), A.dtype), mode=mode)
 
 
-@public("linalg.qr")
+@public("linalg.qr", cast="float32")
 def linalg_qr(A, mode="reduced"):
     """Q and R with A = Q R, in mode "reduced" or "complete"; "r": R alone, without gradient."""
     if mode not in ("reduced", "complete", "r"):
@@ -253,7 +253,7 @@ def linalg_qr(A, mode="reduced"):
     return QR_RESULT["linalg_qr"](*_qr(A, mode))
 
 
-@public("qr")
+@public("qr", cast="float32")
 def qr(input, some=True):
     """Q and R with A = Q R, Q square unless `some`."""
     return QR_RESULT["qr"](*_qr(input, "reduced" if some else "complete"))
@@ -314,7 +314,7 @@ HOUSEHOLDER = _reflectors("linalg_householder_product", "LinalgHouseholderProduc
 ORMQR = _reflectors("ormqr", "OrmqrBackward0")
 
 
-@public("geqrf")
+@public("geqrf", cast="float32")
 def geqrf(input):
     """(reflectors below the diagonal and R above it, their factors tau) of the QR factorisation; no gradient."""
     check_matrix("torch.geqrf", input)
@@ -336,7 +336,7 @@ def _check_reflectors(name, A, tau):
         raise RuntimeError(f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]")
 
 
-@public("linalg.householder_product orgqr")
+@public("linalg.householder_product orgqr", cast="float32")
 def householder_product(A, tau):
     """The first columns of the product of the reflectors that `geqrf` gives."""
     _check_reflectors("torch.linalg.householder_product", A, tau)
@@ -348,7 +348,7 @@ def householder_product(A, tau):
     return call(HOUSEHOLDER, (A, tau, C, False), (A, tau, C), (A.shape, A.dtype), transpose=False)[0]
 
 
-@public("ormqr")
+@public("ormqr", cast="float32")
 def ormqr(input, tau, other, left=True, transpose=False):
     """Q other (or other Q), Q the square orthogonal matrix of the reflectors that `geqrf` gives, or its transpose."""
     _check_reflectors("torch.ormqr", input, tau)
@@ -477,7 +477,7 @@ def lu_factor(A, *, pivot=True):
     return LU_FACTOR_RESULT(LU, pivots)
 
 
-@public("lu")
+@public("lu", cast="float32")
 def lu(A, pivot=True, get_infos=False):
     """`linalg.lu_factor_ex`, the last result only with `get_infos`."""
     LU, pivots, info = lu_factor_ex(A, pivot=pivot)
@@ -514,7 +514,7 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
     return LU_UNPACK(P, L, U)
 
 
-@public("linalg.lu_solve")
+@public("linalg.lu_solve", cast="float32")
 def linalg_lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     """X with A X = B (or X A = B; with `adjoint` A^T instead of A) from what `linalg.lu_factor(A)` gives."""
     check_matrix("torch.linalg.lu_solve", LU, True, "LU")
@@ -535,7 +535,7 @@ def linalg_lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     return triangular(LU, triangular(LU, P.mT @ B, False, True), True)
 
 
-@public("lu_solve")
+@public("lu_solve", cast="float32")
 def lu_solve(b, LU_data, LU_pivots):
     """`linalg.lu_solve` with its older order of arguments."""
     return linalg_lu_solve(LU_data, LU_pivots, b)

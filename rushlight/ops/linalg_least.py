@@ -58,7 +58,7 @@ def _check_lstsq(A, B, driver):
         raise RuntimeError("torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)")
 
 
-@public("linalg.lstsq")
+@public("linalg.lstsq", cast="float32")
 def lstsq(A, B, rcond=None, *, driver=None):
     """(X that minimises |A X - B|, squared residuals of overdetermined systems of full rank, rank, singular values).
 

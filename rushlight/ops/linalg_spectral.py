@@ -56,7 +56,7 @@ def _check_uplo(UPLO):
     return UPLO.upper()
 
 
-@public("linalg.eigh")
+@public("linalg.eigh", cast="float32")
 def eigh(A, UPLO="L"):
     """Eigenvalues (ascending) and eigenvectors of symmetric matrices, of which one triangle is read."""
     check_matrix("linalg.eigh", A, True)
@@ -75,7 +75,7 @@ EIGVALSH = GradRule("linalg_eigvalsh", ["A", "vectors", "uplo"], {"A": _eigvalsh
                     True)
 
 
-@public("linalg.eigvalsh")
+@public("linalg.eigvalsh", cast="float32")
 def eigvalsh(A, UPLO="L"):
     """Eigenvalues of symmetric matrices, ascending."""
     values, vectors = without_grad(eigh, A, UPLO)
@@ -198,14 +198,14 @@ def _svd(A, full):
     return converged("linalg.svd", call(SVD, (A,), (A,), *shapes, full=bool(full)))
 
 
-@public("linalg.svd")
+@public("linalg.svd", cast="float32")
 def linalg_svd(A, full_matrices=True, *, driver=None):
     """U, S, Vh with A = U diag(S) Vh, singular values largest first."""
     _check_driver("torch.linalg.svd", driver)
     return SVD_RESULT["linalg_svd"](*_svd(A, full_matrices))
 
 
-@public("svd")
+@public("svd", cast="float32")
 def svd(input, some=True, compute_uv=True):
     """U, S, V with A = U diag(S) V^T; U and V square unless `some`, and zeros without `compute_uv`."""
     if not compute_uv:
@@ -224,7 +224,7 @@ def _svdvals_grad(g, A, U, Vh):
 SVDVALS = GradRule("linalg_svdvals", ["A", "U", "Vh"], {"A": _svdvals_grad}, "LinalgSvdBackward0", True)
 
 
-@public("linalg.svdvals")
+@public("linalg.svdvals", cast="float32")
 def svdvals(A, *, driver=None):
     """The singular values, largest first."""
     _check_driver("torch.linalg.svdvals", driver)
@@ -254,7 +254,7 @@ def _largest(S):
     return S.amax(-1) if S.shape[-1] else S.new_zeros(S.shape[:-1])
 
 
-@public("linalg.matrix_rank")
+@public("linalg.matrix_rank", cast="float32")
 def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None):
     """The number of singular values above the tolerance max(atol, rtol * the largest)."""
     check_matrix("torch.linalg.matrix_rank", A, hermitian)
@@ -284,7 +284,7 @@ def pinv_node(A, atol, rtol, hermitian):
     return (Vh.mH * inverse.unsqueeze(-2)) @ U.mH
 
 
-@public("linalg.pinv")
+@public("linalg.pinv", cast="result")
 def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None):
     """The Moore-Penrose inverse; singular values up to max(atol, rtol * the largest) count as zero."""
     check_matrix("linalg.pinv", A, hermitian)
@@ -293,7 +293,7 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None):
     return pinv_node(A, atol, rcond if rtol is None else rtol, bool(hermitian))
 
 
-@public("pinverse", out=False)
+@public("pinverse", out=False, cast="float32")
 def pinverse(input, rcond=1e-15):
     """`linalg.pinv`."""
     return pinv(input, rcond)
@@ -362,7 +362,7 @@ def linalg_norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     return vector_norm(A, ord, dims, keepdim, dtype=dtype)
 
 
-@public("linalg.cond")
+@public("linalg.cond", cast="float32")
 def cond(A, p=None):
     """The condition number in the norm `p`: the norm of the matrix times that of its inverse (inf for singular ones).
     """

@@ -204,7 +204,7 @@ def nll(input, target, weight, ignore_index, reduction):
     return loss.reshape(target.shape) if single and reduction == "none" else loss
 
 
-@public("nn.functional.nll_loss", out=False)
+@public("nn.functional.nll_loss", out=False, cast="float32")
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
     """The negative log likelihood -weight[target] * input[target] of log-probabilities `input` (N, C, ...) and
     classes `target` (N, ...).
@@ -333,7 +333,7 @@ def _check_new(input, target, weight, ignore_index, smoothing):
         _check_nll(input, target, weight)
 
 
-@public("nn.functional.cross_entropy", out=False)
+@public("nn.functional.cross_entropy", out=False, cast="float32")
 def cross_entropy(
     input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0
 ):

@@ -30,7 +30,7 @@ def _hinge_embedding(input, target, margin, reduction):
     return reduced(near + far, reduction)
 
 
-@public("nn.functional.hinge_embedding_loss", out=False)
+@public("nn.functional.hinge_embedding_loss", out=False, cast="float32")
 def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
     """x where the target is 1, max(0, margin - x) where it is -1; reduced."""
     need_tensor("hinge_embedding_loss", "input", 1, input)
@@ -47,7 +47,7 @@ def _margin_ranking(input1, input2, target, margin, reduction):
     return reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)
 
 
-@public("nn.functional.margin_ranking_loss", out=False)
+@public("nn.functional.margin_ranking_loss", out=False, cast="float32")
 def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
     """max(0, -target * (input1 - input2) + margin), reduced."""
     need_tensor("margin_ranking_loss", "input1", 1, input1)
@@ -105,7 +105,7 @@ multi_margin_node = public("", node="MultiMarginLossBackward0", out=False, grad=
 )
 
 
-@public("nn.functional.multi_margin_loss", out=False)
+@public("nn.functional.multi_margin_loss", out=False, cast="float32")
 def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"):
     """The mean over classes j of max(0, margin - x[target] + x[j]) ** p for j other than the target; reduced over the
     batch.
@@ -168,7 +168,7 @@ multilabel_node = public("", node="MultilabelMarginLossBackward0", out=False, gr
 )
 
 
-@public("nn.functional.multilabel_margin_loss", out=False)
+@public("nn.functional.multilabel_margin_loss", out=False, cast="float32")
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """The sum over labels i and other classes j of max(0, 1 - x[i] + x[j]) / C; `target` lists the labels, ended by
     -1.
@@ -255,7 +255,7 @@ def _cosine_embedding(input1, input2, target, margin, reduction):
     return reduced(near + far, reduction)
 
 
-@public("nn.functional.cosine_embedding_loss", out=False)
+@public("nn.functional.cosine_embedding_loss", out=False, cast="float32")
 def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
     """1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1; reduced."""
     return _cosine_embedding(input1, input2, target, margin, reduction_of(size_average, reduce, reduction))
@@ -287,7 +287,7 @@ def _triplet(anchor, positive, negative, margin, p, eps, swap, reduction):
     return reduced((near - far + margin).clamp_min(0), reduction)
 
 
-@public("nn.functional.triplet_margin_loss", out=False)
+@public("nn.functional.triplet_margin_loss", out=False, cast="float32")
 def triplet_margin_loss(
     anchor, positive, negative, margin=1.0, p=2, eps=1e-06, swap=False, size_average=None, reduce=None, reduction="mean"
 ):

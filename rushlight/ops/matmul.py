@@ -139,7 +139,7 @@ def complex_product(a, b):
     return view_as_complex(product(left, right).reshape(*lead, n, p, 2))
 
 
-@public("mm")
+@public("mm", cast="lower")
 def mm(input, mat2):
     """(n, m) @ (m, p) -> (n, p). RuntimeError if the shapes do not fit."""
     if not (isinstance(input, Tensor) and isinstance(mat2, Tensor)):
@@ -147,7 +147,7 @@ def mm(input, mat2):
     return _pair(_mm_form(input._layout, mat2._layout), input, mat2)
 
 
-@public("bmm")
+@public("bmm", cast="lower")
 def bmm(input, mat2):
     """(b, n, m) @ (b, m, p) -> (b, n, p)."""
     if not (isinstance(input, Tensor) and isinstance(mat2, Tensor)):
@@ -198,7 +198,7 @@ def _add_product(op, name, input, a, b, beta, alpha):
     return apply_form(scaled, values, (a, b, input), (float(alpha), float(beta)))[0]
 
 
-@public("addmm")
+@public("addmm", cast="lower")
 def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     """beta * input + alpha * (mat1 @ mat2); input broadcasts."""
     _tensors("addmm", input=input, mat1=mat1, mat2=mat2)
@@ -210,7 +210,7 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     return _add_product(ADDMM, "addmm", input, mat1, mat2, beta, alpha)
 
 
-@public("baddbmm")
+@public("baddbmm", cast="lower")
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """beta * input + alpha * bmm(batch1, batch2)."""
     a, b = batch1._layout, batch2._layout
@@ -224,7 +224,7 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     return _add_product(BADDBMM, "baddbmm", input, batch1, batch2, beta, alpha)
 
 
-@public("addbmm")
+@public("addbmm", cast="lower")
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """beta * input + alpha * sum over the batch of batch1 @ batch2."""
     a, b = batch1._layout, batch2._layout
@@ -332,7 +332,7 @@ def outer(input, vec2):
     return _outer(input, vec2)
 
 
-@public("inner")
+@public("inner", cast="lower")
 def inner(input, other):
     """Sum of products over the last dimension of both."""
     if not input._layout.ndim or not other._layout.ndim:
@@ -344,7 +344,7 @@ def inner(input, other):
     return tensordot(input, other, ([-1], [-1]))
 
 
-@public("matmul Tensor.__matmul__ linalg.matmul")
+@public("matmul Tensor.__matmul__ linalg.matmul", cast="lower")
 def matmul(input, other):
     """Matrix product with PyTorch's rules for vectors and batches; leading dimensions broadcast."""
     if not isinstance(other, Tensor):
@@ -392,7 +392,7 @@ def broadcast_batches(input, other):
     return bmm(left, right).reshape(*lead, a.shape[-2], b.shape[-1])
 
 
-@public("Tensor.__rmatmul__", out=False)
+@public("Tensor.__rmatmul__", out=False, cast="lower")
 def rmatmul(input, other):
     """other @ input."""
     return matmul(other, input)
@@ -422,7 +422,7 @@ def _linear_plan(x, w, bias):
     return Linear(folded, turned, form, contiguous_layout((*x.shape[:-1], w.shape[0]), x.dtype))
 
 
-@public("nn.functional.linear")
+@public("nn.functional.linear", cast="lower")
 def linear(input, weight, bias=None, *, out=None):
     """input @ weight.T + bias; input (..., in), weight (out, in) or (in), bias (out)."""
     if out is not None:
@@ -474,7 +474,7 @@ def bilinear(input1, input2, weight, bias=None):
 # -----------------------------------------------------------------------------------------
 
 
-@public("tensordot")
+@public("tensordot", cast="lower")
 def tensordot(a, b, dims=2):
     """Contract the last `dims` dimensions of a with the first of b, or the pairs of dimensions given."""
     if isinstance(dims, Tensor):
@@ -508,7 +508,7 @@ def tensordot(a, b, dims=2):
     return mm(left, right).reshape([sa[d] for d in free_a] + [sb[d] for d in free_b])
 
 
-@public("einsum", out=False)
+@public("einsum", out=False, cast="lower")
 def einsum(equation, *operands):
     """Sums of products in Einstein's notation, e.g. einsum("ij,jk->ik", a, b); "..." stands for broadcast
     dimensions."""
@@ -633,13 +633,13 @@ def contract(a, la, b, lb, keep):
     return result.reshape([size_a.get(v, size_b.get(v)) for v in labels]), labels
 
 
-@public("chain_matmul", out=False)
+@public("chain_matmul", out=False, cast="lower")
 def chain_matmul(*matrices):
     """The product of several matrices."""
     return multi_dot(matrices)
 
 
-@public("linalg.multi_dot")
+@public("linalg.multi_dot", cast="lower")
 def multi_dot(tensors):
     """The product of several matrices in the order that needs the fewest multiplications; first and last may be
     vectors."""

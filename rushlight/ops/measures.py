@@ -203,7 +203,7 @@ def cdist_values(x1, x2, p):
     return narrow(plain_norm(away, p, (away.dim() - 1,), False), x1._layout.dtype)
 
 
-@public("torch.cdist", out=False)
+@public("torch.cdist", out=False, cast="float32")
 def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     """The p-norm distances (..., P, R) between the rows of x1 (..., P, M) and x2 (..., R, M)."""
     need_tensor("cdist", "x1", 1, x1)

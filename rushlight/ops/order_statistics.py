@@ -256,13 +256,13 @@ def _quantile(name, input, q, dim, keepdim, interpolation, ignore_nan):
     return found.squeeze(-1) if points.dim() == 0 else found.movedim(-1, 0)
 
 
-@public("quantile")
+@public("quantile", cast="float32")
 def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """The q-th quantiles (a number or 1-d tensor in [0, 1]) of all elements or along `dim`; NaN if there is one."""
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
-@public("nanquantile")
+@public("nanquantile", cast="float32")
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """As `quantile`, of the elements that are not NaN."""
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)

@@ -194,7 +194,11 @@ def border(mode, before, after, size):
         yield before + size - 1 + k, before + {"reflect": size - 1 - k, "replicate": size - 1, "circular": k - 1}[mode]
 
 
-@public("nn.functional.pad", out=False)
+def _pad_cast(input, pad, mode="constant", value=None):
+    return "float32" if mode in ("reflect", "replicate") else None
+
+
+@public("nn.functional.pad", out=False, cast=_pad_cast)
 def pad(input, pad, mode="constant", value=None):
     """Pad dimensions: `pad` holds (before, after) from the last dimension backwards; negative numbers crop.
 

@@ -257,7 +257,7 @@ def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     return (values, where) if return_indices else values
 
 
-@public("nn.functional.max_pool3d", out=False)
+@public("nn.functional.max_pool3d", out=False, cast="float32")
 def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The maximum of every window of a volume; with `return_indices` also its flat position. Input (N, C, D, H, W) or
     (C, D, H, W).
@@ -415,7 +415,7 @@ def avg_pool2d(
     )
 
 
-@public("nn.functional.avg_pool3d")
+@public("nn.functional.avg_pool3d", cast="float32")
 def avg_pool3d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
 ):
@@ -567,7 +567,7 @@ def max_unpool(n, input, indices, kernel_size, stride, padding, output_size):
     return UNPOOLS[n](input, indices, sizes)
 
 
-@public("nn.functional.max_unpool1d", out=False)
+@public("nn.functional.max_unpool1d", out=False, cast="float32")
 def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
     """The partial inverse of `max_pool1d`: its values at their positions, zeros elsewhere. RuntimeError for positions
     outside.
@@ -575,7 +575,7 @@ def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_siz
     return max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
-@public("nn.functional.max_unpool2d", out=False)
+@public("nn.functional.max_unpool2d", out=False, cast="float32")
 def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
     """The partial inverse of `max_pool2d`: its values at their positions, zeros elsewhere. RuntimeError for positions
     outside.
@@ -583,7 +583,7 @@ def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_siz
     return max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
-@public("nn.functional.max_unpool3d", out=False)
+@public("nn.functional.max_unpool3d", out=False, cast="float32")
 def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
     """The partial inverse of `max_pool3d`: its values at their positions, zeros elsewhere. RuntimeError for positions
     outside.

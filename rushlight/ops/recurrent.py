@@ -329,7 +329,12 @@ def _call(name, mode, args, states):
     return (out.transpose(0, 1) if batch_first else out), last
 
 
-@public("torch.lstm", out=False)
+def _promoted(input, *rest):
+    """The autocast policy of cells with products and states of different dtypes: the dtype of the input."""
+    return "float32" if input.dtype is dt.float32 else "result"
+
+
+@public("torch.lstm", out=False, cast="result")
 def lstm(*args):
     """lstm(input, (h0, c0), params, has_biases, num_layers, dropout, train, bidirectional, batch_first) or
     lstm(data, batch_sizes, (h0, c0), params, has_biases, num_layers, dropout, train, bidirectional): (output, h_n,
@@ -344,7 +349,7 @@ def _simple(name, mode, text):
         return out, h
     function.__name__ = name
     function.__doc__ = text + " Arguments as `lstm`, with one state: (output, h_n)."
-    return public(f"torch.{name}", out=False)(function)
+    return public(f"torch.{name}", out=False, cast=_promoted if mode == "gru" else "result")(function)
 
 
 gru = _simple("gru", "gru", "Gated recurrent units over a sequence.")
@@ -357,25 +362,25 @@ def _cell(step, input, state, w_ih, w_hh, b_ih, b_hh):
     return step(_linear(input, w_ih, b_ih), state, weights)
 
 
-@public("torch.lstm_cell", out=False)
+@public("torch.lstm_cell", out=False, cast=_promoted)
 def lstm_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step of an LSTM: (h, c)."""
     return _cell(_lstm_step, input, tuple(hx), w_ih, w_hh, b_ih, b_hh)
 
 
-@public("torch.gru_cell", out=False)
+@public("torch.gru_cell", out=False, cast=_promoted)
 def gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step of a GRU."""
     return _cell(_gru_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
 
 
-@public("torch.rnn_tanh_cell", out=False)
+@public("torch.rnn_tanh_cell", out=False, cast="result")
 def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step of an Elman network with tanh."""
     return _cell(_tanh_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
 
 
-@public("torch.rnn_relu_cell", out=False)
+@public("torch.rnn_relu_cell", out=False, cast="result")
 def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step of an Elman network with relu."""
     return _cell(_relu_step, input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]

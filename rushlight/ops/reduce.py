@@ -207,7 +207,7 @@ PROD_NODES = [public("", node=f"ProdBackward{i}", grad={"input": _prod_grad}, ou
 prod_node = PROD_NODES[1]
 
 
-@public("prod")
+@public("prod", cast="float32")
 def prod(input, dim=None, keepdim=False, *, dtype=None):
     """The product over `dim` (an int), or of all elements. Integers are multiplied in int64 unless `dtype` is given."""
     found = input._layout

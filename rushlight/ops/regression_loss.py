@@ -89,7 +89,7 @@ def _check_pair(name, input, target):
     need_tensor(name, "target", 2, target)
 
 
-@public("nn.functional.mse_loss", out=False)
+@public("nn.functional.mse_loss", out=False, cast="float32")
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """(input - target) ** 2, reduced; with `weight` the mean divides by its sum."""
     _check_pair("mse_loss", input, target)
@@ -101,7 +101,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     return MSE(input, target, reduction, ())
 
 
-@public("nn.functional.l1_loss", out=False)
+@public("nn.functional.l1_loss", out=False, cast="float32")
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """|input - target|, reduced; with `weight` the mean divides by its sum."""
     _check_pair("l1_loss", input, target)
@@ -127,7 +127,7 @@ def smooth_error(k, input, target, beta: float):
 SMOOTH = folded_loss("SmoothL1LossBackward0", smooth_error, _smooth_slope)
 
 
-@public("nn.functional.smooth_l1_loss", out=False)
+@public("nn.functional.smooth_l1_loss", out=False, cast="float32")
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
     """0.5 d**2 / beta where the distance d is below `beta`, else d - 0.5 beta; reduced. RuntimeError for a negative
     beta.
@@ -157,7 +157,7 @@ def huber_error(k, input, target, delta: float):
 HUBER = folded_loss("HuberLossBackward0", huber_error, _huber_slope)
 
 
-@public("nn.functional.huber_loss", out=False)
+@public("nn.functional.huber_loss", out=False, cast="float32")
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     """0.5 d**2 where the distance d is at most `delta`, else delta (d - 0.5 delta); reduced. RuntimeError for delta
     <= 0.
@@ -209,7 +209,7 @@ def probability_loss(input, target, weight, reduction):
     return reduced(values if weight is None else values * weight, reduction)
 
 
-@public("nn.functional.binary_cross_entropy", out=False)
+@public("nn.functional.binary_cross_entropy", out=False, cast="float32")
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """-w (t log(p) + (1 - t) log(1 - p)) of probabilities p and targets t, reduced.
 
@@ -270,7 +270,7 @@ def logit_loss(input, target, weight, pos_weight, reduction):
     return reduced(values if weight is None else values * weight, reduction)
 
 
-@public("nn.functional.binary_cross_entropy_with_logits", out=False)
+@public("nn.functional.binary_cross_entropy_with_logits", out=False, cast="float32")
 def binary_cross_entropy_with_logits(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
 ):
@@ -293,7 +293,7 @@ SOFT_MARGIN = folded_loss("SoftMarginLossBackward0", soft_margin,
                           lambda input, target: -input * sigmoid(-(target * input)))
 
 
-@public("nn.functional.soft_margin_loss", out=False)
+@public("nn.functional.soft_margin_loss", out=False, cast="float32")
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """log(1 + exp(-target * input)), reduced; targets are 1 and -1."""
     _check_pair("soft_margin_loss", input, target)
@@ -309,7 +309,7 @@ def _kl_divergence(input, target, log_target):
     return xlogy(target, target) - target * input
 
 
-@public("nn.functional.kl_div", out=False)
+@public("nn.functional.kl_div", out=False, cast="float32")
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """target * (log(target) - input) for log-probabilities `input`, reduced; "batchmean" divides the sum by the batch
     size.
@@ -342,7 +342,7 @@ def _poisson(input, target, log_input, full, eps):
     return loss
 
 
-@public("nn.functional.poisson_nll_loss", out=False)
+@public("nn.functional.poisson_nll_loss", out=False, cast="float32")
 def poisson_nll_loss(
     input, target, log_input=True, full=False, size_average=None, eps=1e-08, reduce=None, reduction="mean"
 ):

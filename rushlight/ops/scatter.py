@@ -409,7 +409,7 @@ def _copied(g, dim, index, source):
     return found.sum() if not source.dim() and found.dim() else found
 
 
-@written("index_copy Tensor.index_copy_", {"input": _filled, "source": _copied})
+@written("index_copy Tensor.index_copy_", {"input": _filled, "source": _copied}, cast="widest")
 def index_copy(input, dim, index, source):
     """Copy the slices of `source` to the slices of `input` that `index` (a vector) names in dimension `dim`."""
     target, tensors, source, place = index_operands("index_copy", input, dim, index, source)

@@ -120,7 +120,7 @@ def concatenate(tensors, dim=0):
     return out
 
 
-@public("cat concat concatenate", out=False)
+@public("cat concat concatenate", out=False, cast="widest")
 def cat(tensors, dim=0, *, out=None):
     """Tensors one after the other along `dim`; their other sizes must agree, dtypes are promoted. Empty 1-d tensors are
     skipped."""
@@ -193,7 +193,7 @@ def stacked(tensors, dim=0):
     return out
 
 
-@public("stack", out=False)
+@public("stack", out=False, cast="widest")
 def stack(tensors, dim=0, *, out=None):
     """Tensors of one shape along a new dimension. RuntimeError where the shapes differ."""
     if out is None:

@@ -298,7 +298,7 @@ def _weights(name, values, count):
     return values
 
 
-@public("cov", out=False)
+@public("cov", out=False, cast="result")
 def cov(input, *, correction=1, fweights=None, aweights=None):
     """The covariance matrix of variables (rows) from observations (columns), optionally weighted by counts and by
     importance.
@@ -343,7 +343,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
 builtin_max = max
 
 
-@public("corrcoef", out=False)
+@public("corrcoef", out=False, cast="result")
 def corrcoef(input):
     """The matrix of Pearson's correlation coefficients of variables (rows), limited to [-1, 1]."""
     if input.dim() > 2:

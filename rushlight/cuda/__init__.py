@@ -1,6 +1,7 @@
 """`torch.cuda` where there is no CUDA runtime: nothing is available, seeds are accepted, everything else raises."""
 
-from .core.device import Device
+from ..core.device import Device
+from . import amp  # noqa: F401
 
 
 def is_available():
