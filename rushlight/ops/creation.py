@@ -12,6 +12,7 @@ from ..core.device import resolve
 from ..core.layout import channels_last_strides, contiguous_layout, dense_strides_like
 from ..core.layout import layout as make_layout
 from ..core.record import record
+from ..core.room import LARGEST
 from ..core.tensor import Tensor, empty as empty_tensor
 from ..core.views import without_repeats
 
@@ -43,7 +44,7 @@ def sizes_of(name, size):
     """A shape from `*size` arguments: ints, or one sequence of them. RuntimeError for negative ones."""
     plain = size[0] if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
     for n in plain:
-        if n.__class__ is not int or n < 0:
+        if n.__class__ is not int or not 0 <= n <= LARGEST:
             break
     else:
         return tuple(plain)
@@ -60,6 +61,10 @@ def sizes_of(name, size):
             f"{name}(): argument 'size' must be tuple of ints, but found element of type "
             f"{next((type(n).__name__ for n in size if not hasattr(n, '__index__')), type(size).__name__)}"
         ) from None
+    for i, n in enumerate(shape, 1):
+        if not -LARGEST <= n <= LARGEST:
+            raise TypeError(f"{name}(): argument 'size' failed to unpack the object at pos {i} with error \"Overflow "
+                            "when unpacking long long\"")
     if any([n < 0 for n in shape]):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     return shape
@@ -397,6 +402,8 @@ def arange(
         if dtype is dt.int64:  # only here PyTorch counts with the integers
             ends = (start, end, step)
     count = max(0, math.ceil((ends[1] - ends[0]) / ends[2]))
+    if count > LARGEST:
+        raise RuntimeError("invalid size, possible overflow?")
     numbers = (float(start), float(step)) if floats else (int(start), int(step))
     attrs = (("letter", "d" if floats else "q"), ("dtype", dtype), ("out", (((count,), dtype),)))
     result = _explicit(RANGE, attrs, numbers)

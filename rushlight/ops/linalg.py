@@ -61,11 +61,28 @@ def call(op, values, tensors, *outs, **attrs):
                  (*attrs.items(), ("out", tuple([(tuple(shape), dtype) for shape, dtype in outs]))))
 
 
+NON_FINITE = "the input matrix contained non-finite values"
+
+
+def finite_svd(A, full):
+    """(U, S, Vh) of a batch of arrays. LAPACK never ends where there is an infinity: such a matrix has NaN for all
+    three, as PyTorch has for S. LinAlgError for a NaN."""
+    finite = np.isfinite(A).all((-2, -1))
+    if finite.all():
+        return np.linalg.svd(A, full)
+    if np.isnan(A).any():
+        raise np.linalg.LinAlgError(NON_FINITE)
+    found = np.linalg.svd(np.where(finite[..., None, None], A, 0), full)
+    return [np.where(np.expand_dims(finite, tuple(range(finite.ndim, part.ndim))), part, np.nan) for part in found]
+
+
 def converged(name, results):
     """Results of an iteration that LAPACK may give up: run at once, so that the error belongs to the user's line."""
     try:
         results[0].data_ptr()
     except np.linalg.LinAlgError as error:
+        if str(error) == NON_FINITE:
+            raise LinAlgError(f"{name}: The algorithm failed to converge because {NON_FINITE}.") from None
         raise LinAlgError(f"{name}: The algorithm failed to converge because the input matrix is ill-conditioned or "
                           f"has too many repeated or infinite values: {error}") from None
     return results
@@ -247,7 +264,7 @@ def _det_body(outs, ins, numbers):
 def _adjugate_body(outs, ins, numbers):
     """The matrix of cofactors from singular values: exact also where the matrix is singular."""
     try:
-        U, S, Vh = np.linalg.svd(ins[0])
+        U, S, Vh = finite_svd(ins[0], True)
     except np.linalg.LinAlgError:  # not a number somewhere
         outs[0][...] = math.nan
         return

@@ -21,10 +21,20 @@ from .pointwise import need_tensor
 # -- least squares ---------------------------------------------------------------------------------------------------
 
 
+def _least_norm(A, B, rcond):
+    """(solution, rank, singular values) of one system. LAPACK never ends where a number is not finite: a matrix with
+    one has NaN for a solution and rank 0, and so has a column of B."""
+    if not np.isfinite(A).all():
+        return np.nan, 0, np.nan
+    finite = np.isfinite(B).all(0)
+    X, _, rank, S = np.linalg.lstsq(A, np.where(finite, B, 0), rcond)
+    return np.where(finite, X, np.nan), rank, S
+
+
 def _lstsq_body(outs, ins, numbers, rcond):
     (X, rank, S), (A, B) = outs, ins
     for i in np.ndindex(rank.shape):
-        X[i], _, rank[i], S[i] = np.linalg.lstsq(A[i], B[i], rcond)
+        X[i], rank[i], S[i] = _least_norm(A[i], B[i], rcond)
 
 
 def _lstsq_grad(gs, A, B, out0):

@@ -16,7 +16,7 @@ from ..core.grads import GradRule
 from ..core.graph import MODE
 from ..core.return_types import named_result
 from ..core.tensor import Tensor
-from .linalg import as_tensor, call, check_matrix, converged, host, inv_ex, solve_batch
+from .linalg import as_tensor, call, check_matrix, converged, finite_svd, host, inv_ex, solve_batch
 from .normalization import without_grad
 from .statistics import vector_norm
 
@@ -145,7 +145,7 @@ def eigvals(A):
 
 
 def _svd_body(outs, ins, numbers, full):
-    outs[0][...], outs[1][...], outs[2][...] = np.linalg.svd(ins[0], full)
+    outs[0][...], outs[1][...], outs[2][...] = finite_svd(ins[0], full)
 
 
 def _skew(X):

@@ -20,6 +20,7 @@ from ..core.infer import wrap_dim
 from ..core.layout import channels_last_strides, contiguous_strides, dense_strides_like
 from ..core.layout import layout as make_layout
 from ..core.record import record, write_copy
+from ..core.room import check_bytes
 from ..core.storage import new_storage
 from ..core.tensor import Tensor, empty
 from ..core.tensor import view as raw_view
@@ -110,6 +111,7 @@ def concatenate(tensors, dim=0):
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     plan = plan_cat(layouts, dim)
     found = plan.layout
+    check_bytes(found.nbytes)
     storage = new_storage(found.nbytes, tensors[0]._storage.device)
     for t, (part, offset) in zip(tensors, plan.parts):
         if part.numel:
@@ -183,6 +185,7 @@ def stacked(tensors, dim=0):
     if not layouts:
         raise RuntimeError("stack expects a non-empty TensorList")
     dim, found, part, step = plan_stack(layouts, dim)
+    check_bytes(found.nbytes)
     storage = new_storage(found.nbytes, tensors[0]._storage.device)
     if part.numel:
         for i, t in enumerate(tensors):
@@ -586,11 +589,22 @@ def triu_(self, diagonal=0):
 
 
 def _triangle_indices(outs, ins, numbers, name, row, col, offset):
-    find = np.tril_indices if name == "tril" else np.triu_indices
-    outs[0][...] = np.stack(find(row, offset, col))
+    rows = np.arange(row)
+    ends = np.clip(rows + (offset + 1 if name == "tril" else offset), 0, col)  # of the part below, in each row
+    counts = ends if name == "tril" else col - ends
+    outs[0][0] = np.repeat(rows, counts)
+    firsts = np.cumsum(counts) - counts
+    outs[0][1] = np.arange(outs[0].shape[1]) - np.repeat(firsts - (0 if name == "tril" else ends), counts)
 
 
 TRIANGLE_INDICES = operator("tril_indices", "host", rules.explicit, _triangle_indices)
+
+
+def _count_below(row, col, offset):
+    """How many elements of a matrix lie on and below a diagonal: row r has r + offset + 1 of them, from 0 to `col`."""
+    first, full = min(max(-offset, 0), row), min(max(col - offset - 1, 0), row)
+    full = max(first, full)
+    return (full - first) * (first + full + 2 * offset + 1) // 2 + (row - full) * col
 
 
 def triangle_indices(name, row, col, offset, dtype, device):
@@ -598,8 +612,9 @@ def triangle_indices(name, row, col, offset, dtype, device):
         raise RuntimeError(f"row must be non-negative, got{row}" if row < 0 else f"col must be non-negative, got{col}")
     if dtype not in (dt.int64, dt.int32):
         raise RuntimeError(f"\"{name}_indices\" not implemented for '{dt.scalar_type(dtype)}'")
-    below = sum([min(max(r + offset + 1, 0), col) for r in range(row)])
-    above = sum([min(max(col - r - offset, 0), col) for r in range(row)])
+    offset = min(max(offset, -row), col)  # further away every diagonal leaves the same
+    below = _count_below(row, col, offset)
+    above = row * col - _count_below(row, col, offset - 1)
     attrs = (("name", name), ("row", row), ("col", col), ("offset", offset),
              ("out", (((2, below if name == "tril" else above), dtype),)))
     return record(TRIANGLE_INDICES, "", attrs, ())[0]

@@ -31,7 +31,8 @@ def load(data, restore, unpickle):
     storages = _Storages(len(data))
     _, after = unpickle(data, position, storages.persistent_load)
     keys, after = unpickle(data, after, None)
-    if type(keys) is not list or len(set(keys)) != len(keys):
+    if type(keys) is not list or not all(isinstance(key, (str, bytes, int)) for key in keys) \
+            or len(set(keys)) != len(keys):
         raise UnpicklingError("the file is damaged: the keys of its storages are not a list")
     after = storages.fill(data, after, keys)
     storages.restore(restore)
@@ -78,6 +79,8 @@ class _Storages:
         if type(view) is not tuple or len(view) != 3 or not all(type(n) is int and n >= 0 for n in view[1:]):
             raise UnpicklingError("the file is damaged: a part of a storage is not described by key, offset and size")
         key, offset, count = view
+        if not isinstance(key, (str, bytes, int)):
+            raise UnpicklingError("the file is damaged: a part of a storage has no proper key")
         start, nbytes = offset * kind.dtype.itemsize, count * kind.dtype.itemsize
         if start + nbytes > storage.nbytes():
             raise CorruptFile("the file is damaged: a part of a storage lies outside of it")

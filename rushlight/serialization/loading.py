@@ -7,6 +7,7 @@ runs what the file says. Next to read: reader.py (archives), legacy.py (files of
 
 import io
 import json
+import math
 import os
 import pickle
 import re
@@ -15,6 +16,7 @@ import warnings
 from pickle import UnpicklingError
 
 from .. import api as rl
+from ..core.layout import contiguous_strides
 from . import adapter, legacy, location, names, options
 from .allowed import table as allowed_table
 from .reader import ArchiveReader, CorruptFile, FileSource, PathSource
@@ -308,31 +310,41 @@ def _load_safetensors(source, map_location):
             raise CorruptFile("safetensors: the header is longer than the file")
         text = bytearray(length)
         source.read_into(8, memoryview(text))
-        tensors = {}
-        for name, entry in json.loads(text).items():
-            if name != "__metadata__":
-                tensors[name] = _read_safetensor(source, 8 + length, name, entry)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        entries = {name: _check_safetensor(name, entry) for name, entry in json.loads(text).items()
+                   if name != "__metadata__"}
+        _check_spans(entries, source.size - 8 - length)
+        tensors = {name: _read_safetensor(source, 8 + length, *entry) for name, entry in entries.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptFile(f"safetensors: the header is damaged: {error!s:.200}") from None
     finally:
         source.close()
     return tensors if map_location is None else {name: tensor.to(map_location) for name, tensor in tensors.items()}
 
 
-def _read_safetensor(source, base, name, entry):
+def _check_safetensor(name, entry):
+    """(dtype, shape, start, end) of an entry of the header."""
     dtype, shape = getattr(rl, SAFETENSORS_DTYPES[entry["dtype"]]), tuple(entry["shape"])
     start, end = entry["data_offsets"]
-    elements = 1
-    for n in shape:
-        elements *= n
-    if not 0 <= start <= end <= source.size - base or elements * dtype.itemsize != end - start:
+    if len(shape) > 64 or not all(type(n) is int and n >= 0 for n in (start, end, *shape)):
+        raise ValueError(f"tensor {name:.80} has an impossible shape or place")
+    if math.prod(shape) * dtype.itemsize != end - start:
         raise CorruptFile(f"safetensors: tensor {name:.80} of shape {shape} does not fit its {end - start} bytes")
+    return dtype, shape, start, end
+
+
+def _check_spans(entries, size):
+    """CorruptFile unless all tensors lie in the file, and none on another: together they are no larger than it."""
+    free_from = 0
+    for start, end, name in sorted((start, end, name) for name, (_, _, start, end) in entries.items()):
+        if end > size or start < free_from and start < end:
+            raise CorruptFile(f"safetensors: tensor {name:.80} does not fit into the file, or lies on another one")
+        free_from = max(free_from, end)
+
+
+def _read_safetensor(source, base, dtype, shape, start, end):
     storage = adapter.new_storage(end - start)
     source.read_into(base + start, adapter.storage_bytes(storage))
-    strides = [1] * len(shape)
-    for i in range(len(shape) - 2, -1, -1):
-        strides[i] = strides[i + 1] * shape[i + 1]
-    return adapter.view_storage(storage, dtype, 0, shape, tuple(strides))
+    return adapter.view_storage(storage, dtype, 0, shape, contiguous_strides(shape))
 
 
 def _load_from_bytes(contents):

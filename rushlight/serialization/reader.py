@@ -1,7 +1,8 @@
 """Reads zip archives that `save` or PyTorch made: a file comes in, records of bytes go out.
 
 No size in the file is believed before it has been compared with the size of the file: records may not reach outside
-of it nor lie on top of each other, so that reading all of them takes no more memory than the file is long. Next to
+of it nor lie on top of each other, so that reading all of them takes no more memory than the file is long. Packed
+records, which `save` never makes, may unpack to a multiple of that; the sum is checked before anything is read. Next to
 read: loading.py, which knows what the records mean.
 """
 
@@ -14,10 +15,11 @@ from pickle import UnpicklingError
 
 from . import options
 from .checksum import crc32
-from .writer import CHUNK, DIRECTORY_ENTRY, END, END64, LIMIT, LOCAL_HEADER, LOCATOR64
+from .writer import CHUNK, DIRECTORY_ENTRY, END, END64, LIMIT, LOCAL_HEADER, LOCATOR64, submit
 
 STORED, DEFLATED = 0, 8
 MAX_RATIO = 1100  # deflate cannot shrink anything further than to 1/1032
+SURE, MOST_TIMES = 64 << 20, 32  # bytes that an archive may always unpack to; times its own length above that
 CHECK_CHUNK = 1 << 20
 
 
@@ -172,8 +174,8 @@ class ArchiveReader:
                 self.read_into(record, view)
             return
         with ThreadPoolExecutor(self._source.threads, thread_name_prefix="rushlight-load") as pool:
-            for _ in pool.map(lambda pair: self.read_into(*pair), wanted):
-                pass
+            for running in [submit(pool, self.read_into, *pair) for pair in wanted]:
+                running.result()
 
     def _bytes(self, offset, count):
         if offset < 0 or count < 0 or offset + count > self._source.size:
@@ -239,6 +241,9 @@ class ArchiveReader:
             if record.size > record.packed * MAX_RATIO + 64:
                 raise _damaged(name, f"no {record.packed} bytes unpack to {record.size}")
             self.records[name] = record
+        total = sum(record.size for record in records if record.method == DEFLATED)
+        if total > max(SURE, MOST_TIMES * self._source.size):
+            raise _damaged("", f"its packed records unpack to {total} bytes, more than {MOST_TIMES} times the file")
 
     def _find_contents(self):
         """Reads the local headers, behind which the contents begin, and checks that no two records share bytes."""

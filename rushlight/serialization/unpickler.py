@@ -4,6 +4,10 @@ An interpreter of the pickle opcodes that plain data needs (https://peps.python.
 lists, dictionaries and numbers itself; everything else goes through allowed.py. A length in the pickle is compared
 with what is left of it before anything is done with it. Whatever is wrong ends in an UnpicklingError. Next to read:
 allowed.py, loading.py.
+
+Note [Small opcodes]
+One byte can make a set of 216 bytes. What such opcodes take is counted, and a pickle may take SURE bytes, or MOST_TIMES
+its own length if that is more; marks, each of which holds a list, may be MOST_MARKS deep.
 """
 
 import pickle
@@ -18,6 +22,8 @@ from . import allowed, rebuild
 from .storages import TypedStorage
 
 NUMBER = Struct("<I").unpack_from
+SURE, MOST_TIMES, MOST_MARKS = 1 << 30, 32, 10_000
+LIST, TUPLE, DICTIONARY, SET, MEMO = 64, 64, 72, 224, 112  # bytes of an empty one with a reference to it
 DICTIONARIES = (dict, OrderedDict, Counter)
 BROKEN = (
     IndexError, KeyError, ValueError, TypeError, OverflowError, StructError, AttributeError, RecursionError, EOFError,
@@ -51,6 +57,7 @@ class Unpickler:
         self.data, self.position, self.encoding = data, position, encoding
         self.persistent_load = persistent_load
         self.names = set()
+        self.budget = max(SURE, MOST_TIMES * len(data))
 
     def load(self):
         """The next pickle's object; `position` is behind it afterwards. UnpicklingError if it is damaged or not
@@ -108,6 +115,12 @@ class Unpickler:
         items = self.stack
         self.stack = self.marks.pop()
         return items
+
+    def spend(self, nbytes):
+        """Count memory that a small opcode takes."""
+        self.budget -= nbytes
+        if self.budget < 0:
+            raise UnpicklingError("the pickle takes too much memory for its length")
 
     # -- numbers and texts -------------------------------------------------------------------------------------------
 
@@ -184,6 +197,9 @@ class Unpickler:
     # -- containers --------------------------------------------------------------------------------------------------
 
     def op_mark(self):
+        self.spend(LIST)
+        if len(self.marks) >= MOST_MARKS:
+            raise UnpicklingError("the pickle is nested too deeply")
         self.marks.append(self.stack)
         self.stack = []
 
@@ -203,12 +219,15 @@ class Unpickler:
         self.stack.append(())
 
     def op_empty_list(self):
+        self.spend(LIST)
         self.stack.append([])
 
     def op_empty_dict(self):
+        self.spend(DICTIONARY)
         self.stack.append({})
 
     def op_empty_set(self):
+        self.spend(SET)
         self.stack.append(set())
 
     def op_tuple(self):
@@ -216,13 +235,16 @@ class Unpickler:
         self.stack.append(tuple(items))
 
     def op_tuple1(self):
+        self.spend(TUPLE)
         self.stack[-1] = (self.stack[-1],)
 
     def op_tuple2(self):
+        self.spend(TUPLE)
         second, first = self.stack.pop(), self.stack.pop()
         self.stack.append((first, second))
 
     def op_tuple3(self):
+        self.spend(TUPLE)
         third, second, first = self.stack.pop(), self.stack.pop(), self.stack.pop()
         self.stack.append((first, second, third))
 
@@ -273,6 +295,7 @@ class Unpickler:
             target.add(item)
 
     def op_frozenset(self):
+        self.spend(SET)
         items = self.pop_mark()
         for item in items:
             allowed.check_key(item)
@@ -287,10 +310,12 @@ class Unpickler:
         self.position += 1
 
     def op_long_binput(self):
+        self.spend(MEMO)
         self.memo[NUMBER(self.data, self.position)[0]] = self.stack[-1]
         self.position += 4
 
     def op_memoize(self):
+        self.spend(MEMO)
         self.memo[len(self.memo)] = self.stack[-1]
 
     def op_binget(self):

@@ -8,11 +8,18 @@ reader.py, its counterpart.
 
 import contextlib
 import os
+import re
+import secrets
 import stat
 import struct
-import tempfile
+import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
 
 from . import options
 from .checksum import crc32
@@ -72,7 +79,7 @@ class ArchiveWriter:
             return zlib.crc32(contents) if self._checksums else 0
         self._flush()
         # The checksum is computed by another thread while this one writes; neither needs the interpreter.
-        checksum = self._helper.submit(crc32, contents, 0, self._total) if self._checksums else None
+        checksum = submit(self._helper, crc32, contents, 0, self._total) if self._checksums else None
         view = memoryview(contents)
         for start in range(0, size, CHUNK):
             write_all(self._out, view[start:start + CHUNK])
@@ -125,10 +132,26 @@ def write_all(out, data):
         view = view[written:]
 
 
+def submit(pool, function, *arguments):
+    """`pool.submit`; where the system gives no threads, the future of a call that this thread has made."""
+    try:
+        return pool.submit(function, *arguments)
+    except RuntimeError:
+        done = Future()
+        done.set_result(function(*arguments))
+        return done
+
+
 # Note [Atomic writing]
 # A checkpoint is written to a new file beside the old one, brought to the disk, and only then given the old one's
 # name. A crash, a full disk or a killed process leaves the old checkpoint as it was, and no reader ever sees half a
-# file.
+# file. What a killed process leaves is the new file, under a name that says whose it was. The writer holds a lock on
+# it, which ends with the process: the next save in that folder removes every such file that nobody holds. Where the
+# system has no such locks, the process number in the name and the age of the file decide.
+
+TEMPORARY = re.compile(r"\..{1,100}\.([0-9]+)-[0-9a-f]{16}\.tmp", re.DOTALL)
+OLD = 24 * 3600.0  # seconds after which a file without a lock belongs to nobody, whoever has its process number now
+YOUNG = 60.0  # seconds in which a file may be new and not locked yet
 
 
 @contextlib.contextmanager
@@ -141,18 +164,76 @@ def replacing(path):
             yield out
         return
     folder, name = os.path.split(target)
-    handle, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
+    remove_leftovers(folder)
+    temporary = os.path.join(folder, f".{name[:100]}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         with open(handle, "wb", buffering=0) as out:
-            os.fchmod(handle, stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
+            _lock(handle)
+            if hasattr(os, "fchmod"):
+                os.fchmod(handle, stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
             yield out
             os.fsync(handle)
-        os.replace(temporary, target)
+            if fcntl is not None:
+                os.replace(temporary, target)  # while it is locked: nobody takes it for a leftover
+        if fcntl is None:
+            os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
     _sync_folder(folder)
+
+
+def remove_leftovers(folder):
+    """Remove the temporary files of dead processes from a folder. Nothing that goes wrong here is an error."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = TEMPORARY.fullmatch(entry.name)
+            if found:
+                with contextlib.suppress(OSError):
+                    if _is_left_over(entry.path, int(found[1])):
+                        os.unlink(entry.path)
+
+
+def _is_left_over(path, process):
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    age = time.time() - status.st_mtime
+    if fcntl is None:
+        return age > OLD
+    handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        locked = _lock(handle)
+    finally:
+        os.close(handle)
+    if locked is None:
+        return age > OLD and not _is_alive(process)
+    return locked and (age > YOUNG or not _is_alive(process))
+
+
+def _lock(handle):
+    """Take the lock of a file, which ends with the process: True, False if somebody has it, None without locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_alive(process):
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _mode_of(path):

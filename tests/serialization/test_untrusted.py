@@ -5,6 +5,7 @@ says why.
 import builtins
 import collections
 import io
+import json
 import os
 import pickle
 import random
@@ -15,7 +16,7 @@ import zlib
 import pytest
 import rushlight as rl
 from rushlight import serialization
-from rushlight.serialization import load, save
+from rushlight.serialization import load, reader, save, unpickler
 from rushlight.serialization.unpickler import Unpickler
 
 FINE = (pickle.UnpicklingError, RuntimeError, EOFError)
@@ -406,3 +407,85 @@ def test_mutated_files_end_in_an_error_or_in_data(arguments):
         except (*FINE, NotImplementedError):
             failed += 1
     assert failed > 2000
+
+
+# -- sizes, counts and depths ------------------------------------------------------------------------------------------
+
+
+def safetensors(path, header, data):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+def test_safetensors_that_lie_on_each_other(tmp_path):
+    entry = {"dtype": "U8", "shape": [1000], "data_offsets": [0, 1000]}
+    many = safetensors(tmp_path / "a.safetensors", {f"t{i}": entry for i in range(1000)}, bytes(1000))
+    with pytest.raises(RuntimeError, match="lies on another"):
+        load(many)
+    two = {"a": entry, "b": {"dtype": "U8", "shape": [2], "data_offsets": [999, 1001]}}
+    with pytest.raises(RuntimeError, match="lies on another"):
+        load(safetensors(tmp_path / "b.safetensors", two, bytes(1001)))
+    fine = {"a": entry, "e": {"dtype": "F32", "shape": [0, 3], "data_offsets": [500, 500]},
+            "b": {"dtype": "U8", "shape": [2], "data_offsets": [1000, 1002]}}
+    found = load(safetensors(tmp_path / "c.safetensors", fine, bytes(range(250)) * 4 + b"\7\10"))
+    assert found["b"].tolist() == [7, 8] and found["e"].shape == (0, 3) and found["a"].tolist() == [*range(250)] * 4
+
+
+@pytest.mark.parametrize("shape", [[-1, -4], [2.0, 2], ["2", 2], [True, 4], [1] * 100 + [4]])
+def test_safetensors_with_impossible_shapes(tmp_path, shape):
+    header = {"a": {"dtype": "U8", "shape": shape, "data_offsets": [0, 4]}}
+    with pytest.raises(RuntimeError, match="safetensors"):
+        load(safetensors(tmp_path / "a.safetensors", header, bytes(4)))
+
+
+def test_deeply_nested_json(tmp_path):
+    with pytest.raises(RuntimeError, match="header is damaged"):
+        load(safetensors(tmp_path / "a.safetensors", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", b""))
+
+
+def test_archive_that_unpacks_to_a_multiple(monkeypatch):
+    """The sum of what packed records hold is checked before anything is allocated."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
+        target.writestr("archive/data.pkl", pickle.dumps({}, 2))
+        for i in range(40):
+            target.writestr(f"archive/data/{i}", bytes(2 << 20))
+    with pytest.raises(RuntimeError, match="more than 32 times the file"):
+        load(io.BytesIO(out.getvalue()))
+    monkeypatch.setattr(reader, "SURE", 1 << 30)
+    assert load(io.BytesIO(out.getvalue())) == {}
+
+
+@pytest.mark.parametrize("opcode", [b"]", b"}", b"\x8f", b"(", b"]\x94"])
+def test_pickles_of_small_opcodes(monkeypatch, opcode):
+    monkeypatch.setattr(unpickler, "SURE", 1 << 20)
+    data = b"\x80\x04" + opcode * 200_000 + b"."
+    with pytest.raises(pickle.UnpicklingError, match="too much memory|too deeply"):
+        loads(data)
+
+
+def test_marks_are_not_nested_without_bound():
+    with pytest.raises(pickle.UnpicklingError, match="nested too deeply"):
+        loads(b"\x80\x04" + b"(" * 100_000 + b"t" * 100_000 + b".")
+    assert loads(b"\x80\x04" + b"(" * 1000 + b"t" * 1000 + b".") is not None
+
+
+def test_large_plain_pickles_are_fine():
+    thing = [(i, [i], {"a": i}) for i in range(20_000)]
+    assert loads(pickle.dumps(thing, 2)) == thing
+
+
+@pytest.mark.parametrize("key", [[], {}, [1]])
+def test_unhashable_storage_keys(key):
+    """Keys of storages, of their parts and in the list at the end: a list is refused as damage, not as a TypeError."""
+    head = [serialization.legacy.MAGIC_NUMBER, serialization.legacy.PROTOCOL_VERSION, {"little_endian": True}]
+    pickles = b"".join(pickle.dumps(part, 2) for part in head)
+    with pytest.raises(pickle.UnpicklingError):
+        load(io.BytesIO(pickles + pickle.dumps({}, 2) + pickle.dumps([key], 2)))
+    for place in (2, 5):
+        saved = ["storage", "KIND", "0", "cpu", 4, ("1", 0, 2)]
+        saved[place] = (key, 0, 2) if place == 5 else key
+        items = b"".join(b"ctorch\nFloatStorage\n" if part == "KIND" else pickle.dumps(part, 2)[2:-1] for part in saved)
+        with pytest.raises(pickle.UnpicklingError):
+            load(io.BytesIO(pickles + b"\x80\x02(" + items + b"tQ." + pickle.dumps(["0"], 2)))
