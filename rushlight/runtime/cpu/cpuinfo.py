@@ -17,11 +17,13 @@ except ImportError:
     resource = None
 
 from ...base import switches
+from . import memory
 from .private_folder import PrivateFolder, trusted
 
 # Linux gives a process the tile registers on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA).
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 _CACHES = "/sys/devices/system/cpu/cpu0/cache"
+_LIBRARY = 192 << 20  # bytes of address space that LLVM takes
 _HOST_END, _MOST_HOST = "end", 65536
 
 
@@ -33,13 +35,22 @@ def llvm_host():
     known = path and _read_host(path)
     if known:
         return known
-    import llvmlite.binding as llvm  # the first kernel pays for llvmlite, not `import rushlight`
-
+    llvm = llvm_binding()
     found = (llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(),
              ".".join(map(str, llvm.llvm_version_info)))
     if path is not None:
         _write_host(path, found)
     return found
+
+
+def llvm_binding():
+    """llvmlite.binding: the first kernel pays for it, not `import rushlight`. RuntimeError if there is no room for it:
+    an import that fails half way leaves it broken."""
+    if "llvmlite.binding" not in sys.modules:
+        memory.require(_LIBRARY)
+    import llvmlite.binding as llvm
+
+    return llvm
 
 
 def _host_path():

@@ -22,18 +22,15 @@ import threading
 from ...base import switches
 from . import cpuinfo, memory
 
-LIBRARY = 192 << 20  # bytes of address space that the library takes
-ROOM = 64 << 20  # that are free for each thread before it compiles: LLVM ends the process where it gets no memory
+ROOM = 64 << 20  # bytes that are free for each thread before it compiles: LLVM ends the process where it gets no memory
 
 count_threads = cpuinfo.available_cpus  # pool.py puts its own count here
 
 
 @functools.cache
 def library():
-    """llvmlite.binding, ready for this machine. The first kernel pays for it, not `import rushlight`."""
-    memory.require(LIBRARY)
-    import llvmlite.binding as llvm
-
+    """llvmlite.binding, ready for this machine."""
+    llvm = cpuinfo.llvm_binding()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()

@@ -10,8 +10,8 @@ freeing take no lock and may happen in any thread, also inside a garbage collect
 Note [Dead blocks]
 A finalizer written in Python is a place where an interrupt is swallowed: Python prints it and goes on. So the finalizer
 of a block is `list.append` itself, bound like a method, which puts the block on a list of the dead; the next allocation
-takes the addresses from there. Between looking at the last of the list and giving its address to the free list there is
-no call and no jump, which is where Python looks for signals and switches threads: no block is lost or freed twice.
+takes the addresses from there. Python looks for signals and switches threads at calls and jumps back only. There is none
+between taking an address from a list and storing it in the next place, so no block is lost or freed twice.
 
 Note [Out of memory]
 Where the system refuses a mapping, all that is cached is given back and the mapping tried again, before RuntimeError
@@ -77,6 +77,10 @@ class Block:
         """Bytes that are really there: `nbytes` rounded up to a size class."""
         return self._kind.capacity
 
+    def __getattr__(self, name):
+        """What a block that an interrupt has met before it had its memory gives back: nothing."""
+        return {"_kind": _nothing, "address": 0, "nbytes": 0}[name]
+
     def __repr__(self):
         return f"Block(address={self.address:#x}, nbytes={self.nbytes}, capacity={self.capacity})"
 
@@ -110,6 +114,10 @@ class _SizeClass:
         self.free = []
         self.take = self.free.pop
         self.give = self.free.append
+
+
+_nothing = _SizeClass(0)
+_nothing.give = id  # a function that does nothing
 
 
 def _small_classes():
@@ -150,28 +158,25 @@ def allocate(nbytes):
         kind = _coarse[(nbytes + 1023) >> 10]
     else:
         kind = _exact.get(nbytes) or _large_class(nbytes)
+    block = Block()  # without __init__, which would cost as much as all the rest
+    block.nbytes = nbytes
     if _dead:
-        if len(_dead) > 1:
-            _bury()
-        elif (block := _dead[-1])._kind is kind:  # the memory changes hands, and nothing else changes
+        old = _dead[-1]
+        if old._kind is kind:  # the memory changes hands, and nothing else changes
             del _dead[-1]
-            address = block.address
-            block = Block()
-            block.address, block.nbytes, block._kind = address, nbytes, kind
+            block.address, block._kind = old.address, kind
             return block
-        else:
-            _bury()
-    try:
-        address = kind.take()
-    except IndexError:
+        _bury()
+    free = kind.free
+    if free:
+        address = free[-1]
+        del free[-1]
+    else:
         kind, address = _carve(kind) if nbytes <= SMALL else _find_large(kind)
+    block.address, block._kind = address, kind
     _allocated += kind.capacity
     if _allocated > _peak:
         _peak = _allocated
-    block = Block()  # without __init__, which would cost as much as all the rest
-    block.address = address
-    block.nbytes = nbytes
-    block._kind = kind
     return block
 
 
@@ -186,20 +191,16 @@ def scratch(nbytes):
         return allocate(nbytes)
     if _dead:
         _bury()
-    try:
-        _scratch_kind.take()
-    except IndexError:
+    block, free = Block(), _scratch_kind.free
+    if not free:
         return allocate(nbytes)
-    try:
-        address = _reserve_scratch(nbytes)
-    except BaseException:
-        _scratch_kind.give(0)
-        raise
+    del free[-1]
+    _scratch_kind.capacity = 0
+    block.address, block.nbytes, block._kind = 0, nbytes, _scratch_kind  # if it dies now, the segment is free again
+    block.address = _reserve_scratch(nbytes)
     _scratch_kind.capacity = nbytes
     _allocated += nbytes
     _peak = max(_peak, _allocated)
-    block = Block()
-    block.address, block.nbytes, block._kind = address, nbytes, _scratch_kind
     return block
 
 
