@@ -1,4 +1,5 @@
 """Linear algebra: values against NumPy, gradients by differences, errors with the number of the pivot."""
+import math
 import warnings
 
 import numpy as np
@@ -279,3 +280,57 @@ def test_results_into_empty_tensors():
         assert rl.linalg.lu(tensor(matrix), out=targets)[0] is targets[0]
         P, L, U = targets
         close(P @ L @ U, matrix)
+
+
+# -- numbers that are not finite: LAPACK never returns from some of them -----------------------------------------------
+
+SINGULAR_VALUES = {
+    "svdvals": lambda A: rl.linalg.svdvals(A),
+    "svd": lambda A: rl.linalg.svd(A).S,
+    "reduced": lambda A: rl.linalg.svd(A, full_matrices=False).S,
+    "cond": lambda A: rl.linalg.cond(A),
+    "norm": lambda A: rl.linalg.matrix_norm(A, 2),
+    "nuclear": lambda A: rl.linalg.matrix_norm(A, "nuc"),
+    "pinv": lambda A: rl.linalg.pinv(A),
+    "lstsq": lambda A: rl.linalg.lstsq(A, rl.ones(A.shape[-2], 1)).solution,
+}
+
+
+@pytest.mark.parametrize("name", SINGULAR_VALUES)
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (3, 4), (4, 2)])
+def test_infinity_gives_nan(name, value, shape):
+    A = rl.ones(shape)
+    A[0, -1] = value
+    assert SINGULAR_VALUES[name](A).isnan().all()
+
+
+def test_rank_of_a_matrix_with_an_infinity():
+    A = rl.eye(3)
+    A[0, 0] = math.inf
+    assert rl.linalg.matrix_rank(A).item() == 0
+
+
+def test_infinity_in_a_batch_leaves_the_others():
+    A = rl.stack([rl.eye(2) * 3, rl.eye(2), rl.eye(2) * 2])
+    A[1, 0, 0] = math.inf
+    S = rl.linalg.svdvals(A)
+    assert S[0].tolist() == [3, 3] and S[1].isnan().all() and S[2].tolist() == [2, 2]
+    X = rl.linalg.lstsq(A, rl.ones(3, 2, 1)).solution
+    assert rl.allclose(X[2], rl.full((2, 1), 0.5)) and X[1].isnan().all()
+
+
+def test_infinity_on_the_right_of_least_squares():
+    B = rl.ones(2, 2)
+    B[0, 1] = math.inf
+    X = rl.linalg.lstsq(rl.eye(2) * 2, B).solution
+    assert rl.allclose(X[:, 0], rl.full((2,), 0.5)) and X[:, 1].isnan().all()
+
+
+@pytest.mark.parametrize("name", sorted(set(SINGULAR_VALUES) - {"lstsq"}))
+def test_nan_is_refused_where_singular_values_are_wanted(name):
+    A = rl.eye(3)
+    A[1, 0] = math.nan
+    with pytest.raises(rl.linalg.LinAlgError, match="linalg.svd: The algorithm failed to converge because the input "
+                                                    "matrix contained non-finite values."):
+        SINGULAR_VALUES[name](A)

@@ -10,8 +10,8 @@ freeing take no lock and may happen in any thread, also inside a garbage collect
 Note [Dead blocks]
 A finalizer written in Python is a place where an interrupt is swallowed: Python prints it and goes on. So the finalizer
 of a block is `list.append` itself, bound like a method, which puts the block on a list of the dead; the next allocation
-takes the addresses from there. Python looks for signals and switches threads at calls and jumps back only. There is none
-between taking an address from a list and storing it in the next place, so no block is lost or freed twice.
+takes the address from there. Python looks for signals and switches threads only at calls and at jumps back. There is
+none between taking an address from a list and storing it in the next place, so no block is lost or freed twice.
 
 Note [Out of memory]
 Where the system refuses a mapping, all that is cached is given back and the mapping tried again, before RuntimeError
