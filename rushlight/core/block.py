@@ -89,18 +89,11 @@ class Block:
     """What is pending. `step` is the end of its path, and commits all the rest (Note [Transactions]).
 
     slots: the storages of the path. scalars: the numbers of its operators. lines: (depth, user's line) of the operators
-    that check data. held: bytes of results that have no memory yet. program, table: set by the flush that runs it.
+    that check data. held: bytes of results that have no memory yet. program, table: set by the flush that runs it, so
+    that another one can resume it. After the run, `slots` is None.
     """
 
-    __slots__ = ("step", "slots", "scalars", "lines", "held", "program", "table", "attempts", "heals", "outer",
-                 "grad")
-
-    def __init__(self, root):
-        self.step, self.slots, self.scalars, self.lines, self.held = root, [], [], [], 0
-        self.program = self.table = None
-        self.attempts = 0  # flushes that an exception ended
-        self.heals = False  # whether it overwrites failed storages
-        self.outer = None  # the block that waits while a body is traced, see core/macro.py
+    __slots__ = ("step", "slots", "scalars", "lines", "held", "program", "table", "outer", "grad")
 
     def repair(self):
         """Drop what an operator that did not complete has left behind the committed step."""
@@ -112,9 +105,14 @@ class Block:
         while self.lines and self.lines[-1][0] > step.depth:
             self.lines.pop()
 
-    def finish(self):
-        """Let go of everything after the run."""
-        self.slots = self.scalars = self.lines = self.table = None
+
+def new_block(root, _new=object.__new__, _cls=Block):
+    """An empty block. (Not its __init__, which would cost as much as all the rest.)"""
+    block = _new(_cls)
+    block.step, block.slots, block.scalars, block.lines, block.held = root, [], [], [], 0
+    block.program = block.table = None
+    block.outer = None  # the block that waits while a body is traced, see core/macro.py
+    return block
 
 
 class Failure:

@@ -23,7 +23,7 @@ with one is refused. All others are constants of the program.
 import dataclasses
 import functools
 
-from .block import Block, Step
+from .block import Step, new_block
 from .declare import Op
 from .device import CPU
 from .grads import wants_grad
@@ -61,7 +61,7 @@ class PrivateBlock:
     """A block of its own for what a traced body records. If `__exit__` is not reached, `Stream.repair` leaves it."""
 
     def __enter__(self):
-        block = Block(Step(None, None, ()))
+        block = new_block(Step(None, None, ()))
         self.block = block
         block.outer, block.grad = STREAM.block, MODE.grad
         STREAM.block, MODE.grad = block, False

@@ -82,7 +82,6 @@ def append(form, tensors, numbers, outs):
         key.append("out")
         for t in outs:
             if t._storage.__class__ is FailedStorage and overwrites(form, t, tensors):
-                block.heals = True
                 if t._storage.pending is not block:
                     stream.enter(t._storage)
             exposed |= add_operand(stream, block, key, t)

@@ -24,7 +24,7 @@ import threading
 import time
 
 from ..base import forks, switches
-from .block import HARD_LENGTH, SOFT_LENGTH, Block, Instruction, Step  # noqa: F401  (for recording)
+from .block import HARD_LENGTH, SOFT_LENGTH, Instruction, Step, new_block  # noqa: F401  (for recording)
 from .graph import MODE
 from .storage import references
 
@@ -37,7 +37,7 @@ class Stream:
 
     def __init__(self):
         self.root = Step(None, None, ())
-        self.block = Block(self.root)
+        self.block = new_block(self.root)
         self.taken = None  # the block that a flush runs, or that an interrupted flush has left
         self.steps = 0
         self.dirty = False  # whether an exception has left an operator that did not complete
@@ -98,8 +98,21 @@ class Stream:
             if self.dirty:
                 self.repair()
             block = self.block
-            if block.outer is None and (block.step.depth or self.taken is not None):
-                self.drain()
+            if block.outer is None:
+                if self.taken is not None:
+                    self.resume(block)
+                if block.step.depth:
+                    self.taken = block
+                    self.block = new_block(self.root)
+                    program = block.step.programs.get(references(block.slots))
+                    if program is None:
+                        self.complete(block)
+                    else:
+                        stopped = program.run(block)
+                        if stopped is not None:
+                            self.recover(program, block, stopped)
+                        block.slots = block.scalars = block.table = None
+                        self.taken = None
             self.release()
         except BaseException:
             if self.owned():
@@ -107,26 +120,21 @@ class Stream:
                 self.release()
             raise
 
-    def drain(self):
-        """Run the block that an exception has left, then the current one."""
-        taken, block = self.taken, self.block
-        if taken is not None and taken is not block:
-            self.complete(taken)
-        if not block.step.depth:
-            return
-        if self.steps > MOST_STEPS:
-            self.root = Step(None, None, ())
-            self.steps = 0
-        self.taken = block
-        self.block = Block(self.root)
-        self.complete(block)
+    def resume(self, block):
+        """Run what an interrupted flush has left, unless that is the current block, which no flush has begun to run."""
+        if self.taken is not block and self.taken.slots is not None:
+            self.complete(self.taken)
+        self.taken = None
 
     def complete(self, block):
-        """Run a block that was taken."""
+        """Run a block that was taken, if need be with a new program."""
         program = block.program
         if program is None:
-            if len(block.slots) != block.step.count:
-                block.repair()
+            if self.steps > MOST_STEPS:
+                self.root = Step(None, None, ())
+                self.steps = 0
+                if not self.block.slots:
+                    self.block = new_block(self.root)
             mask = references(block.slots)
             program = block.step.programs.get(mask)
             if program is None:
@@ -135,7 +143,7 @@ class Stream:
         stopped = program.run(block)
         if stopped is not None:
             self.recover(program, block, stopped)
-        block.finish()
+        block.slots = block.scalars = block.table = None
         self.taken = None
 
     def restart(self):
@@ -147,7 +155,7 @@ class Stream:
                 self.root = Step(None, None, ())
                 self.steps = 0
                 if not self.block.slots:
-                    self.block = Block(self.root)
+                    self.block = new_block(self.root)
 
 
 STREAM = Stream()

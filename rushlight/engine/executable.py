@@ -46,7 +46,7 @@ class Executable:
     """
 
     __slots__ = ("plan", "slots", "steps", "pack", "table", "launches", "user", "path", "tally", "constants",
-                 "own_arena", "words")
+                 "own_arena", "words", "address")
 
     def __init__(self, path, mask, scalars):
         plan = self.plan = planning.build(path, mask, len(scalars))
@@ -64,9 +64,10 @@ class Executable:
         self.words = len(self.steps) + 1
         self.constants = plan.constants
         formats = "".join(["d" if s.__class__ is float else "q" for s in (*scalars, *plan.constants)])
-        form = struct.Struct(f"={self.words + self.slots + 2}q{formats}")
+        form = struct.Struct(f"={WORD * (self.words + 1)}x{self.slots + 1}q{formats}")  # pad bytes are zeros
         self.pack = form.pack_into
         self.table = ctypes.create_string_buffer(form.size)
+        self.address = ctypes.addressof(self.table) + WORD * self.words
         self.user = None  # the block that has the table
         self.own_arena = memory.allocate(plan.arena) if 0 < plan.arena <= SMALL_ARENA else None
         self.tally = [0, len(path), self.launches, sum(n for _, n in plan.allocate)]
@@ -84,11 +85,7 @@ class Executable:
     def run(self, block):
         """Run a block, or what an interrupted run has left of it; where it stopped, None at the end. What this raises
         comes from outside of the block."""
-        if block.heals:
-            for storage in block.slots:
-                if storage.__class__ is FailedStorage:
-                    heal(storage)
-        if block.table is None:
+        if not block.table:
             try:
                 ready = self.prepare(block)
             except (RuntimeError, MemoryError, struct.error) as error:
@@ -121,22 +118,31 @@ class Executable:
             storage = slots[index]
             if not storage.address:
                 if storage.__class__ is FailedStorage:
-                    ready = False
+                    ready &= self.overwrites(block, index, storage)
                     continue
                 room = storage.block = allocate(storage.nbytes)
                 storage.address = room.address
-        user, table, arena = self.user, self.table, self.own_arena
+        user, table, address, arena = self.user, self.table, self.address, self.own_arena
         if user is not None and user.slots is not None and user is not block:  # that run has not ended
             table = ctypes.create_string_buffer(len(table))
+            address = ctypes.addressof(table) + WORD * self.words
             arena = None
         else:
             self.user = block
         if arena is None and plan.arena:
             arena = memory.scratch(plan.arena)
-        self.pack(table, 0, *ZEROS[:self.words + 1], *[s.address for s in slots], 0 if arena is None else arena.address,
-                  *block.scalars, *self.constants)
-        block.table = table, ctypes.addressof(table) + WORD * self.words, arena
+        self.pack(table, 0, *[s.address for s in slots], 0 if arena is None else arena.address, *block.scalars,
+                  *self.constants)
+        block.table = table, address, arena
         return ready
 
-
-ZEROS = (0,) * 4096
+    def overwrites(self, block, index, storage):
+        """Make a failed storage usable again if the block overwrites it before it reads it; else False."""
+        first = next(i for i in self.plan.expanded if any([slot == index for slot, _, _ in (*i.ins, *i.outs)]))
+        if any([slot == index for slot, _, _ in first.ins]):
+            return False
+        heal(storage)
+        if not storage.address:
+            room = storage.block = memory.allocate(storage.nbytes)
+            storage.address = room.address
+        return True

@@ -49,13 +49,16 @@ def reset_statistics():
     jit.stats["compiled"] = jit.stats["loaded"] = 0
 
 
+FAILED = ()  # the table of a block whose planning has failed
+
+
 def make(block, mask):
     """Plan and compile; the step remembers the program. A block whose planning has failed before runs operator by
     operator."""
     began = time.perf_counter()
     step = block.step
     path = step.path()
-    if block.attempts:
+    if block.table is FAILED:
         return recover.OneByOne(path, mask)
     log = switches.LOG
     if "stream" in log:
@@ -63,7 +66,7 @@ def make(block, mask):
     try:
         executable = Executable(path, mask, block.scalars)
     except Exception:
-        block.attempts += 1
+        block.table = FAILED
         raise
     if len(step.programs) >= 64:
         step.programs.clear()

@@ -10,7 +10,7 @@ import struct
 
 from ..codegen import errors
 from ..codegen.kernel import Memory, Scratch
-from ..core.block import Block, Failure, Instruction, Step
+from ..core.block import Failure, Instruction, Step, new_block
 from ..core.storage import FailedStorage, fail, new_storage
 from ..fuse.expand import expand
 from ..runtime.cpu import jit
@@ -245,7 +245,7 @@ def run_alone(instruction, storages, scalars, constants, where):
         args.append(arg)
     own = Instruction(instruction.op, instruction.attrs, refs(instruction.ins), refs(instruction.outs), tuple(args),
                       instruction.info, instruction.given)
-    block = Block(Step(None, None, ()))
+    block = new_block(Step(None, None, ()))
     block.slots, block.scalars = [storages[slot] for slot in slots], given
     try:
         program = Executable([own], bytes([1]) * len(slots), given)
