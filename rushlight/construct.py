@@ -89,7 +89,7 @@ def to_array(data, dtype):
         return np.array(data, kind)
     except OverflowError:
         if dtype.category == dt.INTEGRAL:
-            raise RuntimeError("value cannot be converted to type int64_t without overflow") from None
+            raise ValueError("Overflow when unpacking long long") from None
         raise
 
 

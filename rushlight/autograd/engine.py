@@ -17,6 +17,7 @@ from ..core.declare import REGISTRY
 from ..core.dispatch import DOORS, Inside
 from ..core.dtype import FLOATING, scalar_type
 from ..core.graph import MODE
+from ..core.storage import check
 from ..core.stream import STREAM
 from ..core.tensor import Tensor
 from . import replay
@@ -383,6 +384,9 @@ def execute(tensors, grad_tensors, keep_graph, create_graph, inputs=None, accumu
     else:
         captured = walk()
     STREAM.flush()
+    for tensor in tensors:
+        if isinstance(tensor, Tensor):
+            check(tensor._storage)
     if inputs is None:
         return None
     keys = [id(fn) if isinstance(fn, Tensor) else (id(fn), nr) for fn, nr in edges]

@@ -23,9 +23,9 @@ per random operand: slot, offset, sizes, byte strides; then the table index of e
 import dataclasses
 
 from ..core import dtype as dt
+from ..core.errors import ERROR_CODES
 from . import pairs, target
 from .builder import BITS, lanes, suffix, vector
-from .errors import ERROR_CODES
 from .handler import Handler, Typed, stored_type
 from .kernel import KernelSource
 from .reductions import accumulator

@@ -14,7 +14,7 @@ from . import pairs
 from .builder import vector
 from .handler import Handler, stored_type
 from .kernel import KernelSource, Launch
-from .errors import ERROR_CODES
+from ..core.errors import ERROR_CODES
 from .lower import lowering, memory
 from .static_block import StaticReader
 

@@ -17,7 +17,7 @@ from ..core import dtype as dt
 from .builder import BITS, element, lanes, suffix, vector
 from .handler import stored_type
 from .kernel import KernelSource, Launch
-from .loops import ERROR_CODES
+from ..core.errors import ERROR_CODES
 from .lower import lowering, memory
 from .static_block import StaticReader
 

@@ -31,7 +31,7 @@ from . import pairs, target
 from .builder import vector
 from .handler import Handler, Typed, stored_type
 from .kernel import Argument, KernelSource, Launch
-from .errors import ERROR_CODES
+from ..core.errors import ERROR_CODES
 from .lower import lowering, memory, number_of
 from .static_block import StaticReader
 

@@ -14,7 +14,8 @@ Note [Failures]
 An instruction that cannot run (an index out of range, a singular matrix, no memory) fails alone: what depends on it
 fails with it, and everything else is computed. A failed storage is a `FailedStorage`: it has no address, and reading or
 using it raises the error again until an operator overwrites it as a whole. An in-place target that was partly written
-is failed too; its content is undefined. An error that nobody has seen is reported when the process ends.
+is failed too; its content is undefined. An error that nobody has seen is reported when the process ends: the
+first of each block, unless another one of it was raised.
 
 Takes operators from `record`; `stream` holds the current block and flushes it. Read `stream` next.
 """
@@ -116,24 +117,22 @@ def new_block(root, _new=object.__new__, _cls=Block):
 
 
 class Failure:
-    """Why storages have no value. `seen`: whether the error was raised in the user's program."""
+    """Why storages have no value. `report`: what the failures of one block share: a list that is empty once one of them
+    was raised in the user's program. None: the failure is not reported at the end."""
 
-    __slots__ = ("error", "seen")
+    __slots__ = ("error", "report")
 
-    def __init__(self, error):
-        self.error, self.seen = error, False
-        _unseen.append(self)
-
-    @classmethod
-    def quiet(cls, error):
-        """A failure that is not reported at the end: its cause was raised in the user's program."""
-        failure = cls(error)
-        failure.seen = True
-        return failure
+    def __init__(self, error, report=None):
+        self.error, self.report = error, report
+        if report is not None:
+            report.append(error)
+            if len(report) == 1:
+                _unseen.append(report)
 
     def fresh(self):
         """The error to raise: a new exception each time, so that tracebacks do not grow."""
-        self.seen = True
+        if self.report is not None:
+            self.report.clear()
         try:
             error = self.error.__class__(*self.error.args)
         except Exception:  # an exception class with a constructor of its own
@@ -149,9 +148,8 @@ MOST_REPORTED = 20
 @atexit.register
 def report_unseen():
     """Print the errors of failed operators that no read has raised."""
-    unseen = [failure for failure in _unseen if not failure.seen]
-    for failure in unseen[:MOST_REPORTED]:
-        error = failure.error
+    unseen = [report[0] for report in _unseen if report]
+    for error in unseen[:MOST_REPORTED]:
         print(f"rushlight: an operator failed, and nothing read its result: {type(error).__name__}: {error}",
               file=sys.stderr)
     if len(unseen) > MOST_REPORTED:

@@ -25,7 +25,7 @@ from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, settle_write, wants_grad
 from .graph import MODE
 from .signatures import REQUIRED
-from .record import MOST_FORMS, Form, binary, binary_number, record_form, unary
+from .record import HIGHEST, LOWEST, MOST_FORMS, Form, binary, binary_number, record_form, unary
 from .room import check_layouts
 from .tensor import Tensor
 
@@ -435,7 +435,8 @@ def fast_binary(op, rule, spec):
                         and MODE.grad:
                     rule.attach_pair(input, other, out)
                 return out
-            if number_allowed and (other.__class__ is float or other.__class__ is int):
+            kind = other.__class__
+            if number_allowed and (kind is float or kind is int and LOWEST <= other <= HIGHEST):
                 out = binary_number(with_number, input, other)
                 if (input._rg or input._base is not None) and rule is not None and MODE.grad:
                     rule.attach_pair(input, other, out)

@@ -11,12 +11,14 @@ import sys
 
 from ..base import switches
 from .block import HARD_LENGTH, SOFT_LENGTH, Instruction
+from .dtype import FLOATING
 from .storage import FailedStorage, Storage, check, is_exposed, new_storage
 from .stream import MOST_BYTES, STREAM, flush
 from .tensor import Tensor, view
 
 FOLDER = __file__.removesuffix(os.path.join("core", "record.py"))
 MOST_FORMS = 4096  # of one operator
+LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1  # of the integers that a program takes as they are
 acquire, release, owned = STREAM.acquire, STREAM.release, STREAM.owned
 
 
@@ -45,6 +47,8 @@ def record(op, pattern, attrs, tensors, numbers=(), outs=None):
 
 def record_form(form, tensors, numbers=(), outs=None):
     """`record` of a form."""
+    if any([n.__class__ is int and not LOWEST <= n <= HIGHEST for n in numbers]):
+        numbers = [fitted(n, (*tensors, *(outs or ()))) for n in numbers]
     try:
         acquire()
         if STREAM.dirty:
@@ -65,6 +69,17 @@ def record_form(form, tensors, numbers=(), outs=None):
         for t in ready:
             check(t._storage)
     return ready
+
+
+def fitted(number, tensors):
+    """A Python integer as 64 bits, as PyTorch takes it: from 2**63 on it is unsigned. OverflowError beyond that."""
+    if number.__class__ is not int or LOWEST <= number <= HIGHEST:
+        return number
+    if not 0 <= number < 1 << 64:
+        raise OverflowError("int too big to convert")
+    if any([t._layout.dtype.category >= FLOATING for t in tensors]):
+        return float(number)
+    return number - (1 << 64)
 
 
 def append(form, tensors, numbers, outs):
@@ -106,8 +121,7 @@ def append(form, tensors, numbers, outs):
     if form.checks:
         block.lines.append((step.depth, user_line()))
     if outs is not None:
-        count_writes(outs)
-        block.step = step
+        commit_writes(block, step, outs)
         return exposed, outs
     device = tensors[0]._storage.device if tensors else form.op.device(form.attrs)
     if len(step.layouts) == 1:
@@ -143,12 +157,25 @@ def overwrites(form, target, tensors):
 resolve = None  # set by ops: a tensor of a flipped type -> one of the plain type, any other tensor as it is
 
 
-def count_writes(outs):
-    for t in outs:
-        if t._versions is None:
-            t._storage.version += 1
-        else:
-            t._versions[0] += 1
+def commit_writes(block, step, outs):
+    """Commit a step that writes into `outs`, with their versions: both or none."""
+    before = [t._version for t in outs]
+    try:
+        for t, version in zip(outs, before):
+            set_version(t, version + 1)
+        block.step = step
+    except BaseException:
+        if block.step is not step:
+            for t, version in zip(outs, before):
+                set_version(t, version)
+        raise
+
+
+def set_version(tensor, version):
+    if tensor._versions is None:
+        tensor._storage.version = version
+    else:
+        tensor._versions[0] = version
 
 
 def new_results(block, step, device):

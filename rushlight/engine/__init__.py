@@ -8,6 +8,7 @@ nothing for them.
 
 import importlib
 
+from ..core import bounds
 from ..core.stream import STREAM, flush
 
 
@@ -34,6 +35,14 @@ def reset_statistics():
     _engine().reset_statistics()
 
 
+def _outside():
+    """The native check of bounds, made with the engine."""
+    _engine()
+    bounds.outside = importlib.import_module("..runtime.cpu.executor", __name__).outside
+    return bounds.outside()
+
+
 STREAM.make = _first_make
+bounds.outside = _outside
 
 __all__ = ["flush", "reset_statistics", "statistics"]

@@ -8,7 +8,7 @@ that failed operator by operator. Read `flush` first.
 import ctypes
 import struct
 
-from ..codegen import errors
+from ..core import errors
 from ..codegen.kernel import Memory, Scratch
 from ..core.block import Failure, Instruction, Step, new_block
 from ..core.storage import FailedStorage, fail, new_storage
@@ -40,9 +40,9 @@ class Recovery:
 
     def __init__(self, program, block):
         self.program, self.block, self.plan = program, block, program.plan
-        self.lines = dict(block.lines)
+        self.lines, self.report = dict(block.lines), []
         self.rest = []
-        interrupted = Failure.quiet(RuntimeError("this value was not computed: its computation was interrupted"))
+        interrupted = Failure(RuntimeError("this value was not computed: its computation was interrupted"))
         self.interrupted, self.failures = interrupted, {}
         for slot in self.plan.external:
             storage = block.slots[slot]
@@ -103,7 +103,7 @@ class Recovery:
         """A launch has set the error word."""
         members = [m for m in launch.group.members if m.instruction.op.checks]
         member = (launch.checking or {}).get(errors.node_of(code)) or members[0]
-        self.group_failed(launch.group, Failure(errors.exception(code, self.line(member.number))), member)
+        self.group_failed(launch.group, Failure(errors.exception(code, self.line(member.number)), self.report), member)
 
     def group_failed(self, group, failure, culprit):
         """Fail the member that failed (None: those with a failed operand), what depends on it, and what was written in
@@ -136,7 +136,7 @@ class Recovery:
     def host_failed(self, instruction, error):
         """A library call has raised."""
         number = next(i for i, other in enumerate(self.plan.expanded) if other is instruction)
-        failure = Failure(located(error, self.line(number)))
+        failure = Failure(located(error, self.line(number)), self.report)
         self.failures.update(dict.fromkeys([slot for slot, _, _ in instruction.outs], failure))
 
     def alone(self, instruction, number):
@@ -155,7 +155,8 @@ class Recovery:
             if slot in places and not instruction.given:  # computed elsewhere, then moved to its place
                 storages[slot].address = 0
                 moved.append(slot)
-        failure = run_alone(instruction, storages, block.scalars, self.program.constants, self.line(number))
+        failure = run_alone(instruction, storages, block.scalars, self.program.constants, self.line(number),
+                            self.report)
         if failure is None:
             for slot in moved:
                 ctypes.memmove(arena.address + places[slot], storages[slot].address, storages[slot].nbytes)
@@ -196,9 +197,9 @@ class OneByOne:
         storages = dict(enumerate(block.slots))
         for number, nbytes in enumerate(temps, len(block.slots)):
             storages[number] = new_storage(nbytes, None)
-        lines, failures = dict(block.lines), {}
+        lines, failures, report = dict(block.lines), {}, []
         last = {slot: n for n, i in enumerate(instructions) for slot, _, _ in (*i.ins, *i.outs)}
-        interrupted = Failure.quiet(RuntimeError("this value was not computed: its computation was interrupted"))
+        interrupted = Failure(RuntimeError("this value was not computed: its computation was interrupted"))
         done = 0
         try:
             for number, instruction in enumerate(instructions):
@@ -212,7 +213,7 @@ class OneByOne:
                              if s in failures or storages[s].__class__ is FailedStorage), None)
                 if lost is None:
                     used = {slot: storages[slot] for slot in (*slots, *outs)}
-                    lost = run_alone(instruction, used, block.scalars, constants, where)
+                    lost = run_alone(instruction, used, block.scalars, constants, where, report)
                 if lost is not None:
                     failures.update(dict.fromkeys(outs, lost))
                 done = number + 1
@@ -229,7 +230,7 @@ class OneByOne:
                 fail(storages[slot], failure)
 
 
-def run_alone(instruction, storages, scalars, constants, where):
+def run_alone(instruction, storages, scalars, constants, where, report):
     """Run one instruction over storages by slot, as a program of its own; its Failure if it cannot run."""
     slots = list(storages)
     index = {slot: i for i, slot in enumerate(slots)}
@@ -256,8 +257,8 @@ def run_alone(instruction, storages, scalars, constants, where):
     if stopped is None:
         return None
     if isinstance(stopped.cause, Exception):
-        return Failure(located(stopped.cause, where))
-    return Failure(errors.exception(stopped.cause, where))
+        return Failure(located(stopped.cause, where), report)
+    return Failure(errors.exception(stopped.cause, where), report)
 
 
 def located(error, where):

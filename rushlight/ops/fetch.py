@@ -14,6 +14,7 @@ import inspect
 from ..core import declare
 from ..core import dtype as dt
 from ..core import infer as rules
+from ..core.bounds import first_bad
 from ..core.declare import REGISTRY, bind, into_out, one_node, operator, register, with_out
 from ..core.grads import GradRule, begin_write, end_write, settle_write
 from ..core.graph import MODE
@@ -105,6 +106,15 @@ class Place:
         self.spec, self.domain, self.negative, self.code, self.skip = spec, tuple(domain), negative, code, skip
         self.attributes = {}
 
+    def refusal(self, index, dim, size):
+        """The exception for an index that is out of bounds."""
+        if self.code == "take":
+            return IndexError(f"out of range: tried to access index {index} on a tensor of {size} elements.")
+        if self.code == "index" and not self.negative:
+            return IndexError("index out of range in self")
+        kind = IndexError if self.code == "index" else RuntimeError
+        return kind(f"index {index} is out of bounds for dimension {dim} with size {size}")
+
     def reading(self, dtype, tensors):
         """The attributes of a fetch."""
         found = self.attributes[dtype] = Attributes(
@@ -129,6 +139,16 @@ def check_sizes(shape, place):
             raise IndexError(f"index is out of bounds for dimension {t} with size 0")
 
 
+def check_indices(shape, tensors, place):
+    """The error of an index that is in memory and out of bounds."""
+    for t, (kind, n) in enumerate(place.spec):
+        if kind == "i":
+            size = shape[t]
+            bad = first_bad(tensors[n], -size if place.negative else 0, size)
+            if bad is not None:
+                raise place.refusal(bad, t, size)
+
+
 PATTERNS = ["t" * (1 + n) for n in range(65)]
 
 
@@ -140,6 +160,7 @@ def fetch(op, rule, input, tensors, place):
         attrs = place.reading(found.dtype, len(tensors))
     if 0 in found.shape:
         check_sizes(found.shape, place)
+    check_indices(found.shape, tensors, place)
     if len(tensors) == 1:
         result = binary(op.form("tt", attrs), input, tensors[0])
     else:
@@ -172,6 +193,7 @@ def write(op, target, tensors, source, place, mode="set"):
     if 0 in place.domain:
         return
     check_sizes(target._layout.shape, place)
+    check_indices(target._layout.shape, tensors, place)
     attrs = place.attributes.get(mode)
     if attrs is None:
         attrs = place.writing(mode)

@@ -9,6 +9,7 @@ import functools
 
 from ..core import dtype as dt
 from ..core import infer as rules
+from ..core.bounds import first_bad
 from ..core.declare import REGISTRY, operator, public
 from ..core.infer import wrap_dim
 from ..core.layout import broadcast_shapes
@@ -304,6 +305,10 @@ def one_hot(tensor, num_classes=-1):
         num_classes = int(tensor.max().item()) + 1
     elif num_classes < 1:
         raise RuntimeError("num_classes should be positive")
+    bad = first_bad(tensor, 0, int(num_classes))
+    if bad is not None:
+        raise RuntimeError("Class values must be non-negative." if bad < 0 else
+                           "Class values must be smaller than num_classes.")
     shape = (*tensor._layout.shape, int(num_classes))
     attrs = (("last", tensor._layout.ndim), ("out", ((shape, dt.int64),)))
     return record(ONE_HOT, "tn", attrs, (spread(tensor, 1),), (int(num_classes),))[0]

@@ -17,7 +17,7 @@ from ..core.device import CPU
 from ..core.grads import GradRule, check_inplace, mark_view, wants_grad
 from ..core.graph import MODE
 from ..core.layout import broadcast_shapes, contiguous_layout, layout
-from ..core.record import write_copy, write_number
+from ..core.record import HIGHEST, LOWEST, write_copy, write_number
 from ..core.storage import new_storage
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
@@ -563,6 +563,8 @@ def setitem(self, index, value):
     tensor = isinstance(value, Tensor)
     if not tensor:
         check_assigned(self, value)
+        if value.__class__ is int and not LOWEST <= value <= HIGHEST:
+            raise ValueError("Overflow when unpacking long long")
         if index.__class__ is Tensor and index._layout.dtype is dt.bool_ and index._layout.shape == self._layout.shape:
             REGISTRY["Tensor.masked_fill_"](self, index, value)
             return

@@ -9,6 +9,7 @@ import warnings
 
 from ..core import dtype as dt
 from ..core import infer as rules
+from ..core.bounds import first_bad
 from ..core.declare import REGISTRY, apply, operator, public
 from ..core.grads import GradRule
 from ..core.graph import MODE
@@ -188,6 +189,13 @@ def _check_nll(input, target, weight):
                            f"{dt.scalar_type(weight._layout.dtype)}")
 
 
+def _check_classes(rows, index, ignore_index):
+    """IndexError for a class that is in memory and does not exist."""
+    bad = first_bad(index, 0, rows._layout.shape[1], int(ignore_index))
+    if bad is not None:
+        raise IndexError(f"Target {bad} is out of bounds.")
+
+
 def _rows(input, target):
     """(input (N, C, ...), target (N, 1, ...), whether the batch dimension was added)."""
     if input.dim() == 1:
@@ -198,6 +206,7 @@ def _rows(input, target):
 def nll(input, target, weight, ignore_index, reduction):
     """nll_loss after the checks."""
     rows, index, single = _rows(input, target)
+    _check_classes(rows, index, ignore_index)
     loss, factors = without_grad(_nll_forward, rows, index, weight, reduction, int(ignore_index))
     if MODE.grad:
         NLL[input.dim() > 2].attach((rows, index, factors, reduction), [loss])
@@ -251,6 +260,7 @@ CROSS_ENTROPY = [
 def _index_loss(input, target, weight, ignore_index, reduction):
     """Cross entropy with class indices, as one node."""
     rows, index, single = _rows(input, target)
+    _check_classes(rows, index, ignore_index)
     loss, factors, norm = without_grad(_cross_entropy_forward, rows, index, weight, reduction, int(ignore_index))
     if MODE.grad:
         CROSS_ENTROPY[input.dim() > 2].attach((rows, index, factors, norm, reduction), [loss])

@@ -10,10 +10,10 @@ import functools
 from . import jit, native
 
 SPIN_NANOSECONDS = 150_000
-_METH_O = 0x0008
+_METH_O, _METH_FASTCALL = 0x0008, 0x0080
 _BLOCKED = 0xFFFFFFFFFFFFFFFF
 _FAULTS = (4, 5, 6, 8, 11)  # SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSEGV: faulthandler wants them from every thread
-_starters = []
+_starters, _kept = [], []
 _code = {}
 
 
@@ -83,6 +83,16 @@ def bind(block, release):
     """
     address = code()["py_run_released" if release else "py_run"]
     return _new_method()(ctypes.byref(_definition(address)), ctypes.addressof(block), block)
+
+
+@functools.cache
+def outside():
+    """A function (address, count, step, size, low, high, skip): the number of the first integer that is out of bounds,
+    or -1; see native.py. No argument is checked."""
+    text = b"The number of the first integer that is out of bounds, or -1."
+    definition = _MethodDef(b"outside", code()["py_outside"], _METH_FASTCALL, text)
+    _kept.append(definition)
+    return _new_method()(ctypes.byref(definition), 0, None)
 
 
 def batch_task():

@@ -60,9 +60,10 @@ SYMBOLS = (
     "batch_task",
     "py_run",
     "py_run_released",
+    "py_outside",
 )
 PYTHON = ("PyLong_AsVoidPtr", "PyLong_FromLongLong", "PyEval_SaveThread", "PyEval_RestoreThread", "PyErr_Occurred",
-          "PyErr_CheckSignals")
+          "PyErr_CheckSignals", "PyLong_AsLongLong")
 LIBC = ("pthread_attr_init", "pthread_attr_setstacksize", "pthread_attr_destroy", "pthread_create", "pthread_join",
         "pthread_sigmask", "clock_gettime")
 STACK = 8 << 20  # bytes of a worker's stack, whatever the system's default: kernels keep blocks of over 1 MiB there
@@ -85,6 +86,7 @@ declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare ptr @PyErr_Occurred()
 declare i32 @PyErr_CheckSignals()
+declare i64 @PyLong_AsLongLong(ptr)
 @pool = internal global [$BYTES x i8] zeroinitializer, align 64
 
 define ptr @pool_state() nounwind {
@@ -662,6 +664,73 @@ ended:
 }
 """
 
+_BOUNDS = """
+; The first of `count` integers of `size` bytes (1: unsigned), `step` bytes apart, that is neither `skip` nor within
+; low <= value < high: its number, or -1.
+define internal i64 @outside(ptr %data, i64 %count, i64 %step, i64 %size, i64 %low, i64 %high, i64 %skip) nounwind {
+entry:
+  %span = sub i64 %high, %low
+  br label %next
+next:
+  %i = phi i64 [ 0, %entry ], [ %i1, %fine ], [ %i1, %check ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %look, label %good
+look:
+  %i1 = add i64 %i, 1
+  %offset = mul i64 %i, %step
+  %p = getelementptr i8, ptr %data, i64 %offset
+  switch i64 %size, label %wide [ i64 1, label %byte
+                                  i64 4, label %half ]
+byte:
+  %b = load i8, ptr %p
+  %b64 = zext i8 %b to i64
+  br label %test
+half:
+  %h = load i32, ptr %p, align 4
+  %h64 = sext i32 %h to i64
+  br label %test
+wide:
+  %w = load i64, ptr %p, align 8
+  br label %test
+test:
+  %value = phi i64 [ %b64, %byte ], [ %h64, %half ], [ %w, %wide ]
+  %above = sub i64 %value, %low
+  %fits = icmp ult i64 %above, %span
+  br i1 %fits, label %fine, label %check
+fine:
+  br label %next
+check:
+  %skipped = icmp eq i64 %value, %skip
+  br i1 %skipped, label %next, label %bad
+bad:
+  ret i64 %i
+good:
+  ret i64 -1
+}
+
+; A Python function of seven integers (METH_FASTCALL).
+define ptr @py_outside(ptr %self, ptr %args, i64 %n) nounwind {
+entry:
+  %data = call i64 @argument(ptr %args, i64 0)
+  %count = call i64 @argument(ptr %args, i64 1)
+  %step = call i64 @argument(ptr %args, i64 2)
+  %size = call i64 @argument(ptr %args, i64 3)
+  %low = call i64 @argument(ptr %args, i64 4)
+  %high = call i64 @argument(ptr %args, i64 5)
+  %skip = call i64 @argument(ptr %args, i64 6)
+  %pointer = inttoptr i64 %data to ptr
+  %found = call i64 @outside(ptr %pointer, i64 %count, i64 %step, i64 %size, i64 %low, i64 %high, i64 %skip)
+  %result = call ptr @PyLong_FromLongLong(i64 %found)
+  ret ptr %result
+}
+define internal i64 @argument(ptr %args, i64 %i) nounwind {
+  %p = getelementptr ptr, ptr %args, i64 %i
+  %object = load ptr, ptr %p
+  %value = call i64 @PyLong_AsLongLong(ptr %object)
+  ret i64 %value
+}
+"""
+
 
 def rows():
     """(System, Processor) of this machine. NotImplementedError on one without a row in platform.py."""
@@ -688,5 +757,5 @@ def text():
         "BYTES": STATE_BYTES,
         **OFFSETS,
     }
-    parts = (_HEAD, _TASKS, _WAKE_BOUND if system.affinity else _WAKE_PLAIN, _START, _PARALLEL, _EXECUTOR)
+    parts = (_HEAD, _TASKS, _WAKE_BOUND if system.affinity else _WAKE_PLAIN, _START, _PARALLEL, _EXECUTOR, _BOUNDS)
     return string.Template("".join(parts)).substitute(values)
