@@ -4,8 +4,8 @@
 """
 
 from . import (  # noqa: F401
-    _C, amp, api, autograd, backends, compiler, cpu, cuda, engine, fft, hub, linalg, nn, optim, overrides,
-    random, return_types, serialization, signal, special, testing, utils, version,
+    _C, amp, api, autograd, backends, compiler, cpu, cuda, engine, fft, functional, fx, hub, linalg, nn, optim,
+    overrides, random, return_types, serialization, signal, special, testing, utils, version,
 )
 from .amp import autocast  # noqa: F401
 from .amp.state import (  # noqa: F401
@@ -15,6 +15,7 @@ from .amp.state import (  # noqa: F401
     set_autocast_enabled, set_autocast_gpu_dtype,
 )
 from .api import *  # noqa: F401,F403
+from .api import _assert  # noqa: F401
 from .compiler import compile  # noqa: F401
 from .serialization import load, save  # noqa: F401
 

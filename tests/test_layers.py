@@ -18,11 +18,16 @@ LAYERS = (
     ("overrides",),
     ("_C", "special", "return_types", "random", "settings", "fft", "linalg", "signal"),
     ("api",),
+    ("functional",),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("amp",),
     ("optim", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
      "version"),
+<<<<<<< HEAD
     ("hub",),  # loads published weights with serialization
+=======
+    ("fx",),
+>>>>>>> e449ed0 (fx: symbolic tracing, graphs, graph modules, interpreters, pattern replacement, shape propagation)
     ("vision", "audio", "text"),
     ("alias",),
     ("tools", "__main__"),

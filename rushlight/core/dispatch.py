@@ -46,7 +46,7 @@ class _Doors:
         self.lock = threading.Lock()
         self.watchers = 0
         self.instances = {}  # references to living tensors of classes that override, by their ids
-        self.lookalikes = False  # whether an object with __torch_function__ that is no tensor has been met
+        self.lookalikes = 0  # how many reasons there are to expect objects with __torch_function__ that are no tensors
         self.installed = False
         self.idle = 0
 
@@ -299,9 +299,21 @@ def foreign(args, kwargs):
     doors = DOORS
     if doors.lookalikes or not LOCAL.subclasses or not LOCAL.enabled or not overriding(args, kwargs):
         return False
-    doors.lookalikes = True
-    doors.watch()
+    searching().__enter__()
     return True
+
+
+class searching:
+    """A context in which arguments are searched for objects with `__torch_function__` that are no tensors. For those
+    who make such objects, so that no call has to fail first."""
+
+    def __enter__(self):
+        DOORS.lookalikes += 1
+        DOORS.watch()
+
+    def __exit__(self, *error):
+        DOORS.lookalikes -= 1
+        DOORS.unwatch()
 
 
 def guard(function):
