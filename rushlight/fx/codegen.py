@@ -174,8 +174,7 @@ class _Writer:
         self.builtins = custom_builtins()
 
     def write(self):
-        for name, obj in self.codegen.additional_globals():
-            self.add_global(name, obj)
+        self.globals.update(self.codegen.additional_globals())  # under these very names
         lines = {}
         noted = not self.verbose
         for number, node in enumerate(self.nodes):
