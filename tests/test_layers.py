@@ -23,11 +23,7 @@ LAYERS = (
     ("amp",),
     ("optim", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
      "version"),
-<<<<<<< HEAD
-    ("hub",),  # loads published weights with serialization
-=======
-    ("fx",),
->>>>>>> e449ed0 (fx: symbolic tracing, graphs, graph modules, interpreters, pattern replacement, shape propagation)
+    ("hub", "fx"),  # both read and write files with serialization
     ("vision", "audio", "text"),
     ("alias",),
     ("tools", "__main__"),
