@@ -1,5 +1,7 @@
 """`torch._C`: the few names of PyTorch's compiled module that programs use."""
 
+import types as _types
+
 from .core import dispatch as _dispatch
 from .core.dispatch import DisableAll as DisableTorchFunction
 from .core.dispatch import DisableSubclasses as DisableTorchFunctionSubclass
@@ -12,6 +14,9 @@ from .overrides import has_torch_function_variadic as _has_torch_function_variad
 __all__ = ["DisableTorchFunction", "DisableTorchFunctionSubclass", "TensorBase", "_disabled_torch_function_impl",
            "_has_torch_function", "_has_torch_function_unary", "_has_torch_function_variadic",
            "_is_torch_function_enabled", "_is_torch_function_mode_enabled", "_len_torch_function_stack"]
+
+
+_nn = _types.ModuleType(f"{__name__}._nn", "Functions of layers that PyTorch compiles; `nn.functional` fills it.")
 
 
 def _is_torch_function_enabled():

@@ -104,8 +104,13 @@ def synchronize():
     _STREAM.flush()
 
 
-for _name in ("tensor", "as_tensor", "scalar_tensor", "asarray", "frombuffer", "is_complex", "is_floating_point",
-              "promote_types", "can_cast", "result_type"):
+def _assert(condition, message):
+    """Raise AssertionError with the message unless the condition holds; traced programs keep it."""
+    assert condition, message
+
+
+for _name in ("_assert", "tensor", "as_tensor", "scalar_tensor", "asarray", "frombuffer", "is_complex",
+              "is_floating_point", "promote_types", "can_cast", "result_type"):
     globals()[_name] = _publish(_name, globals()[_name])
 _publish_tensor()
 

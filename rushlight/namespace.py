@@ -14,10 +14,19 @@ BUILT_IN = frozenset("""
     linear logsigmoid native_channel_shuffle one_hot pairwise_distance pdist pixel_shuffle pixel_unshuffle prelu relu_
     rrelu_ scaled_dot_product_attention selu_ softplus softshrink threshold_
 """.split())
+NATIVE = frozenset("""
+    avg_pool2d avg_pool3d elu_ gelu hardtanh_ leaky_relu_ linear logsigmoid one_hot scaled_dot_product_attention
+    softplus softshrink
+""".split())
 IN_PYTHON = frozenset("""
     cdist norm split stft tensordot unique unique_consecutive Tensor.norm Tensor.split Tensor.stft Tensor.unique
     Tensor.unique_consecutive Tensor.backward Tensor.istft Tensor.__repr__ Tensor.__array__ lobpcg
     pca_lowrank svd_lowrank
+""".split())
+# The functions of torch that PyTorch has in torch.functional: so traced programs call them.
+FUNCTIONAL = frozenset("""
+    atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors cartesian_prod cdist chain_matmul
+    einsum lu meshgrid norm split stft tensordot unique unique_consecutive unravel_index
 """.split())
 # What handlers see for Python's operators: the named method, if there is one.
 SEEN_AS = {
@@ -61,7 +70,14 @@ def publish(path, function):
     if isinstance(function, types.FunctionType) and "entry" not in function.__code__.co_freevars:
         function = dispatch.guard(function)
     parent, _, name = path.rpartition(".")
-    made = dispatch.publish(path, function, f"{__package__}.{parent}" if parent else __package__)
+    module = f"{__package__}.{parent}" if parent else __package__
+    if path in FUNCTIONAL:
+        module += ".functional"
+    elif parent == "nn.functional" and name in BUILT_IN:
+        if name in REGISTRY and name not in NATIVE:
+            return publish(name, REGISTRY[name])  # the same function as in torch
+        module = f"{__package__}._C._nn"
+    made = dispatch.publish(path, function, module)
     if path in IN_PYTHON or (parent == "nn.functional" and name not in BUILT_IN):
         in_python(path)
     return made

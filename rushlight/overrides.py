@@ -7,6 +7,8 @@ sees all calls of a `with` block. `core/dispatch.py` decides who is asked, and i
 import contextlib
 import functools
 import inspect
+import sys
+import types
 import warnings
 
 from .core import dispatch
@@ -186,18 +188,15 @@ _paths.found = ({}, {})
 
 def get_overridable_functions():
     """{namespace: [public functions that handlers see]}; namespaces are modules and the class Tensor."""
-    spaces = {}
-    for function, path in _paths().items():
-        spaces.setdefault(_namespace(path), []).append(function)
+    known = _paths()
+    spaces = {Tensor: [function for function, path in known.items() if path.startswith("Tensor.")]}
+    parents = {path.rpartition(".")[0] for path in dispatch.ENTRIES if not path.startswith("Tensor.")}
+    for parent in sorted(parents):
+        module = sys.modules.get(f"{__package__}.{parent}".rstrip("."))
+        if module is not None:
+            spaces[module] = [value for name, value in vars(module).items()
+                              if isinstance(value, types.FunctionType) and value in known and name[0] != "_"]
     return spaces
-
-
-def _namespace(path):
-    """The object that a public function is an attribute of."""
-    if path.startswith("Tensor."):
-        return Tensor
-    module = dispatch.ENTRIES[path].copy.__module__
-    return inspect.sys.modules.get(module, module)
 
 
 def get_testing_overrides():

@@ -2,6 +2,12 @@
 they say."""
 
 from .core import default_device as _default_device
+from .core.autocast import (  # noqa: F401
+    autocast_decrement_nesting, autocast_increment_nesting, clear_autocast_cache, get_autocast_cpu_dtype,
+    get_autocast_dtype, get_autocast_gpu_dtype, is_autocast_cache_enabled, is_autocast_cpu_enabled, is_autocast_enabled,
+    set_autocast_cache_enabled, set_autocast_cpu_dtype, set_autocast_cpu_enabled, set_autocast_dtype,
+    set_autocast_enabled, set_autocast_gpu_dtype,
+)
 from .core import dtype as dt
 from .core.device import CPU
 from .core.device import Device as _Device

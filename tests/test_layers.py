@@ -18,11 +18,12 @@ LAYERS = (
     ("overrides",),
     ("_C", "special", "return_types", "random", "settings", "fft", "linalg", "signal"),
     ("api",),
+    ("functional",),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("amp",),
     ("optim", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
      "version"),
-    ("hub",),  # loads published weights with serialization
+    ("hub", "fx"),  # both read and write files with serialization
     ("vision", "audio", "text"),
     ("alias",),
     ("tools", "__main__"),

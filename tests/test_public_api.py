@@ -15,7 +15,7 @@ LIST = pathlib.Path(__file__).with_name("public_api.txt")
 MODULES = (
     "", "autograd", "autograd.functional", "engine", "nn", "nn.functional", "nn.init", "nn.utils", "optim",
     "optim.lr_scheduler", "utils.data", "utils.checkpoint", "vision", "vision.datasets", "vision.transforms",
-    "vision.transforms.functional", "vision.utils", "alias",
+    "vision.transforms.functional", "vision.utils", "alias", "amp", "fx", "overrides",
 )
 
 
@@ -45,6 +45,8 @@ def _is_foreign(module):
 def listing():
     """One line a name: `module.name`, and `Tensor.name` for the methods of tensors."""
     lines = []
+    for short in MODULES:
+        importlib.import_module(f"rushlight.{short}".rstrip("."))  # a module is an attribute of its parent from here on
     for short in MODULES:
         module = importlib.import_module(f"rushlight.{short}".rstrip("."))
         lines += [f"{short}.{name}".lstrip(".") for name in public_names(module)]

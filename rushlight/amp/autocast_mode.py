@@ -5,10 +5,10 @@ import warnings
 from collections import abc
 
 from ..base.lazy import is_array
+from ..core import autocast as state
 from ..core import dtype as dt
 from ..core.device import Device
 from ..core.tensor import Tensor
-from . import state
 
 __all__ = ["autocast", "autocast_decorator", "custom_bwd", "custom_fwd", "is_autocast_available"]
 

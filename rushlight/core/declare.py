@@ -102,7 +102,7 @@ def public(names, grad=None, node=None, out=True, conjugates=False, cast=None):
     """Declare a composite: plain Python over other operators, under its public names.
 
     With `grad` (see core/grads.py, also for `conjugates`) it is one node of the graph: its body runs without recording
-    gradients. `cast`: the row of the autocast policy (see amp/autocast.py).
+    gradients. `cast`: the row of the autocast policy (see core/autocast.py).
     """
     def declare(function):
         method = call = function if grad is None else one_node(function, grad, node, conjugates)

@@ -46,7 +46,7 @@ class _Doors:
         self.lock = threading.Lock()
         self.watchers = 0
         self.instances = {}  # references to living tensors of classes that override, by their ids
-        self.lookalikes = False  # whether an object with __torch_function__ that is no tensor has been met
+        self.lookalikes = 0  # how many reasons there are to expect objects with __torch_function__ that are no tensors
         self.installed = False
         self.idle = 0
 
@@ -200,16 +200,13 @@ def publish(path, function, module=None, seen_as=None, in_python=False):
     names a free variable `entry` finds its entry there. What is not a plain function is returned as it is."""
     if not isinstance(function, types.FunctionType):
         return function
-    copy = duplicate(function)
+    own = types.CellType()
+    copy = with_cell(function, "entry", own)
     name = path.rpartition(".")[2]
-    copy.__dict__.update(function.__dict__)
-    copy.__doc__, copy.__annotations__ = function.__doc__, function.__annotations__
     copy.__name__ = name
     copy.__qualname__ = f"Tensor.{name}" if path.startswith("Tensor.") else name
     copy.__module__ = module or function.__module__
-    entry = (OperatorEntry if getattr(function, "refuses", False) else Entry)(path, copy)
-    if "entry" in function.__code__.co_freevars:
-        copy = entry.copy = entry.function = entry.plain = with_cell(copy, "entry", entry)
+    own.cell_contents = entry = (OperatorEntry if getattr(function, "refuses", False) else Entry)(path, copy)
     if seen_as is not None and seen_as in ENTRIES:
         entry.function = ENTRIES[seen_as].function
     if in_python:
@@ -220,16 +217,18 @@ def publish(path, function, module=None, seen_as=None, in_python=False):
     return copy
 
 
-def with_cell(function, name, value):
-    """The function with one free variable bound to another value."""
-    cells = list(function.__closure__)
-    cells[function.__code__.co_freevars.index(name)] = types.CellType(value)
-    copy = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__,
-                              tuple(cells))
-    copy.__kwdefaults__ = function.__kwdefaults__
+def with_cell(function, name, cell):
+    """A copy of the function in which the free variable of this name, if there is one, is another cell."""
+    cells, free = function.__closure__, function.__code__.co_freevars
+    if name in free:
+        at = free.index(name)
+        cells = (*cells[:at], cell, *cells[at + 1:])
+    copy = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, cells)
+    copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
     copy.__dict__.update(function.__dict__)
     copy.__qualname__, copy.__module__ = function.__qualname__, function.__module__
-    copy.__doc__, copy.__annotations__ = function.__doc__, function.__annotations__
+    if function.__annotations__:
+        copy.__annotations__ = function.__annotations__
     return copy
 
 
@@ -299,9 +298,21 @@ def foreign(args, kwargs):
     doors = DOORS
     if doors.lookalikes or not LOCAL.subclasses or not LOCAL.enabled or not overriding(args, kwargs):
         return False
-    doors.lookalikes = True
-    doors.watch()
+    searching().__enter__()
     return True
+
+
+class searching:
+    """A context in which arguments are searched for objects with `__torch_function__` that are no tensors. For those
+    who make such objects, so that no call has to fail first."""
+
+    def __enter__(self):
+        DOORS.lookalikes += 1
+        DOORS.watch()
+
+    def __exit__(self, *error):
+        DOORS.lookalikes -= 1
+        DOORS.unwatch()
 
 
 def guard(function):
@@ -330,7 +341,7 @@ def operator_form(path, function):
     free = function.__code__.co_freevars
     if "otherwise" in free:
         slow = function.__closure__[free.index("otherwise")].cell_contents
-        fast = with_cell(duplicate(function), "otherwise", operator_form(path, slow))
+        fast = with_cell(function, "otherwise", types.CellType(operator_form(path, slow)))
         fast.refuses = True
         return fast
 

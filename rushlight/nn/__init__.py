@@ -1,6 +1,7 @@
 """Neural networks: layers, containers, losses and initial values, with PyTorch's names. Next to read:
 modules/module.py.
 """
+from ..namespace import publish as _publish
 from . import functional
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from . import common_types
@@ -11,7 +12,8 @@ from .loss_functional import linear_cross_entropy
 from .parallel import DataParallel
 
 # Functions made of other functions; functional.py, which they are made of, cannot import them.
-functional.multi_head_attention_forward = multi_head_attention_forward
+functional.multi_head_attention_forward = _publish("nn.functional.multi_head_attention_forward",
+                                                   multi_head_attention_forward)
 functional.linear_cross_entropy = linear_cross_entropy
 del multi_head_attention_forward, linear_cross_entropy
 

@@ -340,7 +340,12 @@ def unit_power(A):
     return REGISTRY["eye"](A.shape[-1], dtype=A.dtype).expand(A.shape).clone()
 
 
-@public("linalg.matrix_power matrix_power", cast="result")
+def _power_cast(A, n, **rest):
+    """Autocast: a power is a product, unless it is the matrix itself, its inverse or one."""
+    return "result" if abs(n) > 1 else "float32" if n < 0 else None
+
+
+@public("linalg.matrix_power matrix_power", cast=_power_cast)
 def matrix_power(A, n):
     """The n-th power of square matrices (of the inverse for negative n)."""
     check_matrix("linalg.matrix_power", A, True)

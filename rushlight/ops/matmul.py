@@ -332,7 +332,12 @@ def outer(input, vec2):
     return _outer(input, vec2)
 
 
-@public("inner", cast="lower")
+def _inner_cast(input, other, **rest):
+    """Autocast: products of vectors and numbers run as they are, others as matrix products."""
+    return "lower" if min(input.dim(), other.dim()) and max(input.dim(), other.dim()) > 1 else None
+
+
+@public("inner", cast=_inner_cast)
 def inner(input, other):
     """Sum of products over the last dimension of both."""
     if not input._layout.ndim or not other._layout.ndim:
@@ -474,7 +479,13 @@ def bilinear(input1, input2, weight, bias=None):
 # -----------------------------------------------------------------------------------------
 
 
-@public("tensordot", cast="lower")
+def _tensordot_cast(a, b, dims=2, **rest):
+    """Autocast: a sum over all elements runs as it is, others as matrix products."""
+    count = dims if isinstance(dims, int) else len(dims[0]) if hasattr(dims[0], "__len__") else 1
+    return None if count == a.dim() == b.dim() else "lower"
+
+
+@public("tensordot", cast=_tensordot_cast)
 def tensordot(a, b, dims=2):
     """Contract the last `dims` dimensions of a with the first of b, or the pairs of dimensions given."""
     if isinstance(dims, Tensor):
@@ -508,7 +519,19 @@ def tensordot(a, b, dims=2):
     return mm(left, right).reshape([sa[d] for d in free_a] + [sb[d] for d in free_b])
 
 
-@public("einsum", out=False, cast="lower")
+def _einsum_cast(equation, *operands):
+    """Autocast: matrix products are sums over an index of several operands."""
+    if not isinstance(equation, str):
+        return "lower"
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    for letter in set(inputs) - set(",."):
+        summed = letter not in output if arrow else inputs.count(letter) > 1
+        if summed and sum([letter in part for part in inputs.split(",")]) > 1:
+            return "lower"
+    return None
+
+
+@public("einsum", out=False, cast=_einsum_cast)
 def einsum(equation, *operands):
     """Sums of products in Einstein's notation, e.g. einsum("ij,jk->ik", a, b); "..." stands for broadcast
     dimensions."""

@@ -257,7 +257,12 @@ def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     return (values, where) if return_indices else values
 
 
-@public("nn.functional.max_pool3d", out=False, cast="float32")
+def _max_pool3d_cast(*args, return_indices=False, **rest):
+    """Autocast: only the form without positions has a policy."""
+    return None if return_indices or len(args) > 6 and args[6] else "float32"
+
+
+@public("nn.functional.max_pool3d", out=False, cast=_max_pool3d_cast)
 def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """The maximum of every window of a volume; with `return_indices` also its flat position. Input (N, C, D, H, W) or
     (C, D, H, W).

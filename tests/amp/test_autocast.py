@@ -4,7 +4,7 @@ import warnings
 import pytest
 
 import rushlight as torch
-from rushlight.amp import state
+from rushlight.core import autocast as state
 
 HALVES = [torch.bfloat16, torch.float16]
 X = torch.rand(2, 2) + 0.5

@@ -1,13 +1,12 @@
 """The door: when it is in, what handlers see, in which order they are asked, and that it goes out again."""
-import gc
 import inspect
 import threading
 
 import pytest
+from programs import run
 
 import rushlight as torch
 from rushlight.core import dispatch
-from rushlight.core.dispatch import DOORS
 from rushlight.overrides import resolve_name
 
 
@@ -146,16 +145,38 @@ def test_other_threads_are_not_concerned():
     assert log.names == [] and names == [8.0]
 
 
-def test_the_doors_go_out_when_nobody_watches():
-    gc.collect()
-    if DOORS.watchers or DOORS.instances:
-        pytest.skip("another test left an overriding object behind")
-    with Log():
-        assert DOORS.installed
+PROGRAM = """
+import rushlight as torch
+from rushlight.core import dispatch
+from rushlight.core.dispatch import DOORS
+
+def idle():
     for _ in range(dispatch.IDLE_CALLS + 2):
-        X.ndim  # noqa: B018
-    assert not DOORS.installed
-    assert torch.add.__code__ is dispatch.ENTRIES["add"].code
+        x.ndim
+
+class Sub(torch.Tensor):
+    pass
+
+x = torch.ones(2)
+assert not DOORS.installed
+with torch.overrides.BaseTorchFunctionMode():
+    assert DOORS.installed
+idle()
+assert not DOORS.installed and torch.add.__code__ is dispatch.ENTRIES["add"].code
+y = x.as_subclass(Sub)
+idle()
+assert DOORS.installed and type(x + y) is Sub
+del y
+idle()
+assert not DOORS.installed and (x + 1).tolist() == [2.0, 2.0]
+torch.fx.symbolic_trace(lambda x: x + 1)
+idle()
+assert not DOORS.installed
+"""
+
+
+def test_the_doors_go_out_when_nobody_watches():
+    run("-c", PROGRAM)  # in a process of its own: nobody else's objects keep them in
 
 
 def test_functions_keep_identity_and_signature():

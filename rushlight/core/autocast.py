@@ -8,7 +8,7 @@ An operator says in its declaration how autocast treats it (`cast=`):
 - "result": it runs in float32 and its results are in the dtype of the context: composites that mix both.
 - a function of the arguments that gives one of these, or None.
 
-The handler (see `core/dispatch.py`) is on the stack while autocast is enabled for the CPU; operators without a policy
+The handler (see `dispatch.py`) is on the stack while autocast is enabled for the CPU; operators without a policy
 and calls with `out=` run as they are.
 """
 
@@ -16,10 +16,10 @@ import threading
 import warnings
 import weakref
 
-from ..core import dispatch
-from ..core import dtype as dt
-from ..core.device import Device
-from ..core.tensor import Tensor
+from . import dispatch
+from . import dtype as dt
+from .device import Device
+from .tensor import Tensor
 
 LOWER = {"cpu": dt.bfloat16, "cuda": dt.float16, "mps": dt.float16, "xpu": dt.float16}
 SUPPORTED = {"cpu": (dt.bfloat16, dt.float16), "cuda": (dt.float16, dt.bfloat16), "mps": (dt.bfloat16, dt.float16),
