@@ -146,7 +146,7 @@ class Regions(StaticReader):
     def real(self, integer):
         return self.fn.cast("sitofp", integer, self.type)
 
-    # -- interpolated samples --------------------------------------------------------------------------------------------
+    # -- interpolated samples ------------------------------------------------------------------------------------------
 
     def sampling(self, box):
         """For rows and columns: (start of the box, size of a bin, samples along it)."""
@@ -209,7 +209,7 @@ class Regions(StaticReader):
 
         self.each(body)
 
-    # -- whole pixels ----------------------------------------------------------------------------------------------------
+    # -- whole pixels --------------------------------------------------------------------------------------------------
 
     def extents(self, box):
         """For rows and columns: (first pixel of the box, size of a bin)."""
@@ -302,7 +302,7 @@ def lower_regions(instruction):
     return [Launch(KernelSource(kernel.key(), kernel.emit), static, outer * parts, outer * channels * unit)]
 
 
-# -- suppression of boxes ------------------------------------------------------------------------------------------------
+# -- suppression of boxes ----------------------------------------------------------------------------------------------
 
 
 class Suppression(StaticReader):

@@ -25,7 +25,7 @@ def _working(x):
     return x.to(wanted).contiguous()
 
 
-# -- pooling of boxes ----------------------------------------------------------------------------------------------------
+# -- pooling of boxes --------------------------------------------------------------------------------------------------
 
 
 def _forward(input, boxes, options, size):
@@ -119,7 +119,7 @@ def pool_regions(kind, input, boxes, size, scale, samples=0, aligned=False, sens
     return found.permute(0, 3, 1, 2).contiguous().to(input.dtype)
 
 
-# -- suppression ---------------------------------------------------------------------------------------------------------
+# -- suppression -------------------------------------------------------------------------------------------------------
 
 
 def suppress(boxes, scores, threshold):
@@ -142,7 +142,7 @@ def suppress(boxes, scores, threshold):
     return order[marks[:count].eq(0)]
 
 
-# -- samples of planes -----------------------------------------------------------------------------------------------------
+# -- samples of planes -------------------------------------------------------------------------------------------------
 
 
 def _line(k, value, size, order):

@@ -3,7 +3,6 @@
 Read `_api` for the registry of models and weights, `_utils` for what builders share, then a family.
 """
 from ._api import Weights, WeightsEnum, get_model, get_model_builder, get_model_weights, get_weight, list_models
-
 from .alexnet import *  # noqa: F401,F403
 from .convnext import *  # noqa: F401,F403
 from .densenet import *  # noqa: F401,F403
@@ -20,4 +19,4 @@ from .vgg import *  # noqa: F401,F403
 from .vision_transformer import *  # noqa: F401,F403
 from .swin_transformer import *  # noqa: F401,F403
 from .maxvit import *  # noqa: F401,F403
-from . import optical_flow, segmentation, video
+from . import detection, optical_flow, quantization, segmentation, video

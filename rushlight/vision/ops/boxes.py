@@ -150,8 +150,8 @@ def _box_inter_union(boxes1, boxes2, fmt="xyxy"):
 
 
 def box_iou(boxes1, boxes2, fmt="xyxy"):
-    """Return intersections over unions (..., N, M) of boxes (..., N, K) and (..., M, K) in the format `fmt`, which may be
-    one of rotated boxes (see `box_convert`). ValueError for unknown formats.
+    """Return intersections over unions (..., N, M) of boxes (..., N, K) and (..., M, K) in the format `fmt` (see
+    `box_convert`), also of rotated boxes. ValueError for unknown formats.
 
     Example:
         >>> torchvision.ops.box_iou(torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[1.0, 0, 3, 2]]))
@@ -212,7 +212,7 @@ def complete_box_iou(boxes1, boxes2, eps=1e-7):
 
 
 def masks_to_boxes(masks):
-    """Return the boxes (N, 4) around the pixels of masks (N, H, W) that are not zero, in float32; zeros for empty masks.
+    """Return the boxes (N, 4) around the non-zero pixels of masks (N, H, W), in float32; zeros for empty masks.
 
     Example:
         >>> mask = torch.zeros(1, 5, 5)

@@ -7,8 +7,9 @@ from .ps_roi_align import check_channels
 
 
 def ps_roi_pool(input, boxes, output_size, spatial_scale=1.0):
-    """Pool the boxes of features (N, C h w, H, W), with a channel for each bin, by means over whole pixels: (K, C, h, w);
-    arguments and errors as of `roi_align`."""
+    """Pool the boxes of features (N, C h w, H, W), with a channel for each bin, by means over whole pixels.
+
+    Returns (K, C, h, w). Arguments and errors as of `roi_align`."""
     rois, size = as_rois("ps_roi_pool", input, boxes), pair(output_size)
     check_channels("ps_roi_pool", input, size)
     return pool_regions("mean", input, rois, size, spatial_scale, sensitive=True)

@@ -3,4 +3,7 @@ from . import functional
 from .interpolation import InterpolationMode
 from .transforms import Compose, ConvertImageDtype, Lambda, Normalize, PILToTensor, ToPILImage, ToTensor
 
-__all__ = ["Compose", "ConvertImageDtype", "InterpolationMode", "Lambda", "Normalize", "PILToTensor", "ToPILImage", "ToTensor", "functional"]
+__all__ = [
+    "Compose", "ConvertImageDtype", "InterpolationMode", "Lambda", "Normalize", "PILToTensor", "ToPILImage", "ToTensor",
+    "functional",
+]

@@ -1,4 +1,4 @@
-"""RAFT for optical flow (Teed and Deng 2020, arXiv:2003.12039): a recurrent unit that reads correlations of features."""
+"""RAFT for optical flow (Teed and Deng 2020, arXiv:2003.12039): a recurrent unit reads correlations of features."""
 
 import functools
 import math

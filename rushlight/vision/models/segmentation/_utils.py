@@ -78,13 +78,14 @@ def builder(name, weights, backbone, backbone_weights, construct, doc, auxiliary
     build.__name__ = build.__qualname__ = name
     build.__module__ = weights.__module__
     shown = "        aux_loss (bool, optional): have an auxiliary head; only with published weights by default.\n"
+    shown = shown if auxiliary else ""
     build.__doc__ = f"""{doc}
 
     Args:
         weights ({weights.__name__} or str, optional): published weights to load; none by default.
         progress (bool): show a progress bar while weights are downloaded.
         num_classes (int, optional): number of classes, with the background; 21 by default.
-{shown if auxiliary else ""}        weights_backbone ({backbone_weights.__name__} or str, optional): weights of the backbone, for a model without.
+{shown}        weights_backbone ({backbone_weights.__name__} or str, optional): weights of the backbone alone.
     """
     build.__signature__ = _signature(build, weights, backbone_weights, auxiliary)
     pretrained = {"weights": ("pretrained", weights.COCO_WITH_VOC_LABELS_V1),

@@ -63,7 +63,8 @@ class DeepLabHead(nn.Sequential):
     """`ASPP` and two convolutions."""
 
     def __init__(self, in_channels, num_classes, atrous_rates=(12, 24, 36)):
-        super().__init__(ASPP(in_channels, atrous_rates), *_conv(256, 256, 3, padding=1), nn.Conv2d(256, num_classes, 1))
+        super().__init__(
+            ASPP(in_channels, atrous_rates), *_conv(256, 256, 3, padding=1), nn.Conv2d(256, num_classes, 1))
 
 
 def _of_mobilenet(backbone, num_classes, aux):

@@ -147,7 +147,7 @@ class MultiscaleAttention(nn.Module):
 
 
 class MultiscaleBlock(nn.Module):
-    """Attention and a perceptron, each with normalisation before it and a shortcut, pooled as the queries, beside it."""
+    """Attention and a perceptron, each with normalisation before it and a shortcut beside it."""
 
     def __init__(self, input_size, cnf, residual_pool, residual_with_cls_embed, rel_pos_embed, proj_after_attn,
                  dropout=0.0, stochastic_depth_prob=0.0, norm_layer=nn.LayerNorm):
