@@ -44,6 +44,7 @@ class Stream:
         # Set by the engine: make(block, liveness mask) -> program; program.run(block) -> where it stopped, or None;
         # recover(program, block, where) computes what does not depend on what failed.
         self.make = self.recover = None
+        self.watch = None  # who else sees the blocks that run: watch(block), see utils/module_trace.py
         self.lock = threading.RLock()
         self.acquire, self.release, self.owned = self.lock.acquire, self.lock.release, self.lock._is_owned
 
@@ -104,6 +105,8 @@ class Stream:
                 if block.step.depth:
                     self.taken = block
                     self.block = new_block(self.root)
+                    if self.watch is not None:
+                        self.watch(block)
                     program = block.step.programs.get(references(block.slots))
                     if program is None:
                         self.complete(block)
