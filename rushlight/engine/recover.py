@@ -245,7 +245,7 @@ def run_alone(instruction, storages, scalars, constants, where):
         args.append(arg)
     own = Instruction(instruction.op, instruction.attrs, refs(instruction.ins), refs(instruction.outs), tuple(args),
                       instruction.info, instruction.given)
-    block = new_block(Step(None, None, ()))
+    block = new_block(Step())
     block.slots, block.scalars = [storages[slot] for slot in slots], given
     try:
         program = Executable([own], bytes([1]) * len(slots), given)
