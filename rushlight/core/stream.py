@@ -25,7 +25,8 @@ import time
 
 from ..base import forks, switches
 from . import dtype as dt
-from .block import HARD_LENGTH, SOFT_LENGTH, Step, new_block
+from . import dtype as dt
+from .block import Step, new_block
 from .graph import MODE
 from .storage import references
 

@@ -3,9 +3,10 @@
 Note [Tiers]
 Planning a block costs as much as running it many times, so it waits until the block has come back. The first time, each
 instruction runs by its launch record (see `records`): in program order, one after the other, nothing fused. A block
-that comes back, or that moves much memory, is planned (tier 1). Values do not depend on the tier: an element is computed
-by the same instructions alone and fused, and a kernel that adds has the same lanes whatever else it computes. There is
-one exception: where a float sum is fused with operands in another order of memory, it may add in another order.
+that comes back, or that moves much memory, is planned (tier 1). Values do not depend on the tier: an element is
+computed by the same instructions alone and fused, and a kernel that adds has the same lanes whatever else it computes.
+There is one exception: where a float sum is fused with operands in another order of memory, it may add in another
+order.
 
 Note [Queues]
 The tables of a block's records lie one after the other in an array, each behind the address of its launches; one native
@@ -67,10 +68,6 @@ class Direct:
             if self.is_planned():
                 return self.run_planned(block)
             self.runs += 1
-            if block.heals:
-                for storage in block.slots:
-                    if storage.__class__ is FailedStorage:
-                        heal(storage)
             block.table = Run(block, self.mask)
         block.table.run()
         return None
@@ -156,8 +153,8 @@ class Run:
     """One run of a block.
 
     at: the number of the next step. queue: (array, number of the step behind it, scratch memory, time in ns) of steps
-    that are ready to run, or None. error: what kept the step behind the queue from being queued. failures: what is wrong
-    with slots. Until a queue is there, everything that making it changes may be done again.
+    that are ready to run, or None. error: what kept the step behind the queue from being queued. failures: what is
+    wrong with slots. Until a queue is there, everything that making it changes may be done again.
     """
 
     def __init__(self, block, mask):
@@ -178,11 +175,17 @@ class Run:
             self.place = arena.address
 
     def provide(self, slot):
-        """Memory for an operand that has none yet; a failed one has none."""
+        """Memory for an operand that has none yet. A failed one gets it if the block overwrites it before it reads it."""
         storage = self.slots[slot]
         if storage.__class__ is FailedStorage:
-            self.failures[slot] = storage.guard.failure
-            return
+            first = next(step for step in self.steps if slot in reads(step))
+            if slot in first.key[1:first.known.operands:3]:
+                self.failures[slot] = storage.guard.failure
+                return
+            heal(storage)
+            if storage.address:
+                self.addresses[slot] = storage.address
+                return
         try:
             room = storage.block = memory.allocate(storage.nbytes)
         except (RuntimeError, MemoryError) as error:

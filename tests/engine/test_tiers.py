@@ -150,15 +150,12 @@ def test_an_instruction_that_cannot_run_fails_alone(tier):
         second = table[bad]
         third, fourth = second + 1, first + 1
         other += third[0]
-        fifth = rl.linalg.inv(rl.zeros(2, 2))
-        sixth = fourth.sum()
+        fifth = fourth.sum()
         rl.synchronize()
-        assert first.tolist() == [[6, 8, 10], [12, 14, 16]] and sixth.item() == 72
+        assert first.tolist() == [[6, 8, 10], [12, 14, 16]] and fifth.item() == 72
         for failed in (second, third, other):
             with pytest.raises(IndexError, match=rf"in index, recorded at .*test_tiers.py:{line}"):
                 failed.tolist()
-        with pytest.raises(rl.linalg.LinAlgError):
-            fifth.tolist()
         other.fill_(2)
         assert (other * 2).tolist() == [4.0, 4.0, 4.0]
 

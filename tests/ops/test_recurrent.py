@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import rushlight as rl
+from rushlight.base import switches
 from rushlight.codegen import native_recurrent
 from rushlight.runtime.cpu import jit
 

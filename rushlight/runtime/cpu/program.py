@@ -30,10 +30,10 @@ class Program:
 
     `address` is a kernel's, `static` its list of int64, or a `Batch` (then `tasks` is ignored); `cost` is the estimated
     time in nanoseconds on one thread. `release`: whether to release the GIL; None decides by the cost.
-    `address` is that of the packed launches. `run(table_address)` runs the launches in order until one sets the error word, entry 0 of the table, and returns
-    that word. It keeps the packed launches alive by itself. `word`: the word before the table in which the number of
-    completed launches stands; a run starts with the launch of that number, so that a run that a signal ended can be
-    called again. 0: such a run starts anew.
+    `address` is that of the packed launches. `run(table_address)` runs the launches in order until one sets the error
+    word, entry 0 of the table, and returns that word. It keeps the packed launches alive by itself. `word`: the word
+    before the table in which the number of completed launches stands; a run starts with the launch of that number, so
+    that a run that a signal ended can be called again. 0: such a run starts anew.
     """
 
     __slots__ = ("run", "cost", "launches", "address", "_block")
