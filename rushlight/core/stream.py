@@ -25,7 +25,6 @@ import time
 
 from ..base import forks, switches
 from . import dtype as dt
-from . import dtype as dt
 from .block import Step, new_block
 from .graph import MODE
 from .storage import references

@@ -175,7 +175,7 @@ class Run:
             self.place = arena.address
 
     def provide(self, slot):
-        """Memory for an operand that has none yet. A failed one gets it if the block overwrites it before it reads it."""
+        """Memory for an operand that has none yet; for a failed one if the block overwrites it before it reads it."""
         storage = self.slots[slot]
         if storage.__class__ is FailedStorage:
             first = next(step for step in self.steps if slot in reads(step))
@@ -283,7 +283,7 @@ class Run:
                 words.append(0)
                 if record.numbers:
                     for value in scalars[step.numbers - record.numbers:step.numbers]:
-                        words.append(value if value.__class__ is int else word(value))
+                        words.append(word(value))
                 words += record.constants
             except Exception as error:
                 self.error = error

@@ -30,6 +30,7 @@ from ..runtime.cpu.program import Program
 ALIGN = 16  # bytes: a multiple of all sizes of elements
 MOST_WAITING = 512  # records that are made before they are written
 MOST_PATTERNS = 64  # of operands that lie in one storage, for one form and layouts
+SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1
 BITS, DOUBLE = struct.Struct("=q"), struct.Struct("=d")
 
 
@@ -181,5 +182,9 @@ def write():
 
 
 def word(number):
-    """A number as a word of a table."""
-    return BITS.unpack(DOUBLE.pack(number))[0] if number.__class__ is float else int(number)
+    """A number as a word of a table. struct.error if it does not fit."""
+    if number.__class__ is float:
+        return BITS.unpack(DOUBLE.pack(number))[0]
+    if not SMALLEST <= number <= LARGEST:
+        BITS.pack(number)
+    return int(number)
