@@ -1,9 +1,10 @@
-"""Watch the engine in a training loop: from the third step on nothing is planned and nothing is compiled.
+"""Watch the engine in a training loop: from the fourth step on nothing is planned and nothing is compiled.
 
     python -m rushlight examples/steady_loop.py
 
 A network with dropout is trained by Adam under a learning-rate schedule, with a batch that changes its size now and
-then. Each row of the table is one step: what the counters of `rushlight.engine.statistics()` grew by.
+then. What is new runs operator by operator, what comes back is planned and fused. Each row of the table is one step:
+what the counters of `rushlight.engine.statistics()` grew by.
 """
 import torch
 import torch.nn.functional as F

@@ -266,8 +266,7 @@ class Learner:
         """The slots of results of operators: what the program itself gives memory, where it needs any."""
         found, step = set(), self.block.step
         while step is not self.start:
-            if not step.instruction.given:
-                found.update([slot for slot, _, _ in step.instruction.outs])
+            found.update(range(step.count - len(step.layouts), step.count))
             step = step.parent
         return found
 

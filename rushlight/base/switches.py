@@ -9,6 +9,7 @@ import contextlib
 import os
 from typing import Callable, NamedTuple
 
+TIERS = ("auto", "0", "1", "random")
 LOG_NAMES = ("stream", "fuse", "ir", "asm", "time", "memory")
 
 
@@ -58,8 +59,16 @@ def default_cache():
     return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache"), "rushlight")
 
 
+def _tier(name, text):
+    word = text.strip().lower() or "auto"
+    if word not in TIERS:
+        raise ValueError(f"RUSHLIGHT_{name}: expected one of {', '.join(TIERS)}, got {text!r}")
+    return word
+
+
 TABLE = (
     Switch("EAGER", _flag, "0", "1: run every operator at once instead of recording it"),
+    Switch("TIER", _tier, "auto", "0: plan no block; 1: plan every block; random: either; auto: those that come back"),
     Switch("LOG", _log_names, "", f"print what happens to stderr; names out of {','.join(LOG_NAMES)}"),
     Switch("CACHE", _folder, default_cache(), "the folder of compiled kernels; 0 keeps none on disk"),
     Switch("THREADS", _threads, "", "threads of the CPU runtime; unset: one for every available core"),
@@ -68,6 +77,7 @@ _ROWS = {row.name: row for row in TABLE}
 WATCHERS = []  # functions to call after a change, of those that keep something that depends on a switch
 
 EAGER: bool
+TIER: str
 LOG: frozenset
 CACHE: str | None
 THREADS: int | None

@@ -74,13 +74,16 @@ class LoopSpec:
 
 
 def vector_lanes(spec):
-    """Lanes of one step: several registers; fewer where the body is long, one where memory is read lane by lane."""
+    """Lanes of one step: several registers; fewer where the body is long, one where memory is read lane by lane. The
+    lanes decide in which order a sum adds: it has as many whatever else the kernel computes, so that it has the same
+    bits alone and fused with a long body."""
     base = max(1, target.current.vector_bytes // spec.widest)
     if spec.kind == "ordered":
         return 1
     if spec.kind == "tile" or any(mode == "s" for _, mode in spec.accesses):
         return base
-    return base * (2 if spec.heavy else 4)
+    ordered = any(node[0] == "reduce" and node[1] in ("sum", "prod") for node in spec.nodes)
+    return base * (2 if spec.heavy or ordered else 4)
 
 
 def can_mask_tail(spec):

@@ -49,30 +49,91 @@ class Instruction:
         return f"{', '.join(outs)} = {self.op.name}({', '.join(refs)}{', ' + str(self.attrs) if self.attrs else ''})"
 
 
+class Known:
+    """What the layouts of its operands alone say about a form, Note [Known forms] in record.py: layouts and bytes of
+    new results, `info` for the planner, where the arguments of its body come from (numbers counted from its own first
+    one). `operands`: the length of a step's key up to its tensors; `numbers`: how many follow; `given`: whether
+    results follow that exist before. `records`: for engine/direct.py, how to run it."""
+
+    __slots__ = ("layouts", "nbytes", "info", "args", "operands", "numbers", "given", "records")
+
+    def __init__(self, layouts, info, args, given):
+        self.layouts, self.info, self.args, self.given, self.records = tuple(layouts), info, args, given, None
+        self.nbytes = sum([x.nbytes for x in layouts])
+        self.numbers = sum([arg[0] == "num" for arg in args])
+        self.operands = 1 + 3 * (len(args) - self.numbers)
+
+
+NOTHING = Known((), None, (), False)
+NONE_YET, LONG_WAY = {}, {}  # dictionaries of steps that have no other yet; nothing is ever put into them
+
+
 class Step:
-    """A node of the prefix tree."""
+    """A node of the prefix tree.
 
-    __slots__ = ("next", "parent", "instruction", "layouts", "nbytes", "programs", "depth", "count", "numbers",
-                 "replays", "known", "likely", "then", "written")
+    known: what the layouts of its key say. count, numbers: slots and scalars of the block in use after it. short: the
+    steps that the short paths of record.py may take. written: slots of memory that existed before the block and that
+    the path writes. replays: backward passes known to start here, see autograd/replay.py. likely, then: the key and the
+    step that the path took last.
 
-    def __init__(self, parent, instruction, layouts, count=0, numbers=0):
-        self.count, self.numbers = count, numbers  # slots and scalars in use after this step
-        self.replays = None  # backward passes known to start here, see autograd/replay.py
-        self.next, self.programs = {}, {}
-        self.parent, self.instruction, self.layouts = parent, instruction, layouts
-        self.depth = parent.depth + 1 if parent else 0
-        # The steps that the short paths of record.py may take, and the one they took last, with its key.
-        self.known = self.next if self.depth < SOFT_LENGTH and not switches.EAGER else {}
-        self.likely = self.then = None
-        self.nbytes = sum(x.nbytes for x in layouts)
-        # Slots of memory that existed before the block and that the path writes.
-        self.written = parent.written if parent else frozenset()
-        if instruction is not None and instruction.given:
-            self.written = self.written.union([slot for slot, _, _ in instruction.outs])
+    Steps are many and most are met once: the instruction, which planning needs, is made when it is asked for, and so
+    are the dictionaries.
+    """
+
+    __slots__ = ("next", "parent", "key", "known", "layouts", "nbytes", "programs", "depth", "count", "numbers",
+                 "replays", "short", "likely", "then", "written", "made")
+
+    def __init__(self, parent=None, key=None, known=NOTHING, count=0):
+        self.parent, self.key, self.known, self.count = parent, key, known, count
+        self.layouts, self.nbytes = known.layouts, known.nbytes
+        self.replays = self.likely = self.then = self.made = None
+        self.next = self.programs = self.short = NONE_YET
+        if parent is None:
+            self.depth = self.numbers = 0
+            self.written = frozenset()
+        else:
+            self.depth = parent.depth + 1
+            self.numbers = parent.numbers + known.numbers
+            self.written = parent.written
+            if known.given:
+                self.written = self.written.union(key[known.operands + known.numbers + 1::3])
+            if self.depth >= SOFT_LENGTH:
+                self.short = LONG_WAY
+        if switches.EAGER:
+            self.short = LONG_WAY
+
+    @property
+    def instruction(self):
+        """The Instruction of this step."""
+        found = self.made
+        if found is None:
+            key, known = self.key, self.known
+            ins = [key[at:at + 3] for at in range(1, known.operands, 3)]
+            if known.given:
+                outs = [key[at:at + 3] for at in range(known.operands + known.numbers + 1, len(key), 3)]
+            else:
+                outs = [(slot, layout, 0) for slot, layout in enumerate(known.layouts, self.count - len(known.layouts))]
+            before = self.numbers - known.numbers
+            args = tuple([arg if arg[0] == "in" else ("num", arg[1] + before, arg[2]) for arg in known.args])
+            form = key[0]
+            found = self.made = Instruction(form.op, form.attrs, tuple(ins), tuple(outs), args, known.info,
+                                            known.given)
+        return found
+
+    def grow(self, key, known, slots):
+        """The new step that follows by an unknown key, in a block of so many slots."""
+        step = Step(self, key, known, slots + len(known.layouts))
+        if self.next is NONE_YET:
+            self.next = {key: step}
+            if self.short is NONE_YET:
+                self.short = self.next
+        else:
+            self.next[key] = step
+        return step
 
     def follow(self, key):
         """The step that a short path may take, or None; it is the likely one from now on."""
-        step = self.known.get(key)
+        step = self.short.get(key)
         if step is not None:
             self.likely, self.then = key, step
         return step
@@ -80,7 +141,7 @@ class Step:
     def path(self):
         """The instructions from the root to here."""
         instructions, step = [], self
-        while step.instruction is not None:
+        while step.key is not None:
             instructions.append(step.instruction)
             step = step.parent
         return instructions[::-1]

@@ -132,11 +132,16 @@ def get_default_dtype():
     return _Default.dtype
 
 
+WATCHERS = []  # functions to call after a change of the default, of those that keep what was promoted with it
+
+
 def set_default_dtype(dtype):
     """Set the dtype of Python floats that become tensors. TypeError unless floating point."""
     if not isinstance(dtype, DType) or not dtype.is_floating_point:
         raise TypeError(f"only floating-point types are supported as the default type, got {dtype}")
     _Default.dtype = dtype
+    for watcher in WATCHERS:
+        watcher()
 
 
 def _promote(a, b):

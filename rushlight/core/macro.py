@@ -23,6 +23,7 @@ with one is refused. All others are constants of the program.
 import dataclasses
 import functools
 
+from . import dtype as dt
 from .block import Step, new_block
 from .declare import Op
 from .device import CPU
@@ -61,7 +62,7 @@ class PrivateBlock:
     """A block of its own for what a traced body records. If `__exit__` is not reached, `Stream.repair` leaves it."""
 
     def __enter__(self):
-        block = new_block(Step(None, None, ()))
+        block = new_block(Step())
         self.block = block
         block.outer, block.grad = STREAM.block, MODE.grad
         STREAM.block, MODE.grad = block, False
@@ -144,7 +145,7 @@ def macro(name, tensors, numbers=0, writes=0, checks=False):
         last = tensors + numbers
 
         def infer(layouts, kinds, pattern, form, given):
-            key = (*kinds, *layouts)
+            key = (dt.get_default_dtype(), *kinds, *layouts)
             found = form.traces.get(key)
             if found is None:
                 if len(form.traces) > MOST_TRACES:

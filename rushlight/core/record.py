@@ -10,8 +10,8 @@ import os
 import sys
 
 from ..base import switches
-from .block import HARD_LENGTH, SOFT_LENGTH, Instruction
-from .dtype import FLOATING
+from . import dtype as dt
+from .block import HARD_LENGTH, LONG_WAY, SOFT_LENGTH, Known
 from .storage import FailedStorage, Storage, check, is_exposed, new_storage
 from .stream import MOST_BYTES, STREAM, flush
 from .tensor import Tensor, view
@@ -19,6 +19,7 @@ from .tensor import Tensor, view
 FOLDER = __file__.removesuffix(os.path.join("core", "record.py"))
 MOST_FORMS = 4096  # of one operator
 LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1  # of the integers that a program takes as they are
+MOST_KNOWN = 1 << 16
 acquire, release, owned = STREAM.acquire, STREAM.release, STREAM.owned
 
 
@@ -77,7 +78,7 @@ def fitted(number, tensors):
         return number
     if not 0 <= number < 1 << 64:
         raise OverflowError("int too big to convert")
-    if any([t._layout.dtype.category >= FLOATING for t in tensors]):
+    if any([t._layout.dtype.category >= dt.FLOATING for t in tensors]):
         return float(number)
     return number - (1 << 64)
 
@@ -208,32 +209,82 @@ def ends_here(before, form, tensors, numbers, outs):
 
 
 def checked(stream, key, form, tensors, numbers, outs):
-    """Infer the step of an operator that this path has not seen, or raise its errors."""
-    block = stream.block
-    op, pattern, attrs = form.op, form.pattern, form.attrs
-    layouts = [t._layout for t in tensors]
-    given = None if outs is None else [t._layout for t in outs]
-    check_devices(op, tensors, outs)
+    """The step of an operator that this path has not seen, or the errors of its operands."""
+    end, count = 1 + 3 * len(tensors), len(numbers)
+    signature = (form, *key[2:end:3], *key[end:end + count + 1], *key[end + count + 2::3])
+    device = None
+    for t in tensors if outs is None else (*tensors, *outs):
+        if t._storage.device is not device:
+            if device is not None:
+                check_devices(form.op, tensors, outs)
+            device = t._storage.device
     if outs is not None:
-        check_overlap(op, tensors, outs)
-    results, info = op.infer(layouts, [n.__class__ for n in numbers], pattern, attrs, given)
-    ins = tuple((t._storage.index, t._layout, t._offset) for t in tensors)
-    if outs is None:
-        first = len(block.slots)
-        refs = tuple((first + i, layout, 0) for i, layout in enumerate(results))
-        new = tuple(results)
-    else:
-        refs = tuple((t._storage.index, t._layout, t._offset) for t in outs)
-        new = ()
-    args, i, n = [], 0, block.step.numbers
-    for letter in pattern:
+        check_overlap(form.op, tensors, outs)
+    known = KNOWN.get(signature)
+    if known is None:
+        known = KNOWN.keep(signature, infer(form, tensors, numbers, outs))
+    return stream.grow(key, known)
+
+
+def fresh(key, signature, a, b=None):
+    """The new step of a short path that knows none, for new results of tensors `a` and `b`; None where `append` has to
+    look into it. `signature`: that of Note [Known forms]."""
+    before = STREAM.block.step
+    known = KNOWN.young.get(signature)
+    if known is None or before.short is LONG_WAY or b is not None and a._storage.device is not b._storage.device:
+        return None
+    step = STREAM.grow(key, known)
+    before.likely, before.then = key, step
+    return step
+
+
+class Memo:
+    """A dictionary of bounded size that forgets what has not been used for long: in two halves, of which the older one
+    goes when the younger one is full."""
+
+    def __init__(self, most):
+        self.half, self.young, self.old = most // 2, {}, {}
+
+    def get(self, key):
+        found = self.young.get(key)
+        if found is None and self.old:
+            found = self.old.get(key)
+            if found is not None:
+                self.keep(key, found)
+        return found
+
+    def keep(self, key, value):
+        if len(self.young) >= self.half:
+            self.old, self.young = self.young, {}
+        self.young[key] = value
+        return value
+
+    def clear(self):
+        self.young, self.old = {}, {}
+
+
+# Note [Known forms]
+# What `infer` says depends on the form and on the layouts of operands, classes of numbers and layouts of given results
+# alone: on no offset, slot or place in the tree. So it runs once for each such signature, and a step that is new to its
+# path (another row, another place) costs a look-up. The default dtype takes part in promotion: a new one clears this.
+KNOWN = Memo(MOST_KNOWN)
+dt.WATCHERS.append(KNOWN.clear)
+
+
+def infer(form, tensors, numbers, outs):
+    """Run the operator's rule: the Known of a signature."""
+    layouts, classes = [t._layout for t in tensors], [n.__class__ for n in numbers]
+    given = None if outs is None else [t._layout for t in outs]
+    results, info = form.op.infer(layouts, classes, form.pattern, form.attrs, given)
+    args, i, n = [], 0, 0
+    for letter in form.pattern:
         if letter == "t":
             args.append(("in", i))
             i += 1
         else:
-            args.append(("num", n, numbers[n - block.step.numbers].__class__))
+            args.append(("num", n, classes[n]))
             n += 1
-    return stream.grow(key, Instruction(op, attrs, ins, refs, tuple(args), info, outs is not None), new, len(numbers))
+    return Known(results if given is None else (), info, tuple(args), given is not None)
 
 
 def check_devices(op, tensors, outs):
@@ -314,6 +365,8 @@ def binary(form, a, b):
             key = (form, sa.index, a._layout, a._offset, sb.index, b._layout, b._offset)
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
+            if step is None:
+                step = fresh(key, (form, a._layout, b._layout), a, b)
             if step is not None:
                 if form.checks:
                     block.lines.append((step.depth, user_line()))
@@ -349,6 +402,8 @@ def binary_number(form, a, number):
             key = (form, sa.index, a._layout, a._offset, number.__class__)
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
+            if step is None:
+                step = fresh(key, (form, a._layout, number.__class__), a)
             if step is not None:
                 block.scalars.append(number)
                 if form.checks:
@@ -385,6 +440,8 @@ def unary(form, a):
             key = (form, sa.index, a._layout, a._offset)
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
+            if step is None:
+                step = fresh(key, (form, a._layout), a)
             if step is not None:
                 if form.checks:
                     block.lines.append((step.depth, user_line()))

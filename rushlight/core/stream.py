@@ -24,7 +24,8 @@ import threading
 import time
 
 from ..base import forks, switches
-from .block import HARD_LENGTH, SOFT_LENGTH, Instruction, Step, new_block  # noqa: F401  (for recording)
+from . import dtype as dt
+from .block import Step, new_block
 from .graph import MODE
 from .storage import references
 
@@ -36,7 +37,7 @@ class Stream:
     """The pending block. All access is under the lock (Note [The lock])."""
 
     def __init__(self):
-        self.root = Step(None, None, ())
+        self.root = Step()
         self.block = new_block(self.root)
         self.taken = None  # the block that a flush runs, or that an interrupted flush has left
         self.steps = 0
@@ -81,14 +82,10 @@ class Stream:
         block.held = sum([s.nbytes for s, seen in zip(block.slots, live) if seen and not s.address])
         return block.held > max(MOST_BYTES * 3 // 4, 4 * block.slots[-1].nbytes)
 
-    def grow(self, key, instruction, layouts, numbers):
+    def grow(self, key, known):
         """The new step that follows the current one by an unknown key."""
-        block = self.block
-        before = block.step
-        step = Step(before, instruction, layouts, len(block.slots) + len(layouts), before.numbers + numbers)
-        before.next[key] = step
         self.steps += 1
-        return step
+        return self.block.step.grow(key, known, len(self.block.slots))
 
     def flush(self):
         """Run what is pending."""
@@ -134,7 +131,7 @@ class Stream:
         program = block.program
         if program is None:
             if self.steps > MOST_STEPS:
-                self.root = Step(None, None, ())
+                self.root = Step()
                 self.steps = 0
                 if not self.block.slots:
                     self.block = new_block(self.root)
@@ -150,12 +147,13 @@ class Stream:
         self.taken = None
 
     def restart(self):
-        """Run what is pending, and forget the tree: the switches have changed, and with them which steps are known."""
+        """Run what is pending, and forget the tree: the switches or the default dtype have changed, and with them which
+        steps are known."""
         with self.lock:
             try:
                 self.flush()
             finally:
-                self.root = Step(None, None, ())
+                self.root = Step()
                 self.steps = 0
                 if not self.block.slots:
                     self.block = new_block(self.root)
@@ -164,6 +162,7 @@ class Stream:
 STREAM = Stream()
 flush = STREAM.flush
 switches.WATCHERS.append(STREAM.restart)
+dt.WATCHERS.append(STREAM.restart)
 
 
 @atexit.register

@@ -1,9 +1,8 @@
 """The engine: flushed blocks of the stream come in, memory holds their results after.
 
-`flush` plans a program the first time, compiles its kernels, fills the table and runs it. `statistics()` counts what
-happened. The
-planner, the code generators and the runtime are loaded when the first block runs: a program that only imports pays
-nothing for them.
+`direct` runs what is new by launch records (`records`, made by `single`), `flush` plans what comes back, compiles its
+kernels, fills the table and runs it. `statistics()` counts what happened. The runtime is loaded when the first block
+runs, the planner and the code generators when they are needed: programs pay for what they use.
 """
 
 import importlib
@@ -13,13 +12,13 @@ from ..core.stream import STREAM, flush
 
 
 def _engine():
-    """The module that runs blocks, loaded on first use."""
+    """The module of planned blocks and statistics, loaded on first use."""
     return importlib.import_module(".flush", __name__)
 
 
 def _first_make(block, mask):
-    module = _engine()
-    STREAM.make, STREAM.recover = module.make, module.recover.after
+    module = importlib.import_module(".direct", __name__)
+    STREAM.make, STREAM.recover = module.make, module.recover
     return module.make(block, mask)
 
 

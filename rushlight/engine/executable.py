@@ -46,11 +46,11 @@ class Executable:
     """
 
     __slots__ = ("plan", "slots", "steps", "pack", "table", "launches", "user", "path", "tally", "constants",
-                 "own_arena", "words", "address")
+                 "own_arena", "words", "address", "mask")
 
     def __init__(self, path, mask, scalars):
         plan = self.plan = planning.build(path, mask, len(scalars))
-        self.slots, self.path = len(mask), path
+        self.slots, self.path, self.mask = len(mask), path, mask
         sources = {launch.source.key: launch.source for s in plan.segments for row in s.launches for launch in row}
         addresses = jit.compile_kernels(list(sources.values()))
         self.steps, self.launches = [], 0

@@ -10,7 +10,7 @@ import time
 from ..base import switches
 from ..codegen import target
 from ..runtime.cpu import cpuinfo, jit
-from . import recover
+from . import direct, records
 from .executable import Counters, Executable
 
 
@@ -30,13 +30,15 @@ def statistics():
     bytes of results allocated, seconds spent planning."""
     tallies = Counters.tallies
     return dict(
-        instructions=sum(t[0] * t[1] for t in tallies),
-        flushes=sum(t[0] for t in tallies),
+        instructions=sum(t[0] * t[1] for t in tallies) + direct.TALLY[1],
+        flushes=sum(t[0] for t in tallies) + direct.TALLY[0],
+        direct_runs=direct.TALLY[0],
+        records_made=records.made,
         programs_planned=Counters.planned,
         kernels_compiled=jit.stats["compiled"],
         kernels_loaded=jit.stats["loaded"],
-        launches=sum(t[0] * t[2] for t in tallies),
-        bytes_allocated=sum(t[0] * t[3] for t in tallies),
+        launches=sum(t[0] * t[2] for t in tallies) + direct.TALLY[2],
+        bytes_allocated=sum(t[0] * t[3] for t in tallies) + direct.TALLY[3],
         plan_seconds=Counters.plan_seconds,
     )
 
@@ -46,20 +48,19 @@ def reset_statistics():
     Counters.planned, Counters.plan_seconds = 0, 0.0
     for tally in Counters.tallies:
         tally[0] = 0
+    direct.TALLY[:] = 0, 0, 0, 0
+    records.made = 0
     jit.stats["compiled"] = jit.stats["loaded"] = 0
 
 
-FAILED = ()  # the table of a block whose planning has failed
+FAILED = ()  # the table of a block whose planning has failed: it runs directly
 
 
 def make(block, mask):
-    """Plan and compile; the step remembers the program. A block whose planning has failed before runs operator by
-    operator."""
+    """Plan and compile; the step remembers the program."""
     began = time.perf_counter()
     step = block.step
     path = step.path()
-    if block.table is FAILED:
-        return recover.OneByOne(path, mask)
     log = switches.LOG
     if "stream" in log:
         print(f"[stream] {len(path)} instructions", *map(repr, path), sep="\n  ", file=sys.stderr)
@@ -68,8 +69,8 @@ def make(block, mask):
     except Exception:
         block.table = FAILED
         raise
-    if len(step.programs) >= 64:
-        step.programs.clear()
+    if not step.programs or len(step.programs) >= direct.MOST_PROGRAMS:
+        step.programs = {}
     step.programs[mask] = executable
     Counters.planned += 1
     Counters.plan_seconds += time.perf_counter() - began

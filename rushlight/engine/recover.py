@@ -12,17 +12,17 @@ from ..core import errors
 from ..codegen.kernel import Memory, Scratch
 from ..core.block import Failure, Instruction, Step, new_block
 from ..core.storage import FailedStorage, fail, new_storage
-from ..fuse.expand import expand
 from ..runtime.cpu import jit
 from ..runtime.cpu.program import Program
-from . import host
+from . import direct, host
 from .executable import WORD, Executable, Stopped
 
 
 def after(program, block, stopped):
     """Compute what does not depend on the instruction that stopped the program, and fail the rest."""
     if stopped.step is None:
-        OneByOne(program.path, bytes(len(block.slots))).run(block)
+        block.table = direct.Run(block, program.mask)
+        block.table.run()
         return
     recovery = Recovery(program, block)
     try:
@@ -184,52 +184,6 @@ class Recovery:
                 fail(slots[slot], failure)
 
 
-class OneByOne:
-    """A program for a block that cannot be planned or has no memory for all its results at once: every operator runs
-    alone, and the ones that cannot run fail."""
-
-    def __init__(self, path, mask):
-        self.path, self.mask = path, mask
-
-    def run(self, block):
-        """Run a block from its start."""
-        instructions, depths, temps, constants = expand(self.path, len(block.slots), len(block.scalars))
-        storages = dict(enumerate(block.slots))
-        for number, nbytes in enumerate(temps, len(block.slots)):
-            storages[number] = new_storage(nbytes, None)
-        lines, failures, report = dict(block.lines), {}, []
-        last = {slot: n for n, i in enumerate(instructions) for slot, _, _ in (*i.ins, *i.outs)}
-        interrupted = Failure(RuntimeError("this value was not computed: its computation was interrupted"))
-        done = 0
-        try:
-            for number, instruction in enumerate(instructions):
-                depth = depths[number]
-                file, line = lines.get(depth, ("<unknown>", 0))
-                where = f" [in {self.path[depth - 1].op.name}, recorded at {file}:{line}]" if depth in lines else ""
-                slots = [slot for slot, _, _ in instruction.ins]
-                outs = [slot for slot, _, _ in instruction.outs]
-                lost = next((failures.get(s) or storages[s].guard.failure
-                             for s in (*slots, *(outs if instruction.given else ()))
-                             if s in failures or storages[s].__class__ is FailedStorage), None)
-                if lost is None:
-                    used = {slot: storages[slot] for slot in (*slots, *outs)}
-                    lost = run_alone(instruction, used, block.scalars, constants, where, report)
-                if lost is not None:
-                    failures.update(dict.fromkeys(outs, lost))
-                done = number + 1
-                for slot in {*slots, *outs}:
-                    if last[slot] == number and slot >= len(block.slots):
-                        storages[slot].block, storages[slot].address = None, 0
-        except BaseException:
-            for instruction in instructions[done:]:
-                for slot, _, _ in instruction.outs:
-                    failures.setdefault(slot, interrupted)
-            raise
-        finally:
-            for slot, failure in failures.items():
-                fail(storages[slot], failure)
-
-
 def run_alone(instruction, storages, scalars, constants, where, report):
     """Run one instruction over storages by slot, as a program of its own; its Failure if it cannot run."""
     slots = list(storages)
@@ -246,7 +200,7 @@ def run_alone(instruction, storages, scalars, constants, where, report):
         args.append(arg)
     own = Instruction(instruction.op, instruction.attrs, refs(instruction.ins), refs(instruction.outs), tuple(args),
                       instruction.info, instruction.given)
-    block = new_block(Step(None, None, ()))
+    block = new_block(Step())
     block.slots, block.scalars = [storages[slot] for slot in slots], given
     try:
         program = Executable([own], bytes([1]) * len(slots), given)

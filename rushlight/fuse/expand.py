@@ -8,10 +8,10 @@ A write that meets its own operands (rule 11 in group.py) has operands of other 
 after it, as PyTorch does: the element by element order is that of the computation in its own dtype.
 """
 
+from ..core.block import Instruction
 from ..core.declare import OPERATORS
 from ..core.layout import dense_strides_like, layout
 from ..core.macro import Given
-from ..core.stream import Instruction
 from .group import overlaps
 
 

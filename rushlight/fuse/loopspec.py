@@ -196,9 +196,11 @@ def canonical(builder):
         reduced = [(1, tuple(0 for _ in columns))]
     kind = "row"
     full = [i for i, a in enumerate(builder.accesses) if a.level == "full"]
-    if kept and full and not has_arg(builder) or (kept and full):
-        inner_r = min([abs(reduced[-1][1][i]) or 1 << 40 for i in full])
-        inner_k = min([abs(kept[-1][1][i]) or 1 << 40 for i in full])
+    if kept and full:
+        # what has one value a row or column tells nothing about the order of memory, if there is something else
+        moving = [i for i in full if reduced[-1][1][i] and kept[-1][1][i]] or full
+        inner_r = min([abs(reduced[-1][1][i]) or 1 << 40 for i in moving])
+        inner_k = min([abs(kept[-1][1][i]) or 1 << 40 for i in moving])
         if inner_k < inner_r and kept[-1][0] >= 4:
             kind = "col"
     return kind, kept, reduced, ()

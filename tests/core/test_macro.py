@@ -60,6 +60,7 @@ def test_views_of_operands():
 
 
 @lazy
+@switches.env(TIER=1)
 def test_fuses_with_its_neighbours():
     x = tensor()
     y = center(x + 1, None, 1.0)[0] * 2

@@ -3,7 +3,9 @@ import pytest
 
 import rushlight as rl
 from rushlight.base import switches
+from rushlight.core import record
 from rushlight.core.declare import OPERATORS
+from rushlight.core.record import Memo
 from rushlight.core.stream import STREAM
 
 lazy = pytest.mark.skipif(switches.EAGER, reason="the eager mode runs every operator at once")
@@ -80,3 +82,35 @@ def test_the_map_without_a_graph_is_the_map_with_one():
                 found = layer(x)
             assert found.shape == wanted.shape and found.stride() == wanted.stride() and not found.requires_grad
             assert rl.equal(found, wanted)
+
+
+def test_known_forms_are_inferred_once_whatever_the_offset(monkeypatch):
+    x = rl.randn(40, 6)
+    (x[0] * x[1] + 2).sum().item()
+    calls, infer = [], record.infer
+    monkeypatch.setattr(record, "infer", lambda *values: calls.append(values) or infer(*values))
+    found = [(x[i] * x[i + 3] + 2).sum() for i in range(1, 30)]
+    assert not calls
+    expected = x.numpy()
+    for i, value in enumerate(found, 1):
+        assert abs(value.item() - (expected[i] * expected[i + 3] + 2).sum()) < 1e-4
+    assert (x[0, :4] * 3).shape == (4,) and len(calls) == 1  # another layout
+
+
+def test_a_new_default_dtype_is_seen_by_known_operators():
+    x = rl.tensor([3, 4])
+    assert (x / 2).dtype is rl.float32
+    rl.set_default_dtype(rl.float64)
+    try:
+        assert (x / 2).dtype is rl.float64 and (x / 2).tolist() == [1.5, 2.0]
+    finally:
+        rl.set_default_dtype(rl.float32)
+    assert (x / 2).dtype is rl.float32
+
+
+def test_a_memo_keeps_what_is_used():
+    memo = Memo(8)
+    for i in range(40):
+        memo.keep(i, i)
+        assert memo.get(0) == 0  # looked up all the time
+    assert len(memo.young) + len(memo.old) <= 8 and memo.get(39) == 39 and memo.get(20) is None

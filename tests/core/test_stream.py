@@ -7,7 +7,8 @@ import pytest
 
 import rushlight as rl
 from rushlight.base import switches
-from rushlight.core.stream import HARD_LENGTH, STREAM
+from rushlight.core.block import HARD_LENGTH
+from rushlight.core.stream import STREAM
 
 lazy = pytest.mark.skipif(switches.EAGER, reason="the eager mode runs every operator at once")
 

@@ -69,6 +69,7 @@ def test_in_place_after_reduction_is_a_new_kernel():
     assert x.tolist() == [[-1, 0, 1], [-1, 0, 1]] and len(found) >= 2
 
 
+@switches.env(TIER=1)
 def test_equal_updates_of_many_parameters_are_one_launch():
     parameters = [rl.ones(30, n) for n in (3, 5, 7, 11)]
     rl.synchronize()

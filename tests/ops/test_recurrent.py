@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import rushlight as rl
+from rushlight.base import switches
 from rushlight.codegen import native_recurrent
 from rushlight.runtime.cpu import jit
 
@@ -94,6 +95,7 @@ def test_gradients():
         assert rl.autograd.gradcheck(run, (x, *h, *w))
 
 
+@switches.env(TIER=1)
 def test_second_gradients_and_new_lengths_of_time():
     w = tensors(weights(3, 2, 2))
     x = rl.tensor(RNG.standard_normal((2, 1, 2))).requires_grad_()
@@ -149,6 +151,7 @@ def test_layers_give_what_cells_give(kind, time, batch, features, hidden, bias, 
     assert all(a.allclose(b) and a.stride() == b.stride() for a, b in zip(found, others, strict=True))
 
 
+@switches.env(TIER=1)
 def test_the_kernels_multiply_where_weights_stay_in_the_cache():
     def products(net, time, batch):
         """The matrix products of forward and backward beside the kernels, and the operands of the latter."""

@@ -95,6 +95,16 @@ def outside():
     return _new_method()(ctypes.byref(definition), 0, None)
 
 
+@functools.cache
+def queue(release):
+    """A function of one address that runs the queue there, see native.py: 0, or the number of the entry that failed.
+
+    `release` lets other Python threads run meanwhile.
+    """
+    address = code()["py_run_queue_released" if release else "py_run_queue"]
+    return _new_method()(ctypes.byref(_definition(address)), None, None)
+
+
 def batch_task():
     """The address of the kernel that runs batches, see native.py."""
     return code()["batch_task"]

@@ -21,15 +21,16 @@ import threading
 import time
 
 from ...base import forks, switches
-from ...codegen.builder import Module
+from ...base.lazy import Lazy
 from . import cpuinfo, llvm, loader
 from .object_cache import ObjectCache, digest
 from .private_folder import trusted
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_GENERATORS = ("ops", "fuse", "codegen", "runtime")  # whose code decides what a kernel's key means
+_GENERATORS = ("ops", "fuse", "codegen", "runtime", "engine")  # whose code decides what a kernel's key means
 PART_MILLISECONDS = 50.0  # of LLVM that pay for a thread
 PARTS_A_THREAD = 4  # at most: a thread whose core is slower takes fewer of them
+builder = Lazy(f"{__package__.split('.')[0]}.codegen.builder")  # a warm start needs none
 _lock = threading.RLock()
 _addresses = {}
 _caches = {}
@@ -53,11 +54,21 @@ def compile_kernels(sources):
     return {source.key: known[source.key] for source in sources}
 
 
+def find_kernels(names):
+    """The addresses of kernels by their names (see `kernel_name`), in memory or on disk; None if one is not there."""
+    with _lock:
+        missing = [name for name in names if not _find(name)]
+        if missing:
+            _load_packs(disk(), {name[2:]: (name,) for name in missing})
+        found = [_find(name) for name in names]
+        return found if all(found) else None
+
+
 def compile_text(text, symbols):
     """The dictionary {symbol: address} of functions defined in one text of IR; kept on disk like kernels."""
     key = digest(text.encode())
     with _lock:
-        cache = _disk()
+        cache = disk()
         if key not in _load_packs(cache, {key: symbols}):
             code = llvm.Compiler().compile(text)
             if cache is not None:
@@ -90,7 +101,7 @@ def _build(sources):
     if not sources:
         return
     named = [(kernel_name(source.key), source) for source in sources]
-    cache = _disk()
+    cache = disk()
     loaded = _load_packs(cache, {name[2:]: (name,) for name, _ in named})
     fresh = [(name, source) for name, source in named if name[2:] not in loaded]
     if fresh:
@@ -109,14 +120,14 @@ def _build(sources):
 
 def _emit(name, source):
     """A Module with one kernel."""
-    module = Module()
+    module = builder.Module()
     source.emit(module, name)
     return module
 
 
 def _text(modules):
     """The text of modules joined to one."""
-    joined = Module()
+    joined = builder.Module()
     for module in modules:
         joined.functions += module.functions
         joined.globals += module.globals
@@ -175,7 +186,7 @@ def _add_pack(code, symbols):
     return all(map(_find, symbols))
 
 
-def _disk():
+def disk():
     """The object cache of the folder RUSHLIGHT_CACHE names, None without one."""
     root = trusted(switches.CACHE)
     if root is None:

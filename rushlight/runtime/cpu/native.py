@@ -61,6 +61,8 @@ SYMBOLS = (
     "py_run",
     "py_run_released",
     "py_outside",
+    "py_run_queue",
+    "py_run_queue_released",
 )
 PYTHON = ("PyLong_AsVoidPtr", "PyLong_FromLongLong", "PyEval_SaveThread", "PyEval_RestoreThread", "PyErr_Occurred",
           "PyErr_CheckSignals", "PyLong_AsLongLong")
@@ -616,6 +618,91 @@ failed:
   ret i64 %error
 end:
   ret i64 0
+}
+
+; Run a queue {entries, entries done, address of the next one (0: the first), then for each entry: program, words of
+; its table, table} in order, from where it stopped; 0 at the end, or the number, counted from 1, of the entry whose
+; table holds an error word. Past the time `deadline` (0: none) it returns -1 between two entries.
+define i64 @run_queue(ptr %queue, i64 %deadline) nounwind {
+entry:
+  %count = load i64, ptr %queue
+  %donep = getelementptr i64, ptr %queue, i64 1
+  %placep = getelementptr i64, ptr %queue, i64 2
+  %first = getelementptr i64, ptr %queue, i64 3
+  %begin = load i64, ptr %donep
+  %place = load ptr, ptr %placep
+  %anew = icmp eq ptr %place, null
+  %start = select i1 %anew, ptr %first, ptr %place
+  %timed = icmp ne i64 %deadline, 0
+  br label %next
+next:
+  %i = phi i64 [ %begin, %entry ], [ %i1, %done ]
+  %at = phi ptr [ %start, %entry ], [ %after, %done ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %time, label %end
+time:
+  br i1 %timed, label %compare, label %run
+compare:
+  %now = call i64 @now()
+  %late = icmp sgt i64 %now, %deadline
+  br i1 %late, label %pause, label %run
+pause:
+  ret i64 -1
+run:
+  %i1 = add i64 %i, 1
+  %program = load ptr, ptr %at
+  %wp = getelementptr i64, ptr %at, i64 1
+  %words = load i64, ptr %wp
+  %tab = getelementptr i64, ptr %at, i64 2
+  %after = getelementptr i64, ptr %tab, i64 %words
+  %error = call i64 @run_program(ptr %program, ptr %tab, i64 0)
+  %good = icmp eq i64 %error, 0
+  br i1 %good, label %done, label %bad
+done:
+  store i64 %i1, ptr %donep
+  store ptr %after, ptr %placep
+  br label %next
+bad:
+  ret i64 %i1
+end:
+  ret i64 0
+}
+
+; Python methods: the argument is the address of a queue.
+define ptr @py_run_queue(ptr %self, ptr %arg) nounwind {
+entry:
+  %queue = call ptr @PyLong_AsVoidPtr(ptr %arg)
+  %bad = icmp eq ptr %queue, null
+  br i1 %bad, label %fail, label %run
+fail:
+  ret ptr null
+run:
+  %error = call i64 @run_queue(ptr %queue, i64 0)
+  %result = call ptr @PyLong_FromLongLong(i64 %error)
+  ret ptr %result
+}
+define ptr @py_run_queue_released(ptr %self, ptr %arg) nounwind {
+entry:
+  %queue = call ptr @PyLong_AsVoidPtr(ptr %arg)
+  %bad = icmp eq ptr %queue, null
+  br i1 %bad, label %fail, label %again
+fail:
+  ret ptr null
+again:
+  %thread = call ptr @PyEval_SaveThread()
+  %now = call i64 @now()
+  %deadline = add i64 %now, 50000000
+  %error = call i64 @run_queue(ptr %queue, i64 %deadline)
+  call void @PyEval_RestoreThread(ptr %thread)
+  %paused = icmp eq i64 %error, -1
+  br i1 %paused, label %signals, label %ended
+signals:
+  %raised = call i32 @PyErr_CheckSignals()
+  %stop = icmp ne i32 %raised, 0
+  br i1 %stop, label %fail, label %again
+ended:
+  %result = call ptr @PyLong_FromLongLong(i64 %error)
+  ret ptr %result
 }
 
 ; Python methods: self is the address of a program, the argument that of a table, the result the error word.

@@ -30,13 +30,13 @@ class Program:
 
     `address` is a kernel's, `static` its list of int64, or a `Batch` (then `tasks` is ignored); `cost` is the estimated
     time in nanoseconds on one thread. `release`: whether to release the GIL; None decides by the cost.
-    `run(table_address)` runs the launches in order until one sets the error word, entry 0 of the table, and returns
-    that word. It keeps the packed launches alive by itself. `word`: the word before the table in which the number of
-    completed launches stands; a run starts with the launch of that number, so that a run that a signal ended can be
-    called again. 0: such a run starts anew.
+    `address` is that of the packed launches. `run(table_address)` runs the launches in order until one sets the error
+    word, entry 0 of the table, and returns that word. It keeps the packed launches alive by itself. `word`: the word
+    before the table in which the number of completed launches stands; a run starts with the launch of that number, so
+    that a run that a signal ended can be called again. 0: such a run starts anew.
     """
 
-    __slots__ = ("run", "cost", "launches", "_block")
+    __slots__ = ("run", "cost", "launches", "address", "_block")
 
     def __init__(self, launches, release=None, word=0):
         words = []
@@ -64,7 +64,7 @@ class Program:
         """One array: the program block, the records, the static words; places in `words` become addresses."""
         first = 4 + 4 * len(records)
         self._block = (ctypes.c_int64 * (first + len(words)))()
-        base = ctypes.addressof(self._block)
+        base = self.address = ctypes.addressof(self._block)
         start = base + 8 * first
         packed = [base + 32, len(records), int(ahead), word]
         for address, at, tasks, mode in records:

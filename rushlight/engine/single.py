@@ -1,0 +1,40 @@
+"""Planning one instruction alone, for its launch record. Loaded when a record is not on disk.
+
+In: a step of the prefix tree, and how its operands lie to each other. Out: the description of its Record, plain values
+that JSON can hold, and the sources of its kernels. Read `records` for what a Record is.
+"""
+
+from ..core.block import Instruction
+from ..fuse import plan as planning
+from ..runtime.cpu import jit
+from . import flush  # noqa: F401  (tells the code generators what the processor has)
+
+
+def describe(step, pattern, places):
+    """(description, kernel sources, one a launch). `pattern`: that of `records.shared`, None where each operand has its
+    own storage; `places`: where the step's key has the operands that exist before."""
+    instruction = step.instruction
+    refs = (*instruction.ins, *instruction.outs)
+    fresh = len(refs) - len(places)
+    if pattern is None:
+        pattern = [(i, 0) for i in range(len(refs))]
+    heads = [i for i, (at, _) in enumerate(pattern) if at == i]  # operands that have a table entry
+    entries = {at: n for n, at in enumerate(heads)}
+    refs = [(entries[at], layout, distance) for (at, distance), (_, layout, _) in zip(pattern, refs)]
+    count = len(instruction.ins)
+    alone = Instruction(instruction.op, instruction.attrs, tuple(refs[:count]), tuple(refs[count:]), step.known.args,
+                        instruction.info, instruction.given)
+    plan = planning.build([alone], bytes([1] * len(heads)), step.known.numbers)
+    sizes = [layout.dtype.itemsize for _, layout, _ in refs]
+    rows = [row for segment in plan.segments for row in segment.launches]
+    launches = [x for row in rows for x in row]
+    return {
+        "inputs": [(places[i], sizes[i], sizes[i] * refs[i][2]) for i in heads[:len(heads) - fresh]],
+        "fresh": fresh,
+        "numbers": step.known.numbers,
+        "arena": plan.arena,
+        "constants": plan.constants,
+        "host": any([segment.host is not None for segment in plan.segments]),
+        "launches": [(jit.kernel_name(x.source.key), planning.resolve(x.static, plan.places, len(heads)), x.tasks,
+                      x.cost) for x in launches],
+    }, [x.source for x in launches]
