@@ -60,7 +60,7 @@ def record_form(form, tensors, numbers=(), outs=None):
             STREAM.dirty = True
             release()
         raise
-    if ready is None:  # a long block ended before this operator, or only loops read an operand as it is
+    if ready is None:  # a long block ended before this operator, or the operator is no loop and reads plain types
         return record_form(form, tensors, numbers, outs) if form.op.kind == "loop" else record_plain(
             form, tensors, numbers, outs)
     if exposed:

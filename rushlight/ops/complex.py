@@ -14,6 +14,7 @@ from ..core.declare import REGISTRY, elementwise, public
 from ..core.device import CPU
 from ..core.grads import GradRule
 from ..core.layout import layout
+from ..core.record import is_flipped
 from ..core.storage import new_storage
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
@@ -53,10 +54,6 @@ def need_complex(name, input, text="only supports complex tensors"):
 def flipped_layout(found):
     """The layout of the same memory read as conjugates (real numbers: negatives)."""
     return layout(found.shape, found.strides, found.dtype.flipped)
-
-
-def is_flipped(tensor):
-    return tensor._layout.dtype.plain is not tensor._layout.dtype
 
 
 CONJ = GradRule("conj", ["input"], {"input": lambda g: conj(g)}, conjugates=True)
