@@ -15,6 +15,7 @@ Static block: groups a task, groups, signals; sizes of the other dimensions; inp
 other dimensions, of the transformed one), the same for the result; table (slot, offset); buffers (slot, offset).
 """
 
+import functools
 import math
 
 from . import target
@@ -109,7 +110,8 @@ def butterfly(values, sign):
 class Transform(StaticReader):
     """Writes the kernel of one kind, length, dtype, direction and way that signals lie."""
 
-    def __init__(self, kind, n, dtype, forward, scale, rank, columns):
+    def __init__(self, kind, n, dtype, forward, scale, rank, columns, pairs):
+        self.pairs = pairs  # neighbours of a real signal lie side by side: two of them are loaded as a complex number
         self.kind, self.n, self.part, self.forward = kind, n, part_type(dtype), forward
         self.scale, self.rank, self.columns = scale, rank, columns
         self.width = target.current.lanes(self.part)
@@ -119,7 +121,8 @@ class Transform(StaticReader):
         self.sign = {"c2c": -1 if forward else 1, "r2c": -1, "c2r": 1}[kind]  # a conjugate makes the other direction
 
     def key(self):
-        return ("fft", self.kind, self.n, self.part, self.forward, self.scale, self.rank, self.columns, self.width)
+        return ("fft", self.kind, self.n, self.part, self.forward, self.scale, self.rank, self.columns, self.pairs,
+                self.width)
 
     def emit(self, module, name):
         self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
@@ -157,12 +160,26 @@ class Transform(StaticReader):
                 index = self.decompose(signal, self.sizes)
                 self.inputs.append(self.moved(self.source, self.source_strides, index))
                 self.outputs.append(self.moved(self.result, self.result_strides, index))
-        at = self.read()
-        factors, length = factors_of(self.core), 1
-        for p in factors:
-            at = self.one_pass(p, length, at)
+        factors, length, at = factors_of(self.core), 1, 0
+        # Where signals lie side by side, the first pass reads them and the last one writes the results. Else these are
+        # loops of their own: passes take steps that for powers of two would meet in few lines of the cache.
+        direct = bool(factors) and self.columns
+        if not direct:
+            with fn.loop(0, self.core) as j:
+                self.put(0, j, self.element(j))
+        whole = self.kind != "r2c"
+        for number, p in enumerate(factors):
+            load = self.element if direct and number == 0 else functools.partial(self.take, at)
+            last = direct and whole and number == len(factors) - 1
+            store = self.deliver if last else functools.partial(self.put, 1 - at)
+            self.one_pass(p, length, load, store)
             length *= p
-        self.write(at)
+            at = 1 - at
+        if not whole:
+            self.write_half(at)
+        elif not direct:
+            with fn.loop(0, self.core) as j:
+                self.deliver(j, self.take(at, j))
 
     def decompose(self, number, sizes):
         found = []
@@ -179,12 +196,13 @@ class Transform(StaticReader):
     # -- elements of signals -------------------------------------------------------------
 
     def load_complex(self, j):
-        """Element j of all lanes."""
+        """Element j of all lanes; of real signals (`pairs`) elements 2 j and 2 j + 1."""
         fn, both = self.fn, vector(self.part, 2 * self.width)
+        step = self.source_step * 2 if self.kind == "r2c" else self.source_step
         if self.columns:
-            loaded = fn.load(fn.gep(self.inputs[0], j * self.source_step), both, self.size)
+            loaded = fn.load(fn.gep(self.inputs[0], j * step), both, self.size)
         else:
-            loaded = self.load_pairs(j * self.source_step)
+            loaded = self.load_pairs(j * step)
         return Complex(*[fn.shuffle(loaded, loaded, range(at, 2 * self.width, 2)) for at in (0, 1)])
 
     def load_pairs(self, offset):
@@ -213,7 +231,7 @@ class Transform(StaticReader):
         if self.columns:
             fn.store(both, fn.gep(self.outputs[0], j * self.result_step), self.size)
         else:
-            self.store_pairs(both, j * self.result_step)
+            self.store_pairs(both, j * (self.result_step * 2 if self.kind == "c2r" else self.result_step))
 
     def store_pairs(self, both, offset):
         fn = self.fn
@@ -247,38 +265,29 @@ class Transform(StaticReader):
         return Complex(*[fn.splat(fn.load(fn.gep(place, part * self.size), self.part, self.size), self.width)
                          for part in (0, 1)])
 
-    def one_pass(self, p, length, buffer):
-        """See Note [Passes]; the number of the buffer that has the result."""
+    def one_pass(self, p, length, load, store):
+        """See Note [Passes]. `load(index)` gives an element, `store(index, value)` takes one."""
         fn, m = self.fn, self.core // (length * p)
-
-        def combine(i, k, roots):
-            values = butterfly([self.take(buffer, i + (k * p + q) * m) for q in range(p)], self.sign)
-            for q, value in enumerate(values):
-                value = value * roots[q - 1] if q and roots else value
-                self.put(1 - buffer, i + (k + length * q) * m, value)
-
         with fn.loop(0, m) as i:
             roots = [self.root(i * (q * length)) for q in range(1, p)] if m > 1 else None
             with fn.loop(0, length) as k:
-                combine(i, k, roots)
-        return 1 - buffer
+                values = butterfly([load(i + (k * p + q) * m) for q in range(p)], self.sign)
+                for q, value in enumerate(values):
+                    store(i + (k + length * q) * m, value * roots[q - 1] if q and roots else value)
 
     # -- into and out of the core --------------------------------------------------------
 
-    def read(self):
-        """Fill the first buffer; its number."""
-        fn, n = self.fn, self.n
-        with fn.loop(0, self.core) as j:
-            if self.kind == "c2c":
-                value = self.load_complex(j)
-            elif self.kind == "c2r":
-                value = self.read_half(j)
-            elif n % 2:
-                value = Complex(self.load_real(j), fn.constant(0, self.wide))
-            else:
-                value = Complex(self.load_real(j * 2), self.load_real(j * 2 + 1))
-            self.put(0, j, value)
-        return 0
+    def element(self, j):
+        """Element j of what the core transforms."""
+        if self.kind == "c2c":
+            return self.load_complex(j)
+        if self.kind == "c2r":
+            return self.read_half(j)
+        if self.n % 2:
+            return Complex(self.load_real(j), self.fn.constant(0, self.wide))
+        if self.pairs:
+            return self.load_complex(j)
+        return Complex(self.load_real(j * 2), self.load_real(j * 2 + 1))
 
     def half_entry(self, index):
         """Frequency `index` of the half spectrum, conjugated where a forward transform is meant; the first and, for
@@ -302,24 +311,24 @@ class Transform(StaticReader):
     def scaled(self, value):
         return value if self.scale == 1.0 else value.times(self.scale)
 
-    def write(self, buffer):
-        """The results of the core as those of the transform."""
-        fn, n = self.fn, self.n
+    def deliver(self, j, value):
+        """Write element j of the core's result."""
+        value = self.scaled(value)
         if self.kind == "c2c":
-            with fn.loop(0, n) as j:
-                self.store_complex(j, self.scaled(self.take(buffer, j)))
-        elif self.kind == "c2r":
-            with fn.loop(0, self.core) as j:
-                value = self.scaled(self.take(buffer, j))
-                if n % 2:
-                    self.store_real(j, value.re)
-                else:
-                    self.store_real(j * 2, value.re)
-                    self.store_real(j * 2 + 1, value.im)
+            self.store_complex(j, value)
+        elif self.n % 2:
+            self.store_real(j, value.re)
+        elif self.pairs:
+            self.store_complex(j, value)
         else:
-            with fn.loop(0, n // 2 + 1) as k:
-                value = self.scaled(self.frequency(buffer, k))
-                self.store_complex(k, value if self.forward else value.conj())
+            self.store_real(j * 2, value.re)
+            self.store_real(j * 2 + 1, value.im)
+
+    def write_half(self, buffer):
+        """The frequencies of real signals."""
+        with self.fn.loop(0, self.n // 2 + 1) as k:
+            value = self.scaled(self.frequency(buffer, k))
+            self.store_complex(k, value if self.forward else value.conj())
 
     def frequency(self, buffer, k):
         """Frequency k of a real signal."""
@@ -356,7 +365,9 @@ def lower_fft(instruction):
     at = columns_of(dims, tuple([ref[1].dtype.itemsize for ref in refs]), width)
     if at is not None:
         dims.append(dims.pop(at))
-    maker = Transform(kind, n, dtype, options["forward"], options["factor"], len(dims), at is not None)
+    real = {"r2c": source, "c2r": result}.get(kind)
+    pairs = at is None and real is not None and real[1].strides[dim] == 1 and n % 2 == 0
+    maker = Transform(kind, n, dtype, options["forward"], options["factor"], len(dims), at is not None, pairs)
     signals = math.prod(size for size, _ in dims)
     groups = signals // dims[-1][0] * -(-dims[-1][0] // width) if at is not None else -(-signals // width)
     unit = maker.core * width * (0.5 + 0.25 * len(factors_of(maker.core)))

@@ -4,8 +4,9 @@
 operators. Each transforms any number of dimensions in one call and scales the result; the gradient of each is one of
 them. Everything else is padding, cropping and checks. Short-time transforms are in `stft`.
 
-The transforms run on arrays (base/pocketfft.py). SciPy's pocketfft writes into the result's memory and shares batches
-between threads; without SciPy NumPy's does the same work on one thread.
+Many signals whose length has no large prime factor have a kernel of their own (codegen/native_fft.py), one dimension
+after the other. All others run on arrays (base/pocketfft.py): SciPy's pocketfft writes into the result's memory and
+shares batches between threads; without SciPy NumPy's does the same work on one thread.
 """
 
 import functools
@@ -88,7 +89,7 @@ def _transform(op, input, shape, dtype, dims, forward, scale, *size):
     return apply(op, (input, dims, forward, scale, *size), (input,), (), tuple(attrs))[0]
 
 
-# -- many signals of a length that has no large prime factor: a kernel of our own ---------------------------------------
+# -- many signals of a length that has no large prime factor ---------------------------------------
 
 
 SIGNALS = operator("fft_signals", "native", rules.explicit, lower="fft")
