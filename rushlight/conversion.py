@@ -4,6 +4,7 @@
 import collections
 import copy
 import mmap
+import warnings
 
 from .base.lazy import numpy as np
 
@@ -33,12 +34,20 @@ def to(self, *args, **kwargs):
     if device is not None and resolve(device) != self._storage.device:
         raise NotImplementedError(f"to: no copies between {self.device} and {device} in rushlight")
     changed = dtype is not self.dtype
+    if changed and self._layout.dtype.is_complex:
+        warn_of_parts(dtype)
     if memory_format is not None and not self.is_contiguous(memory_format) and memory_format.name != "preserve_format":
         result = self._cast(dtype) if changed else self
         return result.clone(memory_format=memory_format)
     if changed:
         return self._cast(dtype)
     return self.clone() if copy_ else self
+
+
+def warn_of_parts(dtype):
+    """The UserWarning of a conversion that loses imaginary parts."""
+    if not dtype.is_complex and dtype is not dt.bool_:
+        warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=3)
 
 
 def parse_to(args, kwargs):
@@ -74,6 +83,8 @@ def caster(name):
     dtype = dt.BY_NAME[name]
 
     def cast(self, memory_format=None):
+        if self._layout.dtype.is_complex:
+            warn_of_parts(dtype)
         result = self if self.dtype is dtype else self._cast(dtype)
         return result if memory_format is None else to(result, memory_format=memory_format)
     cast.__name__ = name
@@ -399,6 +410,8 @@ def reduce_ex(self, protocol):
     """Pickling: the storage's bytes and the view."""
     if not self.is_leaf:
         raise RuntimeError("Cannot pickle a tensor that is not a graph leaf: detach it first")
+    if self._layout.dtype is not self.dtype:  # its storage holds other values
+        self = self.detach().clone().requires_grad_(self._rg)
     return (
         rebuild,
         (

@@ -227,7 +227,7 @@ def combine_categories(high, low):
 
 def combine_up(high, low):
     if low.category == COMPLEX and high.category == FLOATING:
-        return promote(high, complex64) if low is complex64 else promote(high, low)
+        return high.to_complex()  # as precise as the operand of higher priority
     return low
 
 

@@ -134,6 +134,9 @@ def reduction(op, layouts, numbers, pattern, attrs, given):
     arg-reductions.
     """
     options = dict(attrs)
+    if layouts[0].dtype.is_complex and op.options.get("combine") not in ("sum", "prod", "any", "all"):
+        raise NotImplementedError(f"\"{op.name.removesuffix('_reduce')}\" not implemented for "
+                                  f"'{dt.scalar_type(layouts[0].dtype)}'")
     shape = reduced_shape(layouts[0].shape, options["dims"], options["keepdim"])
     outs = [contiguous_layout(shape, dtype.plain) for dtype in op.options["results"](layouts[0].dtype, options)]
     if given is not None:

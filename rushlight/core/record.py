@@ -61,10 +61,9 @@ def record_form(form, tensors, numbers=(), outs=None):
             STREAM.dirty = True
             release()
         raise
-    if ready is None:  # a long block ended before this operator, or only loops read an operand as it is
-        if form.op.kind != "loop":
-            tensors = [resolve(t) for t in tensors]
-        return record_form(form, tensors, numbers, outs)
+    if ready is None:  # a long block ended before this operator, or the operator is no loop and reads plain types
+        return record_form(form, tensors, numbers, outs) if form.op.kind == "loop" else record_plain(
+            form, tensors, numbers, outs)
     if exposed:
         flush()
         for t in ready:
@@ -111,7 +110,7 @@ def append(form, tensors, numbers, outs):
             return False, None
         step = before.next.get(key)
         if step is None:
-            if form.op.kind != "loop" and not only_plain(form, tensors, outs):
+            if form.op.kind != "loop" and any([is_flipped(t) for t in (*tensors, *(outs or ()))]):
                 block.repair()
                 return False, None
             step = checked(stream, key, form, tensors, numbers, outs)
@@ -130,12 +129,23 @@ def append(form, tensors, numbers, outs):
     return exposed, new_results(block, step, device)
 
 
-def only_plain(form, tensors, outs):
-    """Whether no operand has a flipped type, a conjugated or negated view, which only loops read as it is."""
-    if form.op.kind != "host" and any([t._layout.dtype.plain is not t._layout.dtype for t in outs or ()]):
-        raise NotImplementedError(f"{form.op.name}: writing to a lazily conjugated or negated view is not implemented "
-                                  f"in rushlight")
-    return all([t._layout.dtype.plain is t._layout.dtype for t in tensors])
+def is_flipped(tensor):
+    """Whether the memory of a tensor holds other values than the tensor (Note [Flipped types] in dtype.py)."""
+    return tensor._layout.dtype.plain is not tensor._layout.dtype
+
+
+def record_plain(form, tensors, numbers, outs):
+    """`record_form` for an operator that is no loop, and so knows plain types alone: flipped operands are copied, and
+    copies of flipped results written back."""
+    tensors = [resolve(t) for t in tensors]
+    if outs is None:
+        return record_form(form, tensors, numbers)
+    copies = [resolve(t) for t in outs]
+    record_form(form, tensors, numbers, copies)
+    for t, copy in zip(outs, copies):
+        if copy is not t:
+            record_form(copy_form, (copy,), (), (t,))
+    return outs
 
 
 def add_operand(stream, block, key, tensor):
@@ -155,6 +165,7 @@ def overwrites(form, target, tensors):
             and layout.nbytes == storage.nbytes and all([t._storage is not storage for t in tensors]))
 
 
+copy_form = None  # set by ops: the form of copy_
 resolve = None  # set by ops: a tensor of a flipped type -> one of the plain type, any other tensor as it is
 
 

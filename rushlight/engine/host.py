@@ -52,7 +52,8 @@ def call(instruction, slots, scalars, places, arena):
         place = places.get(ref[0])
         return slots[ref[0]].address if place is None else arena.address + place
 
-    ins = [values_at(address(ref), *ref[1:]) for ref in instruction.ins]
+    ins = [from_bfloat(array) if ref[1].dtype is dt.bfloat16 else array for ref, array in
+           [(ref, array_at(address(ref), *ref[1:])) for ref in instruction.ins]]
     outs = [array_at(address(ref), *ref[1:]) for ref in instruction.outs]
     given = [np.empty(o.shape, np.float32) if ref[1].dtype is dt.bfloat16 else o for o, ref in zip(outs,
                                                                                                    instruction.outs)]
@@ -61,8 +62,5 @@ def call(instruction, slots, scalars, places, arena):
     with np.errstate(all="ignore"):  # NumPy's warnings about infinities and NaN would be the user's
         instruction.op.body(given, ins, numbers, **attrs)
     for out, values, ref in zip(outs, given, instruction.outs):
-        dtype = ref[1].dtype
-        if dtype is dt.bfloat16:
+        if ref[1].dtype is dt.bfloat16:
             out[...] = to_bfloat(values)
-        elif dtype.plain is not dtype:
-            out[...] = flipped(values)

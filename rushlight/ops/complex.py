@@ -13,7 +13,8 @@ from ..core import dtype as dt
 from ..core.declare import REGISTRY, elementwise, public
 from ..core.device import CPU
 from ..core.grads import GradRule
-from ..core.layout import layout
+from ..core.layout import contiguous_layout, layout
+from ..core.record import is_flipped
 from ..core.storage import new_storage
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
@@ -26,10 +27,15 @@ RESOLVE = ("{} doesn't work on unresolved conjugated tensors.  To resolve the co
 
 def complex_scalar(value, dtype):
     """A complex number as a zero-dim tensor."""
-    values = np.array(value, dtype.numpy)
-    storage = new_storage(dtype.itemsize, CPU)
+    return array_tensor(value, dtype)
+
+
+def array_tensor(values, dtype):
+    """A row-major tensor with a copy of an array's values."""
+    values = np.array(values, dtype.numpy, order="C")
+    storage = new_storage(values.nbytes, CPU)
     storage.address, storage.guard = values.ctypes.data, values
-    return raw_view(storage, layout((), (), dtype), 0)
+    return raw_view(storage, contiguous_layout(values.shape, dtype), 0)
 
 
 declare.complex_scalar = complex_scalar
@@ -53,10 +59,6 @@ def need_complex(name, input, text="only supports complex tensors"):
 def flipped_layout(found):
     """The layout of the same memory read as conjugates (real numbers: negatives)."""
     return layout(found.shape, found.strides, found.dtype.flipped)
-
-
-def is_flipped(tensor):
-    return tensor._layout.dtype.plain is not tensor._layout.dtype
 
 
 CONJ = GradRule("conj", ["input"], {"input": lambda g: conj(g)}, conjugates=True)

@@ -2,6 +2,7 @@
 
 from ..core import grads
 from ..core import infer as rules
+from ..core import record as recording
 from ..core.declare import REGISTRY, elementwise, public
 from ..core.dtype import FLOATING
 from ..core.grads import GradRule, begin_write, end_write, settle_write
@@ -52,7 +53,7 @@ def copy_values(k, input):
 
 
 COPY = copy_values.op
-COPY_FORM = COPY.form("t")  # of `write_copy`
+COPY_FORM = recording.copy_form = COPY.form("t")  # of `write_copy`
 
 
 def _copy_infer(layouts, numbers, pattern, attrs, given):

@@ -4,16 +4,23 @@
 operators. Each transforms any number of dimensions in one call and scales the result; the gradient of each is one of
 them. Everything else is padding, cropping and checks. Short-time transforms are in `stft`.
 
-The transforms run on arrays (base/pocketfft.py). SciPy's pocketfft writes into the result's memory and shares batches
-between threads; without SciPy NumPy's does the same work on one thread.
+Many signals whose length has no large prime factor have a kernel of their own (codegen/native_fft.py), one dimension
+after the other. All others run on arrays (base/pocketfft.py): SciPy's pocketfft writes into the result's memory and
+shares batches between threads; without SciPy NumPy's does the same work on one thread.
 """
 
+import functools
+import math
+
 from ..base import pocketfft
+from ..base.lazy import numpy as np
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, apply, operator, public
+from ..core.declare import REGISTRY, apply, composed, operator, public
 from ..core.infer import wrap_dim
+from ..core.record import record
 from ..core.tensor import Tensor
+from .complex import array_tensor
 
 NOTHING, ROOT, WHOLE = range(3)  # the scale of a transform: 1, 1/sqrt(n), 1/n
 SCALES = {"backward": (NOTHING, WHOLE), "ortho": (ROOT, ROOT), "forward": (WHOLE, NOTHING)}  # forward, inverse
@@ -67,10 +74,78 @@ C2R = operator("fft_c2r", "host", rules.explicit, _c2r_body, {"input": _c2r_grad
                "FftC2RBackward0", conjugates=True)
 
 
+def fits_last(input, dim, size):
+    """`is_native` for the last dimension of a `c2r`."""
+    signals = math.prod(input._layout.shape) // max(input._layout.shape[dim], 1)
+    return 1 < size <= LONGEST and signals >= FEWEST and smooth(size)
+
+
 def _transform(op, input, shape, dtype, dims, forward, scale, *size):
+    if is_native(input, dims if op is not C2R else dims[:-1]) and (op is not C2R or fits_last(input, dims[-1], *size)):
+        return composed(op.rule, (input, dims, forward, scale, *size), lambda: native(
+            op, input, shape, dtype, dims, forward, scale, *size))
     attrs = [("dims", dims), ("forward", forward), ("scale", scale), *[("size", n) for n in size]]
     attrs.append(("out", ((tuple(shape), dtype),)))
     return apply(op, (input, dims, forward, scale, *size), (input,), (), tuple(attrs))[0]
+
+
+# -- many signals of a length that has no large prime factor ---------------------------------------
+
+
+SIGNALS = operator("fft_signals", "native", rules.explicit, lower="fft")
+FEWEST, LONGEST = 16, 4096  # signals; the longest of them
+
+
+def is_native(input, dims):
+    """Whether each of these dimensions is one that the kernel (codegen/native_fft.py) is made for."""
+    shape = input._layout.shape
+    count = math.prod(shape)
+    return all([1 < shape[d] <= LONGEST and count >= FEWEST * shape[d] and smooth(shape[d]) for d in dims])
+
+
+@functools.lru_cache(4096)
+def smooth(n):
+    """Whether n has no prime factor above 13."""
+    for p in (2, 3, 5, 7, 11, 13):
+        while n % p == 0:
+            n //= p
+    return n == 1
+
+
+@functools.lru_cache(256)
+def roots(n, kind, sign, dtype):
+    """exp(sign 2 pi i k / m), k < m, for the complex transform of length m that does the work; for real signals of even
+    length n then exp(sign 2 pi i k / n), k <= n / 2."""
+    half = kind != "c2c" and n % 2 == 0
+    m = n // 2 if half else n
+    turns = [np.arange(m) / m, np.arange(n // 2 + 1) / n if half else np.arange(0)]
+    return array_tensor(np.exp(sign * 2j * np.pi * np.concatenate(turns)), dtype)
+
+
+def along(kind, input, dim, shape, dtype, size, forward, scale):
+    """Record the transforms along one dimension."""
+    factor = (1.0, 1 / math.sqrt(size), 1 / size)[scale]
+    sign = {"c2c": -1 if forward else 1, "r2c": -1, "c2r": 1}[kind]
+    attrs = (("kind", kind), ("dim", dim), ("size", size), ("forward", forward), ("factor", factor),
+             ("out", ((tuple(shape), dtype),)))
+    return record(SIGNALS, "tt", attrs, (input, roots(size, kind, sign, dtype.to_complex())))[0]
+
+
+def native(op, input, shape, dtype, dims, forward, scale, size=None):
+    """The transform as one along each dimension; the real one comes first (r2c) or last (c2r)."""
+    sizes = input._layout.shape
+    order = dims if op is C2R else dims[::-1]
+    for d in order:
+        kind = "c2c" if op is C2C or d != dims[-1] else "r2c" if op is R2C else "c2r"
+        step = list(input._layout.shape)
+        if kind == "r2c":
+            step[d] = shape[d]
+        elif kind == "c2r":
+            step[d] = size
+        length = size if kind == "c2r" else sizes[d]
+        kept = dtype if kind == "c2r" else dtype.to_complex()
+        input = along(kind, input, d, step, kept, length, forward, scale)
+    return input
 
 
 def c2c(input, dims, forward, scale):

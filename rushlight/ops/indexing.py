@@ -589,7 +589,7 @@ def setitem(self, index, value):
     if isinstance(value, Tensor):
         value = strip_ones(value)
     else:
-        value = REGISTRY["full"]((), value, dtype=self._layout.dtype, device=self._storage.device)
+        value = REGISTRY["full"]((), value, dtype=self.dtype, device=self._storage.device)
     REGISTRY["Tensor.index_put_"](target, index_list(chosen, target), value)
 
 
@@ -620,7 +620,7 @@ def set_quietly(tensor, index, value):
 
 
 def same_type(target, value):
-    return value.to(target._layout.dtype) if isinstance(value, Tensor) else value
+    return value.to(target.dtype) if isinstance(value, Tensor) else value
 
 
 def check_assigned(self, value):
@@ -628,7 +628,9 @@ def check_assigned(self, value):
     if value.__class__ in (int, float, bool) or isinstance(value, (int, float)):
         return
     if isinstance(value, complex):
-        raise NotImplementedError("setitem: complex numbers are not implemented in rushlight")
+        if not self._layout.dtype.is_complex:
+            raise RuntimeError(f"value cannot be converted to type {self.dtype.name} without overflow")
+        return
     if hasattr(value, "__index__") and not is_array(value):
         return
     raise TypeError(f"can't assign a {type_name(value)} to a torch.{dt.scalar_type(self._layout.dtype)}Tensor")
@@ -654,7 +656,8 @@ def assign(target, value):
     """Copy or fill."""
     if not isinstance(value, Tensor):
         check_writable(target)
-        REGISTRY["Tensor.fill_"](target, value if value.__class__ in (int, float, bool) else plain_number(value))
+        REGISTRY["Tensor.fill_"](target, value if value.__class__ in (int, float, bool, complex)
+                                 else plain_number(value))
         return
     if value._storage is target._storage and value._layout is target._layout and value._offset == target._offset:
         check_inplace(target, wants_grad(value))

@@ -22,7 +22,8 @@ ROWS = 16  # triangular systems up to this size are solved row by row
 
 def lapack(name, dtype, purpose):
     """SciPy's LAPACK routine of this name for the dtype."""
-    return optional("scipy.linalg.lapack", "linalg", purpose).__dict__[{"f": "s", "d": "d", "F": "c", "D": "z"}[dtype.char] + name]
+    letter = {"f": "s", "d": "d", "F": "c", "D": "z"}[dtype.char]
+    return optional("scipy.linalg.lapack", "linalg", purpose).__dict__[letter + name]
 
 
 # -- triangular systems ----------------------------------------------------------------------------------------------

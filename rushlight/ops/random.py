@@ -303,9 +303,7 @@ def check_normal(dtype, std):
 def normal_(self, mean=0, std=1, *, generator=None):
     """Normally distributed numbers. RuntimeError if std < 0."""
     if self._layout.dtype.is_complex:
-        if mean:
-            raise NotImplementedError("normal_: a mean of complex numbers is not implemented in rushlight")
-        normal_(view_as_real(self), 0.0, std / math.sqrt(2), generator=generator)
+        normal_(view_as_real(self), mean, std / math.sqrt(2), generator=generator)
         return self
     mean, std = float(mean), float(std)
     check_normal(self._layout.dtype, std)
@@ -314,8 +312,8 @@ def normal_(self, mean=0, std=1, *, generator=None):
 
 def _normal(tensor, mean, std, generator, out=None, requires_grad=False):
     """Normal numbers in a new tensor or `out`; of complex ones each part has half of the variance."""
-    if tensor._layout.dtype.is_complex and not mean:
-        return pairs_of(lambda real, given: _normal(real, 0.0, std / math.sqrt(2), generator, given), tensor, out,
+    if tensor._layout.dtype.is_complex:
+        return pairs_of(lambda real, given: _normal(real, mean, std / math.sqrt(2), generator, given), tensor, out,
                         requires_grad)
     check_normal(tensor._layout.dtype, std)
     return fresh(tensor, out, requires_grad, lambda: new_normal(tensor, mean, std, generator),

@@ -41,8 +41,9 @@ def _extreme_grad(g, out1, dim):
 
 
 def _log_grad(g, input, out, dim):
-    """Sums over j >= k of g_j * exp(x_k - out_j), split by the sign of g so that the logarithms exist."""
-    if MODE.grad or input._layout.dtype.is_complex:  # to be differentiated again: logarithms of zero gradients would spoil the slopes
+    """Sums over j >= k of g_j * exp(x_k - out_j), split by the sign of g so that the logarithms exist. Not so where
+    it is differentiated again: logarithms of zero gradients would spoil the slopes."""
+    if MODE.grad or input._layout.dtype.is_complex:
         top = REGISTRY["real"](input.detach()).amax(dim, keepdim=True)
         return (input - top).exp() * _reversed_sum(g * (top - out).exp(), dim)
     low = float("-inf")

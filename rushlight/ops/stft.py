@@ -62,6 +62,13 @@ def _check_signal(input, window, onesided, return_complex):
     return has_complex
 
 
+def _padded(batch, side, mode):
+    """Signals (batch, time) with `side` more samples at both ends."""
+    if mode == "reflect" and 0 < side < batch.shape[1]:  # three copies: faster than one that reads at positions
+        return REGISTRY["cat"]([batch[:, 1:side + 1].flip(1), batch, batch[:, -side - 1:-1].flip(1)], 1)
+    return REGISTRY["nn.functional.pad"](batch.unsqueeze(1), [side, side], mode=mode).squeeze(1)
+
+
 @public("stft", out=False)
 def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect",
          normalized=False, onesided=None, return_complex=None, align_to_window=None):
@@ -97,8 +104,7 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
     hop, length = _options("stft", n_fft, hop_length, win_length)
     batch = input if input.dim() == 2 else input.unsqueeze(0)
     if center:
-        side = n_fft // 2
-        batch = REGISTRY["nn.functional.pad"](batch.unsqueeze(1), [side, side], mode=pad_mode).squeeze(1)
+        batch = _padded(batch, n_fft // 2, pad_mode)
     if not 0 < n_fft <= batch.shape[1]:
         raise RuntimeError(f"stft: expected 0 < n_fft <= {batch.shape[1]}, but got n_fft={n_fft}")
     weights = _window("stft", window, n_fft, length, input)

@@ -89,6 +89,10 @@ def reshaped(found, shape):
 
 def view_dtype(self, dtype):
     """The same bytes as another dtype; the last dimension changes with the element size."""
+    if self._layout.dtype.plain is not self._layout.dtype:
+        kind = "conjugate" if self._layout.dtype.is_complex else "negative"
+        raise RuntimeError(f"torch.Tensor.view is not supported for {kind} view tensors when converting to a different "
+                           f"dtype.")
     found, old, new = self._layout, self._layout.dtype.itemsize, dtype.itemsize
     shape, strides, offset = list(found.shape), list(found.strides), self._offset
     if old != new:

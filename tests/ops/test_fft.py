@@ -98,3 +98,27 @@ def test_out_and_frequencies():
 def test_refused(call, text):
     with pytest.raises(RuntimeError, match=text):
         call(torch.tensor(REAL))
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 8, 15, 16, 22, 26, 60, 105, 200])
+def test_many_signals(n):
+    """Enough signals for the kernel: each radix, even and odd lengths, signals in rows and in columns."""
+    x = RANDOM.standard_normal((19, n)) + 1j * RANDOM.standard_normal((19, n))
+    half = x[:, :n // 2 + 1]
+    for kind, tolerance in ((np.complex128, 1e-13), (np.complex64, 1e-5)):
+        x, half = x.astype(kind), half.astype(kind)
+        calls = [("fft", x), ("ifft", x), ("rfft", x.real), ("ihfft", x.real), ("irfft", half), ("hfft", half)]
+        for name, signal in calls:
+            for norm in (None, "ortho"):
+                wanted = getattr(np.fft, name)(signal, n, norm=norm)
+                rows = getattr(torch.fft, name)(torch.tensor(signal), n, norm=norm)
+                columns = getattr(torch.fft, name)(torch.tensor(signal).t().contiguous(), n, dim=0, norm=norm)
+                scale = abs(wanted).max()
+                np.testing.assert_allclose(rows.numpy(), wanted, atol=tolerance * scale)
+                np.testing.assert_allclose(columns.numpy(), wanted.T, atol=tolerance * scale)
+
+
+def test_many_signals_have_gradients():
+    x = torch.tensor(RANDOM.standard_normal((16, 4)), requires_grad=True)
+    assert torch.autograd.gradcheck(torch.fft.rfft, x)
+    assert torch.autograd.gradcheck(lambda v: torch.fft.irfft(torch.complex(v, v * 2), 6), x)
