@@ -5,10 +5,12 @@ its destination, is resumed where a broken one stopped, and takes its final name
 right, so that other processes never see half a file.
 """
 
+import fcntl
 import hashlib
 import os
 import re
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -81,12 +83,12 @@ def _ask(url, start):
     return answer, start if start and answer.status == 206 else 0
 
 
-def _receive(url, partial, progress):
+def _receive(url, file, progress):
     """Append to the partial file what is missing. URLError if the connection ends too early."""
-    start = os.path.getsize(partial) if os.path.exists(partial) else 0
-    answer, start = _ask(url, start)
-    with answer, open(partial, "r+b" if start else "wb") as file:
+    answer, start = _ask(url, file.seek(0, os.SEEK_END))
+    with answer:
         file.seek(start)
+        file.truncate()
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length is not None else 0
         bar = _Progress(total, progress)
@@ -96,8 +98,37 @@ def _receive(url, partial, progress):
             done += len(chunk)
             bar.show(done)
         bar.close()
+    file.flush()
     if total and done < total:
         raise urllib.error.URLError(f"{url}: the connection ended after {done} of {total} bytes")
+
+
+def _receive_patiently(url, file, progress):
+    """`_receive`, again after a broken connection."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return _receive(url, file, progress)
+        except urllib.error.HTTPError:
+            raise
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            if attempt == ATTEMPTS - 1:
+                raise
+
+
+def _open_partial(dst):
+    """(the partial file of a destination, its path). Where another process is writing to it, a file of our own."""
+    path = dst + ".partial"
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.exists(path) and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+            return file, path
+    except OSError:  # locked by another process; or moved to its destination while it was opened
+        pass
+    file.close()
+    handle, path = tempfile.mkstemp(dir=os.path.dirname(dst) or ".", prefix=os.path.basename(dst) + ".",
+                                    suffix=".partial")
+    return os.fdopen(handle, "r+b"), path
 
 
 def _digest(path):
@@ -123,22 +154,25 @@ def download_url_to_file(url, dst, hash_prefix=None, progress=True):
         RuntimeError: the hash is wrong; the file is removed.
     """
     dst = os.path.expanduser(os.fspath(dst))
-    partial = dst + ".partial"
-    for attempt in range(ATTEMPTS):
+    file, partial = _open_partial(dst)
+    with file:
+        resumed = file.seek(0, os.SEEK_END)
+        if not hash_prefix:  # nothing would tell whether an older part belongs to the same file
+            file.truncate(0)
         try:
-            _receive(url, partial, progress)
-            break
+            _receive_patiently(url, file, progress)
         except urllib.error.HTTPError:
+            os.remove(partial)
             raise
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            if attempt == ATTEMPTS - 1:
-                raise
-    if hash_prefix:
-        found = _digest(partial)
-        if not found.startswith(hash_prefix):
+        found = _digest(partial) if hash_prefix else ""
+        if resumed and not found.startswith(hash_prefix or ""):
+            file.truncate(0)
+            _receive_patiently(url, file, progress)
+            found = _digest(partial)
+        if not found.startswith(hash_prefix or ""):
             os.remove(partial)
             raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "{found}")')
-    os.replace(partial, dst)
+        os.replace(partial, dst)
 
 
 def _unpacked(path, folder, map_location, weights_only):
