@@ -20,7 +20,7 @@ HOMES = {
     "native_planes": ("plane_add",),
     "native_random": ("random_draws", "random_normals", "random_shuffle"),
     "native_recurrent": ("recurrent", "recurrent_back"),
-    "native_sampling": ("random_poisson", "rrelu_noise"),
+    "native_sampling": ("random_poisson", "rrelu_noise", "random_gamma", "random_binomial"),
     "native_regions": ("regions", "suppression"),
     "native_scan": ("scan",),
     "native_scatter": ("scatter",),

@@ -101,6 +101,28 @@ class Drawing:
         bits = ((high << 32) | low) & ((1 << 53) - 1)
         return fn.cast("sitofp", bits, "double") * 2.0**-53
 
+    def normal(self):
+        """The next normal number. Pairs by Box and Muller in double: the cosine is returned, and the sine waits in the
+        state for the next number."""
+        fn, state = self.fn, self.s.state
+        cached = fn.gep(state, NORMAL, "i32")
+        value = fn.variable("double", 0.0)
+
+        def take():
+            value.set(fn.load(cached, "double", align=4))
+            fn.store_at(fn.constant(0, "i32"), state, CACHED)
+            fn.store(fn.constant(0.0, "double"), cached, align=4)
+
+        def make():
+            angle, other = self.unit() * (2 * math.pi), self.unit()
+            radius = unary(fn, "sqrt", FUNCTIONS["log1p"](fn, -other) * -2.0)
+            fn.store(radius * FUNCTIONS["sin"](fn, angle), cached, align=4)
+            fn.store_at(fn.constant(1, "i32"), state, CACHED)
+            value.set(radius * FUNCTIONS["cos"](fn, angle))
+
+        fn.if_else(fn.load_at(state, CACHED, "i32").eq(1), take, make)
+        return value.get()
+
 
 # -- draws ---------------------------------------------------------------------------------------------------
 
@@ -151,27 +173,11 @@ NORMALS = Layout("@source", "@state", "@out", "count", "$mean", "$std")
 
 
 def emit_normals(module, name):
-    """Pairs by Box and Muller in double: the cosine goes out, the sine waits in the state for the next number."""
+    """`count` normal numbers as doubles."""
     drawing = Drawing(module, name, NORMALS)
     fn, s = drawing.fn, drawing.s
-    cached = fn.gep(s.state, NORMAL, "i32")
-    value = fn.variable("double", 0.0)
-
-    def take():
-        value.set(fn.load(cached, "double", align=4))
-        fn.store_at(fn.constant(0, "i32"), s.state, CACHED)
-        fn.store(fn.constant(0.0, "double"), cached, align=4)
-
-    def make():
-        angle, other = drawing.unit() * (2 * math.pi), drawing.unit()
-        radius = unary(fn, "sqrt", FUNCTIONS["log1p"](fn, -other) * -2.0)
-        fn.store(radius * FUNCTIONS["sin"](fn, angle), cached, align=4)
-        fn.store_at(fn.constant(1, "i32"), s.state, CACHED)
-        value.set(radius * FUNCTIONS["cos"](fn, angle))
-
     with fn.loop(0, s.count) as i:
-        fn.if_else(fn.load_at(s.state, CACHED, "i32").eq(1), take, make)
-        fn.store_at(value.get() * s.std + s.mean, s.out, i)
+        fn.store_at(drawing.normal() * s.std + s.mean, s.out, i)
     fn.ret()
 
 
