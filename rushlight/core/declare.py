@@ -17,6 +17,7 @@ from REGISTRY. Read `infer` (shape and dtype rules) next.
 
 import functools
 
+from ..base.lazy import is_array
 from . import dtype as dt
 from . import infer as rules
 from . import signatures
@@ -341,7 +342,7 @@ def as_number(op, name, value):
         return value.item() if hasattr(value, "item") else (float(value) if isinstance(value, float) else int(value))
     if isinstance(value, Tensor):
         return value.item()
-    if hasattr(value, "__index__"):
+    if hasattr(value, "__index__") and not is_array(value):
         return value.__index__()
     raise TypeError(f"{op}(): argument '{name}' must be Tensor or Number, not {type(value).__name__}")
 

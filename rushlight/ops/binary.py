@@ -116,6 +116,7 @@ def _power_choice(input, exponent):
     """(operator, values) for pow."""
     if is_tensor(exponent):
         return (power_tensor if is_tensor(input) else power_of_number), (input, exponent)
+    exponent = dt.plain(exponent)
     integral = input._layout.dtype.category < dt.FLOATING
     if integral and exponent.__class__ is int and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")

@@ -11,6 +11,7 @@ from ..core.declare import REGISTRY, public
 from ..core.grads import check_inplace
 from ..core.graph import MODE
 from ..core.layout import channels_last_strides, contiguous_strides, layout
+from ..core.owner import is_foreign
 from ..core.record import record
 from ..core.storage import new_storage
 from ..core.stream import STREAM
@@ -94,7 +95,7 @@ def grow(storage, nbytes):
     """Make a storage at least `nbytes` large, keeping its contents."""
     if nbytes <= storage.nbytes:
         return
-    if storage.guard is not None:
+    if is_foreign(storage):
         raise RuntimeError("Trying to resize storage that is not resizable")
     if storage.pending is STREAM.block:  # the pending block has planned for the size it knows
         STREAM.flush()

@@ -400,6 +400,8 @@ def broadcast_batches(input, other):
 @public("Tensor.__rmatmul__", out=False, cast="lower")
 def rmatmul(input, other):
     """other @ input."""
+    if not isinstance(other, Tensor):
+        raise TypeError(f"matmul(): argument 'input' (position 1) must be Tensor, not {type(other).__name__}")
     return matmul(other, input)
 
 

@@ -133,7 +133,7 @@ def reshape_as(self, other):
     return reshape(self, other._layout.shape)
 
 
-@public("flatten ravel", out=False)
+@public("flatten", out=False)
 def flatten(input, start_dim=0, end_dim=-1):
     """Merge the dimensions from `start_dim` to `end_dim`."""
     found = input._layout
@@ -148,6 +148,12 @@ def flatten(input, start_dim=0, end_dim=-1):
     for n in found.shape[start:end + 1]:
         count *= n
     return reshape(input, (*found.shape[:start], count, *found.shape[end + 1:]))
+
+
+@public("ravel", out=False)
+def ravel(input):
+    """All elements in one dimension: a view of a contiguous tensor, a copy of any other."""
+    return reshape(input.contiguous(), (-1,))
 
 
 @public("unflatten", out=False)
