@@ -25,7 +25,7 @@ def _t(x):
 
 
 def _gemm(name, grad, params, node=None):
-    return operator(name, "template", rules.explicit, lower="gemm", grad=grad, params=params, node=node)
+    return operator(name, "template", rules.explicit, lower="gemm", reads="any", grad=grad, params=params, node=node)
 
 
 def _left_grad(g, b, found):

@@ -30,9 +30,9 @@ GROUP = 16  # numbers that Box-Muller makes at a time
 WIDE_SPAN = 1 << 28  # from this span on an integer takes two draws
 DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 
-DRAWS = operator("random_draws", "native", rules.strided, lower="random_draws")
-BOX_MULLER = operator("box_muller", "native", rules.explicit, lower="box_muller")
-NORMALS = operator("random_normals", "native", rules.strided, lower="random_normals")
+DRAWS = operator("random_draws", "native", rules.strided, lower="random_draws", reads=("contiguous",))
+BOX_MULLER = operator("box_muller", "native", rules.explicit, lower="box_muller", reads=("contiguous",), writes="contiguous")
+NORMALS = operator("random_normals", "native", rules.strided, lower="random_normals", reads=("contiguous",))
 
 
 def result_dtype(layouts, numbers, attrs):
@@ -579,7 +579,7 @@ def randint_like(input, *args, low=None, high=None, generator=None, dtype=None, 
     return _randint(tensor, low, high, generator, None, requires_grad)
 
 
-SHUFFLE = operator("random_shuffle", "native", rules.explicit, lower="random_shuffle")
+SHUFFLE = operator("random_shuffle", "native", rules.explicit, lower="random_shuffle", reads=("contiguous",))
 
 
 @public("torch.randperm", out=False)

@@ -36,7 +36,7 @@ def _one(name, combine, accumulate, results=_same, **options):
 
 
 SUM = _one("sum", "sum", _accumulate_sum)
-ORDERED_SUM = operator("ordered_sum", "native", rules.reduction, lower="ordered_sum", results=_same)
+ORDERED_SUM = operator("ordered_sum", "native", rules.reduction, lower="ordered_sum", reads="any", results=_same)
 ORDERED_MOST = 4096  # elements up to which sums keep PyTorch's order, see codegen/native_sum.py
 PROD = _one("prod", "prod", _accumulate_sum)
 MAX = _one("max", "max", _accumulate_input)
