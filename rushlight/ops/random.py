@@ -31,7 +31,8 @@ WIDE_SPAN = 1 << 28  # from this span on an integer takes two draws
 DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 
 DRAWS = operator("random_draws", "native", rules.strided, lower="random_draws", reads=("contiguous",))
-BOX_MULLER = operator("box_muller", "native", rules.explicit, lower="box_muller", reads=("contiguous",), writes="contiguous")
+BOX_MULLER = operator("box_muller", "native", rules.explicit, lower="box_muller", reads=("contiguous",),
+                      writes="contiguous")
 NORMALS = operator("random_normals", "native", rules.strided, lower="random_normals", reads=("contiguous",))
 
 

@@ -9,6 +9,7 @@ import rushlight as rl
 from rushlight.core.declare import FITS, OPERATORS
 from rushlight.core.record import record_form
 
+pytestmark = pytest.mark.filterwarnings("ignore:This API is deprecated")
 F = rl.nn.functional
 rl.manual_seed(0)
 
@@ -23,7 +24,7 @@ def recurrent(mode):
 
     def run(x, h, *weights):
         state = (h, h * 2) if mode == "LSTM" else h
-        return rl.func.functional_call(layer, dict(zip(names, weights)), (x, state))[0]
+        return rl.nn.utils.stateless.functional_call(layer, dict(zip(names, weights)), (x, state))[0]
     return run, (numbers(5, 3, 4), numbers(1, 3, 6), *[numbers(*w.shape) for w in layer.parameters()])
 
 
