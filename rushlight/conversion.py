@@ -13,6 +13,7 @@ from .core import dispatch
 from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import CPU, Device, resolve
+from .core.infer import as_index
 from .core.layout import contiguous_strides, layout
 from .core.owner import Kept, expose, is_foreign
 from .core.room import LARGEST, check_bytes
@@ -292,7 +293,7 @@ def resize_(self, *sizes, memory_format=None):
         raise RuntimeError("cannot resize variables that require grad")
     if len(sizes) == 1 and not hasattr(sizes[0], "__index__"):
         sizes = sizes[0]
-    sizes = tuple(int(n) for n in sizes)
+    sizes = tuple(as_index(n) for n in sizes)
     if any(n < 0 for n in sizes):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(sizes)}: {list(sizes)}")
     if sizes == tuple(self._layout.shape):

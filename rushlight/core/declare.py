@@ -21,6 +21,7 @@ from ..base.lazy import is_array
 from . import dtype as dt
 from . import infer as rules
 from . import signatures
+from .arguments import refuse
 from .device import resolve
 from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, settle_write, wants_grad
@@ -114,6 +115,8 @@ def register(names, function, inplace=None, method=None):
         chosen = inplace if name.endswith("_") and not name.endswith("__") and inplace is not None else function
         if name.startswith("torch."):
             REGISTRY[name.removeprefix("torch.")] = chosen
+        elif name.startswith("Tensor.") and chosen is function:
+            REGISTRY[name] = method or function
         elif "." in name:
             REGISTRY[name] = chosen
         else:
@@ -121,11 +124,12 @@ def register(names, function, inplace=None, method=None):
             REGISTRY[f"Tensor.{name}"] = method or chosen
 
 
-def public(names, grad=None, node=None, out=True, conjugates=False, cast=None):
+def public(names, grad=None, node=None, out=True, conjugates=False, cast=None, quick=False):
     """Declare a composite: plain Python over other operators, under its public names.
 
     With `grad` (see core/grads.py, also for `conjugates`) it is one node of the graph: its body runs without recording
-    gradients. `cast`: the row of the autocast policy (see core/autocast.py).
+    gradients. `cast`: the row of the autocast policy (see core/autocast.py). `quick`: the method is too short for a call
+    more, and takes care of its arguments' kinds itself (Note [Kinds of arguments]).
     """
     def declare(function):
         method = call = function if grad is None else one_node(function, grad, node, conjugates)
@@ -133,9 +137,22 @@ def public(names, grad=None, node=None, out=True, conjugates=False, cast=None):
         if out and names and "out" not in signatures.names(function):
             call = with_out(call, function)
             call.cast = cast
-        register(names, call, method=method)  # methods take no out=
+        register(names, call, method=method if quick or not names else guarded(method, function))  # without out=
         return call
     return declare
+
+
+def guarded(call, function):
+    """The call; where it fails because of an argument's kind, it raises a TypeError."""
+    @functools.wraps(function)
+    def guard(*args, **kwargs):
+        try:
+            return call(*args, **kwargs) if kwargs else call(*args)
+        except REFUSALS as error:
+            refuse(function, args, kwargs, error)
+            raise
+    guard.__dict__.update(call.__dict__)
+    return guard
 
 
 def one_node(function, grad, node_name, conjugates=False):
@@ -200,8 +217,9 @@ def with_out(call, function):
                 return into_out(function.__name__, call, kwargs["out"], args, without(kwargs, "out"))
             kwargs.pop("out", None)
             return call(*args, **kwargs)
-        except REFUSALS:
+        except REFUSALS as error:
             if entry is None or not foreign(args, kwargs):
+                refuse(function, args, kwargs, error)
                 raise
         return entry.enter(args, kwargs)
     wrapper.rule = getattr(call, "rule", None)
@@ -365,7 +383,7 @@ def as_number(op, name, value):
     if isinstance(value, Tensor):
         return value.item()
     if hasattr(value, "__index__") and not is_array(value):
-        return value.__index__()
+        return rules.as_index(value)
     raise TypeError(f"{op}(): argument '{name}' must be Tensor or Number, not {type(value).__name__}")
 
 

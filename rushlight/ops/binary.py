@@ -130,7 +130,7 @@ def _check_power(input, exponent):
         raise TypeError(f"pow(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
 
 
-@public("pow Tensor.__pow__")
+@public("pow Tensor.__pow__", quick=True)
 def power(input, exponent):
     """input ** exponent, each a tensor or a number. RuntimeError for integers to a negative number."""
     _check_power(input, exponent)

@@ -56,7 +56,7 @@ def sizes_of(name, size):
     if not hasattr(size, "__iter__"):
         raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
     try:
-        shape = tuple([n if n.__class__ is int else n.__index__() for n in size])
+        shape = tuple([n if n.__class__ is int else rules.as_index(n) for n in size])
     except (TypeError, AttributeError):
         raise TypeError(
             f"{name}(): argument 'size' must be tuple of ints, but found element of type "

@@ -117,7 +117,7 @@ def resize_(self, *size, memory_format=None):
         raise RuntimeError("cannot resize variables that require grad")
     if len(size) == 1 and not hasattr(size[0], "__index__"):
         size = size[0]
-    shape = tuple([n.__index__() for n in size])
+    shape = tuple([rules.as_index(n) for n in size])
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to resize to a negative dimension: {list(shape)}")
     if shape == tuple(self._layout.shape) and memory_format is None:

@@ -559,7 +559,7 @@ def _bounds(name, args, low, high, size, most):
     for label, bound in (("low", 0 if low is None else low), ("high", high)):
         if not hasattr(bound, "__index__"):
             raise TypeError(f"{name}(): argument '{label}' must be int, not {type(bound).__name__}")
-        bounds.append(bound.__index__())
+        bounds.append(rules.as_index(bound))
     return bounds[0], bounds[1], size
 
 
@@ -589,7 +589,7 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
     """The numbers 0 to n - 1 in random order (Fisher-Yates from the front), int64 unless `dtype` is given."""
     if not hasattr(n, "__index__"):
         raise TypeError(f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}")
-    n = n.__index__()
+    n = rules.as_index(n)
     if n < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
     dtype = dtype or (out.dtype if out is not None else dt.int64)

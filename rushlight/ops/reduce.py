@@ -116,7 +116,7 @@ def sum_all(input, shape, dtype):
     return summed(input, tuple(range(input._layout.ndim)), False, dtype)
 
 
-@public("sum")
+@public("sum", quick=True)
 def sum(input, dim=None, keepdim=False, *, dtype=None):
     """Sum over `dim` (int, tuple, or None for all). Integers are summed in int64 unless `dtype` is given."""
     if not isinstance(input, Tensor):
@@ -156,7 +156,7 @@ def mean_all(input, shape, dims, keepdim, dtype, count):
     return mean_dims(input, shape, dims, keepdim, dtype, count)
 
 
-@public("mean")
+@public("mean", quick=True)
 def mean(input, dim=None, keepdim=False, *, dtype=None):
     """Mean over `dim`. RuntimeError for integers without a floating `dtype`."""
     result = dtype or input.dtype
