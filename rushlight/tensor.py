@@ -7,6 +7,7 @@ the stream first. Read `core/tensor.py` for the state of a tensor, `api.py` next
 
 import ctypes
 import struct
+import types
 import warnings
 import weakref
 
@@ -19,7 +20,7 @@ from .autograd import backward as run_backward
 from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import CPU
-from .core.dispatch import duplicate, with_cell
+from .core.dispatch import with_cell
 from .core.graph import MODE
 from .core.layout import layout
 from .core.owner import Handle, adopt, adopt_alone, expose
@@ -322,7 +323,7 @@ def bind():
             setattr(Tensor, name.removeprefix("Tensor."), function)
     for name, function in METHODS.items():
         setattr(Tensor, name, function)
-    Tensor.__eq__ = with_cell(duplicate(REGISTRY["Tensor.__eq__"].fast), "otherwise", equals_other)
+    Tensor.__eq__ = with_cell(REGISTRY["Tensor.__eq__"].fast, "otherwise", types.CellType(equals_other))
     Tensor.__array_priority__ = 1000  # NumPy's arrays and numbers leave operators to tensors
 
 

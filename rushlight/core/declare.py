@@ -128,8 +128,8 @@ def public(names, grad=None, node=None, out=True, conjugates=False, cast=None, q
     """Declare a composite: plain Python over other operators, under its public names.
 
     With `grad` (see core/grads.py, also for `conjugates`) it is one node of the graph: its body runs without recording
-    gradients. `cast`: the row of the autocast policy (see core/autocast.py). `quick`: the method is too short for a call
-    more, and takes care of its arguments' kinds itself (Note [Kinds of arguments]).
+    gradients. `cast`: the row of the autocast policy (see core/autocast.py). `quick`: the method is too short for a
+    call more, and takes care of its arguments' kinds itself (Note [Kinds of arguments]).
     """
     def declare(function):
         method = call = function if grad is None else one_node(function, grad, node, conjugates)
