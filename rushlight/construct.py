@@ -11,7 +11,7 @@ from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import resolve
 from .core.tensor import Tensor, TensorMeta
-from .tensor import from_numpy
+from .tensor import from_numpy, over_array
 
 
 def infer_dtype(data):
@@ -108,7 +108,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
     if dtype is None:
         dtype = infer_dtype(data) or dt.get_default_dtype()
     array = to_array(data, dtype)
-    result = from_numpy(array if array.flags.owndata else array.copy())
+    result = over_array(array if array.flags.owndata else array.copy())
     if dtype.numpy is None:
         result = result.to(dtype)
     return result.requires_grad_() if requires_grad else result

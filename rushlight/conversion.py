@@ -14,12 +14,14 @@ from .core import dispatch
 from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import CPU, Device, resolve
+from .core.infer import as_index
 from .core.layout import contiguous_strides, layout
+from .core.owner import Kept, expose, is_foreign
 from .core.room import LARGEST, check_bytes
-from .core.storage import new_storage
+from .core.storage import EVERYBODY, new_storage
 from .core.tensor import Tensor, accumulate_node, make, view
 from .runtime.cpu import memory
-from .tensor import from_numpy, materialise
+from .tensor import materialise, over_array
 
 
 def to(self, *args, **kwargs):
@@ -158,7 +160,9 @@ class UntypedStorage:
 
     def data_ptr(self):
         """The address of the first byte."""
-        return materialise(self._bytes())
+        address = materialise(self._bytes())
+        expose(self._storage)
+        return address
 
     def tolist(self):
         return self._bytes().tolist()
@@ -209,14 +213,14 @@ class UntypedStorage:
 
 def storage_from_bytes(data):
     """A storage with a copy of the bytes."""
-    return UntypedStorage(_storage=from_numpy(np.frombuffer(bytearray(data), np.uint8))._storage)
+    return UntypedStorage(_storage=over_array(np.frombuffer(bytearray(data), np.uint8))._storage)
 
 
 def resize_storage(storage, nbytes):
     """Give a storage another size; what fits of its contents stays."""
     if nbytes == storage.nbytes:
         return
-    if storage.guard is not None and REGISTRY["Tensor.numpy"] and nbytes > storage.nbytes and storage.block is None:
+    if is_foreign(storage) and nbytes > storage.nbytes:
         raise RuntimeError("Trying to resize storage that is not resizable")
     keep = min(nbytes, storage.nbytes)
     probe = view(storage, layout((storage.nbytes,), (1,), dt.uint8), 0)
@@ -300,7 +304,7 @@ def resize_(self, *sizes, memory_format=None):
         raise RuntimeError("cannot resize variables that require grad")
     if len(sizes) == 1 and not hasattr(sizes[0], "__index__"):
         sizes = sizes[0]
-    sizes = tuple(int(n) for n in sizes)
+    sizes = tuple(as_index(n) for n in sizes)
     if any(n < 0 for n in sizes):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(sizes)}: {list(sizes)}")
     if sizes == tuple(self._layout.shape):
@@ -325,7 +329,7 @@ def share_memory_(self):
     block = SharedBlock(max(storage_.nbytes, 1))
     memory.as_array(block.address, max(storage_.nbytes, 1))[:storage_.nbytes] = memory.as_array(
         address - self._offset * self.dtype.itemsize, max(storage_.nbytes, 1))[:storage_.nbytes]
-    storage_.block, storage_.address, storage_.guard = block, block.address, block
+    storage_.block, storage_.address, storage_.guard = block, block.address, EVERYBODY  # other processes
     return self
 
 
@@ -334,13 +338,14 @@ def raise_unless_cpu(tensor):
         raise RuntimeError("share_memory_: only CPU tensors have shared memory")
 
 
-class SharedBlock:
+class SharedBlock(Kept):
     """An anonymous mapping that forked processes share."""
 
+    __slots__ = ("address",)
+
     def __init__(self, nbytes):
-        self.map = mmap.mmap(-1, nbytes)
-        self.array = np.frombuffer(self.map, np.uint8)
-        self.address = self.array.ctypes.data
+        super().__init__(np.frombuffer(mmap.mmap(-1, nbytes), np.uint8))
+        self.address = self.thing.ctypes.data
 
 
 def is_shared(self):
@@ -506,7 +511,7 @@ def map_elements(name, target, others, function):
         raise RuntimeError(f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
     columns = [t.expand(target.shape).reshape(-1).tolist() for t in (target, *others)]
     values = np.array([function(*row) for row in zip(*columns)])
-    return target.copy_(from_numpy(values).reshape(target.shape))
+    return target.copy_(over_array(values).reshape(target.shape))
 
 
 FLAGS = dict(  # of every tensor here

@@ -1,15 +1,15 @@
 """Tensors over memory of others: `asarray`, `frombuffer`, DLPack.
 
 What comes in: arrays, objects with a buffer, DLPack capsules. What goes out: a tensor over the same memory, which keeps
-its owner alive. `tensor.from_numpy` does the work.
+its owner alive. `tensor.over_array` does the work; who sees the memory, `core/owner.py` knows.
 """
 
-from .base.lazy import is_array
+from .base.lazy import is_array, is_scalar
 from .base.lazy import numpy as np
 from .construct import tensor
 from .core import dtype as dt
 from .core.tensor import Tensor
-from .tensor import from_numpy
+from .tensor import from_numpy, over_array, warn_read_only
 
 
 def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
@@ -33,7 +33,9 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
         raise ValueError(f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} bytes) "
                          f"must not be greater than actual buffer length ({size} bytes)")
     raw = np.frombuffer(buffer, np.uint8, count * dtype.itemsize if count > 0 else -1, offset)
-    return from_numpy(raw).view(dtype).requires_grad_(requires_grad)
+    if not raw.flags.writeable:
+        warn_read_only("buffer")
+    return over_array(raw).view(dtype).requires_grad_(requires_grad)
 
 
 class Capsule:
@@ -53,9 +55,11 @@ def from_dlpack(ext_tensor, *, device=None, copy=None):
     """A tensor over the memory of an object with `__dlpack__`, or of a DLPack capsule."""
     if isinstance(ext_tensor, Tensor):
         found = ext_tensor.detach()
+    elif is_array(ext_tensor) and ext_tensor.flags.writeable:
+        found = over_array(ext_tensor)  # through a capsule its owner could not be found
     else:
         source = ext_tensor if hasattr(ext_tensor, "__dlpack__") else Capsule(ext_tensor)
-        found = from_numpy(np.from_dlpack(source))
+        found = over_array(np.from_dlpack(source))
     return found.clone() if copy else found
 
 
@@ -70,7 +74,9 @@ def _shared(obj, dtype):
         return obj
     if is_array(obj):
         return from_numpy(obj) if obj.dtype in dt.numpy_types() else None
-    if hasattr(obj, "__dlpack__"):
+    if is_scalar(obj):
+        return None
+    if hasattr(obj, "__dlpack__") or type(obj).__name__ == "PyCapsule":
         return from_dlpack(obj)
     try:
         memoryview(obj)

@@ -7,6 +7,8 @@ the stream first. Read `core/tensor.py` for the state of a tensor, `api.py` next
 
 import ctypes
 import struct
+import types
+import warnings
 import weakref
 
 from .base.lazy import is_array
@@ -18,8 +20,11 @@ from .autograd import backward as run_backward
 from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import CPU
+from .core.dispatch import with_cell
+from .core.graph import MODE
 from .core.layout import layout
-from .core.storage import check, new_storage
+from .core.owner import Handle, adopt, adopt_alone, expose
+from .core.storage import Export, check, new_storage
 from .core.stream import STREAM
 from .core.tensor import Tensor, view
 from .engine.host import flipped, from_bfloat, values_at
@@ -67,27 +72,11 @@ def _array(self):
     return values_at(materialise(self), self._layout, self._offset)
 
 
-class Guard:
-    """Alive while an array or tensor outside shares the storage."""
-
-    __slots__ = ("block", "__weakref__")
-
-    def __init__(self, block):
-        self.block = block
-
-
-class Handle:
-    """The owner of an exported array: keeps the memory and the guard alive."""
-
-    def __init__(self, guard, block, interface):
-        self.guard, self.block, self.__array_interface__ = guard, block, interface
-
-
 def numpy(self, *, force=False):
     """A NumPy array that shares this tensor's memory. RuntimeError for tensors that require grad (unless `force`)."""
     if force:
         return numpy(REGISTRY["resolve_neg"](REGISTRY["resolve_conj"](self.detach())))
-    if self.requires_grad:
+    if self.requires_grad and MODE.grad:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     found = self._layout
     if found.dtype is dt.bfloat16:
@@ -99,7 +88,7 @@ def numpy(self, *, force=False):
     address = materialise(self)
     storage = self._storage
     if storage.guard is None:
-        storage.guard = Guard(None)
+        storage.guard = Export()
     size = found.dtype.itemsize
     interface = dict(version=3, shape=tuple(found.shape), typestr=found.dtype.numpy.str, data=(address
                                                                                                + self._offset * size,
@@ -114,20 +103,42 @@ _ARRAY_LAYOUTS = {}  # (dtype, shape, strides) of arrays that passed the checks 
 
 
 def from_numpy(array):
-    """A tensor over an array's memory. TypeError for other objects and dtypes, ValueError for negative strides."""
+    """A tensor over an array's memory. TypeError for other objects and dtypes, ValueError for negative strides.
+
+    Warns where the array cannot be written: the tensor's methods would write all the same."""
     if not is_array(array):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    found = _ARRAY_LAYOUTS.get((array.dtype, array.shape, array.strides))
-    if found is None:
-        found = _array_layout(array)
+    found = array_layout(array)
+    if not array.flags.writeable:
+        warn_read_only("NumPy array")
+    return over_array(array, found)
+
+
+def warn_read_only(what):
+    """PyTorch's warning where a tensor is made over memory that must not be written."""
+    warnings.warn(f"The given {what} is not writable, and PyTorch does not support non-writable tensors. This means "
+                  f"writing to this tensor will result in undefined behavior. You may want to copy the {what} to "
+                  "protect its data or make it writable before converting it to a tensor.", UserWarning, stacklevel=3)
+
+
+def over_array(array, found=None, alone=False):
+    """A tensor over an array's memory, writable or not. alone: nobody else looks at the memory, whoever refers to it
+    (a part of a file that is read, a block of a worker)."""
+    found = found or array_layout(array)
     storage = new_storage(found.nbytes, CPU)
     storage.address = array.ctypes.data
-    storage.guard = array
+    (adopt_alone if alone else adopt)(storage, array)
     return view(storage, found, 0)
 
 
-def _array_layout(array):
+def array_layout(array):
     """The layout of an array; data sets hand over many arrays of few layouts, so it is kept."""
+    found = _ARRAY_LAYOUTS.get((array.dtype, array.shape, array.strides))
+    return _array_layout(array) if found is None else found
+
+
+def _array_layout(array):
+    """`array_layout` of an array of a new kind. TypeError and ValueError for those that no tensor can have."""
     dtype = dt.numpy_types().get(array.dtype)
     if dtype is None:
         raise TypeError(
@@ -164,8 +175,10 @@ def tolist(self):
 
 
 def _data_ptr(self):
-    """The address of the first element."""
-    return materialise(self) + self._offset * self._layout.dtype.itemsize
+    """The address of the first element. It may be kept: from here on, what is written reaches memory at once."""
+    address = materialise(self)
+    expose(self._storage)
+    return address + self._offset * self._layout.dtype.itemsize
 
 
 def __bool__(self):
@@ -248,6 +261,21 @@ def __array__(self, dtype=None, copy=None):
     return found if dtype is None else found.astype(dtype, copy=False)
 
 
+def __array_wrap__(self, array, context=None, return_scalar=False):
+    """What NumPy's functions of tensors give: a tensor over the result, uint8 for truth values."""
+    return from_numpy(array.astype(np.uint8) if array.dtype == np.bool_ else array)
+
+
+def equals_other(self, other):
+    """What `self == other` gives for an array, and for what is no common operand."""
+    return REGISTRY["eq"](self, from_numpy(other) if is_array(other) else other)
+
+
+def __rtruediv__(self, other):
+    """`other / self`: the reciprocal times `other`, which may be an array."""
+    return self.reciprocal() * other if is_array(other) else REGISTRY["Tensor.__rtruediv__"](self, other)
+
+
 def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
     """Sum the gradients of this tensor into the leaves of its graph; see autograd.backward."""
     run_backward([self], [gradient], retain_graph, create_graph, inputs=inputs)
@@ -282,8 +310,9 @@ def retain_grad(self):
 METHODS = dict(item=item, numpy=numpy, tolist=tolist, data_ptr=_data_ptr, __bool__=__bool__, __int__=__int__,
                __float__=__float__, __index__=__index__, __len__=__len__, __iter__=__iter__, __reversed__=__reversed__,
                __contains__=__contains__, __complex__=__complex__, __dir__=__dir__, __hash__=__hash__,
-               __format__=__format__, __array__=__array__, backward=backward,
-               is_floating_point=is_floating_point, is_complex=is_complex, nelement=nelement, retain_grad=retain_grad,
+               __format__=__format__, __array__=__array__, __array_wrap__=__array_wrap__, __rtruediv__=__rtruediv__,
+               backward=backward, is_floating_point=is_floating_point, is_complex=is_complex, nelement=nelement,
+               retain_grad=retain_grad,
                _array=_array)
 
 
@@ -294,6 +323,8 @@ def bind():
             setattr(Tensor, name.removeprefix("Tensor."), function)
     for name, function in METHODS.items():
         setattr(Tensor, name, function)
+    Tensor.__eq__ = with_cell(REGISTRY["Tensor.__eq__"].fast, "otherwise", types.CellType(equals_other))
+    Tensor.__array_priority__ = 1000  # NumPy's arrays and numbers leave operators to tensors
 
 
 bind()

@@ -56,3 +56,53 @@ def test_elements_by_python():
     assert x.map2_(rl.ones(1), rl.ones(3), lambda a, b, c: a - b - c).tolist() == [0, 2, 4]
     with pytest.raises(RuntimeError, match="Can't call apply_"):
         rl.ones(3, requires_grad=True).apply_(abs)
+
+
+def test_python_operators_beside_arrays():
+    x, a = rl.tensor([1.0, 2.0]), np.array([1.0, 5.0])
+    assert (x + a).tolist() == [2, 7] and (x + a).dtype is rl.float64
+    assert (x == a).tolist() == (a == x).tolist() == [True, False]
+    assert (a / x).tolist() == [1, 2.5] and (x @ a).item() == 11
+    for wrong in (lambda: a + x, lambda: a * x, lambda: x < a, lambda: a @ x, lambda: x + None, lambda: x < "a",
+                  lambda: x @ 2, lambda: np.float64(2) @ x):
+        with pytest.raises(TypeError):
+            wrong()
+    assert type(np.float64(0.5) * x) is rl.Tensor and (np.float64(0.5) * x).dtype is rl.float32
+    assert (rl.tensor([1, 2]) ** np.int64(2)).dtype is rl.int64
+    assert type(np.add(x, a)) is rl.Tensor and np.equal(x, a).dtype is rl.uint8
+    w = rl.ones(2, requires_grad=True)
+    assert (np.sqrt(4.0) * w).requires_grad
+    with rl.no_grad():
+        assert w.numpy().tolist() == [1, 1]
+
+
+def test_python_operators_ask_unknown_operands():
+    class Other:
+        def __radd__(self, other):
+            return "radd"
+
+        def __rmatmul__(self, other):
+            return "rmatmul"
+
+        def __gt__(self, other):
+            return "gt"
+
+    x = rl.ones(1)
+    assert (x + Other(), x @ Other(), x < Other()) == ("radd", "rmatmul", "gt")
+    assert (x == Other()) is False and (x != None) is True and (x == "a") is False  # noqa: E711
+    assert x in (None, x) and [0] * rl.tensor(2) == [0, 0]
+
+
+def test_asarray_of_numbers_and_capsules():
+    assert rl.asarray(np.float64(0.5)).dtype is rl.float64 and rl.asarray(np.int64(3)).item() == 3
+    x = rl.ones(3)
+    rl.asarray(rl.utils.dlpack.to_dlpack(x))[0] = 5
+    rl.asarray(rl.utils.dlpack.to_dlpack(x), copy=True)[1] = 7
+    assert x.tolist() == [5, 1, 1]
+
+
+def test_read_only_memory_warns():
+    array = np.ones(2)
+    array.flags.writeable = False
+    with pytest.warns(UserWarning, match="not writable"):
+        rl.from_numpy(array)

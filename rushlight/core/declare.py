@@ -17,20 +17,37 @@ from REGISTRY. Read `infer` (shape and dtype rules) next.
 
 import functools
 
+from ..base.lazy import is_array
 from . import dtype as dt
 from . import infer as rules
 from . import signatures
+from .arguments import refuse
 from .device import resolve
 from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, settle_write, wants_grad
 from .graph import MODE
 from .signatures import REQUIRED
-from .record import HIGHEST, LOWEST, MOST_FORMS, Form, binary, binary_number, record_form, unary
+from .record import (HIGHEST, LOWEST, MOST_FORMS, Form, binary, binary_number, record, record_form,
+                     unary)
 from .room import check_layouts
 from .tensor import Tensor, view
 
 REGISTRY, OPERATORS = {}, {}
 ALIASES = {"axis": "dim", "x": "input", "x1": "input", "x2": "other", "keepdims": "keepdim", "self": "input"}
+
+
+# Note [Layouts that kernels read]
+# A template or native kernel is declared with what it assumes of its operands, `reads`: one need per operand, or a
+# function of the attributes that gives them, or "any" for kernels that follow all strides, 0 included. A given output
+# has its need in `writes`. `Op.conform` copies operands that do not fit before they are recorded, for all operators;
+# whatever comes past it is refused once, when the step is new (`checked_layouts`). Kernels never need more alignment
+# than an element's, and read nothing beyond the elements of their operands.
+FITS = {
+    "any": lambda found: True,
+    "rows": lambda found: found.ndim > 0 and found.strides[-1] == 1,  # the last dimension has no gaps
+    "dense": lambda found: found.dense,  # no gaps and nothing twice, in whatever order of dimensions
+    "contiguous": lambda found: found.contiguous,
+}
 
 
 class Op:
@@ -39,7 +56,7 @@ class Op:
     """
 
     __slots__ = ("name", "kind", "body", "results", "checks", "checks_overlap", "promote", "dtypes", "params",
-                 "options", "rule", "node_name", "heavy", "forms")
+                 "options", "rule", "node_name", "heavy", "forms", "reads")
 
     def __init__(self, name, kind, body=None, infer=None, checks=False, checks_overlap=False, **options):
         self.name, self.kind, self.body = name, kind, body
@@ -47,7 +64,7 @@ class Op:
         self.checks, self.checks_overlap = checks, checks_overlap
         self.promote, self.dtypes = options.pop("promote", None), options.pop("dtypes", None)
         self.options, self.rule, self.params = options, None, ()
-        self.heavy, self.forms = options.get("heavy", False), {}
+        self.heavy, self.forms, self.reads = options.get("heavy", False), {}, None
         assert name not in OPERATORS, f"operator {name} is declared twice"
         OPERATORS[name] = self
 
@@ -76,6 +93,13 @@ class Op:
             found = self.forms[key] = Form(self, pattern, attrs)
         return found
 
+    def conform(self, attrs, tensors):
+        """The operands as the kernels read them: those whose layouts do not fit are copied (Note [Layouts that
+        kernels read])."""
+        needs = self.reads(attrs) if callable(self.reads) else self.reads
+        return [t if FITS[need](t._layout) else record(OPERATORS["contiguous"], "t", (), (t,))[0]
+                for t, need in zip(tensors, needs)]
+
     def device(self, attrs):
         """The device of an operator without tensor operands."""
         return resolve(None)
@@ -91,6 +115,8 @@ def register(names, function, inplace=None, method=None):
         chosen = inplace if name.endswith("_") and not name.endswith("__") and inplace is not None else function
         if name.startswith("torch."):
             REGISTRY[name.removeprefix("torch.")] = chosen
+        elif name.startswith("Tensor.") and chosen is function:
+            REGISTRY[name] = method or function
         elif "." in name:
             REGISTRY[name] = chosen
         else:
@@ -98,11 +124,12 @@ def register(names, function, inplace=None, method=None):
             REGISTRY[f"Tensor.{name}"] = method or chosen
 
 
-def public(names, grad=None, node=None, out=True, conjugates=False, cast=None):
+def public(names, grad=None, node=None, out=True, conjugates=False, cast=None, quick=False):
     """Declare a composite: plain Python over other operators, under its public names.
 
     With `grad` (see core/grads.py, also for `conjugates`) it is one node of the graph: its body runs without recording
-    gradients. `cast`: the row of the autocast policy (see core/autocast.py).
+    gradients. `cast`: the row of the autocast policy (see core/autocast.py). `quick`: the method is too short for a
+    call more, and takes care of its arguments' kinds itself (Note [Kinds of arguments]).
     """
     def declare(function):
         method = call = function if grad is None else one_node(function, grad, node, conjugates)
@@ -110,9 +137,22 @@ def public(names, grad=None, node=None, out=True, conjugates=False, cast=None):
         if out and names and "out" not in signatures.names(function):
             call = with_out(call, function)
             call.cast = cast
-        register(names, call, method=method)  # methods take no out=
+        register(names, call, method=method if quick or not names else guarded(method, function))  # without out=
         return call
     return declare
+
+
+def guarded(call, function):
+    """The call; where it fails because of an argument's kind, it raises a TypeError."""
+    @functools.wraps(function)
+    def guard(*args, **kwargs):
+        try:
+            return call(*args, **kwargs) if kwargs else call(*args)
+        except REFUSALS as error:
+            refuse(function, args, kwargs, error)
+            raise
+    guard.__dict__.update(call.__dict__)
+    return guard
 
 
 def one_node(function, grad, node_name, conjugates=False):
@@ -177,8 +217,9 @@ def with_out(call, function):
                 return into_out(function.__name__, call, kwargs["out"], args, without(kwargs, "out"))
             kwargs.pop("out", None)
             return call(*args, **kwargs)
-        except REFUSALS:
+        except REFUSALS as error:
             if entry is None or not foreign(args, kwargs):
+                refuse(function, args, kwargs, error)
                 raise
         return entry.enter(args, kwargs)
     wrapper.rule = getattr(call, "rule", None)
@@ -341,8 +382,8 @@ def as_number(op, name, value):
         return value.item() if hasattr(value, "item") else (float(value) if isinstance(value, float) else int(value))
     if isinstance(value, Tensor):
         return value.item()
-    if hasattr(value, "__index__"):
-        return value.__index__()
+    if hasattr(value, "__index__") and not is_array(value):
+        return rules.as_index(value)
     raise TypeError(f"{op}(): argument '{name}' must be Tensor or Number, not {type(value).__name__}")
 
 
@@ -451,10 +492,15 @@ def fast_binary(op, rule, spec):
 
 def operator(name, kind, infer, body=None, grad=None, params=(), node=None, **options):
     """An operator whose public function is written by hand: returns an `Op`; use `apply(op, ...)` to record it with
-    gradients.
+    gradients. Templates and native kernels say what they read (Note [Layouts that kernels read]).
     """
+    reads, writes = options.pop("reads", None), options.pop("writes", "any")
+    assert (reads is None) == (kind not in ("template", "native")), f"{name}: which layouts does the kernel read?"
     op = Op(name, kind, body, None, **options)
     op.infer = functools.partial(infer, op)
+    if reads not in (None, "any") or writes != "any":
+        op.reads = None if reads == "any" else reads
+        op.infer = checked_layouts(op, op.results, writes)
     op.params = tuple(params)
     op.rule = GradRule(name, params, grad, node, options.get("conjugates", False)) if grad else None
     return op
@@ -474,8 +520,22 @@ def composed(rule, values, compute):
     return result
 
 
+def checked_layouts(op, infer, writes):
+    """`infer` that first refuses layouts the kernel is not made for. Only a mistake of ours gets there."""
+    def checked(layouts, classes, pattern, attrs, given):
+        needs = ("any",) * len(layouts) if op.reads is None else op.reads(attrs) if callable(op.reads) else op.reads
+        for found, need in (*zip(layouts, needs), *((found, writes) for found in given or ())):
+            if not FITS[need](found):
+                raise RuntimeError(f"{op.name}: an operand of shape {list(found.shape)} and strides "
+                                   f"{list(found.strides)} is not {need}")
+        return infer(layouts, classes, pattern, attrs, given)
+    return checked
+
+
 def apply_form(form, values, tensors, numbers=()):
     """`apply` of a form to tensors that are not written."""
+    if form.op.reads is not None:
+        tensors = form.op.conform(form.attrs, tensors)
     results = record_form(form, tensors, numbers)
     rule = form.op.rule
     if rule is not None and MODE.grad:
@@ -492,4 +552,11 @@ def apply(op, values, tensors, numbers=(), attrs=(), pattern=None, outs=None):
     if outs is None:
         return apply_form(form, values, tensors, numbers)
     write_form(form, tensors, numbers, outs[0], begin_write(op.rule, values, outs[0]))
+
+
+    node = begin_write(op.rule, values, outs[0])
+    if op.reads is not None:
+        tensors = op.conform(attrs, tensors)
+    record_form(form, tensors, numbers, outs)
+    end_write(node, outs[0])
     return outs

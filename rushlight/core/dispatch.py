@@ -315,15 +315,17 @@ class searching:
         DOORS.unwatch()
 
 
-def guard(function):
-    """A function that is called again through its door where it fails with arguments that override."""
+def guard(function, explain):
+    """A function that is called again through its door where it fails with arguments that override; of other failures
+    `explain(function, args, kwargs, error)` may make a better error."""
     entry = None
 
     def guarded(*args, **kwargs):
         try:
             return function(*args, **kwargs)
-        except REFUSALS:
+        except REFUSALS as error:
             if entry is None or not foreign(args, kwargs):
+                explain(function, args, kwargs, error)
                 raise
         return entry.enter(args, kwargs)
     guarded.__name__, guarded.__qualname__, guarded.__doc__ = function.__name__, function.__qualname__, function.__doc__

@@ -210,6 +210,11 @@ def is_number(value):
         is_scalar(value) and isinstance(value, (np.number, np.bool_)))
 
 
+def plain(value):
+    """A Python number for one of NumPy's; other values as they are."""
+    return value.item() if is_scalar(value) else value
+
+
 @functools.cache
 def numpy_types():
     """{NumPy's dtype: DType}."""

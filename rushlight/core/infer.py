@@ -6,6 +6,7 @@ types and leading words.
 """
 
 import math
+from operator import index as as_index  # with the TypeError of Python
 
 from . import dtype as dt
 from .layout import (broadcast_shapes, broadcast_strides, channels_last_strides, contiguous_layout, contiguous_strides,
@@ -103,7 +104,7 @@ def check_out(name, result, out):
 def wrap_dim(dim, rank, scalar_ok=True):
     """A dimension as a non-negative number. IndexError with PyTorch's text if out of range."""
     if not isinstance(dim, int):
-        dim = dim.__index__()
+        dim = as_index(dim)
     limit = max(rank, 1) if scalar_ok else rank
     if not -limit <= dim < limit:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], but got {dim})")

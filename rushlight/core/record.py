@@ -43,6 +43,8 @@ def record(op, pattern, attrs, tensors, numbers=(), outs=None):
     `pattern` has one letter per parameter of the body: "t" takes the next tensor, "n" the next number. `outs`:
     tensors to write instead of new ones. Returns the list of result tensors (without history).
     """
+    if op.reads is not None:
+        tensors = op.conform(attrs, tensors)
     return record_form(op.form(pattern, attrs), tensors, numbers, outs)
 
 

@@ -9,10 +9,9 @@ contents need not reach memory. `references` measures what "only the list" means
 assuming it.
 
 Note [Exposed storages]
-Memory that others can see (`from_numpy`, `.numpy()`, DLPack) has a `guard`: the object that the other side holds on
-to. While anyone
-but the storage refers to the guard, instructions on the storage run as soon as they are recorded, so that both sides
-see PyTorch's order.
+Memory that others can see (`from_numpy`, `.numpy()`, DLPack, `data_ptr()`) has a `guard`: the object that the other
+side holds on to, which `owner.py` finds. While anyone but the storage refers to the guard, instructions on the storage
+run as soon as they are recorded, so that both sides see PyTorch's order.
 """
 
 import sys
@@ -49,21 +48,43 @@ def references(slots):
     return bytes([count(s) > base for s in slots])
 
 
-def _calibrate_guard():
+class Export:
+    """The guard of a storage that shares its memory with arrays: alive while one of them is."""
+
+    __slots__ = ("holder", "__weakref__")
+
+
+EVERYBODY = Export()  # the guard of memory that is seen for ever: this variable refers to it
+
+
+class Buffer(Export):
+    """The guard of a storage over an object that must be viewed to stay as it is: the view refers to it as well."""
+
+    __slots__ = ("owner", "view")
+
+    def __init__(self, owner):
+        self.owner, self.view = owner, memoryview(owner)
+
+    def is_seen(self):
+        """Whether somebody else refers to the owner."""
+        return sys.getrefcount(self.owner) > BUFFER_ALONE
+
+
+def _calibrate_guards():
     storage = new_storage(0, None)
-    storage.guard = object()
-    return sys.getrefcount(storage.guard)
+    storage.guard = Buffer(bytearray(1))
+    return sys.getrefcount(storage.guard), sys.getrefcount(storage.guard.owner)
 
 
-GUARD_ALONE = _calibrate_guard()
+GUARD_ALONE, BUFFER_ALONE = _calibrate_guards()
 
 
 def is_exposed(storage):
-    """Whether somebody else can see the memory now. Forgets a guard that nobody holds any more (except the memory's
-    own owner)."""
+    """Whether somebody else can see the memory now."""
     if storage.guard is None:
         return False
-    return sys.getrefcount(storage.guard) > GUARD_ALONE
+    return sys.getrefcount(storage.guard) > GUARD_ALONE or (storage.guard.__class__ is Buffer
+                                                            and storage.guard.is_seen())
 
 
 class Lost:

@@ -37,7 +37,7 @@ DIRECT_RUNS = 1  # of a block, before it is planned
 HEAVY_BYTES = 1 << 20  # of results an instruction, from which a block is planned at once
 SMALL_TEMPORARIES = 1 << 20  # bytes of temporary results that may all stay until the end
 TALLY = [0, 0, 0, 0]  # blocks, instructions, launches, bytes of results: as those of planned programs
-planned = Lazy(f"{__package__}.flush")
+planned, recovery = Lazy(f"{__package__}.flush"), Lazy(f"{__package__}.recover")
 
 
 def make(block, mask):
@@ -51,7 +51,7 @@ def make(block, mask):
 
 def recover(program, block, stopped):
     """Compute what does not depend on the instruction that stopped a planned program."""
-    planned.recover.after(program, block, stopped)
+    recovery.after(program, block, stopped)
 
 
 class Direct:
@@ -248,7 +248,7 @@ class Run:
             elif executor.queue(cost >= RELEASE_NANOSECONDS)(queue.buffer_info()[0]):
                 self.failed(step, errors.exception(error_word(queue), self.line(step)))
         except Exception as error:
-            self.failed(step, planned.recover.located(error, self.line(step)))
+            self.failed(step, recovery.located(error, self.line(step)))
 
     def failed(self, step, error):
         self.failures.update(dict.fromkeys(writes(step), Failure(error, self.report)))

@@ -38,7 +38,7 @@ def relu_back(k, input_g, out_value):
              refuse="Boolean inputs not supported for relu")
 def relu(k, input):
     """max(x, 0)."""
-    return k.maximum(input, k.const(0, input.dtype))
+    return k.maximum(k.const(0, input.dtype), input)  # in this order -0.0 stays
 
 
 @public("nn.functional.relu", out=False)
@@ -59,7 +59,7 @@ def between(k, input_g, input, low: float, high: float):
 )
 def limit(k, input, low, high):
     """x limited to [low, high]."""
-    return k.minimum(k.maximum(input, low), high)
+    return k.minimum(k.cast(high, input.dtype), k.maximum(k.cast(low, input.dtype), input))  # equal zeros stay
 
 
 def _limits(input, min_val, max_val):

@@ -82,7 +82,7 @@ def sub_plain(k, input, other):
     return input - other
 
 
-@public("add")
+@public("add", quick=True)
 def add(input, other, *, alpha=1):
     """input + alpha * other, with broadcasting and promotion."""
     if alpha == 1 and alpha is not True:
@@ -91,7 +91,7 @@ def add(input, other, *, alpha=1):
     return add_scaled(input, other, alpha)
 
 
-@public("Tensor.add_", out=False)
+@public("Tensor.add_", out=False, quick=True)
 def add_(self, other, *, alpha=1):
     """self += alpha * other."""
     if alpha == 1 and alpha is not True:
@@ -100,7 +100,7 @@ def add_(self, other, *, alpha=1):
     return add_scaled.inplace(self, other, alpha)
 
 
-@public("sub subtract Tensor.__sub__")
+@public("sub subtract Tensor.__sub__", quick=True)
 def sub(input, other, *, alpha=1):
     """input - alpha * other, with broadcasting and promotion. RuntimeError for bool tensors."""
     _refuse_bool_subtract(input, other)
@@ -110,7 +110,7 @@ def sub(input, other, *, alpha=1):
     return sub_scaled(input, other, alpha)
 
 
-@public("Tensor.sub_ Tensor.subtract_", out=False)
+@public("Tensor.sub_ Tensor.subtract_", out=False, quick=True)
 def sub_(self, other, *, alpha=1):
     """self -= alpha * other."""
     _refuse_bool_subtract(self, other)
@@ -126,7 +126,7 @@ def rsub_scaled(k, input, other, alpha: float):
     return other * alpha - input
 
 
-@public("rsub Tensor.__rsub__", out=False)
+@public("rsub Tensor.__rsub__", out=False, quick=True)
 def rsub(input, other, *, alpha=1):
     """other - alpha * input."""
     if not isinstance(input, Tensor):
@@ -198,7 +198,7 @@ def div_(self, other, *, rounding_mode=None):
     return _division(rounding_mode, True)(self, other)
 
 
-@public("true_divide Tensor.__truediv__")
+@public("true_divide Tensor.__truediv__", quick=True)
 def true_divide(input, other):
     """input / other."""
     return true_div(input, other)
@@ -208,13 +208,13 @@ register("Tensor.true_divide_", None, true_div.inplace)
 register("Tensor.__itruediv__", true_div.inplace)
 
 
-@public("Tensor.__rtruediv__ Tensor.__rdiv__", out=False)
+@public("Tensor.__rtruediv__ Tensor.__rdiv__", out=False, quick=True)
 def rtruediv(input, other):
     """other / input."""
     return input.reciprocal() * other
 
 
-@public("floor_divide Tensor.__floordiv__")
+@public("floor_divide Tensor.__floordiv__", quick=True)
 def floor_divide(input, other):
     """input / other rounded down."""
     return floor_div(input, other)

@@ -21,8 +21,14 @@ from .copy import COPY
 from .pointwise import exp, log
 from .softmax import exp_away, finite_or_zero, largest, narrow, total, wide
 
-FORWARD = operator("attention_kernel", "native", rules.strided, lower="attention")
-BACKWARD = operator("attention_kernel_backward", "native", rules.strided, lower="attention_back")
+def needs(attrs):
+    """The features of rows are neighbours, in the columns of a mask as well; logarithms have no columns."""
+    rows = ["rows"] * (4 if dict(attrs)["masked"] else 3)
+    return [*rows, "rows", "any", "rows"]  # the backward kernel: out, logs, g
+
+
+FORWARD = operator("attention_kernel", "native", rules.strided, lower="attention", reads=needs)
+BACKWARD = operator("attention_kernel_backward", "native", rules.strided, lower="attention_back", reads=needs)
 FEWEST, WIDEST = 8, 256  # rows of queries and keys, and features, that the kernels are made for
 FEWEST_HEADS = 4  # that are worth a backward task each
 BLOCK_BYTES = 1 << 24  # of scores that one block holds
@@ -78,11 +84,6 @@ def fits(query, key, value, mask, plan):
         mask.shape[-1] == key.shape[-2])
 
 
-def neighbours(x):
-    """With features next to each other."""
-    return x if x.stride(-1) == 1 else x.contiguous()
-
-
 def like(x, shape):
     """(shape, strides, dtype) of a result: the strides of x if it is dense, of this shape, and features neighbours."""
     kept = x._layout.dense and tuple(x.shape) == tuple(shape) and x.stride(-1) == 1
@@ -94,7 +95,7 @@ def run(op, plan, query, key, value, mask, more, results):
     """Record a kernel."""
     if mask is not None:
         mask = mask.expand((*query.shape[:-1], key.shape[-2]))
-    operands = [neighbours(query), neighbours(key), neighbours(value), *([] if mask is None else [mask]), *more]
+    operands = [query, key, value, *([] if mask is None else [mask]), *more]
     attrs = (("scale", plan.scale), ("causal", plan.causal), ("grouped", plan.groups > 1), ("masked", mask is not None),
              ("out", tuple(results)))
     return record(op, "t" * len(operands), attrs, operands)
@@ -192,7 +193,7 @@ def gradients(g, query, key, value, attn_mask, plan, out0, out1):
 def slopes(g, query, key, value, attn_mask, out, logs, plan, masked):
     """The gradients, block by block; that of the mask if it wants one."""
     if not masked and fits(query, key, value, attn_mask, plan) and math.prod(key.shape[:-2]) >= FEWEST_HEADS:
-        found = run(BACKWARD, plan, query, key, value, attn_mask, (out, logs, neighbours(g)),
+        found = run(BACKWARD, plan, query, key, value, attn_mask, (out, logs, g),
                     [like(t, t.shape) for t in (query, key, value)])
         return (*found, None)
     g, out = wide(g), wide(out)

@@ -116,6 +116,7 @@ def _power_choice(input, exponent):
     """(operator, values) for pow."""
     if is_tensor(exponent):
         return (power_tensor if is_tensor(input) else power_of_number), (input, exponent)
+    exponent = dt.plain(exponent)
     integral = input._layout.dtype.category < dt.FLOATING
     if integral and exponent.__class__ is int and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
@@ -129,7 +130,7 @@ def _check_power(input, exponent):
         raise TypeError(f"pow(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
 
 
-@public("pow Tensor.__pow__")
+@public("pow Tensor.__pow__", quick=True)
 def power(input, exponent):
     """input ** exponent, each a tensor or a number. RuntimeError for integers to a negative number."""
     _check_power(input, exponent)
@@ -214,7 +215,7 @@ def _number_extreme(k, input, other, extreme):
     """The larger or smaller of two; a number where one is NaN."""
     if input.dtype is dt.bool_:
         return k.logical_or(input, other) if extreme == "maximum" else k.logical_and(input, other)
-    found = getattr(k, extreme)(input, other)
+    found = getattr(k, extreme)(other, input)  # the first where both are zeros
     if not input.dtype.is_floating_point:
         return found
     return k.where(k.isnan(input), other, k.where(k.isnan(other), input, found))
@@ -246,11 +247,11 @@ def fmin(k, input, other):
 
 
 def _clamped_low(k, input, low):
-    return k.logical_or(input, low) if input.dtype is dt.bool_ else k.maximum(input, low)
+    return k.logical_or(input, low) if input.dtype is dt.bool_ else k.maximum(low, input)  # input if they are equal
 
 
 def _clamped_high(k, input, high):
-    return k.logical_and(input, high) if input.dtype is dt.bool_ else k.minimum(input, high)
+    return k.logical_and(input, high) if input.dtype is dt.bool_ else k.minimum(high, input)
 
 
 @elementwise("", grad={"input_g": lambda g, input, min, max: inside(g, input, min, max)})
@@ -445,11 +446,32 @@ def heaviside_(self, values):
     return step_values.inplace(self, values)
 
 
+# digits of the half precisions, their smallest positive number, their largest
+HALVES = {"float16": (11, 2.0 ** -24, 65504.0), "bfloat16": (8, 2.0 ** -133, 2.0 ** 127 * (2 - 2.0 ** -7))}
+
+
 @elementwise("nextafter nextafter_", tensors=2, dtypes="floating",
              grad={"input": lambda g, input, other: where(input == other, 0, g), "other": zero})
 def nextafter(k, input, other):
     """The next representable number after `input` towards `other`."""
-    return k.nextafter(input, other)
+    if input.dtype.compute is input.dtype:
+        return k.nextafter(input, other)
+    return _next_half(k, input, other)
+
+
+def _next_half(k, input, other):
+    """`nextafter` of half precisions: a little more than half a step away, which rounds to the neighbour."""
+    digits, smallest, largest = HALVES[input.dtype.name]
+    x, y = k.cast(input, dt.float32), k.cast(other, dt.float32)
+    size = k.abs(x)
+    step = k.maximum(size * (1.001 * 0.5 ** digits), k.const(0.75 * smallest, dt.float32))
+    back = k.isinf(x) & (y.ne(x))  # from infinity to the largest number
+    step = k.where(back, k.const(0, dt.float32), step)
+    size = k.where(back, k.const(largest, dt.float32), x)
+    moved = k.where(back, k.copysign(size, x), k.where(y > x, x + step, x - step))
+    moved = k.where(k.compare("eq", x, y), y, moved)
+    moved = k.where(k.isnan(x), x, k.where(k.isnan(y), y, moved))
+    return k.cast(moved, input.dtype)
 
 
 # -- sums of exponentials, products with logarithms ------------------------------------------------------------------

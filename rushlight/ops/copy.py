@@ -76,7 +76,7 @@ def _zeros_for(g):
 COPY_RULE = GradRule("copy", ["input", "src"], {"input": _zeros_for, "src": lambda g: g}, "CopyBackwards")
 
 
-@public("Tensor.copy_", out=False)
+@public("Tensor.copy_", out=False, quick=True)
 def copy_(self, src, non_blocking=False):
     """Write the values of `src` (broadcast, cast) into this tensor; returns it. RuntimeError if the shapes do not
     fit."""
@@ -100,7 +100,7 @@ def copy_(self, src, non_blocking=False):
     return self
 
 
-@public("clone", out=False)
+@public("clone", out=False, quick=True)
 def clone(input, *, memory_format=None):
     """A copy with memory of its own, part of the graph. `memory_format`: preserve_format (default), contiguous_format,
     channels_last."""
@@ -136,7 +136,7 @@ def to_strides(input, strides):
     return out
 
 
-@public("Tensor.contiguous", out=False)
+@public("Tensor.contiguous", out=False, quick=True)
 def contiguous(self, memory_format=None):
     """The tensor itself if it has the strides of the memory format, else a copy that has."""
     name = getattr(memory_format, "name", "contiguous_format")
@@ -149,7 +149,7 @@ def contiguous(self, memory_format=None):
     return to_strides(self, strides)
 
 
-@public("Tensor.is_contiguous", out=False)
+@public("Tensor.is_contiguous", out=False, quick=True)
 def is_contiguous(self, memory_format=None):
     """Whether the strides are those of the memory format."""
     name = getattr(memory_format, "name", "contiguous_format")

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import warnings
 
 from ..core import declare
 from ..core import dtype as dt
@@ -55,7 +56,7 @@ def sizes_of(name, size):
     if not hasattr(size, "__iter__"):
         raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
     try:
-        shape = tuple([n if n.__class__ is int else n.__index__() for n in size])
+        shape = tuple([n if n.__class__ is int else rules.as_index(n) for n in size])
     except (TypeError, AttributeError):
         raise TypeError(
             f"{name}(): argument 'size' must be tuple of ints, but found element of type "
@@ -408,8 +409,18 @@ def arange(
     attrs = (("letter", "d" if floats else "q"), ("dtype", dtype), ("out", (((count,), dtype),)))
     result = _explicit(RANGE, attrs, numbers)
     if out is not None:
-        return out.resize_((count,)).copy_(result)
+        return fill_out("arange", out, result)
     return result.requires_grad_(requires_grad)
+
+
+def fill_out(name, out, result):
+    """Write a vector to `out`: its elements take it in their own order if they are as many, else it is resized."""
+    if out._layout.numel != result._layout.numel:
+        if out._layout.numel:
+            warnings.warn(f"{name}(): the out tensor of shape {list(out.shape)} is resized to {result.numel()} "
+                          "elements", UserWarning, stacklevel=3)
+        out.resize_(tuple(result.shape))
+    return out.copy_(result.view(out.shape))
 
 
 def _explicit(op, attrs, numbers):
@@ -455,7 +466,7 @@ def linspace(
             (float(start), float(end), int(steps)),
         )
     if out is not None:
-        return out.resize_((steps,)).copy_(result)
+        return fill_out("linspace", out, result)
     return result.requires_grad_(requires_grad)
 
 
@@ -479,7 +490,7 @@ def logspace(
     powers = linspace(start, end, steps, dtype=dt.float64 if wide.itemsize < 8 else wide)
     result = (float(base) ** powers).to(dtype)
     if out is not None:
-        return out.resize_((steps,)).copy_(result)
+        return fill_out("logspace", out, result)
     return result.requires_grad_(requires_grad)
 
 

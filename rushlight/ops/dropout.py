@@ -221,7 +221,7 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
 # -- rrelu ---------------------------------------------------------------------------------------------------
 
 
-RRELU_NOISE = operator("rrelu_noise", "native", rules.strided, lower="rrelu_noise")
+RRELU_NOISE = operator("rrelu_noise", "native", rules.strided, lower="rrelu_noise", reads=("contiguous", "contiguous"))
 RRELU_RULE = GradRule("rrelu", ["input", "noise"], {"input": lambda g, noise: g * noise}, "RreluWithNoiseBackward1")
 
 

@@ -52,7 +52,7 @@ def fetch_operator(name):
 def write_operator(name, repeats=False):
     """An operator that writes at computed positions; `repeats`: also into tensors some of whose elements share
     memory."""
-    return operator(name, "native", rules.explicit, lower="scatter", checks=True, repeats=repeats)
+    return operator(name, "native", rules.explicit, lower="scatter", reads="any", checks=True, repeats=repeats)
 
 
 def fetch_rule(name, node=None, keeps_input=False):

@@ -16,6 +16,7 @@ from ..core.declare import REGISTRY, public, register
 from ..core.device import CPU
 from ..core.grads import GradRule, check_inplace, mark_view, wants_grad
 from ..core.graph import MODE
+from ..core.infer import as_index
 from ..core.layout import broadcast_shapes, contiguous_layout, layout
 from ..core.record import HIGHEST, LOWEST, write_copy, write_number
 from ..core.storage import new_storage
@@ -193,7 +194,7 @@ def parse_object(chosen, found, item):
         raise TypeError("new(): invalid data type 'str'")
     elif hasattr(item, "__index__") and not is_scalar_bool(item):
         need_dim(chosen, found)
-        chosen.integer(found, item.__index__())
+        chosen.integer(found, as_index(item))
     else:
         raise IndexError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
                          "indices (got "
@@ -338,7 +339,7 @@ def row_layout(found):
     return row
 
 
-@public("Tensor.__getitem__", out=False)
+@public("Tensor.__getitem__", out=False, quick=True)
 def getitem(self, index):
     """`self[index]`: a view for integers, slices, None and Ellipsis; a new tensor for index tensors, lists and
     masks."""
@@ -556,7 +557,7 @@ register("Tensor._index", index_)
 # -- tensor[...] = value -----------------------------------------------------------------------------------------------
 
 
-@public("Tensor.__setitem__", out=False)
+@public("Tensor.__setitem__", out=False, quick=True)
 def setitem(self, index, value):
     """`self[index] = value`: copies or fills the part that `index` selects. RuntimeError where the shapes do not
     fit."""
@@ -671,7 +672,7 @@ def assign(target, value):
 
 
 def plain_number(value):
-    return float(value) if isinstance(value, float) else value.__index__()
+    return float(value) if isinstance(value, float) else as_index(value)
 
 
 # -- index_put ---------------------------------------------------------------------------------------------------------

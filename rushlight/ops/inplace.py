@@ -11,6 +11,7 @@ from ..core.declare import REGISTRY, public
 from ..core.grads import check_inplace
 from ..core.graph import MODE
 from ..core.layout import channels_last_strides, contiguous_strides, layout
+from ..core.owner import is_foreign
 from ..core.record import record
 from ..core.storage import new_storage
 from ..core.stream import STREAM
@@ -94,7 +95,7 @@ def grow(storage, nbytes):
     """Make a storage at least `nbytes` large, keeping its contents."""
     if nbytes <= storage.nbytes:
         return
-    if storage.guard is not None:
+    if is_foreign(storage):
         raise RuntimeError("Trying to resize storage that is not resizable")
     if storage.pending is STREAM.block:  # the pending block has planned for the size it knows
         STREAM.flush()
@@ -116,7 +117,7 @@ def resize_(self, *size, memory_format=None):
         raise RuntimeError("cannot resize variables that require grad")
     if len(size) == 1 and not hasattr(size[0], "__index__"):
         size = size[0]
-    shape = tuple([n.__index__() for n in size])
+    shape = tuple([rules.as_index(n) for n in size])
     if any(n < 0 for n in shape):
         raise RuntimeError(f"Trying to resize to a negative dimension: {list(shape)}")
     if shape == tuple(self._layout.shape) and memory_format is None:

@@ -16,6 +16,8 @@ from ..core import infer as rules
 from ..core.declare import REGISTRY, apply, operator, public
 from ..core.graph import MODE
 from ..core.return_types import named_result
+from ..core.storage import check
+from ..core.stream import STREAM
 from ..core.tensor import Tensor
 from .pointwise import need_tensor
 
@@ -79,7 +81,8 @@ def finite_svd(A, full):
 def converged(name, results):
     """Results of an iteration that LAPACK may give up: run at once, so that the error belongs to the user's line."""
     try:
-        results[0].data_ptr()
+        STREAM.flush()
+        check(results[0]._storage)
     except np.linalg.LinAlgError as error:
         if str(error) == NON_FINITE:
             raise LinAlgError(f"{name}: The algorithm failed to converge because {NON_FINITE}.") from None

@@ -18,7 +18,7 @@ from ..core.tensor import Tensor
 from .normalization import without_grad
 from .pick import pick, spread
 from .pointwise import exp, need_tensor
-from .softmax import log_softmax, logsumexp_values, narrow, wide
+from .softmax import log_softmax, log_total, narrow, wide
 
 MODES = ("none", "mean", "sum")
 
@@ -232,7 +232,7 @@ def _cross_entropy_grad(g, input, target, factors, norm, reduction):
     scale = _unfolded(wide(g), factors, reduction)
     x = wide(input)
     if MODE.grad:
-        norm = logsumexp_values(x, (1,), True)
+        norm = log_total(x, (1,), True)
     return narrow(score_grad(x, norm, scale, target), input._layout.dtype)
 
 
@@ -240,7 +240,7 @@ def _cross_entropy_grad(g, input, target, factors, norm, reduction):
 def _cross_entropy_forward(input, target, weight, reduction, ignore_index):
     """(loss, weights of the elements, logsumexp): the loss is factors * (logsumexp(x) - x[target]), folded."""
     x = wide(input)
-    norm = logsumexp_values(x, (1,), True)
+    norm = log_total(x, (1,), True)
     factors = class_weights(weight, target, ignore_index, x._layout.dtype)
     loss = _folded((norm - at_class(x, target, ignore_index)) * factors, factors, reduction)
     return narrow(loss, input._layout.dtype), factors, norm

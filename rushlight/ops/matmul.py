@@ -25,7 +25,7 @@ def _t(x):
 
 
 def _gemm(name, grad, params, node=None):
-    return operator(name, "template", rules.explicit, lower="gemm", grad=grad, params=params, node=node)
+    return operator(name, "template", rules.explicit, lower="gemm", reads="any", grad=grad, params=params, node=node)
 
 
 def _left_grad(g, b, found):
@@ -139,7 +139,7 @@ def complex_product(a, b):
     return view_as_complex(product(left, right).reshape(*lead, n, p, 2))
 
 
-@public("mm", cast="lower")
+@public("mm", cast="lower", quick=True)
 def mm(input, mat2):
     """(n, m) @ (m, p) -> (n, p). RuntimeError if the shapes do not fit."""
     if not (isinstance(input, Tensor) and isinstance(mat2, Tensor)):
@@ -147,7 +147,7 @@ def mm(input, mat2):
     return _pair(_mm_form(input._layout, mat2._layout), input, mat2)
 
 
-@public("bmm", cast="lower")
+@public("bmm", cast="lower", quick=True)
 def bmm(input, mat2):
     """(b, n, m) @ (b, m, p) -> (b, n, p)."""
     if not (isinstance(input, Tensor) and isinstance(mat2, Tensor)):
@@ -198,7 +198,7 @@ def _add_product(op, name, input, a, b, beta, alpha):
     return apply_form(scaled, values, (a, b, input), (float(alpha), float(beta)))[0]
 
 
-@public("addmm", cast="lower")
+@public("addmm", cast="lower", quick=True)
 def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     """beta * input + alpha * (mat1 @ mat2); input broadcasts."""
     _tensors("addmm", input=input, mat1=mat1, mat2=mat2)
@@ -349,7 +349,7 @@ def inner(input, other):
     return tensordot(input, other, ([-1], [-1]))
 
 
-@public("matmul Tensor.__matmul__ linalg.matmul", cast="lower")
+@public("matmul Tensor.__matmul__ linalg.matmul", cast="lower", quick=True)
 def matmul(input, other):
     """Matrix product with PyTorch's rules for vectors and batches; leading dimensions broadcast."""
     if not isinstance(other, Tensor):
@@ -400,6 +400,8 @@ def broadcast_batches(input, other):
 @public("Tensor.__rmatmul__", out=False, cast="lower")
 def rmatmul(input, other):
     """other @ input."""
+    if not isinstance(other, Tensor):
+        raise TypeError(f"matmul(): argument 'input' (position 1) must be Tensor, not {type(other).__name__}")
     return matmul(other, input)
 
 
@@ -427,7 +429,7 @@ def _linear_plan(x, w, bias):
     return Linear(folded, turned, form, contiguous_layout((*x.shape[:-1], w.shape[0]), x.dtype))
 
 
-@public("nn.functional.linear", cast="lower")
+@public("nn.functional.linear", cast="lower", quick=True)
 def linear(input, weight, bias=None, *, out=None):
     """input @ weight.T + bias; input (..., in), weight (out, in) or (in), bias (out)."""
     if out is not None:

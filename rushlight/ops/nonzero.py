@@ -12,9 +12,9 @@ from ..core.tensor import Tensor
 from .fetch import into_apart
 
 
-COUNT = operator("count_blocks", "native", rules.explicit, lower="count_blocks")
-NONZERO = operator("nonzero", "native", rules.explicit, lower="compress")
-MASKED_SELECT = operator("masked_select", "native", rules.explicit, lower="compress")
+COUNT = operator("count_blocks", "native", rules.explicit, lower="count_blocks", reads="any")
+NONZERO = operator("nonzero", "native", rules.explicit, lower="compress", reads="any")
+MASKED_SELECT = operator("masked_select", "native", rules.explicit, lower="compress", reads="any")
 BLOCK, MOST_BLOCKS = 16384, 64  # elements of a block of a mask; most blocks
 
 

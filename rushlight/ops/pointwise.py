@@ -216,7 +216,7 @@ def rad2deg(k, input):
 
 def _sinc_grad(g, input):
     angle = input * math.pi
-    slope = (cos(angle) * angle - sin(angle)) / (angle * input)
+    slope = (cos(angle) - sin(angle) / angle) / input
     return g * REGISTRY["where"](input == 0, 0, slope)
 
 

@@ -30,9 +30,10 @@ GROUP = 16  # numbers that Box-Muller makes at a time
 WIDE_SPAN = 1 << 28  # from this span on an integer takes two draws
 DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 
-DRAWS = operator("random_draws", "native", rules.strided, lower="random_draws")
-BOX_MULLER = operator("box_muller", "native", rules.explicit, lower="box_muller")
-NORMALS = operator("random_normals", "native", rules.strided, lower="random_normals")
+DRAWS = operator("random_draws", "native", rules.strided, lower="random_draws", reads=("contiguous",))
+BOX_MULLER = operator("box_muller", "native", rules.explicit, lower="box_muller", reads=("contiguous",),
+                      writes="contiguous")
+NORMALS = operator("random_normals", "native", rules.strided, lower="random_normals", reads=("contiguous",))
 
 
 def result_dtype(layouts, numbers, attrs):
@@ -556,7 +557,7 @@ def _bounds(name, args, low, high, size, most):
     for label, bound in (("low", 0 if low is None else low), ("high", high)):
         if not hasattr(bound, "__index__"):
             raise TypeError(f"{name}(): argument '{label}' must be int, not {type(bound).__name__}")
-        bounds.append(bound.__index__())
+        bounds.append(rules.as_index(bound))
     return bounds[0], bounds[1], size
 
 
@@ -577,7 +578,7 @@ def randint_like(input, *args, low=None, high=None, generator=None, dtype=None, 
     return _randint(tensor, low, high, generator, None, requires_grad)
 
 
-SHUFFLE = operator("random_shuffle", "native", rules.explicit, lower="random_shuffle")
+SHUFFLE = operator("random_shuffle", "native", rules.explicit, lower="random_shuffle", reads=("contiguous",))
 
 
 @public("torch.randperm", out=False)
@@ -586,7 +587,7 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
     """The numbers 0 to n - 1 in random order (Fisher-Yates from the front), int64 unless `dtype` is given."""
     if not hasattr(n, "__index__"):
         raise TypeError(f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}")
-    n = n.__index__()
+    n = rules.as_index(n)
     if n < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
     dtype = dtype or (out.dtype if out is not None else dt.int64)

@@ -20,8 +20,13 @@ from .indexing import array_tensor
 
 NEAR_WEIGHTS = 1 << 19  # bytes of weights, or of their gradients, that stay in the second cache of a core
 GATES = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}
-FORWARD = operator("recurrent_layer", "native", rules.explicit, lower="recurrent")
-BACKWARD = operator("recurrent_layer_backward", "native", rules.explicit, lower="recurrent_back")
+def needs(attrs):
+    """Weights are packed from whatever strides; steps and rows of all others have no gaps."""
+    return ["any" if name.startswith("weight") else "contiguous" for name in dict(attrs)["names"]]
+
+
+FORWARD = operator("recurrent_layer", "native", rules.explicit, lower="recurrent", reads=needs)
+BACKWARD = operator("recurrent_layer_backward", "native", rules.explicit, lower="recurrent_back", reads=needs)
 NODES = {"lstm": "MkldnnRnnLayerBackward0", "gru": "StackBackward0", "tanh": "StackBackward0", "relu": "StackBackward0"}
 
 
@@ -122,12 +127,12 @@ def run_layer(mode, x, state, weights, lengths, reverse, keep):
     if bias is not None and not gru:
         bias = bias + weights["b_hh"]
     if takes_inputs(batch, features, hidden, mode, dtype):
-        operands = {"x": x.contiguous(), "weight_x": weights["ih"].t(), "bias_x": vector(bias, mode, hidden, dtype)}
+        operands = {"x": x, "weight_x": weights["ih"].t(), "bias_x": vector(bias, mode, hidden, dtype)}
     else:
         operands = {"gates_x": _linear(rows_of(x), weights["ih"], bias).reshape(time, batch, -1)}
-    operands["h0"] = state[0].contiguous()
+    operands["h0"] = state[0]
     if mode == "lstm":
-        operands["c0"] = state[1].contiguous()
+        operands["c0"] = state[1]
     operands["weight"] = weights["hh"].t()
     if gru:
         operands["bias"] = vector(weights["b_hh"], mode, hidden, dtype)
@@ -146,7 +151,7 @@ def run_layer(mode, x, state, weights, lengths, reverse, keep):
 
 def vector(bias, mode, hidden, dtype):
     """A bias as the kernel reads it."""
-    return REGISTRY["zeros"]((GATES[mode] * hidden,), dtype=dtype) if bias is None else bias.contiguous()
+    return REGISTRY["zeros"]((GATES[mode] * hidden,), dtype=dtype) if bias is None else bias
 
 
 def recorded(op, mode, reverse, operands, results, dtype):
@@ -161,9 +166,9 @@ def layer_gradients(g, x, h0, c0, ih, hh, b_ih, b_hh, lengths, mode, reverse, ke
         return differentiable_gradients(g, x, h0, c0, ih, hh, b_ih, b_hh, lengths, mode, reverse)
     time, batch, hidden = outs[0].shape
     lstm, gru = mode == "lstm", mode == "gru"
-    operands = {"g_out": g[0].contiguous(), "g_hn": g[1].contiguous(), "out": outs[0], "h0": h0.contiguous()}
+    operands = {"g_out": g[0], "g_hn": g[1], "out": outs[0], "h0": h0}
     if lstm:
-        operands.update(g_cn=g[2].contiguous(), c0=c0.contiguous(), kept=outs[3], cells=outs[4])
+        operands.update(g_cn=g[2], c0=c0, kept=outs[3], cells=outs[4])
     if gru:
         operands["kept"] = outs[2]
     operands["weight"] = hh
@@ -177,7 +182,7 @@ def layer_gradients(g, x, h0, c0, ih, hh, b_ih, b_hh, lengths, mode, reverse, ke
     if gru:
         results["db_h"] = (batch, width)
     if inside:
-        operands["x"] = x.contiguous()
+        operands["x"] = x
         results.update(dw_x=(width, features), dw_h=(width, hidden))
         if wants_grad(x):
             operands["weight_x"] = ih

@@ -36,7 +36,7 @@ def _one(name, combine, accumulate, results=_same, **options):
 
 
 SUM = _one("sum", "sum", _accumulate_sum)
-ORDERED_SUM = operator("ordered_sum", "native", rules.reduction, lower="ordered_sum", results=_same)
+ORDERED_SUM = operator("ordered_sum", "native", rules.reduction, lower="ordered_sum", reads="any", results=_same)
 ORDERED_MOST = 4096  # elements up to which sums keep PyTorch's order, see codegen/native_sum.py
 PROD = _one("prod", "prod", _accumulate_sum)
 MAX = _one("max", "max", _accumulate_input)
@@ -116,7 +116,7 @@ def sum_all(input, shape, dtype):
     return summed(input, tuple(range(input._layout.ndim)), False, dtype)
 
 
-@public("sum")
+@public("sum", quick=True)
 def sum(input, dim=None, keepdim=False, *, dtype=None):
     """Sum over `dim` (int, tuple, or None for all). Integers are summed in int64 unless `dtype` is given."""
     if not isinstance(input, Tensor):
@@ -156,7 +156,7 @@ def mean_all(input, shape, dims, keepdim, dtype, count):
     return mean_dims(input, shape, dims, keepdim, dtype, count)
 
 
-@public("mean")
+@public("mean", quick=True)
 def mean(input, dim=None, keepdim=False, *, dtype=None):
     """Mean over `dim`. RuntimeError for integers without a floating `dtype`."""
     result = dtype or input.dtype

@@ -14,8 +14,8 @@ from ..core.record import record
 from .fetch import Place, scatter_sum
 from .grid_sample import whole
 
-REGIONS = operator("regions", "native", rules.explicit, lower="regions", checks=True)
-SUPPRESSION = operator("suppression", "native", rules.explicit, lower="suppression")
+REGIONS = operator("regions", "native", rules.explicit, lower="regions", reads=("contiguous",) * 3, checks=True)
+SUPPRESSION = operator("suppression", "native", rules.explicit, lower="suppression", reads=("contiguous",))
 LANES = 8
 
 
@@ -36,7 +36,7 @@ def _forward(input, boxes, options, size):
         outs.append((pooled, dt.int64))
     if not boxes._layout.shape[0]:
         return [REGISTRY["zeros"](shape, dtype=dtype) for shape, dtype in outs]
-    return record(REGIONS, "tt", (*options, ("back", False), ("out", tuple(outs))), (input.contiguous(), boxes))
+    return record(REGIONS, "tt", (*options, ("back", False), ("out", tuple(outs))), (input, boxes))
 
 
 def _back(g, boxes, options, shape, positions=None):
@@ -44,7 +44,7 @@ def _back(g, boxes, options, shape, positions=None):
     if not g._layout.numel:
         return REGISTRY["zeros"](tuple(shape), dtype=g.dtype)
     attrs = (*options, ("back", True), ("out", ((tuple(shape), g._layout.dtype),)))
-    tensors = (g.contiguous(), boxes) if positions is None else (g.contiguous(), positions, boxes)
+    tensors = (g, boxes) if positions is None else (g, positions, boxes)
     return record(REGIONS, "t" * len(tensors), attrs, tensors)[0]
 
 

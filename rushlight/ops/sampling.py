@@ -91,7 +91,7 @@ def _multinomial(input, num_samples, replacement, generator):
     return result if input.dim() == 2 else result.reshape(num_samples)
 
 
-POISSON = operator("poisson", "native", rules.strided, lower="random_poisson")
+POISSON = operator("poisson", "native", rules.strided, lower="random_poisson", reads=("contiguous", "dense"))
 
 
 @public("torch.poisson", grad={"input": zero_gradient}, out=False)
@@ -102,6 +102,6 @@ def poisson(input, generator=None):
         return REGISTRY["empty_like"](input)
     if bool((input < 0).any()):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
-    rates = input if input._layout.dense else input.contiguous()
+    rates = input if input._layout.dense else input.contiguous()  # the result has their strides
     found = rates._layout
     return draw(POISSON, generator, ((tuple(found.shape), found.strides, found.dtype),), "tt", (rates,))[0]

@@ -54,7 +54,7 @@ def _log_grad(g, input, out, dim):
 
 
 def _scan(name, params, grad, node=None):
-    return operator(name, "native", rules.explicit, lower="scan", params=params, grad=grad, node=node)
+    return operator(name, "native", rules.explicit, lower="scan", reads="any", params=params, grad=grad, node=node)
 
 
 CUMSUM = _scan("cumsum", ("input", "dim"), {"input": _sum_grad})

@@ -23,7 +23,7 @@ SCATTER, SCATTER_ADD = write_operator("scatter"), write_operator("scatter_add")
 SCATTER_REDUCE = write_operator("scatter_reduce")
 INDEX_ADD, INDEX_COPY = write_operator("index_add"), write_operator("index_copy")
 INDEX_FILL = write_operator("index_fill", repeats=True)
-MASKED_SCATTER = operator("masked_scatter", "native", rules.explicit, lower="compress")
+MASKED_SCATTER = operator("masked_scatter", "native", rules.explicit, lower="compress", reads="any")
 INDEX_REDUCE, PUT_FLAT = write_operator("index_reduce"), write_operator("put")
 
 

@@ -294,7 +294,7 @@ def tensor_split(input, indices_or_sections, dim=0):
                                f"dtype long, but got a tensor with {cuts.dim()} dims of {cuts.dtype}")
         cuts = cuts.tolist()
     if hasattr(cuts, "__index__"):
-        count = cuts.__index__()
+        count = rules.as_index(cuts)
         if count <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {count}")
         least, more = divmod(size, count)
@@ -561,7 +561,7 @@ def triangle(op, input, diagonal, outs=None):
     if found.ndim < 2:
         raise RuntimeError(f"{op.name}: input tensor must have at least 2 dimensions")
     attrs = (("last", found.ndim - 1), ("out", ((found.shape, found.dtype),)))
-    return apply(op, (input, diagonal), (input,), (diagonal.__index__(),), attrs, outs=outs)[0]
+    return apply(op, (input, diagonal), (input,), (rules.as_index(diagonal),), attrs, outs=outs)[0]
 
 
 @public("tril")

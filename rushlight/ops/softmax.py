@@ -158,17 +158,22 @@ def without_dims(value, dims):
     return value
 
 
+def log_total(input, dims, keepdim, exponential=exp_away):
+    """log(sum(exp(x))) over a tuple of dimensions; NaN where an x is infinite, as losses have it."""
+    x = wide(input)
+    top = finite_or_zero(largest(x, dims))
+    result = log_plus(total(exponential(x, top), dims, keepdim), top if keepdim else without_dims(top, dims))
+    return narrow(result, input._layout.dtype)
+
+
 @public("", node="LogsumexpBackward0", grad={"input": _logsumexp_grad})
 @macro("logsumexp", 1)
 def logsumexp_values(input, dims, keepdim):
-    """log(sum(exp(x))) over a tuple of dimensions."""
-    x = wide(input)
-    if x._layout.dtype.is_complex:
-        top = finite_or_zero(largest(REGISTRY["real"](x), dims))
-        return log(total(exp(x - top), dims, keepdim)) + (top if keepdim else without_dims(top, dims))
-    top = finite_or_zero(largest(x, dims))
-    result = log_plus(total(exp_away(x, top), dims, keepdim), top if keepdim else without_dims(top, dims))
-    return narrow(result, input._layout.dtype)
+    """log(sum(exp(x))) over a tuple of dimensions; infinite where an x is."""
+    if input._layout.dtype.is_complex:
+        top = finite_or_zero(largest(REGISTRY["real"](input), dims))
+        return log(total(exp(input - top), dims, keepdim)) + (top if keepdim else without_dims(top, dims))
+    return log_total(input, dims, keepdim, lambda x, top: exp(x - top))
 
 
 @public("logsumexp special.logsumexp")

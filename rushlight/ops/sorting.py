@@ -19,8 +19,8 @@ from ..core.tensor import Tensor
 Sort, TopK = named_result("sort", "values", "indices"), named_result("topk", "values", "indices")
 
 
-ARGSORT = operator("sort_positions", "native", rules.explicit, lower="argsort")
-TOPK = operator("topk_positions", "native", rules.explicit, lower="topk")
+ARGSORT = operator("sort_positions", "native", rules.explicit, lower="argsort", reads="any")
+TOPK = operator("topk_positions", "native", rules.explicit, lower="topk", reads="any")
 MOST_KEPT = 128  # elements up to which topk keeps them in order while it reads; more are sorted
 
 
@@ -250,7 +250,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
 # -- searching ---------------------------------------------------------------------------------------------------------
 
 
-SEARCH = operator("searchsorted", "native", rules.explicit, lower="searchsorted")
+SEARCH = operator("searchsorted", "native", rules.explicit, lower="searchsorted", reads="any")
 
 
 @public("searchsorted")

@@ -154,7 +154,7 @@ def plain_norm(x, ord, dims, keepdim):
         return reduce_(MAX if ord > 0 else MIN, x.abs(), dims, keepdim, x._layout.dtype)[0]
     if ord == 0:
         return total((x != 0)._cast(x._layout.dtype), dims, keepdim)
-    if ord == 1:
+    if ord == 1 or all(x.shape[d] == 1 for d in dims):  # of one number: powers could overflow or vanish
         return total(x.abs(), dims, keepdim)
     if ord == 2:
         return sqrt(total(x * x, dims, keepdim))

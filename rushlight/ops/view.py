@@ -6,7 +6,7 @@ from ..core import dtype as dt
 from ..core.declare import REGISTRY, public
 from ..core.grads import GradRule
 from ..core.graph import MODE
-from ..core.infer import wrap_dim
+from ..core.infer import as_index, wrap_dim
 from ..core.layout import contiguous_strides, layout, view_strides
 from ..core.tensor import Tensor, view as raw_view
 from ..core.views import view_of, viewed
@@ -18,7 +18,7 @@ def int_list(values, name="size"):
     """Sizes or dims from `*args`: ints or one sequence."""
     if len(values) == 1 and not hasattr(values[0], "__index__"):
         values = values[0]
-    return [v if v.__class__ is int else v.__index__() for v in values]
+    return [v if v.__class__ is int else as_index(v) for v in values]
 
 
 def int_tuple(values):
@@ -27,7 +27,7 @@ def int_tuple(values):
         values = values[0]
     for v in values:
         if v.__class__ is not int:
-            return tuple([v if v.__class__ is int else v.__index__() for v in values])
+            return tuple([v if v.__class__ is int else as_index(v) for v in values])
     return values if values.__class__ is tuple else tuple(values)
 
 
@@ -64,7 +64,7 @@ def _reshape_back(g, shape):
 VIEW = GradRule("view", ["input", "shape"], {"input": _reshape_back})
 
 
-@public("Tensor.view", out=False)
+@public("Tensor.view", out=False, quick=True)
 def view(self, *shape):
     """The same elements in another shape over the same memory, or (with a dtype) the same bytes as another dtype.
 
@@ -119,7 +119,7 @@ def view_as(self, other):
     return view(self, other._layout.shape)
 
 
-@public("reshape", out=False)
+@public("reshape", out=False, quick=True)
 def reshape(input, *shape):
     """The same elements in another shape: a view if possible, else a copy."""
     found, shape = input._layout, int_tuple(shape)
@@ -137,7 +137,7 @@ def reshape_as(self, other):
     return reshape(self, other._layout.shape)
 
 
-@public("flatten ravel", out=False)
+@public("flatten", out=False, quick=True)
 def flatten(input, start_dim=0, end_dim=-1):
     """Merge the dimensions from `start_dim` to `end_dim`."""
     found = input._layout
@@ -152,6 +152,12 @@ def flatten(input, start_dim=0, end_dim=-1):
     for n in found.shape[start:end + 1]:
         count *= n
     return reshape(input, (*found.shape[:start], count, *found.shape[end + 1:]))
+
+
+@public("ravel", out=False)
+def ravel(input):
+    """All elements in one dimension: a view of a contiguous tensor, a copy of any other."""
+    return reshape(input.contiguous(), (-1,))
 
 
 @public("unflatten", out=False)
@@ -187,7 +193,7 @@ TRANSPOSE = GradRule("transpose", ["input", "a", "b"], {"input": lambda g, a, b:
 T_RULE = GradRule("t", ["input", "a", "b"], {"input": lambda g, a, b: transpose(g, a, b)}, "TBackward0")
 
 
-@public("permute", out=False)
+@public("permute", out=False, quick=True)
 def permute(input, *dims):
     """The dimensions in another order."""
     permuted, dims = _permuted(input._layout, int_tuple(dims))
@@ -208,7 +214,7 @@ def _permuted(found, dims):
     return layout(shape, strides, found.dtype), dims
 
 
-@public("transpose swapaxes swapdims", out=False)
+@public("transpose swapaxes swapdims", out=False, quick=True)
 def transpose(input, dim0, dim1):
     """Two dimensions swapped."""
     return _swap(input, dim0, dim1, TRANSPOSE)
@@ -230,7 +236,7 @@ def _swapped(found, dim0, dim1):
     return layout(tuple(shape), tuple(strides), found.dtype), a, b
 
 
-@public("t", out=False)
+@public("t", out=False, quick=True)
 def t(input):
     """The transpose of a matrix; tensors of fewer dimensions as they are."""
     if input._layout.ndim > 2:
@@ -270,7 +276,7 @@ SQUEEZE = GradRule("squeeze", ["input", "shape"], {"input": _reshape_back})
 UNSQUEEZE = GradRule("unsqueeze", ["input", "shape"], {"input": _reshape_back})
 
 
-@public("squeeze", out=False)
+@public("squeeze", out=False, quick=True)
 def squeeze(input, dim=None):
     """Without the dimensions of size 1 (all, or those given)."""
     found = input._layout
@@ -284,7 +290,7 @@ def squeeze(input, dim=None):
                    (input, found.shape))
 
 
-@public("unsqueeze", out=False)
+@public("unsqueeze", out=False, quick=True)
 def unsqueeze(input, dim):
     """With a dimension of size 1 inserted at `dim`."""
     found = input._layout
@@ -327,7 +333,7 @@ def sum_to_size(self, *size):
 
 
 
-@public("Tensor.expand", out=False)
+@public("Tensor.expand", out=False, quick=True)
 def expand(self, *size, implicit=False):
     """Dimensions of size 1 seen repeatedly, without copying; -1 keeps a size."""
     found = self._layout
@@ -407,7 +413,7 @@ DIAGONAL = GradRule("diagonal", ["input", "shape", "offset", "dim1", "dim2"],
                     {"input": lambda g, shape, offset, dim1, dim2: _embed(g, shape, diagonal, offset, dim1, dim2)})
 
 
-@public("select", out=False)
+@public("select", out=False, quick=True)
 def select(input, dim, index):
     """One position of a dimension, which disappears."""
     found = input._layout
@@ -432,7 +438,7 @@ def self_offset(tensor, elements):
     return tensor._offset + elements
 
 
-@public("Tensor._slice", out=False)
+@public("Tensor._slice", out=False, quick=True)
 def slice_(input, dim, start, stop, step):
     """input[start:stop:step] of one dimension; start and stop within the size, step positive."""
     found = input._layout
@@ -443,7 +449,7 @@ def slice_(input, dim, start, stop, step):
     return view_of(input, shape, strides, offset, SLICE, (input, found.shape, dim, start, stop, step))
 
 
-@public("narrow", out=False)
+@public("narrow", out=False, quick=True)
 def narrow(input, dim, start, length):
     """`length` positions of a dimension from `start` on."""
     found = input._layout
@@ -492,7 +498,7 @@ def split(tensor, split_size_or_sections, dim=0):
     dim = wrap_dim(dim, found.ndim)
     n, sizes = found.shape[dim], split_size_or_sections
     if hasattr(sizes, "__index__"):
-        size = sizes.__index__()
+        size = as_index(sizes)
         if size < 0:
             raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
         if size == 0 and n:
@@ -560,7 +566,7 @@ def chunk(input, chunks, dim=0):
     return split(input, size, dim)
 
 
-@public("unbind", out=False)
+@public("unbind", out=False, quick=True)
 def unbind(input, dim=0):
     """All positions of a dimension as a tuple of views."""
     found = input._layout
@@ -589,7 +595,7 @@ def alias(input):
     return view_of(input, found.shape, found.strides, input._offset, ALIAS, (input,))
 
 
-@public("detach", out=False)
+@public("detach", out=False, quick=True)
 def detach(input):
     """The same memory outside the graph; its version is shared."""
     tensor = raw_view(input._storage, input._layout, input._offset)

@@ -520,7 +520,7 @@ def pick_flat(x, indices, rank):
     return fetch_at(flat, [indices.reshape(lead, size)], plane_place(lead, size)).reshape(shape)
 
 
-PLANE_ADD = operator("plane_add", "native", rules.explicit, lower="plane_add", params=("g", "indices"),
+PLANE_ADD = operator("plane_add", "native", rules.explicit, lower="plane_add", reads="any", params=("g", "indices"),
                      grad={"g": lambda g, indices: g.gather(1, indices)})
 
 

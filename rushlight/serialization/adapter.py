@@ -9,6 +9,7 @@ from ..base.lazy import numpy as np
 from .. import api as rl
 from ..core.layout import layout
 from ..core.tensor import view
+from ..tensor import over_array
 
 
 def storage_bytes(storage):
@@ -20,10 +21,18 @@ def storage_bytes(storage):
 
 
 def storage_from_buffer(buffer, offset, count):
-    """A CPU storage over `count` bytes of a writable buffer, which it keeps alive."""
+    """A CPU storage over `count` bytes of a writable buffer, which it keeps alive. Nobody else may use these bytes."""
     if count == 0:
         return rl.UntypedStorage(0)
-    return rl.from_numpy(np.frombuffer(buffer, dtype=np.uint8, count=count, offset=offset)).untyped_storage()
+    found = np.frombuffer(buffer, dtype=np.uint8, count=count, offset=offset)
+    return over_array(found, alone=True).untyped_storage()
+
+
+def part_of_storage(storage, offset, count):
+    """A storage of its own over a part of another's memory. Both see what is written to it."""
+    if count == 0:
+        return rl.UntypedStorage(0)
+    return over_array(np.frombuffer(storage_bytes(storage), np.uint8, count, offset)).untyped_storage()
 
 
 def new_storage(count):
@@ -88,7 +97,7 @@ def resolved(tensor, conjugate, negative):
     """The tensor that a lazily conjugated or negated one stands for: its storage holds the numbers from before that."""
     values = tensor.numpy()
     values = np.conjugate(values) if conjugate else values
-    return rl.from_numpy(np.negative(values) if negative else values)
+    return over_array(np.negative(values) if negative else values)
 
 
 def swap_bytes(storage, dtype):

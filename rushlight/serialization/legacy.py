@@ -85,7 +85,7 @@ class _Storages:
         if start + nbytes > storage.nbytes():
             raise CorruptFile("the file is damaged: a part of a storage lies outside of it")
         if key not in self._views:
-            self._views[key] = adapter.storage_from_buffer(adapter.storage_bytes(storage), start, nbytes)
+            self._views[key] = adapter.part_of_storage(storage, start, nbytes)
         return self._views[key]
 
     def fill(self, data, position, keys):

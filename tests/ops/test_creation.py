@@ -90,3 +90,25 @@ def test_unravel_index():
     assert [t.item() for t in rl.unravel_index(rl.tensor(11), (2, 2, 3))] == [1, 1, 2]
     with pytest.raises(TypeError, match="integer dtype"):
         rl.unravel_index(rl.ones(2), (2, 2))
+
+
+@pytest.mark.parametrize("fill, values", [
+    (lambda out: rl.arange(4.0, out=out), [0, 1, 2, 3]),
+    (lambda out: rl.linspace(0, 3, 4, out=out), [0, 1, 2, 3]),
+    (lambda out: rl.logspace(0, 3, 4, base=2.0, out=out), [1, 2, 4, 8]),
+    (lambda out: rl.range(0, 3, out=out), [0, 1, 2, 3]),
+])
+def test_a_view_is_filled_in_its_own_order(fill, values):
+    whole = rl.zeros(2, 3)
+    fill(whole.narrow(1, 1, 2))
+    assert whole.tolist() == [[0, *values[:2]], [0, *values[2:]]]
+    with pytest.warns(UserWarning, match="resized"):
+        assert fill(rl.zeros(2)).tolist() == values
+
+
+def test_ravel_of_a_strided_vector_is_a_copy():
+    x = rl.zeros(6)
+    x[::2].ravel().fill_(1)
+    assert x.tolist() == [0] * 6
+    x.view(2, 3).ravel().fill_(1)
+    assert x.tolist() == [1] * 6

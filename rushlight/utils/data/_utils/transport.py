@@ -18,6 +18,7 @@ from ....base.lazy import numpy as np
 from .... import api as rl
 from ....core.layout import layout
 from ....core.tensor import view
+from ....tensor import over_array
 from . import blocks
 
 HEADER = struct.Struct("<QI")  # bytes of the pickle, number of descriptors
@@ -67,7 +68,7 @@ def build_tensor(data, dtype, size, stride, requires_grad):
     if data.size == 0:
         tensor = rl.empty_strided(size, stride, dtype=dtype)
     else:
-        tensor = view(rl.from_numpy(data).untyped_storage()._storage, layout(size, stride, dtype), 0)
+        tensor = view(over_array(data, alone=True)._storage, layout(size, stride, dtype), 0)
     return tensor.requires_grad_() if requires_grad else tensor
 
 

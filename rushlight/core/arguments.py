@@ -1,0 +1,91 @@
+"""Arguments of the wrong kind: what comes in is a call that has failed, what goes out is PyTorch's TypeError.
+
+Note [Kinds of arguments]
+PyTorch binds arguments to typed signatures before it looks at a value, so a wrong kind is a TypeError whatever else is
+wrong. Here composites are plain Python functions; checking each argument of each call would cost more than recording
+an operator. So kinds are checked when a call has failed: `refuse` compares the arguments with what the names and
+defaults of the parameters say, and the first that does not fit makes the error. A call that succeeds pays nothing.
+"""
+
+from ..base.lazy import is_array, is_scalar
+from . import dtype as dt
+from . import signatures
+from .tensor import Tensor
+
+TENSORS = set("""input self tensor1 tensor2 mat1 mat2 batch1 batch2 vec vec1 vec2 mat weight bias target index src
+    mask source boundaries sorted_sequence query key grid theta running_mean running_var A B LU LU_data
+    LU_pivots pivots tau input1 input2 input3 x1 x2 anchor positive negative offsets per_sample_weights log_probs
+    targets elements test_elements hx w_ih w_hh b_ih b_hh end_values prepend append template the_template
+    condition""".split())
+OPERANDS = {"other", "exponent", "q", "value"}  # tensors or numbers, and what an operator may take beside
+DIMS = {"dim", "dim0", "dim1", "dims", "start_dim", "end_dim", "axis", "kernel_size", "stride", "padding", "dilation",
+        "output_size", "size", "shifts", "normalized_shape", "source_dim"}
+NUMBERS = {"alpha", "beta", "eps", "lambd", "negative_slope", "fill_value", "threshold"}
+INTEGERS = {"k", "n", "start", "length", "steps", "num_samples", "sections", "groups", "num_classes", "upscale_factor",
+            "downscale_factor", "num_groups", "offset", "diagonal", "correction"}
+
+
+def is_integer(value):
+    """Whether PyTorch takes a value as an int: tensors of one element are."""
+    return isinstance(value, int) and not isinstance(value, bool) or isinstance(value, Tensor) or (
+        is_scalar(value) and hasattr(value, "__index__"))
+
+
+def is_integers(value):
+    """An int, or a sequence of them. Strings are names: of dimensions, of paddings."""
+    return is_integer(value) or isinstance(value, str) or (
+        isinstance(value, (tuple, list)) and all(is_integer(v) or isinstance(v, str) for v in value))
+
+
+def is_number(value):
+    return dt.is_number(value) or isinstance(value, Tensor)
+
+
+def is_flag(value):
+    return isinstance(value, bool) or is_scalar(value)
+
+
+KINDS = {
+    "Tensor": lambda value: isinstance(value, Tensor),
+    "Tensor or Number": lambda value: is_number(value) or is_array(value),
+    "tuple of ints": is_integers,
+    "int": is_integer,
+    "Number": is_number,
+    "bool": is_flag,
+    "torch.dtype": lambda value: isinstance(value, (dt.DType, type)),
+}
+
+
+def kind_of(name, default):
+    """The kind that a parameter takes, from its name or else its default value; None where that does not say it."""
+    for kind, names in (("Tensor", TENSORS), ("Tensor or Number", OPERANDS), ("tuple of ints", DIMS), ("int", INTEGERS),
+                        ("Number", NUMBERS), ("torch.dtype", ("dtype",))):
+        if name in names:
+            # a default of another kind says that the name means something else here
+            fits = default is signatures.REQUIRED or default is None or KINDS[kind](default)
+            return kind if fits else None
+    if isinstance(default, bool):
+        return "bool"
+    return "Number" if isinstance(default, (int, float)) else None
+
+
+def refuse(function, args, kwargs, error):
+    """Raise the TypeError of the first argument of a kind that `function` cannot take, if there is one. An argument
+    without an attribute that the function looked for is such."""
+    if isinstance(error, TypeError):
+        return
+    params = signatures.parameters(function)
+    given = {**{p[0]: v for p, v in zip(params, args)}, **kwargs}
+    for position, (name, default, *_) in enumerate(params):
+        value = given.get(name, default)
+        if value is default or value is signatures.REQUIRED or value is None and default is None:
+            continue
+        kind = kind_of(name, default)
+        if kind is not None and not KINDS[kind](value):
+            raise TypeError(f"{function.__name__}(): argument '{name}' (position {position + 1}) must be {kind}, not "
+                            f"{type(value).__name__}") from None
+    if isinstance(error, AttributeError):
+        for value in (*args, *kwargs.values()):
+            if error.obj is value or isinstance(value, (tuple, list)) and any(error.obj is v for v in value):
+                raise TypeError(f"{function.__name__}() received an invalid combination of arguments: "
+                                f"{type(error.obj).__name__} has no '{error.name}'") from None

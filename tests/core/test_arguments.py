@@ -1,0 +1,44 @@
+"""Arguments of the wrong kind are a TypeError, whatever else is wrong (Note [Kinds of arguments])."""
+import pytest
+
+import rushlight as rl
+
+X = rl.arange(6.0).reshape(2, 3)
+F = rl.nn.functional
+
+WRONG = {
+    "no tensor": lambda: rl.nan_to_num(3),
+    "None for a tensor": lambda: rl.addbmm(X, X, None),
+    "a list for a tensor": lambda: X.take([1]),
+    "a kind goes before a shape": lambda: rl.conv3d(X, X, object()),
+    "a dim that is no integer": lambda: X.cummin(1.5),
+    "a dim that is a name": lambda: X.cumsum("a"),
+    "a dtype that is a name": lambda: F.log_softmax(X, 0, dtype="float32"),
+    "a number that is a string": lambda: rl.bernoulli(X, "a"),
+    "an unexpected keyword": lambda: rl.cumsum(X, 0, nonsense=1),
+    "a missing argument": lambda: rl.cumsum(X),
+    "one of many": lambda: rl.block_diag(object()),
+    "sizes": lambda: X.resize_("a"),
+    "a matrix": lambda: rl.linalg.matrix_power(X, ["a"]),
+    "the second of two": lambda: rl.lu_solve(X, X, object()),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_kinds(name):
+    with pytest.raises(TypeError):
+        WRONG[name]()
+
+
+def test_other_errors_stay():
+    with pytest.raises(IndexError, match="Dimension out of range"):
+        X.cumsum(99)
+    with pytest.raises(RuntimeError, match="batches of square matrices"):
+        rl.linalg.matrix_power(X, 2)
+    with pytest.raises(RuntimeError, match="size"):
+        rl.cat([X, rl.ones(3, 7)])
+
+
+def test_the_message_names_the_argument():
+    with pytest.raises(TypeError, match=r"addbmm\(\): argument 'batch2' \(position 3\) must be Tensor, not str"):
+        rl.addbmm(X, X, "a")
