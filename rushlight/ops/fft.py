@@ -92,7 +92,7 @@ def _transform(op, input, shape, dtype, dims, forward, scale, *size):
 # -- many signals of a length that has no large prime factor ---------------------------------------
 
 
-SIGNALS = operator("fft_signals", "native", rules.explicit, lower="fft")
+SIGNALS = operator("fft_signals", "native", rules.explicit, lower="fft", reads=("any", "contiguous"))
 FEWEST, LONGEST = 16, 4096  # signals; the longest of them
 
 

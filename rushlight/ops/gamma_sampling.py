@@ -20,8 +20,8 @@ from .random import check_floating, zero_gradient
 
 MOST_TERMS = 100_000  # of a series; large parameters need about ten square roots of them
 
-GAMMA = operator("standard_gamma", "native", rules.strided, lower="random_gamma")
-BINOMIAL = operator("binomial", "native", rules.strided, lower="random_binomial")
+GAMMA = operator("standard_gamma", "native", rules.strided, lower="random_gamma", reads=("contiguous",) * 2)
+BINOMIAL = operator("binomial", "native", rules.strided, lower="random_binomial", reads=("contiguous",) * 3)
 
 
 def _out(tensor):
