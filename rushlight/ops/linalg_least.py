@@ -132,7 +132,7 @@ def _range(A, q, niter, M):
         return A @ X if M is None else A @ X - M @ X
 
     def back(X):
-        return A.mT @ X if M is None else A.mT @ X - M.mT @ X
+        return A.mH @ X if M is None else A.mH @ X - M.mH @ X
     Q = linalg_qr(forth(REGISTRY["randn"](A.shape[-1], q, dtype=A.dtype)))[0]
     for _ in range(niter):
         Q = linalg_qr(back(Q))[0]
@@ -146,12 +146,12 @@ def svd_lowrank(A, q=6, niter=2, M=None):
     if M is not None:
         M = M.expand(A.shape)
     if A.shape[-2] < A.shape[-1]:
-        U, S, V = svd_lowrank(A.mT, q, niter, None if M is None else M.mT)
+        U, S, V = svd_lowrank(A.mH, q, niter, None if M is None else M.mH)
         return V, S, U
     Q = _range(A, q, niter, M)
-    B = Q.mT @ (A if M is None else A - M)
+    B = Q.mH @ (A if M is None else A - M)
     U, S, Vh = linalg_svd(B, full_matrices=False)
-    return Q @ U, S, Vh.mT
+    return Q @ U, S, Vh.mH
 
 
 @public("pca_lowrank", out=False)
