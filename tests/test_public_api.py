@@ -14,8 +14,8 @@ from rushlight.alias import OURS  # noqa: E402
 LIST = pathlib.Path(__file__).with_name("public_api.txt")
 MODULES = (
     "", "autograd", "autograd.functional", "engine", "nn", "nn.functional", "nn.init", "nn.utils", "optim",
-    "optim.lr_scheduler", "utils.data", "utils.checkpoint", "vision", "vision.datasets", "vision.transforms",
-    "vision.transforms.functional", "vision.utils", "alias", "amp", "fx", "overrides",
+    "optim.lr_scheduler", "utils.data", "utils.checkpoint", "hub", "vision", "vision.datasets", "vision.models",
+    "vision.ops", "vision.transforms", "vision.transforms.functional", "vision.utils", "alias", "amp", "fx", "overrides",
 )
 
 

@@ -88,12 +88,11 @@ class InceptionC(nn.Module):
         self.branch_pool = conv(in_channels, 192, kernel_size=1)
 
     def forward(self, x):
-        double = _chain(x, self.branch7x7dbl_1, self.branch7x7dbl_2, self.branch7x7dbl_3, self.branch7x7dbl_4,
-                        self.branch7x7dbl_5)
         return rl.cat([
             self.branch1x1(x),
             _chain(x, self.branch7x7_1, self.branch7x7_2, self.branch7x7_3),
-            double,
+            _chain(x, self.branch7x7dbl_1, self.branch7x7dbl_2, self.branch7x7dbl_3, self.branch7x7dbl_4,
+                   self.branch7x7dbl_5),
             self.branch_pool(_mean3(x)),
         ], 1)
 
@@ -137,14 +136,12 @@ class InceptionE(nn.Module):
         self.branch_pool = conv(in_channels, 192, kernel_size=1)
 
     def forward(self, x):
+        alone = self.branch1x1(x)
         single = self.branch3x3_1(x)
+        single = rl.cat([self.branch3x3_2a(single), self.branch3x3_2b(single)], 1)
         double = _chain(x, self.branch3x3dbl_1, self.branch3x3dbl_2)
-        return rl.cat([
-            self.branch1x1(x),
-            self.branch3x3_2a(single), self.branch3x3_2b(single),
-            self.branch3x3dbl_3a(double), self.branch3x3dbl_3b(double),
-            self.branch_pool(_mean3(x)),
-        ], 1)
+        double = rl.cat([self.branch3x3dbl_3a(double), self.branch3x3dbl_3b(double)], 1)
+        return rl.cat([alone, single, double, self.branch_pool(_mean3(x))], 1)
 
 
 class InceptionAux(nn.Module):

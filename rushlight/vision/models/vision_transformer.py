@@ -76,8 +76,7 @@ class EncoderBlock(nn.Module):
 
 
 def _check_sequences(input):
-    if input.dim() != 3:
-        raise AssertionError(f"Expected (batch_size, seq_length, hidden_dim) got {input.shape}")
+    rl._assert(input.dim() == 3, f"Expected (batch_size, seq_length, hidden_dim) got {input.shape}")
 
 
 class Encoder(nn.Module):
@@ -152,8 +151,7 @@ class VisionTransformer(nn.Module):
     def _process_input(self, x):
         n, _, h, w = x.shape
         for name, size in (("height", h), ("width", w)):
-            if size != self.image_size:
-                raise AssertionError(f"Wrong image {name}! Expected {self.image_size} but got {size}!")
+            rl._assert(size == self.image_size, f"Wrong image {name}! Expected {self.image_size} but got {size}!")
         p = self.patch_size
         return self.conv_proj(x).reshape(n, self.hidden_dim, (h // p) * (w // p)).permute(0, 2, 1)
 

@@ -74,7 +74,8 @@ def _video(maker, stem):
 def _raft(m, t):
     r = m.optical_flow.raft
     corr = r.CorrBlock(num_levels=2, radius=2)
-    motion = r.MotionEncoder(in_channels_corr=corr.out_channels, corr_layers=(16,), flow_layers=(16, 8), out_channels=12)
+    motion = r.MotionEncoder(
+        in_channels_corr=corr.out_channels, corr_layers=(16,), flow_layers=(16, 8), out_channels=12)
     recurrent = r.RecurrentBlock(input_size=12 + 8, hidden_size=8, kernel_size=(3,), padding=(1,))
     update = r.UpdateBlock(motion_encoder=motion, recurrent_block=recurrent,
                            flow_head=r.FlowHead(in_channels=8, hidden_size=8))

@@ -198,6 +198,7 @@ def test_old_states():
     old = {key.replace("conv.0.0", "conv"): value for key, value in state.items()}
     fpn.load_state_dict(old)
     block = models.vision_transformer.MLPBlock(4, 8, 0.0)
-    old = {key.replace("0.", "linear_1.").replace("3.", "linear_2."): value for key, value in block.state_dict().items()}
+    old = {key.replace("0.", "linear_1.").replace("3.", "linear_2."): value
+           for key, value in block.state_dict().items()}
     assert "linear_1.weight" in old
     block.load_state_dict(old)

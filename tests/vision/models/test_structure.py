@@ -1,4 +1,4 @@
-"""The published models: numbers of parameters, and names, shapes and dtypes of the state, recorded from torchvision 0.28.
+"""Published models: numbers of parameters, and names, shapes and dtypes of the state, recorded from torchvision 0.28.
 
 The parameters are not drawn here, which is most of the time that building a model takes.
 """

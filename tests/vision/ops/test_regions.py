@@ -233,7 +233,8 @@ def deformed(x, offset, weight, stride, padding, dilation, mask):
             channel = o // (out // parts) * per_group + c
             group, tap = channel // (channels // groups), u * kw + v
             dy, dx = offset[b, (group * kh * kw + tap) * 2:(group * kh * kw + tap) * 2 + 2, i, j]
-            value = at(x[b, channel], i * stride - padding + u * dilation + dy, j * stride - padding + v * dilation + dx)
+            row, column = i * stride - padding + u * dilation, j * stride - padding + v * dilation
+            value = at(x[b, channel], row + dy, column + dx)
             result[b, o, i, j] += weight[o, c, u, v] * value * mask[b, group * kh * kw + tap, i, j]
     return result
 

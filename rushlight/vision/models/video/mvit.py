@@ -255,15 +255,20 @@ class MViT(nn.Module):
         )
 
     def forward(self, x):
-        if x.dim() == 4:
-            x = x.unsqueeze(2)
-        elif x.dim() != 5:
-            raise ValueError(f"Unsupported input dimension {x.shape}")
-        x = self.pos_encoding(self.conv_proj(x).flatten(2).transpose(1, 2))
+        x = self.pos_encoding(self.conv_proj(as_video(x)).flatten(2).transpose(1, 2))
         thw = (self.pos_encoding.temporal_size, *self.pos_encoding.spatial_size)
         for block in self.blocks:
             x, thw = block(x, thw)
         return self.head(self.norm(x)[:, 0])
+
+
+def as_video(x):
+    """Images (N, C, H, W) as videos of one frame. ValueError for other dimensions."""
+    if x.dim() == 4:
+        return x.unsqueeze(2)
+    if x.dim() != 5:
+        raise ValueError(f"Unsupported input dimension {x.shape}")
+    return x
 
 
 HEADS = [1] + 2 * [2] + 11 * [4] + 2 * [8]
