@@ -3,9 +3,11 @@
 Images come in as Pillow images, NumPy arrays or tensors (C, H, W); tensors go out. Pillow is needed only where a
 Pillow image is made or read. Next to read: datasets/mnist.py, transforms/functional.py, utils.py.
 """
-from . import datasets, models, ops, transforms, utils
+from . import datasets, io, models, ops, transforms, tv_tensors, utils
 from .backend import get_image_backend, set_image_backend
 
 __version__ = "0.28.0+rushlight"
 
-__all__ = ["datasets", "get_image_backend", "models", "ops", "set_image_backend", "transforms", "utils"]
+__all__ = [
+    "datasets", "get_image_backend", "io", "models", "ops", "set_image_backend", "transforms", "tv_tensors", "utils",
+]

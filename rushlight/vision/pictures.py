@@ -1,6 +1,6 @@
 """Pillow images in and out of NumPy arrays: the only file of vision/ that knows how Pillow stores pixels.
 
-A picture comes in, an array (H, W, C) goes out, or the other way round. Used by transforms/functional.py, the data
+A picture comes in, an array (H, W, C) goes out, or the other way round. Used by transforms/conversion.py, the data
 sets and utils.py.
 """
 import sys

@@ -1,243 +1,270 @@
-"""Transforms as functions: a Pillow image, an array (H, W, C) or a tensor (..., C, H, W) in, one of them out.
+"""Transforms as functions, first generation: a Pillow image or a tensor (..., C, H, W) in, the same kind out.
 
-`to_tensor` and `normalize` are called for every image of an epoch, one small image at a time. There the cost is the
-number of calls, not of samples, so both work on NumPy's arrays and make one result each; see Note [Small images].
-Numbers are those of torchvision, bit by bit.
+Tensors go to the kernels of v2/functional, Pillow images to _pil.py. Conversions are in conversion.py.
 """
-import functools
-
-import numpy as np
+import warnings
 
 from ... import api as rl
-from ..pictures import byte_channels, from_array, is_picture, to_array
-from ..samples import scale, statistics_of
+from ..pictures import is_picture
+from . import _pil
+from .conversion import convert_image_dtype, normalize, pil_to_tensor, to_pil_image, to_tensor
+from .interpolation import PILLOW_MODES, InterpolationMode, mode_of_number
+from .v2.functional import _augment, _color, _geometry, _meta, _values, _warp
 
-__all__ = ["convert_image_dtype", "normalize", "pil_to_tensor", "to_pil_image", "to_tensor"]
+__all__ = [
+    "InterpolationMode", "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue", "adjust_saturation",
+    "adjust_sharpness", "affine", "autocontrast", "center_crop", "convert_image_dtype", "crop", "elastic_transform",
+    "equalize", "erase", "five_crop", "gaussian_blur", "get_dimensions", "get_image_num_channels", "get_image_size",
+    "hflip", "invert", "normalize", "pad", "perspective", "pil_to_tensor", "posterize", "resize", "resized_crop",
+    "rgb_to_grayscale", "rotate", "solarize", "ten_crop", "to_grayscale", "to_pil_image", "to_tensor", "vflip",
+]
+pil_modes_mapping = PILLOW_MODES
+BILINEAR, NEAREST = InterpolationMode.BILINEAR, InterpolationMode.NEAREST
 
-# Note [Small images]
-# Recording an operator and launching it is made for tensors that live in a training loop. An image that a data set
-# has just decoded is an array of NumPy already, used once, in a worker process perhaps (the bytes of a picture go
-# through one pass of samples.py). Up to this many samples NumPy's own loops finish before a program would be planned;
-# above it the compiled kernels win, and they use all threads.
-SMALL = 1 << 16
-_BYTE = np.dtype(np.uint8)
-_ARRAY_DTYPES = {rl.float32: np.dtype(np.float32), rl.float64: np.dtype(np.float64)}
+
+def _mode(interpolation):
+    """A mode given as a member or as Pillow's number. TypeError for anything else."""
+    if isinstance(interpolation, int):
+        return mode_of_number(interpolation)
+    if not isinstance(interpolation, InterpolationMode):
+        raise TypeError(
+            "Argument interpolation should be a InterpolationMode or a corresponding Pillow integer constant")
+    return interpolation
 
 
-def to_tensor(pic):
-    """A Pillow image or an array (H, W) or (H, W, C) as a tensor (C, H, W).
+# -- sizes -----------------------------------------------------------------------------------------------------------
 
-    Samples of uint8 become the default dtype, divided by 255; other samples keep type and range.
-    TypeError for anything else, ValueError for an array that has not 2 or 3 dimensions.
+
+def get_dimensions(img):
+    """[channels, height, width] of an image."""
+    return _meta.get_dimensions_image(img) if isinstance(img, rl.Tensor) else _pil.get_dimensions(img)
+
+
+def get_image_size(img):
+    """[width, height] of an image."""
+    return get_dimensions(img)[:0:-1]
+
+
+def get_image_num_channels(img):
+    """The number of channels of an image."""
+    return get_dimensions(img)[0]
+
+
+# -- geometry --------------------------------------------------------------------------------------------------------
+
+
+def hflip(img):
+    """Mirror left and right."""
+    return img.flip(-1) if isinstance(img, rl.Tensor) else _pil.hflip(img)
+
+
+def vflip(img):
+    """Mirror top and bottom."""
+    return img.flip(-2) if isinstance(img, rl.Tensor) else _pil.vflip(img)
+
+
+def resize(img, size, interpolation=BILINEAR, max_size=None, antialias=True):
+    """Resize to `size`: the length of the shorter edge, or (height, width).
+
+    Args:
+        img (Pillow image or Tensor (..., C, H, W)): the image.
+        size (int or sequence of one or two ints): see above.
+        interpolation (InterpolationMode): nearest, nearest-exact, bilinear or bicubic for tensors.
+        max_size (int, optional): limit of the longer edge where `size` is the shorter one.
+        antialias (bool): filter tensors before they shrink; Pillow always does.
     """
-    scaled = _scaled_picture(pic, (0.0,), (1.0,))
-    if scaled is not None:
-        return scaled
-    samples = _samples(pic)
-    if samples.dtype != _BYTE:
-        # An array keeps sharing memory with its tensor where it lies in order already; a picture never does.
-        return rl.from_numpy(samples if isinstance(pic, np.ndarray) else samples.copy(order="C")).contiguous()
-    dtype = _ARRAY_DTYPES.get(rl.get_default_dtype())
-    if dtype is None:
-        return rl.from_numpy(samples.copy(order="C")).to(rl.get_default_dtype()).div(255)
-    return rl.from_numpy(_scaled(samples, dtype))
+    interpolation = _mode(interpolation)
+    if isinstance(size, (list, tuple)):
+        if len(size) not in (1, 2):
+            raise ValueError(
+                f"Size must be an int or a 1 or 2 element tuple/list, not a {len(size)} element tuple/list")
+        if max_size is not None and len(size) != 1:
+            raise ValueError("max_size should only be passed if size specifies the length of the smaller edge, i.e. "
+                             "size should be an int or a sequence of length 1 in torchscript mode.")
+    _, height, width = get_dimensions(img)
+    new = _geometry.resized_size((height, width), size, max_size)
+    if new == [height, width]:
+        return img
+    if isinstance(img, rl.Tensor):
+        return _geometry.resize_image(img, new, interpolation, antialias=antialias)
+    if antialias is False:
+        warnings.warn("Anti-alias option is always applied for PIL Image input. Argument antialias is ignored.",
+                      stacklevel=2)
+    return _pil.resize(img, new, PILLOW_MODES[interpolation])
 
 
-def _scaled_picture(pic, mean, std):
-    """The normalised tensor of a picture of byte samples, None for anything else (see samples.py)."""
-    if not is_picture(pic) or rl.get_default_dtype() is not rl.float32:
-        return None
-    channels = byte_channels(pic)
-    statistics = None if channels is None else statistics_of(mean, std, channels)
-    if statistics is None:
-        return None
-    width, height = pic.size
-    return scale(pic.tobytes(), height, width, channels, statistics)
+def pad(img, padding, fill=0, padding_mode="constant"):
+    """Add pixels at the borders.
 
-
-def _samples(pic):
-    """The samples of a picture as an array (C, H, W), which may share the picture's memory."""
-    if is_picture(pic):
-        samples = to_array(pic)
-        if pic.mode == "1":
-            samples = samples.astype(np.uint8) * np.uint8(255)
-        elif samples.dtype == np.uint16:
-            samples = samples.view(np.int16)
-    elif isinstance(pic, np.ndarray):
-        if pic.ndim not in (2, 3):
-            raise ValueError(f"pic should be 2/3 dimensional. Got {pic.ndim} dimensions.")
-        samples = pic[:, :, None] if pic.ndim == 2 else pic
-    else:
-        raise TypeError(f"pic should be PIL Image or ndarray. Got {type(pic)}")
-    return samples.transpose(2, 0, 1)
-
-
-def _scaled(samples, dtype):
-    """Samples of uint8 in [0, 1], in memory of their own."""
-    scaled = samples.astype(dtype, order="C")
-    return np.divide(scaled, dtype.type(255), out=scaled)
-
-
-def to_normalized_tensor(pic, mean, std):
-    """`normalize(to_tensor(pic), mean, std)` with one tensor made instead of two, see Note [Small images]."""
-    if not _are_plain(mean, std):
-        return normalize(to_tensor(pic), mean, std)
-    scaled = _scaled_picture(pic, tuple(mean), tuple(std))
-    if scaled is not None:
-        return scaled
-    samples = _samples(pic)
-    dtype = _ARRAY_DTYPES.get(rl.get_default_dtype())
-    if samples.dtype == _BYTE and dtype is not None and samples.size <= SMALL:
-        means, stds = _array_statistics(tuple(mean), tuple(std), rl.get_default_dtype())
-        if means.shape[0] in (1, samples.shape[0]) and stds.shape[0] in (1, samples.shape[0]):
-            scaled = _scaled(samples, dtype)
-            return rl.from_numpy(_normalized(scaled, means, stds, scaled))
-    return normalize(to_tensor(pic), mean, std)
-
-
-def pil_to_tensor(pic):
-    """A Pillow image as a tensor (C, H, W) of the image's own type, unscaled. TypeError for anything else."""
-    if not is_picture(pic):
-        raise TypeError(f"pic should be PIL Image. Got {type(pic)}")
-    return rl.from_numpy(to_array(pic).copy()).permute(2, 0, 1)
-
-
-def normalize(tensor, mean, std, inplace=False):
-    """`(tensor - mean) / std` for a float tensor (..., C, H, W); mean and std have one value or one for each channel.
-
-    TypeError if it is no float tensor, ValueError below three dimensions and where std is zero in the tensor's dtype.
+    Args:
+        img: as for `resize`.
+        padding (int or sequence): one number for all sides, (horizontal, vertical) or (left, top, right, bottom).
+        fill (number, or for Pillow images one for each channel): their value.
+        padding_mode: "constant", or "edge", "reflect", "symmetric", which copy pixels.
     """
-    if not isinstance(tensor, rl.Tensor):
-        raise TypeError(f"img should be Tensor Image. Got {type(tensor)}")
-    dtype = tensor.dtype
-    if not dtype.is_floating_point:
-        raise TypeError(f"Input tensor should be a float tensor. Got {dtype}.")
-    if tensor.ndim < 3:
-        raise ValueError(
-            f"Expected tensor to be a tensor image of size (..., C, H, W). Got tensor.size() = {tensor.size()}"
-        )
-    if not inplace and dtype in _ARRAY_DTYPES and _are_plain(mean, std) and _is_small_image(tensor):
-        means, stds = _array_statistics(tuple(mean), tuple(std), dtype)
-        if means.shape[0] in (1, tensor.shape[0]) and stds.shape[0] in (1, tensor.shape[0]):
-            return rl.from_numpy(_normalized(tensor.numpy(), means, stds))
-    means, stds = (rl.as_tensor(values, dtype=dtype, device=tensor.device) for values in (mean, std))
-    if (stds == 0).any():
-        raise _zero_std(dtype)
-    means, stds = (values.view(-1, 1, 1) if values.ndim == 1 else values for values in (means, stds))
-    if not inplace:
-        tensor = tensor.clone()
-    return tensor.sub_(means).div_(stds)
+    if not isinstance(img, rl.Tensor):
+        return _pil.pad(img, padding, fill, padding_mode)
+    if not isinstance(padding, (int, tuple, list)):
+        raise TypeError("Got inappropriate padding arg")
+    if not isinstance(fill, (int, float)):
+        raise TypeError("Got inappropriate fill arg")
+    return _geometry.pad_image(img, padding, fill, padding_mode)
 
 
-def _are_plain(mean, std):
-    return isinstance(mean, (tuple, list)) and isinstance(std, (tuple, list))
+def crop(img, top, left, height, width):
+    """The part of `height` x `width` whose upper left corner is at (`top`, `left`); black past the border."""
+    run = _geometry.crop_image if isinstance(img, rl.Tensor) else _pil.crop
+    return run(img, top, left, height, width)
 
 
-def _is_small_image(tensor):
-    return tensor.ndim == 3 and tensor.numel() <= SMALL and tensor.device.type == "cpu" and not tensor.requires_grad
+def center_crop(img, output_size):
+    """The middle part of `output_size` = (height, width); a smaller image gets a black border first."""
+    return _geometry.center_crop(img, output_size)
 
 
-@functools.lru_cache(maxsize=64)
-def _array_statistics(mean, std, dtype):
-    """mean and std as arrays (C, 1, 1); a data set calls with the same few numbers for every image."""
-    means, stds = (np.array([float(value) for value in values], _ARRAY_DTYPES[dtype]) for values in (mean, std))
-    if not stds.all():
-        raise _zero_std(dtype)
-    return means.reshape(-1, 1, 1), stds.reshape(-1, 1, 1)
+def resized_crop(img, top, left, height, width, size, interpolation=BILINEAR, antialias=True):
+    """`crop`, then `resize` to `size`."""
+    return resize(crop(img, top, left, height, width), size, interpolation, antialias=antialias)
 
 
-def _zero_std(dtype):
-    return ValueError(f"std evaluated to zero after conversion to {dtype}, leading to division by zero.")
+def five_crop(img, size):
+    """Five crops of `size` = (height, width): upper left, upper right, lower left, lower right, centre."""
+    return _geometry.five_crop(img, size)
 
 
-def _normalized(samples, means, stds, out=None):
-    with np.errstate(all="ignore"):
-        out = np.subtract(samples, means, out=out)
-        return np.divide(out, stds, out=out)
+def ten_crop(img, size, vertical_flip=False):
+    """The crops of `five_crop` and those of the image mirrored left and right, or with `vertical_flip` top and
+    bottom."""
+    return _geometry.ten_crop(img, size, vertical_flip)
 
 
-def convert_image_dtype(image, dtype=None):
-    """A tensor converted to `dtype` (default: float32) with its values scaled from one dtype's range to the other's.
-
-    The range of a float dtype is [0, 1], that of an integer dtype ends at its largest value. RuntimeError where a
-    float dtype has too few digits for the integer dtype.
-    """
-    dtype = rl.float32 if dtype is None else dtype
-    if not isinstance(image, rl.Tensor):
-        raise TypeError("Input img should be Tensor Image")
-    if image.dtype == dtype:
-        return image
-    if image.dtype.is_floating_point:
-        return image.to(dtype) if dtype.is_floating_point else _float_to_integer(image, dtype)
-    if dtype.is_floating_point:
-        return image.to(dtype) / float(_largest(image.dtype))
-    return _integer_to_integer(image, dtype)
+def perspective(img, startpoints, endpoints, interpolation=BILINEAR, fill=None):
+    """Move four corners `startpoints` to `endpoints`, and everything between them accordingly."""
+    return _warp.perspective(img, startpoints, endpoints, _mode(interpolation), fill)
 
 
-def _largest(dtype):
-    return 1 if dtype == rl.bool else rl.iinfo(dtype).max
+def rotate(img, angle, interpolation=NEAREST, expand=False, center=None, fill=None):
+    """Turn against the clock by degrees about `center` = (x, y); `expand` makes room for all of the image."""
+    interpolation = _mode(interpolation)
+    if not isinstance(angle, (int, float)):
+        raise TypeError("Argument angle should be int or float")
+    if center is not None and not isinstance(center, (list, tuple)):
+        raise TypeError("Argument center should be a sequence")
+    return _warp.rotate(img, angle, interpolation, expand, center, fill)
 
 
-def _float_to_integer(image, dtype):
-    unsafe = {rl.float32: (rl.int32, rl.int64), rl.float64: (rl.int64,)}
-    if dtype in unsafe.get(image.dtype, ()):
-        raise RuntimeError(f"The cast from {image.dtype} to {dtype} cannot be performed safely.")
-    # Just less than one step above the largest value, so that every integer gets an interval of equal length.
-    return image.mul(float(_largest(dtype)) + 1.0 - 1e-3).to(dtype)
+def affine(img, angle, translate, scale, shear, interpolation=NEAREST, fill=None, center=None):
+    """Turn clockwise by degrees, scale and shear about `center` = (x, y), then translate by pixels."""
+    return _warp.affine(img, angle, translate, scale, shear, _mode(interpolation), fill, center)
 
 
-def _integer_to_integer(image, dtype):
-    largest_in, largest_out = _largest(image.dtype), _largest(dtype)
-    if largest_in > largest_out:
-        factor = (largest_in + 1) // (largest_out + 1)
-        return rl.div(image, factor, rounding_mode="floor").to(dtype)
-    factor = (largest_out + 1) // (largest_in + 1)
-    return image.to(dtype) * factor
+def elastic_transform(img, displacement, interpolation=BILINEAR, fill=None):
+    """Move each pixel by `displacement` (1, H, W, 2), where 2 is the width or height of the image."""
+    if isinstance(interpolation, int):
+        warnings.warn("Argument interpolation should be of type InterpolationMode instead of int. Please, use "
+                      "InterpolationMode enum.", stacklevel=2)
+    if not isinstance(img, rl.Tensor) and not is_picture(img):
+        raise TypeError(f"img should be PIL Image or Tensor. Got {type(img)}")
+    return _warp.elastic(img, displacement, _mode(interpolation), fill)
 
 
-_MODES = {2: ("LA",), 3: ("RGB", "YCbCr", "HSV"), 4: ("RGBA", "CMYK", "RGBX")}
-_GREY_MODES = {"uint8": "L", "int16": "I;16", "int32": "I", "float32": "F"}
+# -- colours ---------------------------------------------------------------------------------------------------------
 
 
-def to_pil_image(pic, mode=None):
-    """A tensor (C, H, W) or (H, W), or an array (H, W, C) or (H, W), as a Pillow image.
-
-    Float samples are scaled by 255 to uint8 unless `mode` is "F". Without `mode` it follows from dtype and number of
-    channels. TypeError and ValueError name a type, dtype, shape or mode that does not fit.
-    """
-    if isinstance(pic, rl.Tensor):
-        if pic.ndim == 3:
-            pic = pic.permute(1, 2, 0)
-        pic = pic.numpy(force=True)
-    elif not isinstance(pic, np.ndarray):
-        raise TypeError(f"pic should be Tensor or ndarray. Got {type(pic)}.")
-    if pic.ndim == 2:
-        pic = pic[:, :, None]
-    if pic.ndim != 3:
-        raise ValueError(f"pic should be 2/3 dimensional. Got {pic.ndim} dimensions.")
-    if pic.shape[-1] > 4:
-        raise ValueError(f"pic should not have > 4 channels. Got {pic.shape[-1]} channels.")
-    if pic.dtype.kind == "f" and mode != "F":
-        with np.errstate(invalid="ignore"):
-            pic = (pic * 255).astype(np.uint8)
-    if pic.shape[2] == 1:
-        return from_array(pic[:, :, 0], _grey_mode(pic.dtype, mode))
-    return from_array(pic, _color_mode(pic.dtype, pic.shape[2], mode))
+def _run(img, tensors, pictures, *args):
+    return (tensors if isinstance(img, rl.Tensor) else pictures)(img, *args)
 
 
-def _grey_mode(dtype, mode):
-    fitting = _GREY_MODES.get(dtype.name)
-    if mode is not None and mode != fitting:
-        raise ValueError(f"Incorrect mode ({mode}) supplied for input type {dtype}. Should be {fitting}")
-    if fitting is None:
-        raise TypeError(f"Input type {dtype} is not supported")
-    return fitting
+def adjust_brightness(img, brightness_factor):
+    """Multiply all samples by a factor, 0 or more."""
+    return _run(img, _color.adjust_brightness_image, _pil.adjust_brightness, brightness_factor)
 
 
-def _color_mode(dtype, channels, mode):
-    permitted = _MODES.get(channels, _MODES[3])
-    if mode is not None and mode not in permitted:
-        raise ValueError(f"Only modes {list(permitted)} are supported for {channels}D inputs")
-    if mode is None and dtype != np.uint8:
-        raise TypeError(f"Input type {dtype} is not supported")
-    return permitted[0] if mode is None else mode
+def adjust_contrast(img, contrast_factor):
+    """Blend with the image's mean grey: 0 gives that, 1 the image, more gives more contrast."""
+    return _run(img, _color.adjust_contrast_image, _pil.adjust_contrast, contrast_factor)
+
+
+def adjust_saturation(img, saturation_factor):
+    """Blend with the image in grey: 0 gives that, 1 the image, more gives stronger colours."""
+    return _run(img, _color.adjust_saturation_image, _pil.adjust_saturation, saturation_factor)
+
+
+def adjust_hue(img, hue_factor):
+    """Turn the hue of all pixels by a share of the circle, -0.5 to 0.5."""
+    return _run(img, _color.adjust_hue_image, _pil.adjust_hue, hue_factor)
+
+
+def adjust_gamma(img, gamma, gain=1):
+    """`gain * sample ** gamma`, for samples from 0 to 1 or scaled to that."""
+    return _run(img, _color.adjust_gamma_image, _pil.adjust_gamma, gamma, gain)
+
+
+def adjust_sharpness(img, sharpness_factor):
+    """Blend with the smoothed image: 0 gives that, 1 the image, more gives sharper edges."""
+    return _run(img, _color.adjust_sharpness_image, _pil.adjust_sharpness, sharpness_factor)
+
+
+def autocontrast(img):
+    """Stretch the samples of each channel over the whole range."""
+    return _run(img, _color.autocontrast_image, _pil.autocontrast)
+
+
+def _bytes_only(img):
+    if isinstance(img, rl.Tensor) and img.dtype != rl.uint8:
+        raise TypeError(f"Only torch.uint8 image tensors are supported, but found {img.dtype}")
+
+
+def equalize(img):
+    """Make all levels of each channel about equally frequent; tensors of uint8 only."""
+    _bytes_only(img)
+    return _run(img, _color.equalize_image, _pil.equalize)
+
+
+def posterize(img, bits):
+    """Keep the leading `bits` (0 to 8) of all samples; tensors of uint8 only."""
+    if not 0 <= bits <= 8:
+        raise ValueError(f"The number if bits should be between 0 and 8. Got {bits}")
+    _bytes_only(img)
+    return _run(img, _color.posterize_image, _pil.posterize, bits)
+
+
+def solarize(img, threshold):
+    """Invert the samples that reach a threshold."""
+    return _run(img, _color.solarize_image, _pil.solarize, threshold)
+
+
+def invert(img):
+    """Subtract all samples from the largest value of their dtype."""
+    return _run(img, _color.invert_image, _pil.invert)
+
+
+def to_grayscale(img, num_output_channels=1):
+    """A Pillow image in grey, in one channel or in three equal ones. TypeError for tensors."""
+    if not is_picture(img):
+        raise TypeError("Input should be PIL Image")
+    return _pil.to_grayscale(img, num_output_channels)
+
+
+def rgb_to_grayscale(img, num_output_channels=1):
+    """The image in grey: 0.2989 R + 0.587 G + 0.114 B, in one channel or in three equal ones."""
+    return _run(img, _color.rgb_to_grayscale_image, _pil.to_grayscale, num_output_channels)
+
+
+# -- others ----------------------------------------------------------------------------------------------------------
+
+
+def erase(img, i, j, h, w, v, inplace=False):
+    """Set the part of `h` x `w` pixels of a tensor whose upper left corner is in row `i`, column `j`, to `v`."""
+    if not isinstance(img, rl.Tensor):
+        raise TypeError(f"img should be Tensor Image. Got {type(img)}")
+    return _augment.erase_image(img, i, j, h, w, v, inplace)
+
+
+def gaussian_blur(img, kernel_size, sigma=None):
+    """Smooth with a Gaussian window of `kernel_size` pixels (odd; width and height) and standard deviation `sigma`."""
+    if not isinstance(kernel_size, (int, list, tuple)):
+        raise TypeError(f"kernel_size should be int or a sequence of integers. Got {type(kernel_size)}")
+    if not isinstance(img, rl.Tensor) and not is_picture(img):
+        raise TypeError(f"img should be PIL Image or Tensor. Got {type(img)}")
+    return _values.gaussian_blur(img, kernel_size, sigma)

@@ -1,9 +1,38 @@
-"""Transforms as objects that are made once and called for every image. The work is done in functional.py."""
+"""Transforms of the first generation that are no change of a picture: containers, conversions, normalisation.
+
+The others are in geometry.py, color.py and autoaugment.py; the work is done in functional.py.
+"""
+import random
+from collections.abc import Sequence
+
 from ... import api as rl
 from ...nn.modules.module import Module
+from . import conversion
 from . import functional as F
+from ._arguments import check_linear, linear
+from ._base import Shown
+from .color import (
+    ColorJitter, GaussianBlur, Grayscale, RandomAdjustSharpness, RandomAutocontrast, RandomEqualize, RandomGrayscale,
+    RandomInvert, RandomPosterize, RandomSolarize,
+)
+from .geometry import (
+    CenterCrop, ElasticTransform, FiveCrop, Pad, RandomAffine, RandomCrop, RandomErasing, RandomHorizontalFlip,
+    RandomPerspective, RandomResizedCrop, RandomRotation, RandomVerticalFlip, Resize, TenCrop,
+)
+from .interpolation import InterpolationMode
 
-__all__ = ["Compose", "ConvertImageDtype", "Lambda", "Normalize", "PILToTensor", "ToPILImage", "ToTensor"]
+__all__ = [
+    "CenterCrop", "ColorJitter", "Compose", "ConvertImageDtype", "ElasticTransform", "FiveCrop", "GaussianBlur",
+    "Grayscale", "InterpolationMode", "Lambda", "LinearTransformation", "Normalize", "PILToTensor", "Pad",
+    "RandomAdjustSharpness", "RandomAffine", "RandomApply", "RandomAutocontrast", "RandomChoice", "RandomCrop",
+    "RandomEqualize", "RandomErasing", "RandomGrayscale", "RandomHorizontalFlip", "RandomInvert", "RandomOrder",
+    "RandomPerspective", "RandomPosterize", "RandomResizedCrop", "RandomRotation", "RandomSolarize",
+    "RandomVerticalFlip", "Resize", "TenCrop", "ToPILImage", "ToTensor",
+]
+
+
+def _listed(name, lines):
+    return "\n".join([f"{name}(", *[f"    {line}" for line in lines], ")"])
 
 
 class Compose:
@@ -20,7 +49,7 @@ class Compose:
             # ToTensor waits for its successor: together with Normalize it makes one tensor instead of two.
             if waiting is not None:
                 if type(transform) is Normalize and not transform.inplace and not transform._has_hooks:
-                    img = F.to_normalized_tensor(img, transform.mean, transform.std)
+                    img = conversion.to_normalized_tensor(img, transform.mean, transform.std)
                     waiting = None
                     continue
                 img = waiting(img)
@@ -32,8 +61,7 @@ class Compose:
         return img if waiting is None else waiting(img)
 
     def __repr__(self):
-        lines = [f"    {transform}" for transform in self.transforms]
-        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+        return _listed(type(self).__name__, self.transforms)
 
 
 class ToTensor:
@@ -115,3 +143,81 @@ class Lambda:
 
     def __repr__(self):
         return f"{type(self).__name__}()"
+
+
+class LinearTransformation(Shown):
+    """`(flattened image - mean_vector) @ transformation_matrix`, for tensors (..., C, H, W); whitening, for example."""
+
+    def __init__(self, transformation_matrix, mean_vector):
+        super().__init__()
+        check_linear(transformation_matrix, mean_vector)
+        self.transformation_matrix = transformation_matrix
+        self.mean_vector = mean_vector
+
+    def forward(self, tensor):
+        return linear(tensor, self.transformation_matrix, self.mean_vector)
+
+    def __repr__(self):
+        return (f"{type(self).__name__}(transformation_matrix={self.transformation_matrix.tolist()}, "
+                f"mean_vector={self.mean_vector.tolist()})")
+
+
+class RandomApply(Module):
+    """Apply the transforms of a list one after the other, all of them with probability `p` or none."""
+
+    def __init__(self, transforms, p=0.5):
+        super().__init__()
+        self.transforms = transforms
+        self.p = p
+
+    def forward(self, img):
+        if self.p < rl.rand(1):
+            return img
+        for transform in self.transforms:
+            img = transform(img)
+        return img
+
+    def __repr__(self):
+        return _listed(type(self).__name__, [f"p={self.p}", *self.transforms])
+
+
+class RandomTransforms:
+    """The base of `RandomOrder` and `RandomChoice`."""
+
+    def __init__(self, transforms):
+        if not isinstance(transforms, Sequence):
+            raise TypeError("Argument transforms should be a sequence")
+        self.transforms = transforms
+
+    def __call__(self, *args, **kwargs):
+        raise NotImplementedError
+
+    def __repr__(self):
+        return _listed(type(self).__name__, self.transforms)
+
+
+class RandomOrder(RandomTransforms):
+    """Apply the transforms of a list in random order, drawn from Python's generator."""
+
+    def __call__(self, img):
+        order = list(range(len(self.transforms)))
+        random.shuffle(order)
+        for index in order:
+            img = self.transforms[index](img)
+        return img
+
+
+class RandomChoice(RandomTransforms):
+    """Apply one transform of a list, drawn from Python's generator with the weights `p`."""
+
+    def __init__(self, transforms, p=None):
+        super().__init__(transforms)
+        if p is not None and not isinstance(p, Sequence):
+            raise TypeError("Argument p should be a sequence")
+        self.p = p
+
+    def __call__(self, *args):
+        return random.choices(self.transforms, weights=self.p)[0](*args)
+
+    def __repr__(self):
+        return f"{super().__repr__()}(p={self.p})"
