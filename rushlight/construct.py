@@ -147,9 +147,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
 
     The dtype is inferred unless given: bool, int64, the default floating dtype; arrays keep theirs.
     """
-    device = resolve(device)
     if isinstance(data, Tensor):
-        result = data.detach().clone()
+        result = data.detach().clone() if device is None else data.detach().to(device, copy=True)
         result = result if dtype is None else result.to(dtype)
         return result.requires_grad_(requires_grad)
     if data.__class__ not in PLAIN and hasattr(data, "__array__") and not (is_array(data) or is_scalar(data)):
@@ -162,13 +161,16 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         result = over_array(array if array.flags.owndata else array.copy())
         if dtype.numpy is None:
             result = result.to(dtype)
+    if device is not None and resolve(device) is not CPU:
+        result = result.to(device)
     return result.requires_grad_() if requires_grad else result
 
 
 def as_tensor(data, dtype=None, device=None):
     """`data` as a tensor, without a copy where it is a tensor or array of the right dtype."""
     if isinstance(data, Tensor):
-        return data.to(dtype) if dtype is not None else data
+        data = data.to(dtype) if dtype is not None else data
+        return data if device is None else data.to(device)
     if is_array(data) and (dtype is None or dtype.numpy == data.dtype) and not any(s < 0
                                                                                                  for s in data.strides):
         return from_numpy(data)

@@ -15,11 +15,11 @@ from .core import dtype as dt
 from .core.declare import REGISTRY
 from .core.device import CPU, Device, resolve
 from .core.infer import as_index
-from .core.layout import contiguous_strides, layout
+from .core.layout import contiguous_strides, dense_strides_like, layout
 from .core.owner import Kept, expose, is_foreign
 from .core.room import LARGEST, check_bytes
-from .core.storage import EVERYBODY, new_storage
-from .core.tensor import Tensor, accumulate_node, make, view
+from .core.storage import EVERYBODY, check, new_storage
+from .core.tensor import Tensor, accumulate_node, empty, make, view
 from .runtime.cpu import memory
 from .tensor import materialise, over_array
 
@@ -33,8 +33,8 @@ def to(self, *args, **kwargs):
         return self  # the line that every training loop has
     device, dtype, copy_, memory_format = parse_to(args, kwargs)
     dtype = dtype or self.dtype
-    if device is not None and resolve(device) != self._storage.device:
-        raise NotImplementedError(f"to: no copies between {self.device} and {device} in rushlight")
+    if device is not None and resolve(device) is not self._storage.device:
+        return moved(self, resolve(device), dtype)
     changed = dtype is not self.dtype
     if changed and self._layout.dtype.is_complex:
         warn_of_parts(dtype)
@@ -44,6 +44,12 @@ def to(self, *args, **kwargs):
     if changed:
         return self._cast(dtype)
     return self.clone() if copy_ else self
+
+
+def moved(tensor, device, dtype):
+    """A tensor on another device. NotImplementedError for one that has no values to move."""
+    check(tensor._storage)
+    return empty(tensor._layout.shape, dtype, device, dense_strides_like(tensor._layout.shape, tensor._layout.strides))
 
 
 def warn_of_parts(dtype):

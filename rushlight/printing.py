@@ -11,7 +11,7 @@ import math
 
 from .core import dtype as dt
 from .core.declare import public
-from .core.device import CPU
+from .core.device import CPU, META
 from .core.tensor import Tensor
 
 PROFILES = {
@@ -177,7 +177,9 @@ def suffixes_of(tensor):
     if tensor.device != CPU:
         found.append(f"device='{tensor.device}'")
     usual = (dt.get_default_dtype(), dt.get_default_dtype().to_complex(), dt.int64, dt.bool_)
-    if tensor.numel():
+    if tensor.device == META:
+        shows_size = True
+    elif tensor.numel():
         shows_size = not OPTIONS.edgeitems
     else:
         usual, shows_size = usual[:1], tensor.dim() != 1
@@ -196,6 +198,8 @@ def suffixes_of(tensor):
 def format_tensor(tensor, name="tensor", contents=None):
     """PyTorch's text of a tensor; `name` stands before the parenthesis, `contents` instead of the values if given."""
     indent = len(name) + 1
+    if contents is None and tensor.device == META:
+        contents = "..."
     if contents is None:
         contents = values_text(tensor.detach(), indent) if tensor.numel() else "[]"
     text = f"{name}({contents}"

@@ -24,7 +24,7 @@ from .core.dispatch import with_cell
 from .core.graph import MODE
 from .core.layout import layout
 from .core.owner import Handle, adopt, adopt_alone, expose
-from .core.storage import Export, check, new_storage
+from .core.storage import MetaStorage, Export, check, new_storage
 from .core.stream import STREAM
 from .core.tensor import Tensor, view
 from .engine.host import flipped, from_bfloat, values_at
@@ -55,6 +55,8 @@ def item(self):
     found = self._layout
     if found.numel != 1:
         raise RuntimeError(f"a Tensor with {found.numel} elements cannot be converted to Scalar")
+    if self._storage.__class__ is MetaStorage:
+        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
     address = materialise(self) + self._offset * found.dtype.itemsize
     direct = DIRECT.get(found.dtype)
     if direct is not None:

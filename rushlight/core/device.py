@@ -61,7 +61,7 @@ class Device:
         return (Device, (self.type, self.index))
 
 
-CPU = Device("cpu")
+CPU, META = Device("cpu"), Device("meta")
 
 
 def resolve(device):
@@ -72,6 +72,6 @@ def resolve(device):
     if device.type == "cpu":
         return CPU
     if device.type == "meta":
-        raise NotImplementedError("device 'meta' is not implemented in rushlight")
+        return META
     raise AssertionError(f"Torch not compiled with {device.type.upper()} enabled (rushlight has no {device.type} "
                          f"runtime here)")

@@ -12,7 +12,8 @@ import sys
 from ..base import switches
 from . import dtype as dt
 from .block import HARD_LENGTH, LONG_WAY, SOFT_LENGTH, Known
-from .storage import FailedStorage, Storage, check, is_exposed, new_storage
+from .device import CPU, META
+from .storage import FailedStorage, MetaStorage, Storage, check, is_exposed, meta_storage, new_storage
 from .stream import MOST_BYTES, STREAM, flush
 from .tensor import Tensor, view
 
@@ -89,6 +90,9 @@ def append(form, tensors, numbers, outs):
     where nothing was recorded: the block was flushed because it was long enough, or an operand has to be resolved."""
     stream = STREAM
     block = stream.block
+    first = tensors[0] if tensors else outs[0] if outs else None
+    if first is not None and first._storage.__class__ is MetaStorage:
+        return False, described(form, tensors, numbers, outs)
     key = [form]
     exposed = switches.EAGER
     for t in tensors:
@@ -131,6 +135,19 @@ def append(form, tensors, numbers, outs):
     return exposed, new_results(block, step, device)
 
 
+def described(form, tensors, numbers, outs):
+    """The results of an operator on the device "meta": their layouts, without memory and without an instruction."""
+    check_devices(form.op, tensors, outs)
+    if outs is not None:
+        check_overlap(form.op, tensors, outs)
+    known = infer(form, tensors, numbers, outs, form.op.results)
+    if outs is not None:
+        for t in outs:
+            set_version(t, t._version + 1)
+        return outs
+    return [view(meta_storage(found.nbytes, META), found, 0) for found in known.layouts]
+
+
 def is_flipped(tensor):
     """Whether the memory of a tensor holds other values than the tensor (Note [Flipped types] in dtype.py)."""
     return tensor._layout.dtype.plain is not tensor._layout.dtype
@@ -154,6 +171,8 @@ def add_operand(stream, block, key, tensor):
     """Enter a tensor into the block, and add it to the key of the step; whether others see its memory now."""
     storage = tensor._storage
     if storage.pending is not block:
+        if storage.__class__ is MetaStorage:
+            raise mixed_devices("operator", [storage.device, CPU])
         check(storage)
         stream.enter(storage)
     key += (storage.index, tensor._layout, tensor._offset)
@@ -284,11 +303,11 @@ KNOWN = Memo(MOST_KNOWN)
 dt.WATCHERS.append(KNOWN.clear)
 
 
-def infer(form, tensors, numbers, outs):
-    """Run the operator's rule: the Known of a signature."""
+def infer(form, tensors, numbers, outs, rule=None):
+    """Run the operator's rule, or another one: the Known of a signature."""
     layouts, classes = [t._layout for t in tensors], [n.__class__ for n in numbers]
     given = None if outs is None else [t._layout for t in outs]
-    results, info = form.op.infer(layouts, classes, form.pattern, form.attrs, given)
+    results, info = (rule or form.op.infer)(layouts, classes, form.pattern, form.attrs, given)
     args, i, n = [], 0, 0
     for letter in form.pattern:
         if letter == "t":
@@ -303,9 +322,14 @@ def infer(form, tensors, numbers, outs):
 def check_devices(op, tensors, outs):
     devices = {t._storage.device for t in (*tensors, *(outs or ()))}
     if len(devices) > 1:
-        names = " and ".join(sorted(map(str, devices)))
-        raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {names}! "
-                           f"(when checking arguments for {op.name})")
+        raise mixed_devices(op.name, devices)
+
+
+def mixed_devices(name, devices):
+    """The exception for operands on several devices."""
+    names = " and ".join(sorted(map(str, devices)))
+    return RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {names}! "
+                        f"(when checking arguments for {name})")
 
 
 REPEATED = ("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "

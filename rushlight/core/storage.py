@@ -103,6 +103,25 @@ class FailedStorage(Storage):
     __slots__ = ()
 
 
+class MetaStorage(Storage):
+    """A storage of the device "meta": it has a size and never memory. Its guard makes recording take the slow path,
+    where results are described instead of computed."""
+
+    __slots__ = ()
+
+
+def meta_storage(nbytes, device):
+    """A MetaStorage."""
+    storage = MetaStorage()
+    storage.index, storage.pending, storage.nbytes, storage.device = -1, None, nbytes, device
+    storage.address = storage.version = 0
+    storage.block, storage.guard = None, NO_MEMORY
+    return storage
+
+
+NO_MEMORY = object()  # the guard of all meta storages
+
+
 def fail(storage, failure):
     """Mark a storage as failed."""
     if storage.__class__ is Storage:
@@ -121,6 +140,8 @@ def heal(storage):
 
 
 def check(storage):
-    """Raise the error of a failed storage."""
+    """Raise the error of a storage that has no values."""
     if storage.__class__ is FailedStorage:
         raise storage.guard.failure.fresh()
+    if storage.__class__ is MetaStorage:
+        raise NotImplementedError("Cannot copy out of meta tensor; no data!")

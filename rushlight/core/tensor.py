@@ -17,11 +17,11 @@ import weakref
 
 from . import dispatch, graph
 from . import dtype as dt
-from .device import CPU, Device
+from .device import CPU, META, Device
 from .layout import Size, contiguous_layout
 from .layout import layout as make_layout
 from .room import LARGE, check_bytes
-from .storage import new_storage
+from .storage import meta_storage, new_storage
 
 PLAIN, MULTI_OUTPUT, NO_GRAD_MODE, INFERENCE, CUSTOM = range(5)  # how a view came to be
 
@@ -240,7 +240,9 @@ def empty(shape, dtype, device=CPU, strides=None):
     """A tensor of uninitialised memory (allocated when first used)."""
     dtype = dtype.plain
     found = contiguous_layout(shape, dtype) if strides is None else make_layout(tuple(shape), tuple(strides), dtype)
-    if found.nbytes > LARGE and device.type != "meta":
+    if device is META:
+        return view(meta_storage(found.nbytes, device), found, 0)
+    if found.nbytes > LARGE:
         check_bytes(found.nbytes)
     return view(new_storage(found.nbytes, device), found, 0)
 

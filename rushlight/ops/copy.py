@@ -7,7 +7,8 @@ from ..core.declare import REGISTRY, elementwise, public
 from ..core.dtype import FLOATING
 from ..core.grads import GradRule, begin_write, end_write, settle_write
 from ..core.layout import channels_last_strides, contiguous_strides
-from ..core.record import record
+from ..core.record import record, set_version
+from ..core.storage import MetaStorage
 from ..core.tensor import Tensor, empty
 
 
@@ -86,7 +87,9 @@ def copy_(self, src, non_blocking=False):
     version = self._version
     try:
         there = src._storage is self._storage and src._layout is self._layout and src._offset == self._offset
-        if not there:
+        if self._storage.__class__ is MetaStorage and src._storage.__class__ is not MetaStorage:
+            set_version(self, self._version + 1)
+        elif not there:
             record(COPY, "t", (), (src,), (), (self,))
         elif self._versions is None:  # nothing to write, but a write to those who look at versions
             self._storage.version += 1

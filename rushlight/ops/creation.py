@@ -9,7 +9,7 @@ from ..core import dtype as dt
 from ..core import grads
 from ..core import infer as rules
 from ..core.declare import as_number, elementwise, operator, public
-from ..core.device import resolve
+from ..core.device import META, resolve
 from ..core.layout import channels_last_strides, contiguous_layout, dense_strides_like
 from ..core.layout import layout as make_layout
 from ..core.record import record
@@ -142,7 +142,9 @@ def filled(tensor, value):
 
 def constant(shape, dtype, device, value):
     """A number everywhere, in row-major order."""
-    resolve(device)
+    device = resolve(device)
+    if device is META:
+        return new(shape, dtype, device)
     found = contiguous_layout(shape, dtype or dt.get_default_dtype())
     pattern, tensors, numbers = operand(value, found.dtype)
     return record(FULL, pattern, _full_attrs(found), tensors, numbers)[0]
@@ -410,7 +412,12 @@ def arange(
     result = _explicit(RANGE, attrs, numbers)
     if out is not None:
         return fill_out("arange", out, result)
-    return result.requires_grad_(requires_grad)
+    return placed(result, device).requires_grad_(requires_grad)
+
+
+def placed(tensor, device):
+    """A new tensor of the CPU on the device asked for."""
+    return tensor if resolve(device) is tensor._storage.device else tensor.to(device)
 
 
 def fill_out(name, out, result):
@@ -467,7 +474,7 @@ def linspace(
         )
     if out is not None:
         return fill_out("linspace", out, result)
-    return result.requires_grad_(requires_grad)
+    return placed(result, device).requires_grad_(requires_grad)
 
 
 @public("torch.logspace", out=False)
@@ -491,7 +498,7 @@ def logspace(
     result = (float(base) ** powers).to(dtype)
     if out is not None:
         return fill_out("logspace", out, result)
-    return result.requires_grad_(requires_grad)
+    return placed(result, device).requires_grad_(requires_grad)
 
 
 def _eye_body(k, dtype: object):
@@ -513,4 +520,4 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_g
     result = _explicit(EYE, (("dtype", dtype), ("out", (((n, m), dtype),)),), ())
     if out is not None:
         return out.resize_((n, m)).copy_(result)
-    return result.requires_grad_(requires_grad)
+    return placed(result, device).requires_grad_(requires_grad)

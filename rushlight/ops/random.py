@@ -19,6 +19,7 @@ from ..core.grads import GradRule, begin_write, check_inplace, end_write, settle
 from ..core.graph import MODE
 from ..core.layout import contiguous_strides, dense_strides_like
 from ..core.record import record
+from ..core.storage import MetaStorage
 from ..core.tensor import Tensor
 from ..core.tensor import empty as empty_tensor
 from .complex import view_as_complex, view_as_real
@@ -126,7 +127,7 @@ def fill_in_place(self, rule, write):
     node = begin_write(rule, (self,), self)
     version = self._version
     try:
-        if self._layout.numel:
+        if self._layout.numel and self._storage.__class__ is not MetaStorage:
             write()
         end_write(node, self)
     except BaseException:
