@@ -244,6 +244,8 @@ class Run:
             if behind == self.at:
                 if self.error is not None:
                     raise self.error
+                if not step.known.given:
+                    self.place = self.results(step, self.place, {})[1]
                 host.call(step.instruction, self.slots, self.block.scalars, dict(enumerate(self.addresses)), NOWHERE)
             elif executor.queue(cost >= RELEASE_NANOSECONDS)(queue.buffer_info()[0]):
                 self.failed(step, errors.exception(error_word(queue), self.line(step)))
@@ -270,9 +272,9 @@ class Run:
                 record = None if known.given else known.records
                 if record is None:
                     record = records.find(step)
-                new, place = self.results(step, place, spare) if record.fresh else ((), place)
                 if record.host:
                     break
+                new, place = self.results(step, place, spare) if record.fresh else ((), place)
                 words += record.head
                 for at, size, behind in record.inputs:
                     words.append(addresses[key[at]] + key[at + 2] * size - behind)
