@@ -1,6 +1,6 @@
 """Transforms as functions, first generation: a Pillow image or a tensor (..., C, H, W) in, the same kind out.
 
-Tensors go to the kernels of v2/functional, Pillow images to _pil.py. Conversions are in conversion.py.
+Tensors go to the kernels of kernels, Pillow images to _pil.py. Conversions are in conversion.py.
 """
 import warnings
 
@@ -9,7 +9,7 @@ from ..pictures import is_picture
 from . import _pil
 from .conversion import convert_image_dtype, normalize, pil_to_tensor, to_pil_image, to_tensor
 from .interpolation import PILLOW_MODES, InterpolationMode, mode_of_number
-from .v2.functional import _augment, _color, _geometry, _meta, _values, _warp
+from .kernels import augment, color, geometry, meta, values, warp
 
 __all__ = [
     "InterpolationMode", "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue", "adjust_saturation",
@@ -37,7 +37,7 @@ def _mode(interpolation):
 
 def get_dimensions(img):
     """[channels, height, width] of an image."""
-    return _meta.get_dimensions_image(img) if isinstance(img, rl.Tensor) else _pil.get_dimensions(img)
+    return meta.get_dimensions_image(img) if isinstance(img, rl.Tensor) else _pil.get_dimensions(img)
 
 
 def get_image_size(img):
@@ -82,11 +82,11 @@ def resize(img, size, interpolation=BILINEAR, max_size=None, antialias=True):
             raise ValueError("max_size should only be passed if size specifies the length of the smaller edge, i.e. "
                              "size should be an int or a sequence of length 1 in torchscript mode.")
     _, height, width = get_dimensions(img)
-    new = _geometry.resized_size((height, width), size, max_size)
+    new = geometry.resized_size((height, width), size, max_size)
     if new == [height, width]:
         return img
     if isinstance(img, rl.Tensor):
-        return _geometry.resize_image(img, new, interpolation, antialias=antialias)
+        return geometry.resize_image(img, new, interpolation, antialias=antialias)
     if antialias is False:
         warnings.warn("Anti-alias option is always applied for PIL Image input. Argument antialias is ignored.",
                       stacklevel=2)
@@ -108,18 +108,18 @@ def pad(img, padding, fill=0, padding_mode="constant"):
         raise TypeError("Got inappropriate padding arg")
     if not isinstance(fill, (int, float)):
         raise TypeError("Got inappropriate fill arg")
-    return _geometry.pad_image(img, padding, fill, padding_mode)
+    return geometry.pad_image(img, padding, fill, padding_mode)
 
 
 def crop(img, top, left, height, width):
     """The part of `height` x `width` whose upper left corner is at (`top`, `left`); black past the border."""
-    run = _geometry.crop_image if isinstance(img, rl.Tensor) else _pil.crop
+    run = geometry.crop_image if isinstance(img, rl.Tensor) else _pil.crop
     return run(img, top, left, height, width)
 
 
 def center_crop(img, output_size):
     """The middle part of `output_size` = (height, width); a smaller image gets a black border first."""
-    return _geometry.center_crop(img, output_size)
+    return geometry.center_crop(img, output_size)
 
 
 def resized_crop(img, top, left, height, width, size, interpolation=BILINEAR, antialias=True):
@@ -129,18 +129,18 @@ def resized_crop(img, top, left, height, width, size, interpolation=BILINEAR, an
 
 def five_crop(img, size):
     """Five crops of `size` = (height, width): upper left, upper right, lower left, lower right, centre."""
-    return _geometry.five_crop(img, size)
+    return geometry.five_crop(img, size)
 
 
 def ten_crop(img, size, vertical_flip=False):
     """The crops of `five_crop` and those of the image mirrored left and right, or with `vertical_flip` top and
     bottom."""
-    return _geometry.ten_crop(img, size, vertical_flip)
+    return geometry.ten_crop(img, size, vertical_flip)
 
 
 def perspective(img, startpoints, endpoints, interpolation=BILINEAR, fill=None):
     """Move four corners `startpoints` to `endpoints`, and everything between them accordingly."""
-    return _warp.perspective(img, startpoints, endpoints, _mode(interpolation), fill)
+    return warp.perspective(img, startpoints, endpoints, _mode(interpolation), fill)
 
 
 def rotate(img, angle, interpolation=NEAREST, expand=False, center=None, fill=None):
@@ -150,12 +150,12 @@ def rotate(img, angle, interpolation=NEAREST, expand=False, center=None, fill=No
         raise TypeError("Argument angle should be int or float")
     if center is not None and not isinstance(center, (list, tuple)):
         raise TypeError("Argument center should be a sequence")
-    return _warp.rotate(img, angle, interpolation, expand, center, fill)
+    return warp.rotate(img, angle, interpolation, expand, center, fill)
 
 
 def affine(img, angle, translate, scale, shear, interpolation=NEAREST, fill=None, center=None):
     """Turn clockwise by degrees, scale and shear about `center` = (x, y), then translate by pixels."""
-    return _warp.affine(img, angle, translate, scale, shear, _mode(interpolation), fill, center)
+    return warp.affine(img, angle, translate, scale, shear, _mode(interpolation), fill, center)
 
 
 def elastic_transform(img, displacement, interpolation=BILINEAR, fill=None):
@@ -165,7 +165,7 @@ def elastic_transform(img, displacement, interpolation=BILINEAR, fill=None):
                       "InterpolationMode enum.", stacklevel=2)
     if not isinstance(img, rl.Tensor) and not is_picture(img):
         raise TypeError(f"img should be PIL Image or Tensor. Got {type(img)}")
-    return _warp.elastic(img, displacement, _mode(interpolation), fill)
+    return warp.elastic(img, displacement, _mode(interpolation), fill)
 
 
 # -- colours ---------------------------------------------------------------------------------------------------------
@@ -177,37 +177,37 @@ def _run(img, tensors, pictures, *args):
 
 def adjust_brightness(img, brightness_factor):
     """Multiply all samples by a factor, 0 or more."""
-    return _run(img, _color.adjust_brightness_image, _pil.adjust_brightness, brightness_factor)
+    return _run(img, color.adjust_brightness_image, _pil.adjust_brightness, brightness_factor)
 
 
 def adjust_contrast(img, contrast_factor):
     """Blend with the image's mean grey: 0 gives that, 1 the image, more gives more contrast."""
-    return _run(img, _color.adjust_contrast_image, _pil.adjust_contrast, contrast_factor)
+    return _run(img, color.adjust_contrast_image, _pil.adjust_contrast, contrast_factor)
 
 
 def adjust_saturation(img, saturation_factor):
     """Blend with the image in grey: 0 gives that, 1 the image, more gives stronger colours."""
-    return _run(img, _color.adjust_saturation_image, _pil.adjust_saturation, saturation_factor)
+    return _run(img, color.adjust_saturation_image, _pil.adjust_saturation, saturation_factor)
 
 
 def adjust_hue(img, hue_factor):
     """Turn the hue of all pixels by a share of the circle, -0.5 to 0.5."""
-    return _run(img, _color.adjust_hue_image, _pil.adjust_hue, hue_factor)
+    return _run(img, color.adjust_hue_image, _pil.adjust_hue, hue_factor)
 
 
 def adjust_gamma(img, gamma, gain=1):
     """`gain * sample ** gamma`, for samples from 0 to 1 or scaled to that."""
-    return _run(img, _color.adjust_gamma_image, _pil.adjust_gamma, gamma, gain)
+    return _run(img, color.adjust_gamma_image, _pil.adjust_gamma, gamma, gain)
 
 
 def adjust_sharpness(img, sharpness_factor):
     """Blend with the smoothed image: 0 gives that, 1 the image, more gives sharper edges."""
-    return _run(img, _color.adjust_sharpness_image, _pil.adjust_sharpness, sharpness_factor)
+    return _run(img, color.adjust_sharpness_image, _pil.adjust_sharpness, sharpness_factor)
 
 
 def autocontrast(img):
     """Stretch the samples of each channel over the whole range."""
-    return _run(img, _color.autocontrast_image, _pil.autocontrast)
+    return _run(img, color.autocontrast_image, _pil.autocontrast)
 
 
 def _bytes_only(img):
@@ -218,7 +218,7 @@ def _bytes_only(img):
 def equalize(img):
     """Make all levels of each channel about equally frequent; tensors of uint8 only."""
     _bytes_only(img)
-    return _run(img, _color.equalize_image, _pil.equalize)
+    return _run(img, color.equalize_image, _pil.equalize)
 
 
 def posterize(img, bits):
@@ -226,17 +226,17 @@ def posterize(img, bits):
     if not 0 <= bits <= 8:
         raise ValueError(f"The number if bits should be between 0 and 8. Got {bits}")
     _bytes_only(img)
-    return _run(img, _color.posterize_image, _pil.posterize, bits)
+    return _run(img, color.posterize_image, _pil.posterize, bits)
 
 
 def solarize(img, threshold):
     """Invert the samples that reach a threshold."""
-    return _run(img, _color.solarize_image, _pil.solarize, threshold)
+    return _run(img, color.solarize_image, _pil.solarize, threshold)
 
 
 def invert(img):
     """Subtract all samples from the largest value of their dtype."""
-    return _run(img, _color.invert_image, _pil.invert)
+    return _run(img, color.invert_image, _pil.invert)
 
 
 def to_grayscale(img, num_output_channels=1):
@@ -248,7 +248,7 @@ def to_grayscale(img, num_output_channels=1):
 
 def rgb_to_grayscale(img, num_output_channels=1):
     """The image in grey: 0.2989 R + 0.587 G + 0.114 B, in one channel or in three equal ones."""
-    return _run(img, _color.rgb_to_grayscale_image, _pil.to_grayscale, num_output_channels)
+    return _run(img, color.rgb_to_grayscale_image, _pil.to_grayscale, num_output_channels)
 
 
 # -- others ----------------------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def erase(img, i, j, h, w, v, inplace=False):
     """Set the part of `h` x `w` pixels of a tensor whose upper left corner is in row `i`, column `j`, to `v`."""
     if not isinstance(img, rl.Tensor):
         raise TypeError(f"img should be Tensor Image. Got {type(img)}")
-    return _augment.erase_image(img, i, j, h, w, v, inplace)
+    return augment.erase_image(img, i, j, h, w, v, inplace)
 
 
 def gaussian_blur(img, kernel_size, sigma=None):
@@ -267,4 +267,4 @@ def gaussian_blur(img, kernel_size, sigma=None):
         raise TypeError(f"kernel_size should be int or a sequence of integers. Got {type(kernel_size)}")
     if not isinstance(img, rl.Tensor) and not is_picture(img):
         raise TypeError(f"img should be PIL Image or Tensor. Got {type(img)}")
-    return _values.gaussian_blur(img, kernel_size, sigma)
+    return values.gaussian_blur(img, kernel_size, sigma)

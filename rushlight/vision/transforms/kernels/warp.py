@@ -7,12 +7,12 @@ import numbers
 
 import numpy as np
 
-from .... import tv_tensors
-from ..... import api as rl
-from .....nn import functional as nnf
-from ... import _pil, conversion
-from ...interpolation import PILLOW_MODES, InterpolationMode, mode_of
-from ._dispatch import PICTURE, dispatched, for_masks, for_videos, kernel
+from ... import tv_tensors
+from .... import api as rl
+from ....nn import functional as nnf
+from .. import _pil, conversion
+from ..interpolation import PILLOW_MODES, InterpolationMode, mode_of
+from .dispatch import PICTURE, dispatched, for_masks, for_videos, kernel
 
 BILINEAR, NEAREST = InterpolationMode.BILINEAR, InterpolationMode.NEAREST
 IMAGES = (rl.Tensor, tv_tensors.Image)

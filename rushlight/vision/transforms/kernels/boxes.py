@@ -1,11 +1,11 @@
 """Bounding boxes: from one format to another, and back inside the picture."""
 import math
 
-from .... import tv_tensors
-from ..... import api as rl
-from ....tv_tensors import BoundingBoxFormat, is_rotated_bounding_format
-from ....tv_tensors._shapes import plain
-from ._dispatch import is_pure_tensor
+from ... import tv_tensors
+from .... import api as rl
+from ...tv_tensors import BoundingBoxFormat, is_rotated_bounding_format
+from ...tv_tensors._shapes import plain
+from .dispatch import is_pure_tensor
 
 XYXY, XYWH, CXCYWH = BoundingBoxFormat.XYXY, BoundingBoxFormat.XYWH, BoundingBoxFormat.CXCYWH
 XYWHR, CXCYWHR, XYXYXYXY = BoundingBoxFormat.XYWHR, BoundingBoxFormat.CXCYWHR, BoundingBoxFormat.XYXYXYXY

@@ -3,11 +3,11 @@ import warnings
 
 import numpy as np
 
-from .... import tv_tensors
-from ..... import api as rl
-from ....pictures import is_picture
-from ... import _pil, conversion
-from ._dispatch import PICTURE, dispatched, for_videos, kernel
+from ... import tv_tensors
+from .... import api as rl
+from ...pictures import is_picture
+from .. import _pil, conversion
+from .dispatch import PICTURE, dispatched, for_videos, kernel
 
 IMAGES = (rl.Tensor, tv_tensors.Image)
 pil_to_tensor, to_pil_image = conversion.pil_to_tensor, conversion.to_pil_image

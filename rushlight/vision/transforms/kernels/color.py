@@ -2,12 +2,12 @@
 
 Tensors of integers are computed in single precision, as recorded operators: those that follow each other fuse.
 """
-from .... import tv_tensors
-from ..... import api as rl
-from .....nn import functional as nnf
-from ... import _pil, conversion
-from ._dispatch import PICTURE, dispatched, for_videos, kernel
-from ._values import max_value, to_dtype_image, value_bits
+from ... import tv_tensors
+from .... import api as rl
+from ....nn import functional as nnf
+from .. import _pil, conversion
+from .dispatch import PICTURE, dispatched, for_videos, kernel
+from .values import max_value, to_dtype_image, value_bits
 
 IMAGES = (rl.Tensor, tv_tensors.Image)
 

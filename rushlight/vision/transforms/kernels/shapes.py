@@ -1,17 +1,17 @@
-"""Boxes and points: what the functions of _geometry.py and _warp.py do with positions in a picture.
+"""Boxes and points: what the functions of geometry.py and warp.py do with positions in a picture.
 
 Functions that move a picture as a whole change coordinates directly. The others move points; a box is four points,
 and afterwards the box around them.
 """
 import math
 
-from .... import tv_tensors
-from ..... import api as rl
-from ....tv_tensors import BoundingBoxFormat, is_rotated_bounding_format
-from ....tv_tensors._shapes import plain
-from . import _geometry, _warp
-from ._boxes import CXCYWH, CXCYWHR, XYWH, XYWHR, XYXY, XYXYXYXY, clamped, converted, parallelogram_to_box
-from ._dispatch import is_pure_tensor, kernel
+from ... import tv_tensors
+from .... import api as rl
+from ...tv_tensors import BoundingBoxFormat, is_rotated_bounding_format
+from ...tv_tensors._shapes import plain
+from . import geometry, warp
+from .boxes import CXCYWH, CXCYWHR, XYWH, XYWHR, XYXY, XYXYXYXY, clamped, converted, parallelogram_to_box
+from .dispatch import is_pure_tensor, kernel
 
 _CORNERS = [[0, 1], [2, 1], [2, 3], [0, 3]]
 
@@ -54,23 +54,23 @@ def _flip_boxes(boxes, format, extent, axis):
     return rl.stack(parts, -1)
 
 
-@_boxes(_geometry.horizontal_flip)
+@_boxes(geometry.horizontal_flip)
 def horizontal_flip_bounding_boxes(bounding_boxes, format, canvas_size):
     return _flip_boxes(bounding_boxes, format, canvas_size[1], 0)
 
 
-@_boxes(_geometry.vertical_flip)
+@_boxes(geometry.vertical_flip)
 def vertical_flip_bounding_boxes(bounding_boxes, format, canvas_size):
     return _flip_boxes(bounding_boxes, format, canvas_size[0], 1)
 
 
-@_points(_geometry.horizontal_flip)
+@_points(geometry.horizontal_flip)
 def horizontal_flip_keypoints(keypoints, canvas_size):
     x, y = _columns(keypoints)
     return rl.stack([canvas_size[1] - 1 - x, y], -1)
 
 
-@_points(_geometry.vertical_flip)
+@_points(geometry.vertical_flip)
 def vertical_flip_keypoints(keypoints, canvas_size):
     x, y = _columns(keypoints)
     return rl.stack([x, canvas_size[0] - 1 - y], -1)
@@ -84,10 +84,10 @@ def _ratios(canvas_size, new_size, like, repeats):
     return rl.tensor([new_size[1] / width, new_size[0] / height] * repeats, device=like.device)
 
 
-@_boxes(_geometry.resize)
+@_boxes(geometry.resize)
 def resize_bounding_boxes(bounding_boxes, canvas_size, size, max_size=None, format=BoundingBoxFormat.XYXY,
                           clamping_mode="soft"):
-    new_size = tuple(_geometry.resized_size(canvas_size, size, max_size))
+    new_size = tuple(geometry.resized_size(canvas_size, size, max_size))
     if new_size == tuple(canvas_size):
         return bounding_boxes, canvas_size
     if not is_rotated_bounding_format(format):
@@ -98,9 +98,9 @@ def resize_bounding_boxes(bounding_boxes, canvas_size, size, max_size=None, form
     return converted(corners, XYXYXYXY, format).to(bounding_boxes.dtype).reshape(bounding_boxes.shape), new_size
 
 
-@_points(_geometry.resize)
+@_points(geometry.resize)
 def resize_keypoints(keypoints, size, canvas_size, max_size=None):
-    new_size = tuple(_geometry.resized_size(canvas_size, size, max_size))
+    new_size = tuple(geometry.resized_size(canvas_size, size, max_size))
     if new_size == tuple(canvas_size):
         return keypoints, canvas_size
     return (keypoints * _ratios(canvas_size, new_size, keypoints, 1)).to(keypoints.dtype), new_size
@@ -115,26 +115,26 @@ def _moved(boxes, format, x, y):
     return boxes + rl.tensor(by.get(format, [x, y, 0, 0]), dtype=boxes.dtype, device=boxes.device)
 
 
-@_boxes(_geometry.pad)
+@_boxes(geometry.pad)
 def pad_bounding_boxes(bounding_boxes, format, canvas_size, padding, padding_mode="constant", clamping_mode="soft"):
     if padding_mode != "constant":
         raise ValueError(f"Padding mode '{padding_mode}' is not supported with bounding boxes")
-    left, right, top, bottom = _geometry.parse_padding(padding)
+    left, right, top, bottom = geometry.parse_padding(padding)
     new_size = (canvas_size[0] + top + bottom, canvas_size[1] + left + right)
     return clamped(_moved(bounding_boxes, format, left, top), format, new_size, clamping_mode), new_size
 
 
-@_points(_geometry.pad)
+@_points(geometry.pad)
 def pad_keypoints(keypoints, canvas_size, padding, padding_mode="constant"):
     if padding_mode != "constant":
         raise ValueError(
             f"Padding mode '{padding_mode}' is not supported with KeyPoints (supported modes are constant)")
-    left, right, top, bottom = _geometry.parse_padding(padding)
+    left, right, top, bottom = geometry.parse_padding(padding)
     new_size = (canvas_size[0] + top + bottom, canvas_size[1] + left + right)
     return keypoints + rl.tensor([left, top], dtype=keypoints.dtype, device=keypoints.device), new_size
 
 
-@_boxes(_geometry.crop)
+@_boxes(geometry.crop)
 def crop_bounding_boxes(bounding_boxes, format, top, left, height, width, clamping_mode="soft"):
     boxes = _moved(bounding_boxes, format, -left, -top)
     if format == XYXYXYXY:
@@ -142,30 +142,30 @@ def crop_bounding_boxes(bounding_boxes, format, top, left, height, width, clampi
     return clamped(boxes, format, (height, width), clamping_mode), (height, width)
 
 
-@_points(_geometry.crop)
+@_points(geometry.crop)
 def crop_keypoints(keypoints, top, left, height, width):
     return keypoints - rl.tensor([left, top], dtype=keypoints.dtype, device=keypoints.device), (height, width)
 
 
-@_boxes(_geometry.center_crop)
+@_boxes(geometry.center_crop)
 def center_crop_bounding_boxes(bounding_boxes, format, canvas_size, output_size, clamping_mode="soft"):
-    size = _geometry.pair(output_size)
-    return crop_bounding_boxes(bounding_boxes, format, *_geometry.centre(*size, *canvas_size), *size, clamping_mode)
+    size = geometry.pair(output_size)
+    return crop_bounding_boxes(bounding_boxes, format, *geometry.centre(*size, *canvas_size), *size, clamping_mode)
 
 
-@_points(_geometry.center_crop)
+@_points(geometry.center_crop)
 def center_crop_keypoints(inpt, canvas_size, output_size):
-    size = _geometry.pair(output_size)
-    return crop_keypoints(inpt, *_geometry.centre(*size, *canvas_size), *size)
+    size = geometry.pair(output_size)
+    return crop_keypoints(inpt, *geometry.centre(*size, *canvas_size), *size)
 
 
-@_boxes(_geometry.resized_crop)
+@_boxes(geometry.resized_crop)
 def resized_crop_bounding_boxes(bounding_boxes, format, top, left, height, width, size, clamping_mode="soft"):
     boxes, canvas_size = crop_bounding_boxes(bounding_boxes, format, top, left, height, width, clamping_mode)
     return resize_bounding_boxes(boxes, canvas_size, size, format=format, clamping_mode=clamping_mode)
 
 
-@_points(_geometry.resized_crop)
+@_points(geometry.resized_crop)
 def resized_crop_keypoints(keypoints, top, left, height, width, size):
     points, canvas_size = crop_keypoints(keypoints, top, left, height, width)
     return resize_keypoints(points, size, canvas_size)
@@ -197,17 +197,17 @@ def _move_points(keypoints, move):
 
 def _affine_move(canvas_size, angle, translate, scale, shear, center, expand=False):
     """A function that moves points (N, 2) as `affine` moves pixels, and the size of the picture afterwards."""
-    angle, translate, shear, center = _warp.parse_affine(angle, translate, scale, shear, center)
+    angle, translate, shear, center = warp.parse_affine(angle, translate, scale, shear, center)
     height, width = canvas_size
     center = [width * 0.5, height * 0.5] if center is None else center
-    a, b, c, d, e, f = _warp.affine_matrix(center, angle, translate, scale, shear, inverted=False)
+    a, b, c, d, e, f = warp.affine_matrix(center, angle, translate, scale, shear, inverted=False)
     low_x = low_y = 0.0
     if expand:
         border = [(x, y) for x in (0.0, float(width)) for y in (0.0, float(height))]
         low_x = min([a * x + b * y + c for x, y in border])
         low_y = min([d * x + e * y + f for x, y in border])
-        matrix = _warp.affine_matrix(center, angle, translate, scale, shear)
-        width, height = _warp.expanded_size(matrix, width, height)
+        matrix = warp.affine_matrix(center, angle, translate, scale, shear)
+        width, height = warp.expanded_size(matrix, width, height)
 
     def move(points):
         x, y = _columns(points)
@@ -215,7 +215,7 @@ def _affine_move(canvas_size, angle, translate, scale, shear, center, expand=Fal
     return move, (height, width)
 
 
-@_boxes(_warp.affine)
+@_boxes(warp.affine)
 def affine_bounding_boxes(bounding_boxes, format, canvas_size, angle, translate, scale, shear, center=None,
                           clamping_mode="soft"):
     if bounding_boxes.numel() == 0:
@@ -224,13 +224,13 @@ def affine_bounding_boxes(bounding_boxes, format, canvas_size, angle, translate,
     return _through_points(bounding_boxes, format, canvas_size, clamping_mode, move)
 
 
-@_points(_warp.affine)
+@_points(warp.affine)
 def affine_keypoints(keypoints, canvas_size, angle, translate, scale, shear, center=None):
     move, canvas_size = _affine_move(canvas_size, angle, translate, scale, shear, center)
     return (_move_points(keypoints, move) if keypoints.numel() else keypoints), canvas_size
 
 
-@_boxes(_warp.rotate)
+@_boxes(warp.rotate)
 def rotate_bounding_boxes(bounding_boxes, format, canvas_size, angle, expand=False, center=None, clamping_mode="soft"):
     if bounding_boxes.numel() == 0:
         return bounding_boxes, canvas_size
@@ -238,7 +238,7 @@ def rotate_bounding_boxes(bounding_boxes, format, canvas_size, angle, expand=Fal
     return _through_points(bounding_boxes, format, canvas_size, clamping_mode, move), canvas_size
 
 
-@_points(_warp.rotate)
+@_points(warp.rotate)
 def rotate_keypoints(keypoints, canvas_size, angle, expand=False, center=None):
     if keypoints.numel() == 0:
         return keypoints, canvas_size
@@ -248,7 +248,7 @@ def rotate_keypoints(keypoints, canvas_size, angle, expand=False, center=None):
 
 def _perspective_move(startpoints, endpoints, coefficients, what):
     """A function that moves points (N, 2) by the inverse of the map that pixels are fetched with."""
-    a, b, c, d, e, f, g, h = _warp.chosen_coefficients(startpoints, endpoints, coefficients)
+    a, b, c, d, e, f, g, h = warp.chosen_coefficients(startpoints, endpoints, coefficients)
     scale = a * e - b * d
     if scale == 0:
         raise RuntimeError(f"Provided perspective_coeffs {[a, b, c, d, e, f, g, h]} can not be inverted to transform "
@@ -264,7 +264,7 @@ def _perspective_move(startpoints, endpoints, coefficients, what):
     return move
 
 
-@_boxes(_warp.perspective)
+@_boxes(warp.perspective)
 def perspective_bounding_boxes(bounding_boxes, format, canvas_size, startpoints, endpoints, coefficients=None,
                                clamping_mode="soft"):
     if bounding_boxes.numel() == 0:
@@ -273,7 +273,7 @@ def perspective_bounding_boxes(bounding_boxes, format, canvas_size, startpoints,
     return _through_points(bounding_boxes, format, canvas_size, clamping_mode, move)
 
 
-@_points(_warp.perspective)
+@_points(warp.perspective)
 def perspective_keypoints(keypoints, canvas_size, startpoints, endpoints, coefficients=None):
     if keypoints.numel() == 0:
         return keypoints
@@ -284,7 +284,7 @@ def _elastic_move(displacement, canvas_size, like, rounding):
     """A function that moves points (N, 2) against the displacement of the pixel they are in."""
     dtype = like.dtype if like.is_floating_point() else rl.float32
     height, width = canvas_size
-    grid = _warp.identity_grid(canvas_size, like.device, dtype) - displacement.to(dtype=dtype, device=like.device)
+    grid = warp.identity_grid(canvas_size, like.device, dtype) - displacement.to(dtype=dtype, device=like.device)
 
     def move(points):
         x, y = _columns(rounding(points).to(rl.int64))
@@ -293,9 +293,9 @@ def _elastic_move(displacement, canvas_size, like, rounding):
     return move
 
 
-@_boxes(_warp.elastic)
+@_boxes(warp.elastic)
 def elastic_bounding_boxes(bounding_boxes, format, canvas_size, displacement, clamping_mode="soft"):
-    _warp.check_displacement(displacement, tuple(canvas_size))
+    warp.check_displacement(displacement, tuple(canvas_size))
     if bounding_boxes.numel() == 0:
         return bounding_boxes
     move = _elastic_move(displacement, canvas_size, bounding_boxes, lambda points: points.ceil())
@@ -307,9 +307,9 @@ def elastic_bounding_boxes(bounding_boxes, format, canvas_size, displacement, cl
     return converted(boxes, CXCYWHR, format).reshape(bounding_boxes.shape)
 
 
-@_points(_warp.elastic)
+@_points(warp.elastic)
 def elastic_keypoints(keypoints, canvas_size, displacement):
-    _warp.check_displacement(displacement, tuple(canvas_size))
+    warp.check_displacement(displacement, tuple(canvas_size))
     if keypoints.numel() == 0:
         return keypoints
     return _move_points(keypoints, _elastic_move(displacement, canvas_size, keypoints, lambda points: points))

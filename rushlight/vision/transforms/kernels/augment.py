@@ -1,12 +1,12 @@
 """Functions for augmentation alone: erasing, artefacts of JPEG, frames left out."""
 import io
 
-from .... import tv_tensors
-from ..... import api as rl
-from .... import io as vision_io
-from ....pictures import pillow
-from ... import conversion
-from ._dispatch import PICTURE, dispatched, for_videos, kernel
+from ... import tv_tensors
+from .... import api as rl
+from ... import io as vision_io
+from ...pictures import pillow
+from .. import conversion
+from .dispatch import PICTURE, dispatched, for_videos, kernel
 
 IMAGES = (rl.Tensor, tv_tensors.Image)
 

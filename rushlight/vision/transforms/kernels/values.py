@@ -1,11 +1,11 @@
 """The values of images: their dtype and its range, normalisation, blur and noise."""
 import math
 
-from .... import tv_tensors
-from ..... import api as rl
-from .....nn import functional as nnf
-from ... import conversion
-from ._dispatch import PICTURE, dispatched, for_videos, kernel
+from ... import tv_tensors
+from .... import api as rl
+from ....nn import functional as nnf
+from .. import conversion
+from .dispatch import PICTURE, dispatched, for_videos, kernel
 
 IMAGES = (rl.Tensor, tv_tensors.Image)
 _VALUE_BITS = {rl.uint8: 8, rl.int8: 7, rl.int16: 15, rl.uint16: 16, rl.int32: 31, rl.int64: 63}

@@ -7,11 +7,11 @@ fills from the input. A parameter that a kernel lacks is not passed to it: boxes
 import functools
 import inspect
 
-from .... import tv_tensors
-from .....core.tensor import Tensor
-from ....pictures import is_picture
-from ....tv_tensors._shapes import plain
-from ...interpolation import InterpolationMode
+from ... import tv_tensors
+from ....core.tensor import Tensor
+from ...pictures import is_picture
+from ...tv_tensors._shapes import plain
+from ..interpolation import InterpolationMode
 
 PICTURE = "a Pillow image"  # stands in the tables for the class, which is not imported before it is needed
 FACTS = ("format", "canvas_size", "clamping_mode")
