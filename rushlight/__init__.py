@@ -1,25 +1,25 @@
 """Rushlight: PyTorch's programming model in Python, compiled through LLVM.
 
-`import rushlight as torch` works; `python -m rushlight script.py` runs a PyTorch script unchanged.
+`import rushlight as torch` works; `python -m rushlight script.py` runs a PyTorch script unchanged. The libraries that
+are built on tensors (layers, optimizers, saving, ...) are imported when a program first names them.
 """
 
-import importlib as _importlib
-
-from . import (  # noqa: F401
-    _C, amp, api, autograd, backends, compiler, cpu, cuda, engine, fft, functional, hub, linalg, nn, optim, overrides,
-    random, return_types, serialization, signal, special, testing, utils, version,
-)
-from .amp import autocast  # noqa: F401
+from .base import bytecode  # noqa: F401, I001  (before all others: it says how they are loaded)
+from . import api, autograd, engine, fft, functional, linalg, random, return_types, signal, special, version  # noqa: F401
 from .api import *  # noqa: F401,F403
 from .api import _assert  # noqa: F401
-from .compiler import compile  # noqa: F401
-from .serialization import load, save  # noqa: F401
+from .base import lazy as _lazy
 
 __version__ = "2.13.0+rushlight"
 
-
-def __getattr__(name):
-    """The packages that are imported when they are first asked for."""
-    if name == "fx":
-        return _importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_LIBRARIES = {
+    "_C": "", "amp": "autocast", "backends": "", "compiler": "compile", "cpu": "", "cuda": "", "distributed": "",
+    "fx": "", "hub": "", "nn": "", "optim": "", "overrides": "", "serialization": "load save", "testing": "",
+    "utils": "",
+}
+__getattr__, __dir__ = _lazy.exports(globals(), _LIBRARIES)
+# `from torch import *` imports them all.
+__all__ = [
+    *api.__all__, *[name for name in _LIBRARIES if name[0] != "_"], *" ".join(_LIBRARIES.values()).split(),
+    "functional", "random", "return_types", "version",
+]

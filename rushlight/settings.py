@@ -8,7 +8,7 @@ from .core.autocast import (  # noqa: F401
     set_autocast_cache_enabled, set_autocast_cpu_dtype, set_autocast_cpu_enabled, set_autocast_dtype,
     set_autocast_enabled, set_autocast_gpu_dtype,
 )
-from .core import dtype as dt
+from .core import dtype as _dt
 from .core.device import CPU
 from .core.device import Device as _Device
 from .core.device import resolve
@@ -57,12 +57,12 @@ def set_default_device(device):
 def set_default_tensor_type(t):
     """Set the default floating dtype by a tensor type such as torch.DoubleTensor or its name."""
     if isinstance(t, str):
-        names = {f"torch.{text}Tensor": name for name, text in dt.SCALAR_TYPES.items()}
+        names = {f"torch.{text}Tensor": name for name, text in _dt.SCALAR_TYPES.items()}
         if t not in names:
             raise TypeError(f"invalid type object: {t}")
-        dt.set_default_dtype(dt.by_name(names[t]))
+        _dt.set_default_dtype(_dt.by_name(names[t]))
         return
-    dt.set_default_dtype(getattr(t, "dtype", t))
+    _dt.set_default_dtype(getattr(t, "dtype", t))
 
 
 def set_flush_denormal(mode):

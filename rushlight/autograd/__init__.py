@@ -3,19 +3,25 @@
 Read `engine` first, then `function`.
 """
 
+from ..base import lazy
 from ..core.dispatch import publish as _publish
 from . import anomaly as anomaly_mode
-# noqa: F401  (inplace enters the rules of writes)
-from . import forward_ad, function, functional, graph, inplace, profiler, variable
+from . import graph, inplace  # noqa: F401  (inplace enters the rules of writes)
 from . import modes as grad_mode
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .engine import backward, grad
-from .function import Function, FunctionCtx, NestedIOFunction, once_differentiable
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .modes import (enable_grad, enforce_grad_layout_policy, inference_mode, is_grad_enabled, is_inference_mode_enabled,
                     is_multithreading_enabled, is_view_replay_enabled, no_grad, set_grad_enabled,
                     set_multithreading_enabled)
-from .variable import Variable
+
+__getattr__, __dir__ = lazy.exports(globals(), {
+    "forward_ad": "",
+    "function": "Function FunctionCtx NestedIOFunction once_differentiable",
+    "functional": "",
+    "profiler": "",
+    "variable": "Variable",
+})
 
 
 backward, grad = (_publish(f"autograd.{f.__name__}", f, __name__, in_python=True) for f in (backward, grad))

@@ -3,11 +3,13 @@
 In: the mode. Out: warnings that name the user's line before the engine raises. Read `engine` next.
 """
 
-import traceback
 import warnings
 
+from ..base.lazy import Lazy
 from ..core import grads as rules
 from ..core.graph import MODE
+
+traceback = Lazy("traceback")
 
 
 def note_trace(node):

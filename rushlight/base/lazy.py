@@ -2,8 +2,8 @@
 
     from ..base.lazy import numpy as np
 
-In: a module's name. Out: a stand-in whose attributes are the module's. A value can only be a NumPy array or number if
-NumPy has been imported by somebody: `is_array` and `is_scalar` ask without importing it.
+`Lazy` stands in for a module. `exports` makes the names of a package appear at their first use. A value can only be a
+NumPy array or number if NumPy has been imported by somebody: `is_array` and `is_scalar` ask without importing it.
 """
 
 import importlib
@@ -23,6 +23,32 @@ class Lazy:
 
 
 numpy = Lazy("numpy")
+
+
+def exports(namespace, table):
+    """The `__getattr__` and `__dir__` of a package that imports its parts when they are first used (PEP 562).
+
+    Args: `namespace`, the package's `globals()`; `table`, a dictionary from submodules to the names that the package
+    takes from them, in one string. The submodule itself is a name as well, unless it defines one of that name.
+    """
+    package = namespace["__name__"]
+    homes = {name: module for module, names in table.items() for name in names.split()}
+    modules = frozenset(table)
+
+    def __getattr__(name):
+        home = homes.get(name, name)
+        if home not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = importlib.import_module(f"{package}.{home}")
+        if name in homes:
+            value = getattr(value, name)
+        namespace[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*namespace, *homes, *[module for module in modules if "." not in module]})
+
+    return __getattr__, __dir__
 
 
 def is_array(value):

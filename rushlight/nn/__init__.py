@@ -1,15 +1,23 @@
 """Neural networks: layers, containers, losses and initial values, with PyTorch's names. Next to read:
 modules/module.py.
 """
+from ..base import lazy
 from ..namespace import publish as _publish
-from . import functional
-from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
-from . import common_types
-from .modules import *
-from . import attention, grad, init, modules, parallel, utils
+from . import functional, init, modules
 from .attention_functional import multi_head_attention_forward
 from .loss_functional import linear_cross_entropy
-from .parallel import DataParallel
+from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
+
+_PARTS = {
+    "attention": "", "attention_functional": "", "common_types": "", "functional": "", "grad": "", "init": "",
+    "loss_functional": "", "modules": " ".join(modules.__all__), "parallel": "DataParallel", "parameter": "",
+    "sequences": "", "utils": "",
+}
+__getattr__, __dir__ = lazy.exports(globals(), _PARTS)
+__all__ = [
+    *_PARTS, *modules.__all__, "Buffer", "DataParallel", "Parameter", "UninitializedBuffer", "UninitializedParameter",
+    "factory_kwargs",
+]
 
 # Functions made of other functions; functional.py, which they are made of, cannot import them.
 functional.multi_head_attention_forward = _publish("nn.functional.multi_head_attention_forward",

@@ -5,24 +5,14 @@ In: parameters and their gradients. Out: the classes below, one file each. Read 
 `SparseAdam` is absent: there are no sparse gradients.
 """
 
-from . import lr_scheduler, swa_utils
-from .adadelta import Adadelta
-from .adafactor import Adafactor
-from .adagrad import Adagrad
-from .adam import Adam
-from .adamax import Adamax
-from .adamw import AdamW
-from .asgd import ASGD
-from .lbfgs import LBFGS
-from .muon import Muon
-from .nadam import NAdam
-from .optimizer import Optimizer
-from .radam import RAdam
-from .rmsprop import RMSprop
-from .rprop import Rprop
-from .sgd import SGD
-from .swap_in import swap_in_optimizer_params_and_state
+from ..base import lazy
 
+__getattr__, __dir__ = lazy.exports(globals(), {
+    "adadelta": "Adadelta", "adafactor": "Adafactor", "adagrad": "Adagrad", "adam": "Adam", "adamax": "Adamax",
+    "adamw": "AdamW", "asgd": "ASGD", "lbfgs": "LBFGS", "lr_scheduler": "", "muon": "Muon", "nadam": "NAdam",
+    "optimizer": "Optimizer", "radam": "RAdam", "rmsprop": "RMSprop", "rprop": "Rprop", "sgd": "SGD",
+    "swa_utils": "", "swap_in": "swap_in_optimizer_params_and_state",
+})
 __all__ = [
     "ASGD",
     "Adadelta",
