@@ -5,13 +5,13 @@ under two names, so classes, `isinstance` and pickles agree. Installed versions 
 is offered, and processes that `multiprocessing` spawns install the finder before they unpickle anything. Next to
 read: __main__.py.
 """
+import functools
 import importlib
 import importlib.util
-import multiprocessing.spawn
 import os
 import runpy
 import sys
-from importlib.machinery import ModuleSpec
+from importlib import machinery
 
 ROOTS = {"torch": "rushlight", "torchvision": "rushlight.vision", "torchaudio": "rushlight.audio"}
 VERSIONS = {"torch": "2.13.0", "torchvision": "0.28.0", "torchaudio": "2.11.0"}
@@ -42,7 +42,8 @@ def install():
     if early:
         raise RuntimeError(f"alias.install: {', '.join(early)} was imported already; call install() before that import")
     sys.meta_path.insert(0, _Finder())
-    multiprocessing.spawn.get_preparation_data = _preparation_data
+    if _SPAWN in sys.modules:
+        _extend_preparation(sys.modules[_SPAWN])
 
 
 class _Finder:
@@ -51,7 +52,7 @@ class _Finder:
     def find_spec(self, fullname, path=None, target=None):
         real = real_name(fullname)
         if real is None:
-            return None
+            return _spawn_spec(path, target) if fullname == _SPAWN else None
         parent, _, child = real.rpartition(".")
         if fullname.startswith("torch.") and parent == "rushlight" and child in OURS:
             # Saying nothing would let the finder of ordinary files look, which would load a second copy of our module.
@@ -59,7 +60,7 @@ class _Finder:
         found = _real_spec(real, parent, child)
         if found is None:
             return None
-        spec = ModuleSpec(fullname, _Loader(real), origin=found.origin)
+        spec = machinery.ModuleSpec(fullname, _Loader(real), origin=found.origin)
         spec.has_location = found.has_location
         spec.submodule_search_locations = found.submodule_search_locations
         return spec
@@ -82,7 +83,7 @@ def _real_spec(real, parent, child):
             raise
         found = None
     if found is None and isinstance(_attribute(parent, child), type(sys)):
-        found = ModuleSpec(real, None)
+        found = machinery.ModuleSpec(real, None)
     return found
 
 
@@ -136,13 +137,45 @@ def _distribution(name):
 # no other executable. It is run by its path, with the parent's module search path, because the child's own is set
 # later, from the same dictionary.
 
-_ordinary_preparation_data = multiprocessing.spawn.get_preparation_data
+_SPAWN = "multiprocessing.spawn"
 
 
-def _preparation_data(name):
-    data = _ordinary_preparation_data(name)
-    data["rushlight_alias"] = _InstallInWorker(data["sys_path"])
-    return data
+def _extend_preparation(spawn):
+    """Make the module of spawned processes add our entry to their preparation data."""
+    ordinary = spawn.get_preparation_data
+
+    @functools.wraps(ordinary)
+    def get_preparation_data(name):
+        data = ordinary(name)
+        data["rushlight_alias"] = _InstallInWorker(data["sys_path"])
+        return data
+    spawn.get_preparation_data = get_preparation_data
+
+
+def _spawn_spec(path, target):
+    """The ordinary spec of multiprocessing.spawn, which most programs never import, with our entry added at its
+    import."""
+    spec = machinery.PathFinder.find_spec(_SPAWN, path, target)
+    if spec is not None:
+        spec.loader = _SpawnLoader(spec.loader)
+    return spec
+
+
+class _SpawnLoader:
+    """The ordinary loader, which extends the module when it has been executed."""
+
+    def __init__(self, ordinary):
+        self.ordinary = ordinary
+
+    def __getattr__(self, name):
+        return getattr(self.ordinary, name)
+
+    def create_module(self, spec):
+        return self.ordinary.create_module(spec)
+
+    def exec_module(self, module):
+        self.ordinary.exec_module(module)
+        _extend_preparation(module)
 
 
 class _InstallInWorker:

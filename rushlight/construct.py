@@ -4,13 +4,20 @@ What comes in: numbers, nested sequences, arrays, tensors. What goes out: a tens
 shared if it can).
 """
 
+import ctypes
+import functools
+import struct
+
 from .base.lazy import is_array, is_scalar
 from .base.lazy import numpy as np
 
 from .core import dtype as dt
 from .core.declare import REGISTRY
-from .core.device import resolve
-from .core.tensor import Tensor, TensorMeta
+from .core.device import CPU, resolve
+from .core.layout import contiguous_layout
+from .core.storage import new_storage
+from .core.tensor import Tensor, TensorMeta, view
+from .runtime.cpu import memory
 from .tensor import from_numpy, over_array
 
 
@@ -93,6 +100,48 @@ def to_array(data, dtype):
         raise
 
 
+# How numbers of Python are written to memory, and the classes that may be among them, by dtype.
+_REAL, _WHOLE = frozenset((float, int, bool)), frozenset((int, bool))
+WRITTEN = {
+    dt.float32: ("f", _REAL), dt.float64: ("d", _REAL), dt.int64: ("q", _WHOLE), dt.int32: ("i", _WHOLE),
+    dt.bool_: ("?", frozenset((bool,))),
+}
+PLAIN = frozenset((bool, int, float, list, tuple))
+MOST_WRITTEN = 1 << 12  # numbers; for more of them NumPy is worth its import
+
+
+@functools.lru_cache(256)
+def _packer(count, code):
+    return struct.Struct(f"{count}{code}").pack
+
+
+def from_numbers(data, dtype):
+    """A tensor of Python numbers or regular nested sequences of them, made without NumPy; None for all other data,
+    which `to_array` has to judge."""
+    code, classes = WRITTEN.get(dtype, (None, ()))
+    shape, values = [], [data]
+    while values[0].__class__ in (list, tuple):
+        size = len(values[0])
+        if not size or size * len(values) > MOST_WRITTEN:
+            return None
+        if any([row.__class__ not in (list, tuple) or len(row) != size for row in values]):
+            return None
+        shape.append(size)
+        values = [value for row in values for value in row]
+    if code is None or not classes.issuperset(map(type, values)):
+        return None
+    try:
+        content = _packer(len(values), code)(*values)
+    except (OverflowError, struct.error):
+        return None
+    found = contiguous_layout(tuple(shape), dtype)
+    storage = new_storage(found.nbytes, CPU)
+    storage.block = memory.allocate(found.nbytes)
+    storage.address = storage.block.address
+    ctypes.memmove(storage.address, content, len(content))
+    return view(storage, found, 0)
+
+
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
     """A new leaf tensor with a copy of `data` (numbers, nested sequences, arrays, tensors).
 
@@ -103,14 +152,16 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         result = data.detach().clone()
         result = result if dtype is None else result.to(dtype)
         return result.requires_grad_(requires_grad)
-    if hasattr(data, "__array__") and not (is_array(data) or is_scalar(data)):
+    if data.__class__ not in PLAIN and hasattr(data, "__array__") and not (is_array(data) or is_scalar(data)):
         data = np.asarray(data)
     if dtype is None:
         dtype = infer_dtype(data) or dt.get_default_dtype()
-    array = to_array(data, dtype)
-    result = over_array(array if array.flags.owndata else array.copy())
-    if dtype.numpy is None:
-        result = result.to(dtype)
+    result = from_numbers(data, dtype)
+    if result is None:
+        array = to_array(data, dtype)
+        result = over_array(array if array.flags.owndata else array.copy())
+        if dtype.numpy is None:
+            result = result.to(dtype)
     return result.requires_grad_() if requires_grad else result
 
 

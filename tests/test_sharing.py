@@ -106,3 +106,20 @@ def test_read_only_memory_warns():
     array.flags.writeable = False
     with pytest.warns(UserWarning, match="not writable"):
         rl.from_numpy(array)
+
+
+def test_numbers_make_the_tensors_that_arrays_make():
+    cases = [0.0, -0.0, 3, True, 2**62, 1e-300, [1, 2, 3], [[1.5, 2], [3, 4]], [[True, False]], [1, True], (1, 2),
+             [0.1], [], [[]]]
+    for data in cases:
+        found, expected = rl.tensor(data), np.array(data)
+        expected = expected.astype(np.float32) if expected.dtype == np.float64 else expected
+        assert found.numpy().dtype == expected.dtype and found.shape == expected.shape
+        assert found.numpy().tobytes() == expected.tobytes()
+    for data, dtype in (([1, 2], rl.float64), ([1.7, 2], rl.int64), ([1, 0], rl.bool), (3, rl.int32)):
+        expected = np.array(data).astype(dtype.numpy if hasattr(dtype, "numpy") else dtype)
+        assert rl.tensor(data, dtype=dtype).numpy().tobytes() == expected.tobytes()
+    with pytest.raises(ValueError, match="expected sequence of length 2 at dim 1"):
+        rl.tensor([[1, 2], [3]])
+    with pytest.raises(RuntimeError, match="without overflow"):
+        rl.tensor([2**70])

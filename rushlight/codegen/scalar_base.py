@@ -8,11 +8,13 @@ Argument reductions and two-part sums are exact only as written, so a function c
 function while it emits and restores them afterwards.
 """
 
-import fractions
 import functools
 import math
 
+from ..base.lazy import Lazy
 from .builder import element, lanes, vector
+
+fractions = Lazy("fractions")
 
 FUNCTIONS = {}
 ULP = {}

@@ -266,11 +266,16 @@ class iinfo:
             raise TypeError("torch.bool is not supported by torch.iinfo")
         if dtype.category != INTEGRAL:
             raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{dtype}'")
-        info = np.iinfo(dtype.numpy)
-        self.bits, self.min, self.max, self.dtype = info.bits, int(info.min), int(info.max), dtype.name
+        self.bits, self.dtype = dtype.itemsize * 8, dtype.name
+        self.min = -1 << self.bits - 1 if dtype.is_signed else 0
+        self.max = (1 << self.bits) - 1 + self.min
 
     def __repr__(self):
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
+# The bits of the fraction and the largest exponent.
+FLOATING_FORMATS = {float16: (10, 15), bfloat16: (7, 127), float32: (23, 127), float64: (52, 1023)}
 
 
 class finfo:
@@ -281,12 +286,10 @@ class finfo:
         if dtype.category != FLOATING:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{dtype}'")
         self.dtype, self.bits = dtype.name, dtype.itemsize * 8
-        if dtype is bfloat16:
-            self.eps, self.max, self.tiny, self.resolution = 2.0**-7, math.ldexp(255 / 128, 127), 2.0**-126, 0.01
-        else:
-            info = np.finfo(dtype.numpy)
-            self.eps, self.max, self.tiny = float(info.eps), float(info.max), float(info.tiny)
-            self.resolution = float(info.resolution)
+        fraction, largest = FLOATING_FORMATS[dtype]
+        self.eps, self.tiny = 2.0**-fraction, 2.0 ** (1 - largest)
+        self.max = math.ldexp(2 - self.eps, largest)
+        self.resolution = float(f"1e-{math.floor(fraction * math.log10(2))}")
         self.min, self.smallest_normal = -self.max, self.tiny
 
     def __repr__(self):

@@ -18,6 +18,8 @@ linear in g and makes nothing but complex derivatives of `values` gives the grad
 norms) have rules with `conjugates=True`: their formulas are the whole truth.
 """
 
+import functools
+
 from . import signatures
 from . import tensor as tensors
 from .dtype import COMPLEX, FLOATING, scalar_type
@@ -61,7 +63,7 @@ class Plan:
         for position in wanted:
             formula = rule.formulas[position]
             takes = []
-            for name in rule.takes[position]:
+            for name in rule.takes(position):
                 if name in ("g", "gs"):
                     takes.append(name)
                 else:
@@ -217,20 +219,26 @@ class GradRule:
     def __init__(self, name, params, formulas, node_name=None, conjugates=False):
         self.conjugates = conjugates  # see Note [Complex gradients]
         self.node_name = node_name or default_node_name(name)
-        self.node_class = node_class(self.node_name)
         self.params = list(params)
         self.positions = {p: i for i, p in enumerate(self.params)}
-        self.formulas, self.takes = {}, {}
+        self.formulas = {}
         for param, formula in single_formulas(formulas):
             if param not in self.positions:
                 raise TypeError(f"{name}: gradient for unknown parameter {param!r}")
             self.formulas[self.positions[param]] = formula
-            self.takes[self.positions[param]] = signatures.names(
-                formula.call if formula.__class__ is Joint else formula
-            )
         self.differentiable = tuple(sorted(self.formulas))
         self.plans = {}
         self.pairs = [None] * 4  # plans of two operands, by which of them need a gradient
+
+    @functools.cached_property
+    def node_class(self):
+        """The class of the operator's nodes, made when the first one is."""
+        return node_class(self.node_name)
+
+    def takes(self, position):
+        """The names that the formula of a parameter needs."""
+        formula = self.formulas[position]
+        return signatures.names(formula.call if formula.__class__ is Joint else formula)
 
     def may_apply(self, values):
         """Whether one of the parameters may want a gradient."""

@@ -10,8 +10,17 @@ REQUIRED = inspect.Parameter.empty
 POSITIONAL, KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 
 
+def unwrap(function):
+    """The plain function whose code object has the parameters of `function`; `function` itself if there is none."""
+    inner = function
+    while hasattr(inner, "__wrapped__") and not hasattr(inner, "__signature__"):
+        inner = inner.__wrapped__
+    return inner if type(inner) is types.FunctionType and not hasattr(inner, "__signature__") else function
+
+
 def names(function):
     """The names of all named parameters, in order."""
+    function = unwrap(function)
     if type(function) is not types.FunctionType or hasattr(function, "__wrapped__"):
         return list(inspect.signature(function).parameters)
     code = function.__code__
@@ -20,6 +29,7 @@ def names(function):
 
 def parameters(function):
     """[(name, default or REQUIRED, annotation or REQUIRED, kind)] of the named parameters."""
+    function = unwrap(function)
     if type(function) is not types.FunctionType or hasattr(function, "__wrapped__"):
         return [(p.name, p.default, p.annotation, p.kind) for p in inspect.signature(function).parameters.values()]
     code, defaults = function.__code__, function.__defaults__ or ()

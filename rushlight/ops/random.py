@@ -7,10 +7,10 @@ in groups of 16 has a kernel of its own. Read `generator` for the state, `dropou
 `codegen/native_random` for the kernels.
 """
 
-import fractions
 import math
 import warnings
 
+from ..base.lazy import Lazy
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
@@ -25,6 +25,8 @@ from .complex import view_as_complex, view_as_real
 from .copy import COPY, cast
 from .creation import empty_like, sizes_of
 from .generator import draw, generator_of
+
+fractions = Lazy("fractions")
 
 GROUP = 16  # numbers that Box-Muller makes at a time
 WIDE_SPAN = 1 << 28  # from this span on an integer takes two draws
