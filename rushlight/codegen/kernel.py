@@ -15,12 +15,13 @@ import typing
 
 
 class KernelSource:
-    """A kernel by structure: `key` is hashable and complete, `emit(module, name)` writes the function."""
+    """A kernel by structure: `key` is hashable and complete, `emit(module, name)` writes the function. `address`: of
+    its machine code, 0 until the engine has asked for it."""
 
-    __slots__ = ("key", "emit")
+    __slots__ = ("key", "emit", "address")
 
     def __init__(self, key, emit):
-        self.key, self.emit = key, emit
+        self.key, self.emit, self.address = key, emit, 0
 
 
 class Scratch:
@@ -53,9 +54,8 @@ class Argument:
 @dataclasses.dataclass
 class Launch:
     """`tasks` calls of a kernel with the same static block. `cost` is its estimated time in nanoseconds on one
-    thread. `beside`: it does not depend on the launch that its plan lists before it. `group`: the instructions it is
-    made of, set by the plan. `checking`: which node of a fused kernel is which member of the group, if it checks
-    data."""
+    thread. `beside`: it does not depend on the launch that its plan lists before it. `checking`: which node of a fused
+    kernel is which member of its group, by their numbers, for those that check data."""
 
     source: KernelSource
     static: list
@@ -64,5 +64,4 @@ class Launch:
     reads: typing.Sequence = ()
     writes: typing.Sequence = ()
     beside: bool = False
-    group: object = None
     checking: dict = None

@@ -38,6 +38,15 @@ SMALL_ARENA = 16384  # temporaries up to this many bytes stay with their program
 WORD = 8
 
 
+def find_code(sources):
+    """Give these kernels the addresses of their machine code, making what does not exist yet."""
+    missing = [source for source in sources if not source.address]
+    if missing:
+        addresses = jit.compile_kernels(missing)
+        for source in missing:
+            source.address = addresses[source.key]
+
+
 class Executable:
     """A planned and compiled program.
 
@@ -51,14 +60,13 @@ class Executable:
     def __init__(self, path, mask, scalars):
         plan = self.plan = planning.build(path, mask, len(scalars))
         self.slots, self.path, self.mask = len(mask), path, mask
-        sources = {launch.source.key: launch.source for s in plan.segments for row in s.launches for launch in row}
-        addresses = jit.compile_kernels(list(sources.values()))
+        find_code({row[0].source for s in plan.segments for row in s.launches})
         self.steps, self.launches = [], 0
         for segment in plan.segments:
             if segment.host is not None:
                 self.steps.append((None, segment.host))
             else:
-                program = Program([self.record(row, addresses) for row in segment.launches], word=len(self.steps) + 1)
+                program = Program([self.record(row) for row in segment.launches], word=len(self.steps) + 1)
                 self.launches += len(segment.launches)
                 self.steps.append((program.run, None))
         self.words = len(self.steps) + 1
@@ -73,11 +81,11 @@ class Executable:
         self.tally = [0, len(path), self.launches, sum(n for _, n in plan.allocate)]
         Counters.tallies.append(self.tally)
 
-    def record(self, row, addresses):
+    def record(self, row):
         """One launch, or a batch of equal kernels, for the native program."""
-        address = addresses[row[0].source.key]
-        blocks = [(planning.resolve(launch.static, self.plan.places, self.slots), launch.tasks) for launch in row]
-        cost = sum(launch.cost for launch in row)
+        address, places = row[0].source.address, self.plan.places
+        blocks = [(launch.words(places, self.slots), launch.tasks) for launch in row]
+        cost = sum([launch.cost for launch in row])
         if len(blocks) == 1:
             return (address, *blocks[0], cost)
         return (address, Batch(blocks), 0, cost)

@@ -9,10 +9,9 @@ import ctypes
 import struct
 
 from ..core import errors
-from ..codegen.kernel import Memory, Scratch
+from ..codegen.kernel import Scratch
 from ..core.block import Failure, Instruction, Step, new_block
 from ..core.storage import FailedStorage, fail, new_storage
-from ..runtime.cpu import jit
 from ..runtime.cpu.program import Program
 from . import direct, host
 from .executable import WORD, Executable, Stopped
@@ -81,10 +80,9 @@ class Recovery:
 
     def launch(self, launch):
         """Run a launch that touches nothing failed; a failed operand fails what it writes."""
-        touched = [word.slot for word in launch.static if word.__class__ is Memory]
-        found = next((self.failures[slot] for slot in touched if slot in self.failures), None)
+        found = next((self.failures[slot] for slot in launch.touched() if slot in self.failures), None)
         if found is not None:
-            self.group_failed(launch.group, found, None)
+            self.part_failed(launch.part, found, None)
             return
         code = self.native(launch)
         if code:
@@ -95,29 +93,31 @@ class Recovery:
         program, (_, address, _) = self.program, self.block.table
         word = program.words
         ctypes.c_int64.from_address(address - WORD * word).value = 0
-        source = launch.source
-        kernels = jit.compile_kernels([source])
-        return Program([program.record([launch], kernels)], word=word).run(address)
+        return Program([program.record([launch])], word=word).run(address)
 
     def launch_failed(self, launch, code):
         """A launch has set the error word."""
-        members = [m for m in launch.group.members if m.instruction.op.checks]
-        member = (launch.checking or {}).get(errors.node_of(code)) or members[0]
-        self.group_failed(launch.group, Failure(errors.exception(code, self.line(member.number)), self.report), member)
+        part, expanded = launch.part, self.plan.expanded
+        position = launch.checking.get(errors.node_of(code))
+        if position is None:
+            number = next(number for number in part.members if expanded[number].op.checks)
+        else:
+            number = part.members[position]
+        self.part_failed(part, Failure(errors.exception(code, self.line(number)), self.report), number)
 
-    def group_failed(self, group, failure, culprit):
+    def part_failed(self, part, failure, culprit):
         """Fail the member that failed (None: those with a failed operand), what depends on it, and what was written in
         place, perhaps in part; compute the other members."""
-        for m in group.members:
-            instruction = m.instruction
+        for number in part.members:
+            instruction = self.plan.expanded[number]
             slots = [slot for slot, _, _ in instruction.ins]
             outs = [slot for slot, _, _ in instruction.outs]
             read = (*slots, *outs) if instruction.given else slots
             lost = next((self.failures[slot] for slot in read if slot in self.failures), None)
-            if m is culprit or instruction.given and culprit is not None:
+            if number == culprit or instruction.given and culprit is not None:
                 lost = failure
             if lost is None:
-                lost = self.alone(instruction, m.number)
+                lost = self.alone(instruction, number)
             if lost is not None:
                 self.failures.update(dict.fromkeys(outs, lost))
 
@@ -172,7 +172,7 @@ class Recovery:
         for instruction, launches in self.rest:
             outs = [] if instruction is None else [slot for slot, _, _ in instruction.outs]
             for launch in launches:
-                outs += launch.group.writes
+                outs += launch.part.writes
             for slot in outs:
                 self.failures.setdefault(slot, self.interrupted)
 

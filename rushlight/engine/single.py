@@ -35,6 +35,5 @@ def describe(step, pattern, places):
         "arena": plan.arena,
         "constants": plan.constants,
         "host": any([segment.host is not None for segment in plan.segments]),
-        "launches": [(jit.kernel_name(x.source.key), planning.resolve(x.static, plan.places, len(heads)), x.tasks,
-                      x.cost) for x in launches],
+        "launches": [(jit.kernel_name(x.source.key), x.words(plan.places, len(heads)), x.tasks, x.cost) for x in launches],
     }, [x.source for x in launches]

@@ -22,10 +22,14 @@ An instruction I may join group G if all of these hold:
   11. overlap  an instruction that may read or write again what it has written runs alone, one element after the other
 """
 
+import bisect
+
+from ..base.memo import Memo
 from ..core.layout import broadcast_strides
 from .overlap import may_meet, meets_itself
 
 MOST_MEMBERS, MOST_ACCESSES = 64, 24
+SEARCHED = 64  # groups after the last that an instruction depends on
 REORDER_ELEMENTS = 8192  # what is smaller stays in the cache, in whatever order it is read
 
 
@@ -39,17 +43,21 @@ class Access:
         self.slot, self.offset, self.strides, self.level, self.dtype = slot, offset, strides, level, dtype
 
     def same_place(self, other, domain):
-        return (self.offset == other.offset and self.dtype is other.dtype
-                and all(a == b or n == 1 for a, b, n in zip(self.strides, other.strides, domain)))
+        if self.offset != other.offset or self.dtype is not other.dtype:
+            return False
+        return self.strides == other.strides or all(
+            [a == b or n == 1 for a, b, n in zip(self.strides, other.strides, domain)])
 
 
 class Member:
-    """An instruction in a group: its level, accesses of its inputs (None for random operands) and outputs."""
+    """An instruction in a group: its level, accesses of its inputs (None for random operands) and outputs. `facts`:
+    None where it is the only member and no loop."""
 
-    __slots__ = ("instruction", "number", "level", "ins", "outs")
+    __slots__ = ("instruction", "facts", "number", "level", "ins", "outs")
 
-    def __init__(self, instruction, number, level, ins, outs):
-        self.instruction, self.number, self.level, self.ins, self.outs = instruction, number, level, ins, outs
+    def __init__(self, instruction, facts, number, level, ins, outs):
+        self.instruction, self.facts, self.number = instruction, facts, number
+        self.level, self.ins, self.outs = level, ins, outs
 
 
 class Group:
@@ -63,23 +71,70 @@ class Group:
         self.accesses = 0
         self.checks = False  # whether a member checks data
 
-    def touches(self, slot):
-        return slot in self.reads or slot in self.writes or slot in self.randoms
-
 
 def is_loop(instruction):
     return instruction.op.kind == "loop"
 
 
-def domain_of(instruction):
-    """The shape that an instruction's loop runs over."""
-    if instruction.op.options["loop"] == "reduction":
-        return tuple(instruction.ins[0][1].shape)
-    return tuple(instruction.outs[0][1].shape)
+class Facts:
+    """What the rules ask about a loop instruction, whatever slots it works on: kept by form and layouts.
+
+    domain: the shape that its loop runs over; shape: that of its result; reduces: the dimensions it reduces, or None;
+    randoms: the indices of the operands that a gathering body reads at computed positions; views: the instruction seen
+    over the domains of groups, see `seen`."""
+
+    __slots__ = ("gathers", "domain", "shape", "reduces", "randoms", "reorders", "views")
+
+    def __init__(self, instruction):
+        op, out = instruction.op, instruction.outs[0][1]
+        loop = op.options["loop"]
+        attrs = dict(instruction.attrs)
+        self.shape = self.domain = tuple(out.shape)
+        self.reduces, self.gathers, self.randoms, self.views = None, loop == "gather", (), {}
+        if loop == "reduction":
+            self.domain, self.reduces = tuple(instruction.ins[0][1].shape), attrs["dims"]
+        if self.gathers:
+            aligned = attrs.get("aligned", op.options.get("aligned", ()))
+            self.randoms = tuple(i for i in range(len(instruction.ins)) if i not in aligned)
+        self.reorders = loop == "elementwise" and out.numel >= REORDER_ELEMENTS and any(
+            layout.shape == out.shape and fastest(layout) not in (None, fastest(out))
+            for _, layout, _ in instruction.ins)
+
+    def seen(self, instruction, domain, reduce_dims):
+        """(level, byte strides of the operands over the domain with None for random ones, those of the results), or
+        None where rule 2 or 3 forbids it."""
+        key = (domain, reduce_dims)
+        if key not in self.views:
+            self.views[key] = self.look(instruction, domain, reduce_dims)
+        return self.views[key]
+
+    def look(self, instruction, domain, reduce_dims):
+        shape, every = self.shape, range(len(domain))
+        if self.reduces is not None:
+            if self.domain != domain or (reduce_dims is not None and self.reduces != reduce_dims):
+                return None
+            positions = row_positions(shape, domain, self.reduces)
+            return ("row", [strides_over(layout, domain, domain, every) for _, layout, _ in instruction.ins],
+                    [strides_over(layout, shape, domain, positions) for _, layout, _ in instruction.outs])
+        level, positions = "full", every
+        if shape != domain:
+            positions = row_positions(shape, domain, reduce_dims) if reduce_dims is not None else None
+            if positions is None:
+                return None
+            level = "row"
+        return (level, [None if i in self.randoms else strides_over(layout, shape, domain, positions)
+                        for i, (_, layout, _) in enumerate(instruction.ins)],
+                [strides_over(layout, shape, domain, positions) for _, layout, _ in instruction.outs])
 
 
-def reduce_dims_of(instruction):
-    return dict(instruction.attrs)["dims"] if instruction.op.options["loop"] == "reduction" else None
+FACTS = Memo(1 << 15)
+
+
+def facts_of(instruction):
+    """The Facts of a loop instruction."""
+    key = (instruction.op, instruction.attrs, *[ref[1] for ref in instruction.ins], None,
+           *[ref[1] for ref in instruction.outs])
+    return FACTS.get(key) or FACTS.put(key, Facts(instruction))
 
 
 def row_positions(shape, domain, dims):
@@ -92,64 +147,46 @@ def row_positions(shape, domain, dims):
     return None
 
 
-def accesses_of(refs, shape, domain, positions, level):
-    """Accesses over the domain of operands that broadcast to `shape`, whose dimensions lie at `positions` of the
-    domain."""
-    found = []
-    for slot, layout, offset in refs:
-        strides = [0] * len(domain)
-        size = layout.dtype.itemsize
-        for at, n, s in zip(positions, shape, broadcast_strides(layout.shape, layout.strides, shape)):
-            if n == domain[at]:  # a reduced dimension that was kept with size 1 is not walked
-                strides[at] = s * size
-        found.append(Access(slot, offset * size, tuple(strides), level, layout.dtype))
-    return found
+def strides_over(layout, shape, domain, positions):
+    """Byte strides over the domain of an operand that broadcasts to `shape`, whose dimensions lie at `positions` of
+    the domain."""
+    strides = [0] * len(domain)
+    size = layout.dtype.itemsize
+    for at, n, s in zip(positions, shape, broadcast_strides(layout.shape, layout.strides, shape)):
+        if n == domain[at]:  # a reduced dimension that was kept with size 1 is not walked
+            strides[at] = s * size
+    return tuple(strides)
 
 
-def member(instruction, number, domain, reduce_dims):
+def access(ref, strides, level):
+    """The Access of an operand with these strides over a domain."""
+    slot, layout, offset = ref
+    return Access(slot, offset * layout.dtype.itemsize, strides, level, layout.dtype)
+
+
+def member(instruction, facts, number, domain, reduce_dims):
     """The instruction seen over a group's domain, or None where rule 2 or 3 forbids it."""
-    reduces = reduce_dims_of(instruction)
-    shape = tuple(instruction.outs[0][1].shape)
-    every = range(len(domain))
-    if reduces is not None:
-        if tuple(instruction.ins[0][1].shape) != domain or (reduce_dims is not None and reduces != reduce_dims):
-            return None
-        ins = accesses_of(instruction.ins, domain, domain, every, "full")
-        positions = row_positions(shape, domain, reduces)
-        return Member(instruction, number, "row", ins, accesses_of(instruction.outs, shape, domain, positions, "row"))
-    level, positions = "full", every
-    if shape != domain:
-        positions = row_positions(shape, domain, reduce_dims) if reduce_dims is not None else None
-        if positions is None:
-            return None
-        level = "row"
-    random = random_operands(instruction)
-    ins = [None if i in random else accesses_of([ref], shape, domain, positions, level)[0]
-           for i, ref in enumerate(instruction.ins)]
-    return Member(instruction, number, level, ins, accesses_of(instruction.outs, shape, domain, positions, level))
-
-
-def random_operands(instruction):
-    """Indices of the operands that a gathering body reads at computed positions."""
-    op = instruction.op
-    if op.options["loop"] != "gather":
-        return ()
-    aligned = dict(instruction.attrs).get("aligned", op.options.get("aligned", ()))
-    return tuple(i for i in range(len(instruction.ins)) if i not in aligned)
+    seen = facts.seen(instruction, domain, reduce_dims)
+    if seen is None:
+        return None
+    level, ins, outs = seen
+    read = "full" if facts.reduces is not None else level
+    return Member(instruction, facts, number, level,
+                  [None if s is None else access(ref, s, read) for ref, s in zip(instruction.ins, ins)],
+                  [access(ref, s, level) for ref, s in zip(instruction.outs, outs)])
 
 
 def fits(group, candidate):
     """Rules 3 to 9 for a candidate member that rules 1 and 2 allow."""
-    instruction, domain = candidate.instruction, group.domain
-    reduces = instruction.op.options["loop"] == "reduction"
-    gathers = instruction.op.options["loop"] == "gather"
+    instruction, facts, domain = candidate.instruction, candidate.facts, group.domain
+    reduces, gathers = facts.reduces is not None, facts.gathers
     if len(group.members) >= MOST_MEMBERS or group.accesses + len(candidate.ins) + len(candidate.outs) > MOST_ACCESSES:
         return False
     if gathers and (group.reduce_dims is not None or candidate.level == "row"):
         return False
     if reduces and (group.overwrites or group.gathers or group.reorders):
         return False
-    if group.reduce_dims is not None and reorders(candidate):
+    if group.reduce_dims is not None and candidate.level == "full" and facts.reorders:
         return False
     multi = group.reduce_dims is not None or reduces
     for i, access in enumerate(candidate.ins):
@@ -179,16 +216,6 @@ def fits(group, candidate):
     return True
 
 
-def reorders(candidate):
-    """Whether an element-wise member walks an operand, too large for the cache, against the order of its memory."""
-    instruction = candidate.instruction
-    out = instruction.outs[0][1]
-    if candidate.level != "full" or out.numel < REORDER_ELEMENTS or instruction.op.options["loop"] != "elementwise":
-        return False
-    return any(layout.shape == out.shape and fastest(layout) not in (None, fastest(out))
-               for _, layout, _ in instruction.ins)
-
-
 def fastest(layout):
     """The dimension along which neighbours in memory lie; None where all elements are one."""
     moving = [(s, -d) for d, (n, s) in enumerate(zip(layout.shape, layout.strides)) if n > 1 and s]
@@ -203,30 +230,25 @@ def overlaps(instruction):
     (target, out, offset), domain = instruction.outs[0], tuple(instruction.outs[0][1].shape)
     if not out.dense and meets_itself(out.strides, domain, 1):
         return True
-    written = accesses_of(instruction.outs, domain, domain, range(len(domain)), "full")[0]
+    every = range(len(domain))
+    written = access(instruction.outs[0], strides_over(out, domain, domain, every), "full")
     for slot, layout, start in instruction.ins:
         if slot == target and not (layout is out and start == offset):
-            read = accesses_of([(slot, layout, start)], domain, domain, range(len(domain)), "full")[0]
+            read = access((slot, layout, start), strides_over(layout, domain, domain, every), "full")
             if not read.same_place(written, domain) and may_meet(read, written, domain):
                 return True
     return False
-
-
-def related(group, instruction):
-    """Rule 7 for a group that the instruction does not depend on."""
-    return any(slot in group.reads or slot in group.writes for slot, layout, _ in instruction.ins if layout.numel > 1)
 
 
 def add(group, candidate):
     """Enter a member and what it touches."""
     group.members.append(candidate)
     group.checks |= candidate.instruction.op.checks
-    if candidate.instruction.op.kind == "loop":
-        kind = candidate.instruction.op.options["loop"]
-        group.gathers |= kind == "gather"
-        group.reorders |= reorders(candidate)
-        if kind == "reduction":
-            group.reduce_dims = reduce_dims_of(candidate.instruction)
+    facts = candidate.facts
+    group.gathers |= facts.gathers
+    group.reorders |= facts.reorders and candidate.level == "full"
+    if facts.reduces is not None:
+        group.reduce_dims = facts.reduces
     for i, access in enumerate(candidate.ins):
         slot = candidate.instruction.ins[i][0]
         if access is None:
@@ -247,7 +269,7 @@ def single(instruction, number, index):
     """A group for an instruction that shares its kernel with nobody."""
     group = Group(index, None, single=True)
     group.checks = instruction.op.checks
-    group.members.append(Member(instruction, number, "full", [None] * len(instruction.ins), []))
+    group.members.append(Member(instruction, None, number, "full", [None] * len(instruction.ins), []))
     for slot, _, _ in instruction.ins:
         group.reads.setdefault(slot, [])
     for slot, _, _ in instruction.outs:
@@ -256,48 +278,73 @@ def single(instruction, number, index):
 
 
 class Grouping:
-    """Greedy grouping in program order; keeps for each slot the last group that wrote it and the last that read it.
-    What comes in: the instructions, which are then placed one by one."""
+    """Greedy grouping in program order; keeps for each slot the last group that wrote it, the last that read it, and
+    the groups that touch it. What comes in: the instructions, which are then placed one by one."""
 
     def __init__(self, instructions):
-        self.groups, self.last_write, self.last_read = [], {}, {}
+        self.groups, self.last_write, self.last_read, self.touching = [], {}, {}, {}
         self.reduced = {slot for i in instructions if is_loop(i) and i.op.options["loop"] == "reduction"
                         for slot, _, _ in i.ins}
 
     def place(self, instruction, number):
         """Put one instruction into a group."""
         earliest = -1
+        last_write, last_read = self.last_write, self.last_read
         for slot, _, _ in instruction.ins:
-            earliest = max(earliest, self.last_write.get(slot, -1))
+            earliest = max(earliest, last_write.get(slot, -1))
         for slot, _, _ in instruction.outs:
-            earliest = max(earliest, self.last_write.get(slot, -1), self.last_read.get(slot, -1))
+            earliest = max(earliest, last_write.get(slot, -1), last_read.get(slot, -1))
         group = None
         if is_loop(instruction):
-            ordered = overlaps(instruction)
-            group = None if ordered else self.find(instruction, number, earliest)
+            facts, ordered = facts_of(instruction), overlaps(instruction)
+            group = None if ordered else self.find(instruction, facts, number, earliest)
             if group is None:
-                group = Group(len(self.groups), domain_of(instruction))
+                group = Group(len(self.groups), facts.domain)
                 group.ordered = ordered
                 self.groups.append(group)
-                add(group, member(instruction, number, group.domain, None))
+                add(group, member(instruction, facts, number, group.domain, None))
         else:
             group = single(instruction, number, len(self.groups))
             self.groups.append(group)
+        at = group.number
         for slot, _, _ in instruction.ins:
-            self.last_read[slot] = max(self.last_read.get(slot, -1), group.number)
+            if last_read.get(slot, -1) < at:
+                last_read[slot] = at
         for slot, _, _ in instruction.outs:
-            self.last_write[slot] = group.number
+            last_write[slot] = at
+        if not group.single:
+            self.note(instruction, group)
 
-    def find(self, instruction, number, earliest):
-        """The group that the instruction joins, or None."""
-        depends = max(earliest, 0)
-        for index in range(depends, min(len(self.groups), depends + 64)):
+    def note(self, instruction, group):
+        """Enter the group with those that read or write these slots at positions of their loops."""
+        for slot, _, _ in (*instruction.ins, *instruction.outs):
+            if slot not in group.randoms or slot in group.reads or slot in group.writes:
+                touching = self.touching.setdefault(slot, [])
+                if not touching or touching[-1] < group.number:
+                    touching.append(group.number)
+                elif touching[-1] > group.number:
+                    at = bisect.bisect_left(touching, group.number)
+                    if touching[at] != group.number:
+                        touching.insert(at, group.number)
+
+    def find(self, instruction, facts, number, earliest):
+        """The group that the instruction joins, or None. Those that it does not depend on are tried if they touch an
+        operand of more than one element (rule 7)."""
+        first = max(earliest, 0)
+        end = first + SEARCHED
+        tried = {earliest} if earliest >= 0 else set()
+        for slot, layout, _ in instruction.ins:
+            if layout.numel > 1:
+                touching = self.touching.get(slot, ())
+                at = bisect.bisect_left(touching, first)
+                tried.update([index for index in touching[at:at + SEARCHED] if index < end])
+        for index in sorted(tried):
             group = self.groups[index]
-            if group.single or group.ordered or (index != earliest and not related(group, instruction)):
+            if group.single or group.ordered:
                 continue
             if group.overwrites and any([slot in self.reduced for slot, _, _ in instruction.outs]):
                 continue
-            candidate = member(instruction, number, group.domain, group.reduce_dims)
+            candidate = member(instruction, facts, number, group.domain, group.reduce_dims)
             if candidate is not None and fits(group, candidate):
                 add(group, candidate)
                 return group

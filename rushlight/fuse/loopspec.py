@@ -11,7 +11,7 @@ from ..codegen.kernel import Argument, Launch, Memory, Scratch
 from ..codegen.loops import LoopSpec, arguments, vector_lanes
 from ..core import dtype as dt
 from ..core.declare import OPERATORS
-from ..core.layout import coalesce, stride_order
+from ..core.layout import stride_order
 
 ROW_NANOSECONDS, ELEMENT_NANOSECONDS, HEAVY_NANOSECONDS = 8.0, 0.12, 0.6
 TASK_NANOSECONDS = 25_000.0
@@ -31,9 +31,9 @@ class Builder:
         self.accesses, self.access_levels, self.randoms, self.numbers = [], [], [], []
         self.loads, self.values, self.number_nodes = {}, {}, {}
         self.heavy_nodes, self.stores, self.reloads = set(), {}, {}
-        self.checking = {}  # node -> the member that it computes, where that checks data
-        for m in group.members:
-            self.member(m)
+        self.checking = {}  # node -> the number of the member that it computes, where that checks data
+        for position, m in enumerate(group.members):
+            self.member(m, position)
         self.plan_reloads()
 
     # -- nodes ---------------------------------------------------------------------
@@ -81,7 +81,7 @@ class Builder:
             self.number_nodes[key] = self.node(("num", len(self.numbers) - 1, letter, dtype.name), "row", 0)
         return self.number_nodes[key]
 
-    def member(self, m):
+    def member(self, m, position):
         instruction = m.instruction
         kind = instruction.op.options["loop"]
         args, random = [], []
@@ -108,7 +108,7 @@ class Builder:
             node = ("apply", instruction.op.name, attrs, tuple(inputs), joined, result.name)
         at = self.node(node, level, stage)
         if instruction.op.checks:
-            self.checking[at] = m
+            self.checking[at] = position
         if instruction.op.heavy or kind == "gather" or any(a in self.heavy_nodes and self.levels[a] == "full"
                                                            for a in inputs):
             self.heavy_nodes.add(at)
@@ -171,48 +171,75 @@ class Builder:
         return self.access(access)
 
 
+class Loops:
+    """The loops of a kernel: `kind`; `kept` and `reduced`, the dimensions K and R from outermost to innermost, each
+    (size, strides of every access); `axes`: for each of them the dimensions of the domain that it is merged from;
+    `where`: see LoopSpec.dims; `inner`: the smallest strides along the innermost kept and reduced dimension; `spec`:
+    the LoopSpec, when it is made."""
+
+    __slots__ = ("kind", "kept", "reduced", "axes", "where", "inner", "spec")
+
+    def __init__(self, kind, kept, reduced, where=(), inner=None):
+        self.kind, self.where, self.inner = kind, where, inner
+        self.kept, self.reduced = [d[:2] for d in kept], [d[:2] for d in reduced]
+        self.axes = [d[2] for d in kept], [d[2] for d in reduced]
+
+
 def canonical(builder):
-    """(kind, K dims, R dims): the loop dimensions, each a list of (size, strides of every access)."""
+    """The Loops of a group."""
     group = builder.group
     domain, reduce_dims = group.domain, group.reduce_dims
     columns = [a.strides for a in builder.accesses]
-    dims = [(n, tuple(s[d] for s in columns), d) for d, n in enumerate(domain)]
+    dims = [(n, tuple([s[d] for s in columns]), (d,)) for d, n in enumerate(domain)]
+    none = [(1, (0,) * len(columns), ())]
     if group.gathers:
-        return gather_dims(dims, len(columns))
+        where = tuple(("k", i) for i in range(len(dims) - 1)) + (("r", 0),) if dims else ()
+        return Loops("row" if dims[:-1] else "flat", dims[:-1], dims[-1:] or none, where)
     if group.ordered:
-        return "ordered", *ordered_dims(dims, builder), ()
+        found = ordered_dims(dims, builder) or none
+        return Loops("ordered", found[:-1], found[-1:])
     if reduce_dims is None:
-        merged = order(dims, builder)
-        if not merged:
-            merged = [(1, tuple(0 for _ in columns))]
+        merged = order(dims, builder) or none
         rows = tile_rows(builder, merged)
         if rows is not None:
             kept = [d for i, d in enumerate(merged[:-1]) if i != rows] + [merged[rows]]
-            return "tile", kept, merged[-1:], ()
-        return ("flat" if len(merged) == 1 else "row"), merged[:-1], merged[-1:], ()
-    kept = order([d for d in dims if d[2] not in reduce_dims], builder)
-    reduced = order([d for d in dims if d[2] in reduce_dims], builder)
-    if not reduced:
-        reduced = [(1, tuple(0 for _ in columns))]
-    kind = "row"
+            return Loops("tile", kept, merged[-1:])
+        return Loops("flat" if len(merged) == 1 else "row", merged[:-1], merged[-1:])
+    kept = order([d for d in dims if d[2][0] not in reduce_dims], builder)
+    reduced = order([d for d in dims if d[2][0] in reduce_dims], builder) or none
     full = [i for i, a in enumerate(builder.accesses) if a.level == "full"]
-    if kept and full:
-        # what has one value a row or column tells nothing about the order of memory, if there is something else
-        moving = [i for i in full if reduced[-1][1][i] and kept[-1][1][i]] or full
-        inner_r = min([abs(reduced[-1][1][i]) or 1 << 40 for i in moving])
-        inner_k = min([abs(kept[-1][1][i]) or 1 << 40 for i in moving])
-        if inner_k < inner_r and kept[-1][0] >= 4:
-            kind = "col"
-    return kind, kept, reduced, ()
+    if not kept or not full:
+        return Loops("row", kept, reduced)
+    # what has one value a row or column tells nothing about the order of memory, if there is something else
+    moving = [i for i in full if reduced[-1][1][i] and kept[-1][1][i]] or full
+    inner = [min([abs(d[-1][1][i]) or 1 << 40 for i in moving]) for d in (kept, reduced)]
+    return Loops("col" if is_col(inner, kept[-1][0]) else "row", kept, reduced, (), inner)
+
+
+def is_col(inner, size):
+    """Whether rows lie closer together than the elements of one, so that vectors go across them."""
+    return inner[0] < inner[1] and size >= 4
 
 
 def ordered_dims(dims, builder):
-    """(K dims, R dims) in the order in which PyTorch visits the elements: by what is written, then by what is read."""
+    """The dimensions in the order in which PyTorch visits the elements: by what is written, then by what is read."""
     written = next(at for at, _ in builder.stores.values())
     operands = [written, *[i for i in range(len(builder.accesses)) if i != written]]
     order_ = stride_order(builder.group.domain, [[s[i] for _, s, _ in dims] for i in operands])
-    found = [dims[d][:2] for d in reversed(order_)] or [(1, (0,) * len(operands))]
-    return found[:-1], found[-1:]
+    return [dims[d] for d in reversed(order_)]
+
+
+def merge(dims):
+    """`core.layout.coalesce` of (size, strides, axes)."""
+    merged = []
+    for n, strides, axes in dims:
+        if n == 1:
+            continue
+        if merged and all([outer == n * inner for outer, inner in zip(merged[-1][1], strides)]):
+            merged[-1] = (merged[-1][0] * n, strides, merged[-1][2] + axes)
+        else:
+            merged.append((n, strides, axes))
+    return merged
 
 
 def tile_rows(builder, dims):
@@ -224,7 +251,7 @@ def tile_rows(builder, dims):
         return None
     if any(a.dtype.category == dt.COMPLEX or a.dtype.plain is not a.dtype for a in builder.accesses):
         return None  # tiles are turned as they lie in memory
-    for d, (size, strides) in enumerate(dims[:-1]):
+    for d, (size, strides, _) in enumerate(dims[:-1]):
         if size >= TILE_SIDE and all(strides[i] == builder.accesses[i].dtype.itemsize for i in strided):
             return d
     return None
@@ -234,27 +261,16 @@ def has_arg(builder):
     return any(n[0] == "reduce" and n[1].startswith("arg") for n in builder.nodes)
 
 
-def gather_dims(dims, count):
-    """Gathering bodies see the domain as it is: the last dimension is the inner one."""
-    if not dims:
-        return "flat", [], [(1, (0,) * count)], ()
-    kept = [(n, s) for n, s, _ in dims[:-1]]
-    where = tuple(("k", i) for i in range(len(dims) - 1)) + (("r", 0),)
-    return ("row" if kept else "flat"), kept, [dims[-1][:2]], where
-
-
 def order(dims, builder):
-    """[(size, strides)] of merged dimensions from outermost to innermost: by the strides of what is written, then of
-    what is read. Arg-reductions keep their order."""
-    dims = [d[:2] for d in dims if d[0] != 1]
-    if has_arg(builder):
-        return coalesce(dims)
-    weights = sorted(range(len(builder.accesses)), key=lambda i: (not any(at == i for at, _ in builder.stores.values()),
-                                                                  i))
-
-    def rank(d):
-        return tuple(-abs(d[1][i]) for i in weights if any(x[1][i] for x in dims))
-    return coalesce(sorted(dims, key=rank))
+    """Merged dimensions from outermost to innermost: by the strides of what is written, then of what is read.
+    Arg-reductions keep their order."""
+    dims = [d for d in dims if d[0] != 1]
+    if len(dims) > 1 and not has_arg(builder):
+        written = {at for at, _ in builder.stores.values()}
+        weights = sorted(range(len(builder.accesses)), key=lambda i: (i not in written, i))
+        weights = [i for i in weights if any([d[1][i] for d in dims])]
+        dims = sorted(dims, key=lambda d: tuple([-abs(d[1][i]) for i in weights]))
+    return merge(dims)
 
 
 def mode(access, stride, size):
@@ -267,21 +283,37 @@ def mode(access, stride, size):
 
 def build(group, stored):
     """The Launches of a loop group."""
+    return plan_loops(group, stored)[0]
+
+
+def plan_loops(group, stored):
+    """(the Launches of a loop group, its Builder, its Loops); the last two are None where more than sizes decides."""
     b = Builder(group, stored)
     if math.prod(group.domain) == 0 and group.reduce_dims is None:
-        return []
-    kind, kept, reduced, where = canonical(b)
-    rows, columns = math.prod(n for n, _ in kept), math.prod(n for n, _ in reduced)
-    split = rows <= SPLIT_ROWS and columns >= SPLIT_ELEMENTS if kind == "row" else (
-        columns >= SPLIT_TALL and rows * columns >= SPLIT_AREA)
-    partial = (split and group.reduce_dims is not None and max(b.stages) <= 1 and not b.reloads and not has_arg(b)
-               and not any(b.levels[n] == "full" and b.stages[n] for _, n in b.stores.values()))
-    if partial:
-        return partial_launches(b, kind, kept, reduced)
-    spec = make_spec(b, kind, kept, reduced, where, b.nodes, b.levels, b.stages, b.stores.values(), False)
+        return [], None, None
+    loops = canonical(b)
+    kind, kept, reduced = loops.kind, loops.kept, loops.reduced
+    if splits(kind, kept, reduced) and may_split(b):
+        return partial_launches(b, kind, kept, reduced), None, None
+    spec = make_spec(b, kind, kept, reduced, loops.where, b.nodes, b.levels, b.stages, b.stores.values(), False)
+    loops.spec = spec
     only = launch(b, spec, kind, kept, reduced, b.accesses, static_of(b, b.accesses, kept, reduced))
     only.checking = b.checking
-    return [only]
+    return [only], b, loops
+
+
+def splits(kind, kept, reduced):
+    """Whether a reduction of these sizes is worth two steps."""
+    rows, columns = math.prod([d[0] for d in kept]), math.prod([d[0] for d in reduced])
+    if kind == "row":
+        return rows <= SPLIT_ROWS and columns >= SPLIT_ELEMENTS
+    return columns >= SPLIT_TALL and rows * columns >= SPLIT_AREA
+
+
+def may_split(b):
+    """Whether a reduction can be done in two steps."""
+    return (b.group.reduce_dims is not None and max(b.stages) <= 1 and not b.reloads and not has_arg(b)
+            and not any(b.levels[n] == "full" and b.stages[n] for _, n in b.stores.values()))
 
 
 def make_spec(b, kind, kept, reduced, where, nodes, levels, stages, stores, partial):
@@ -315,30 +347,34 @@ def static_of(b, accesses, kept, reduced, extra=()):
 
 def launch(b, spec, kind, kept, reduced, accesses, static):
     """Divide the work into tasks of fixed size."""
-    rows, columns = math.prod(n for n, _ in kept), math.prod(n for n, _ in reduced)
+    chunk, tasks, cost = divide(kind, kept, reduced, weight_of(b, spec, len(accesses)), vector_lanes(spec))
+    return Launch(spec.source(OPERATORS), [chunk, *static], tasks, cost)
+
+
+def weight_of(b, spec, accesses):
+    """Estimated nanoseconds an element."""
     passes = 1 + max(spec.stages, default=0)
     strided = any(m == "s" for _, m in spec.accesses)
     weight = (HEAVY_NANOSECONDS if b.heavy_nodes else ELEMENT_NANOSECONDS) * (4 / spec.widest if spec.widest < 4
                                                                               else spec.widest / 4)
-    weight = weight * max(1, len(accesses) / 3) * passes * (6 if strided or b.randoms else 1) + 0.01 * len(spec.nodes)
+    return weight * max(1, accesses / 3) * passes * (6 if strided or b.randoms else 1) + 0.01 * len(spec.nodes)
+
+
+def divide(kind, kept, reduced, weight, lanes):
+    """(chunk, tasks, cost) of loops of these sizes; `lanes`: the elements of one step."""
+    rows, columns = math.prod([d[0] for d in kept]), math.prod([d[0] for d in reduced])
     if kind == "flat":
         units, unit = columns, weight
-    elif kind == "tile":
-        height = vector_lanes(spec)
-        units = math.prod(n for n, _ in kept[:-1]) * -(-kept[-1][0] // height)
-        unit = ROW_NANOSECONDS + columns * height * weight * 2
-    elif kind == "col":
-        width = vector_lanes(spec)
-        units = math.prod(n for n, _ in kept[:-1]) * -(-kept[-1][0] // width)
-        unit = ROW_NANOSECONDS + columns * width * weight
+    elif kind in ("tile", "col"):
+        units = math.prod([d[0] for d in kept[:-1]]) * -(-kept[-1][0] // lanes)
+        unit = ROW_NANOSECONDS + columns * lanes * weight * (2 if kind == "tile" else 1)
     else:
         units, unit = rows, ROW_NANOSECONDS + columns * weight
     cost = units * unit
     chunk = max(1, math.ceil(TASK_NANOSECONDS / unit)) if kind != "ordered" else rows
     if kind == "flat":
         chunk = max(4096, -(-chunk // 256) * 256)
-    tasks = max(1, -(-units // chunk))
-    return Launch(spec.source(OPERATORS), [chunk, *static], tasks, cost)
+    return chunk, max(1, -(-units // chunk)), cost
 
 
 def partial_launches(b, kind, kept, reduced):

@@ -226,56 +226,49 @@ class Piece:
 
 def cut(windows, depth, columns, may_chunk):
     """The `Piece` for three windows, or None where not even one output row of one channel fits."""
-    reach = (windows[2].taps - 1) * windows[2].tap // windows[2].step
-    wq = ceil_div(windows[2].count, columns) * columns + reach
-    taps = math.prod(w.taps for w in windows)
-    line, slices = wq * windows[2].step, windows[0].taps
-    below = (windows[1].taps - 1) * windows[1].tap + 1
+    outer, rows, line = windows
+    wq = ceil_div(line.count, columns) * columns + (line.taps - 1) * line.tap // line.step
+    taps = outer.taps * rows.taps * line.taps
+    area = outer.taps * wq * line.step
+    below = (rows.taps - 1) * rows.tap + 1
     while True:
-        room = BUFFER // (slices * line * depth) if depth else 0
-        if depth * taps <= DEPTH and (
-            room >= below + 3 * windows[1].step or room >= below and (depth == 1 or not may_chunk)
-        ):
+        room = BUFFER // (area * depth) if depth else 0
+        if depth * taps <= DEPTH and (room >= below + 3 * rows.step or room >= below and (depth == 1 or not may_chunk)):
             break
         if depth <= 1 or not may_chunk:
             return None
         depth = next(d for d in range(depth // 2, 0, -1) if depth % d == 0)
-    block = min(windows[1].count, (room - below) // windows[1].step + 1)
-    block = ceil_div(windows[1].count, ceil_div(windows[1].count, block))
-    return Piece(wq, (block - 1) * windows[1].step + below, block, depth)
+    block = min(rows.count, (room - below) // rows.step + 1)
+    block = ceil_div(rows.count, ceil_div(rows.count, block))
+    return Piece(wq, (block - 1) * rows.step + below, block, depth)
 
 
 def choose_direct(kind, windows, batch, groups, depth, width, y_step):
     """(cost in cycles, Tile, Piece) of the cheapest tile, or None."""
     lanes = target.current.lanes(kind)
-    rows_out = windows[0].count * windows[1].count
-    best = None
+    outer, inner, line = windows
+    rows_out, taps = outer.count * inner.count, outer.taps * inner.taps * line.taps
+    size = target.current.vector_bytes // lanes
+    best, pieces = None, {}
     for rows, vectors in fitting(DIRECT_SHAPES, target.current):
-        piece = cut(windows, depth, vectors * lanes, groups == 1)
+        if vectors not in pieces:
+            pieces[vectors] = cut(windows, depth, vectors * lanes, groups == 1)
+        piece = pieces[vectors]
         if piece is None:
             continue
-        tiles = rows_out * ceil_div(windows[2].count, vectors * lanes) * ceil_div(width, rows)
+        tiles = rows_out * ceil_div(line.count, vectors * lanes) * ceil_div(width, rows)
         chunks = depth // piece.depth
         stores = rows * vectors * (2 if y_step == 1 else 3 * lanes) + 30
-        copied = (
-            piece.wq
-            * windows[2].step
-            * piece.slots
-            * windows[0].taps
-            * depth
-            * ceil_div(windows[1].count, piece.block)
-        )
-        taps = math.prod(w.taps for w in windows)
-        size = target.current.vector_bytes // lanes
-        held = piece.wq * windows[2].step * piece.slots * windows[0].taps * piece.depth * size
-        far = 1.2 if held > target.current.l1 else 1.0
+        area = piece.wq * line.step * piece.slots * outer.taps
+        copied = area * depth * ceil_div(inner.count, piece.block)
+        far = 1.2 if area * piece.depth * size > target.current.l1 else 1.0
         cost = (
             tiles * (tile_cost(rows, vectors) * taps * depth * far + stores * chunks)
-            + copied * windows[0].count * 0.5
+            + copied * outer.count * 0.5
         )
         if best is None or cost < best[0]:
-            best = (cost, Tile(rows, vectors, lanes), piece)
-    return best and (best[0] * batch * groups, *best[1:])
+            best = (cost, (rows, vectors, lanes), piece)
+    return best and (best[0] * batch * groups, Tile(*best[1]), best[2])
 
 
 DIRECT_SHAPES = {

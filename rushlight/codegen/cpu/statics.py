@@ -20,9 +20,8 @@ class Layout:
 
     def values(self, **given):
         """The static list of a launch; every declared name must be given and no other."""
-        plain = [name.lstrip("@$") for name in self.names]
-        assert set(given) == set(plain), f"static block: {sorted(set(given) ^ set(plain))}"
-        return [given[name] for name in plain]
+        assert given.keys() == self.places.keys(), f"static block: {sorted(given.keys() ^ self.places.keys())}"
+        return [given[name] for name in self.places]
 
     def open(self, fn):
         """Load every entry at the current place of a kernel (normally its start): a `Statics`."""
