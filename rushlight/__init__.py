@@ -13,7 +13,7 @@ from .base import lazy as _lazy
 __version__ = "2.13.0+rushlight"
 
 _LIBRARIES = {
-    "_C": "", "amp": "autocast", "backends": "", "compiler": "compile", "cpu": "", "cuda": "", "distributed": "",
+    "_C": "", "amp": "autocast", "backends": "", "compiler": "compile", "cpu": "", "cuda": "",
     "fx": "", "hub": "", "nn": "", "optim": "", "overrides": "", "serialization": "load save", "testing": "",
     "utils": "",
 }
