@@ -122,3 +122,14 @@ def test_roofline():
 
 def test_roofline_refuses_what_it_cannot_do():
     assert "no case is called 'nothing'" in roofline("--only", "nothing", status=2)[1]
+
+
+def test_growth_writes_a_table_and_a_picture(tmp_path):
+    run(BENCHMARKS / "growth.py", "--axes", "batch,rows", "--libraries", "rushlight", "--most", 10, "--steps", 3,
+        "--picture", tmp_path / "growth.svg", "--table", tmp_path / "growth.md")
+    lines = (tmp_path / "growth.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert [(c[0], c[1]) for c in cells] == [("batch", "1"), ("batch", "4"), ("rows", "10")]
+    assert all(float(c[3]) > 0 and float(c[5]) > 10 and int(c[6]) >= 1 for c in cells)
+    drawn = (tmp_path / "growth.svg").read_text(encoding="utf-8")
+    assert drawn.count("<polyline") == 4 and drawn.startswith("<svg")
