@@ -18,8 +18,8 @@ _LIBRARIES = {
     "utils": "",
 }
 __getattr__, __dir__ = _lazy.exports(globals(), _LIBRARIES)
-# `from torch import *` imports them all.
+# `from torch import *` imports all of these.
 __all__ = [
-    *api.__all__, *[name for name in _LIBRARIES if name[0] != "_"], *" ".join(_LIBRARIES.values()).split(),
+    *api.__all__, *[name for name in _LIBRARIES if name != "_C"], *" ".join(_LIBRARIES.values()).split(),
     "functional", "random", "return_types", "version",
 ]
