@@ -4,7 +4,6 @@
 are built on tensors (layers, optimizers, saving, ...) are imported when a program first names them.
 """
 
-from .base import bytecode  # noqa: F401, I001  (before all others: it says how they are loaded)
 from . import api, autograd, engine, fft, functional, linalg, random, return_types, signal, special, version  # noqa: F401
 from .api import *  # noqa: F401,F403
 from .api import _assert  # noqa: F401

@@ -366,8 +366,8 @@ def execute(tensors, grad_tensors, keep_graph, create_graph, inputs=None, accumu
         for grad in grad_tensors:
             task.shared(grad)
         before = MODE.grad, MODE.task
-        MODE.grad, MODE.task = create_graph, task
-        try:
+        try:  # the modes change inside: an interrupt between the lines must not leave them changed
+            MODE.grad, MODE.task = create_graph, task
             for i, (edge, grad) in enumerate(zip(roots, grads)):
                 if grad is None:
                     layout = start_layout(i, tensors[i])

@@ -170,8 +170,8 @@ def one_node(function, grad, node_name, conjugates=False):
             values = bind(function.__name__, args, kwargs, params, defaults, positions, count)
         if not MODE.grad or not rule.may_apply(values):
             return function(*values)
-        MODE.grad = False
         try:
+            MODE.grad = False
             result = function(*values)
         finally:
             MODE.grad = True
