@@ -4,7 +4,7 @@
 """
 
 from . import (  # noqa: F401
-    _C, amp, api, autograd, backends, compiler, cpu, cuda, engine, fft, hub, linalg, nn, optim, overrides,
+    _C, amp, api, autograd, backends, compiler, cpu, cuda, distributions, engine, fft, hub, linalg, nn, optim, overrides,
     random, return_types, serialization, signal, special, testing, utils, version,
 )
 from .amp import autocast  # noqa: F401

@@ -20,7 +20,7 @@ LAYERS = (
     ("api",),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("amp",),
-    ("optim", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
+    ("optim", "utils", "serialization", "compiler", "distributed", "distributions", "backends", "cpu", "cuda", "testing",
      "version"),
     ("hub",),  # loads published weights with serialization
     ("vision", "audio", "text"),
