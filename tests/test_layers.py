@@ -21,7 +21,7 @@ LAYERS = (
     ("functional",),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("amp",),
-    ("optim", "utils", "serialization", "compiler", "distributed", "backends", "cpu", "cuda", "testing",
+    ("optim", "utils", "serialization", "compiler", "distributed", "distributions", "backends", "cpu", "cuda", "testing",
      "version"),
     ("hub", "fx"),  # both read and write files with serialization
     ("vision", "audio", "text"),
