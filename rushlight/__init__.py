@@ -4,7 +4,9 @@
 are built on tensors (layers, optimizers, saving, ...) are imported when a program first names them.
 """
 
-from . import api, autograd, engine, fft, functional, linalg, random, return_types, signal, special, version  # noqa: F401
+from . import (  # noqa: F401
+    api, autograd, engine, fft, functional, linalg, random, return_types, signal, special, version,
+)
 from .api import *  # noqa: F401,F403
 from .api import _assert  # noqa: F401
 from .base import lazy as _lazy
@@ -13,8 +15,8 @@ __version__ = "2.13.0+rushlight"
 
 _LIBRARIES = {
     "_C": "", "amp": "autocast", "backends": "", "compiler": "compile", "cpu": "", "cuda": "",
-    "distributions": "", "fx": "", "hub": "", "nn": "", "optim": "", "overrides": "", "serialization": "load save", "testing": "",
-    "utils": "",
+    "distributions": "", "fx": "", "hub": "", "nn": "", "optim": "", "overrides": "", "serialization": "load save",
+    "testing": "", "utils": "",
 }
 __getattr__, __dir__ = _lazy.exports(globals(), _LIBRARIES)
 # `from torch import *` imports them all.

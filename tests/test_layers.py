@@ -21,8 +21,8 @@ LAYERS = (
     ("functional",),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("amp",),
-    ("optim", "utils", "serialization", "compiler", "distributed", "distributions", "backends", "cpu", "cuda", "testing",
-     "version"),
+    ("optim", "utils", "serialization", "compiler", "distributed", "distributions", "backends", "cpu", "cuda",
+     "testing", "version"),
     ("hub", "fx"),  # both read and write files with serialization
     ("vision", "audio", "text"),
     ("alias",),

@@ -129,7 +129,7 @@ class SoftmaxTransform(_Simple):
 
 
 class StickBreakingTransform(_Simple):
-    """A vector of D numbers to a point of the simplex of D + 1: each number is the share that is broken off the rest."""
+    """A vector of D numbers to a point of the simplex of D + 1: each number is the share broken off the rest."""
 
     domain, codomain = constraints.real_vector, constraints.simplex
 

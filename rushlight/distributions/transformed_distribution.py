@@ -32,7 +32,8 @@ class TransformedDistribution(Distribution):
         base_dims, transform = len(base_distribution.event_shape), ComposeTransform(transforms)
         domain_dims, codomain_dims = transform.domain.event_dim, transform.codomain.event_dim
         if len(shape) < domain_dims:
-            raise ValueError(f"base_distribution needs to have shape with size at least {domain_dims}, but got {shape}.")
+            raise ValueError(f"base_distribution needs to have shape with size at least {domain_dims}, but got "
+                             f"{shape}.")
         forward_shape = transform.forward_shape(shape)
         expanded = transform.inverse_shape(forward_shape)
         if shape != expanded:  # a transform's parameters are wider

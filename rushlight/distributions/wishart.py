@@ -117,7 +117,7 @@ class Wishart(ExponentialFamily):
         return self._matrix_df() * (covariance.pow(2) + diagonal.unsqueeze(-1) * diagonal.unsqueeze(-2))
 
     def _bartlett_sampling(self, sample_shape=rl.Size()):
-        """Samples from a triangle of independent numbers: roots of chi-squared ones on the diagonal, normal ones below."""
+        """Samples from a triangle of independent numbers: roots of chi-squared ones on the diagonal, normal below."""
         size = self._event_shape[-1]
         roots = self._dist_chi2.rsample(sample_shape).sqrt()
         noise = roots.clamp(min=rl.finfo(roots.dtype).eps).diag_embed(dim1=-2, dim2=-1)

@@ -55,7 +55,7 @@ def _dirichlet_gradient(g, input, out):
 
 @public("_sample_dirichlet", grad={"input": _dirichlet_gradient}, node="DirichletBackward0", out=False)
 def sample_dirichlet(input, generator=None):
-    """A point of the simplex for each row of concentrations: gamma numbers divided by their sum, all inside of (0, 1)."""
+    """A point of the simplex for each row of concentrations: gamma numbers over their sum, all inside of (0, 1)."""
     check_floating(input.dtype, "dirichlet")
     shares = standard_gamma(input.detach().double(), generator)
     shares = (shares / shares.sum(-1, keepdim=True)).to(input.dtype)
@@ -94,7 +94,7 @@ def _sums(terms, *parameters):
 
 
 def _gamma_terms(outs, ins, numbers):
-    """Of the lower series where x < a + 1, of the continued fraction of the upper function elsewhere: value and d/da."""
+    """Of the lower series where x < a + 1, else of the continued fraction of the upper function: value and d/da."""
     a, x = (array.astype(np.float64).reshape(-1) for array in ins)
     value, slope = np.empty(a.shape), np.empty(a.shape)
     low = ~(x >= a + 1)
@@ -133,8 +133,8 @@ def _upper_fraction(a, x):
         before = tuple(part * scale for part in before)
         last, last_slope = value, slope
         value, slope = p, dp - p * dq
-        if np.all((np.abs(value - last) <= 1e-16 * np.abs(value)) & (np.abs(slope - last_slope) <= 1e-15 * np.abs(slope))
-                  | ~np.isfinite(value)):
+        still = np.abs(slope - last_slope) <= 1e-15 * np.abs(slope)
+        if np.all((np.abs(value - last) <= 1e-16 * np.abs(value)) & still | ~np.isfinite(value)):
             break
     return value, slope
 

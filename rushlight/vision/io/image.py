@@ -91,8 +91,8 @@ def _opened(data, formats):
         picture = _guarded(lambda: module.open(io.BytesIO(content), formats=formats), formats)
     frames = getattr(picture, "n_frames", 1) if formats == ["GIF"] else 1
     if picture.width * picture.height * frames > MAX_PIXELS:
-        raise RuntimeError(f"decoding an image: {picture.width} x {picture.height} pixels in {frames} frame(s) are more "
-                           f"than {MAX_PIXELS}, which are read at most")
+        raise RuntimeError(f"decoding an image: {picture.width} x {picture.height} pixels in {frames} frame(s) are "
+                           f"more than {MAX_PIXELS}, which are read at most")
     return picture
 
 
