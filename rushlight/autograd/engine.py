@@ -374,8 +374,10 @@ def execute(tensors, grad_tensors, keep_graph, create_graph, inputs=None, accumu
                     grad = REGISTRY["ones"](layout.shape, dtype=layout.dtype)
                 task.send(edge, grad)
             task.run()
-        finally:
             MODE.grad, MODE.task = before
+        except BaseException:
+            MODE.grad, MODE.task = before
+            raise
         return task.captured
 
     if inputs is None and not create_graph:

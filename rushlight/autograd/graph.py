@@ -8,7 +8,7 @@ import functools
 import threading
 
 from ..core.declare import REGISTRY
-from ..core.graph import MODE, Node
+from ..core.graph import MODE, Node, under_grad
 from ..core.tensor import Tensor
 from .leaf import GradientEdge, edge_of
 
@@ -112,11 +112,7 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
             state["count"] += 1
             ready = state["count"] == (state["expected"] if mode == "all" else 1)
         if ready:
-            before, MODE.grad = MODE.grad, False
-            try:
-                fn(state["grads"] if mode == "all" else grad)
-            finally:
-                MODE.grad = before
+            under_grad(False, fn, state["grads"] if mode == "all" else grad)
     return Handles([t.register_hook(functools.partial(hook, i)) for i, t in enumerate(tensors)])
 
 

@@ -25,7 +25,7 @@ from .arguments import refuse
 from .device import resolve
 from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, settle_write, wants_grad
-from .graph import MODE
+from .graph import MODE, under_grad
 from .signatures import REQUIRED
 from .record import (HIGHEST, LOWEST, MOST_FORMS, Form, binary, binary_number, record, record_form,
                      unary)
@@ -170,11 +170,13 @@ def one_node(function, grad, node_name, conjugates=False):
             values = bind(function.__name__, args, kwargs, params, defaults, positions, count)
         if not MODE.grad or not rule.may_apply(values):
             return function(*values)
-        try:
+        try:  # `under_grad` in line
             MODE.grad = False
             result = function(*values)
-        finally:
             MODE.grad = True
+        except BaseException:
+            MODE.grad = True
+            raise
         rule.attach(values, (result,) if isinstance(result, Tensor) else list(result))
         return result
     call.rule = rule
@@ -509,11 +511,8 @@ def operator(name, kind, infer, body=None, grad=None, params=(), node=None, **op
 def composed(rule, values, compute):
     """What `compute()` gives, recorded without gradients, as one step of the graph by `rule`: for operators that
     some dtypes make of several instructions."""
-    before, MODE.grad = MODE.grad, False
-    try:
-        result = compute()
-    finally:
-        MODE.grad = before
+    before = MODE.grad
+    result = under_grad(False, compute)
     result = view(result._storage, result._layout, result._offset)  # not a view in autograd's eyes
     if before:
         rule.attach(values, (result,))

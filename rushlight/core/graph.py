@@ -163,16 +163,36 @@ def save(tensor, is_out=False, number=0):
     return saved
 
 
+def under_grad(mode, function, *args):
+    """Call a function while gradients are recorded (`mode` True) or not.
+
+    The mode changes inside `try` and is set back in the body and in the handler: an exception that arrives at any line,
+    an interrupt or one of a trace function, leaves it as it was. A `finally` could end before its own first line.
+    """
+    before = MODE.grad
+    try:
+        MODE.grad = mode
+        result = function(*args)
+        MODE.grad = before
+    except BaseException:
+        MODE.grad = before
+        raise
+    return result
+
+
 def pack_saved(saved, tensor, hooks):
     """Hand a saved tensor to the pack hook (which records no gradients) and keep what it returns."""
     view = tensor if saved.leaf is tensor else make_view(tensor._storage, tensor._layout, tensor._offset)
     if saved.fn is not None:
         view._grad_fn, view._nr, view._rg = saved.fn, saved.output, True
-    before, MODE.grad, inside, MODE.hooks = MODE.grad, False, MODE.hooks, ()
+    inside = MODE.hooks
     try:
-        saved.packed = hooks[0](view)
-    finally:
-        MODE.grad, MODE.hooks = before, inside
+        MODE.hooks = ()
+        saved.packed = under_grad(False, hooks[0], view)
+        MODE.hooks = inside
+    except BaseException:
+        MODE.hooks = inside
+        raise
     saved.hooks = hooks
     saved.storage = saved.versions = None
 

@@ -324,8 +324,8 @@ def in_place(rule, values, write_into):
         return target
     node = begin_write(rule, values, target)
     version = target._version
-    MODE.grad = False
     try:
+        MODE.grad = False
         write_into(*values)
         MODE.grad = True
         end_write(node, target)

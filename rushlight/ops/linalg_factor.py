@@ -12,7 +12,7 @@ from ..base.optional import optional
 from ..core import dtype as dt
 from ..core import grads
 from ..core.declare import REGISTRY, public
-from ..core.graph import MODE
+from ..core.graph import MODE, under_grad
 from ..core.return_types import named_result
 from .linalg import broadcast_batches, call, check_matrix, check_same_dtype, host, raise_info
 from .pointwise import need_tensor
@@ -291,17 +291,15 @@ def _ormqr_body(outs, ins, numbers, transpose):
 def _ormqr_grad(g, A, tau, C, transpose):
     """Through the reflectors one by one."""
     given = [t.alias() for t in (A, tau, C)]
-    before, MODE.grad = MODE.grad, True
-    try:
-        given = given if before else [t.detach().requires_grad_() for t in given]
+    given = given if MODE.grad else [t.detach().requires_grad_() for t in given]
+
+    def differentiated():
         A, tau, C = given
         k = tau.shape[-1]
         V = A.narrow(-1, 0, k).tril(-1) + REGISTRY["eye"](A.shape[-2], k, dtype=A.dtype)
         out = reflect(V, tau, C, transpose)
-        wanted = [t for t in given if t.requires_grad]
-        found = iter(grads.differentiate([out], wanted, [g]))
-    finally:
-        MODE.grad = before
+        return grads.differentiate([out], [t for t in given if t.requires_grad], [g])
+    found = iter(under_grad(True, differentiated))
     return tuple([next(found) if t.requires_grad else None for t in given])
 
 

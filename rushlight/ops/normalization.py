@@ -12,7 +12,7 @@ import math
 from ..core import dtype as dt
 from ..core.declare import REGISTRY, elementwise, public
 from ..core.grads import GradRule
-from ..core.graph import MODE
+from ..core.graph import MODE, under_grad
 from ..core.macro import macro
 from .pointwise import need_tensor
 from .reduce import SUM, reduce_
@@ -76,11 +76,7 @@ def moving_average(k, running, value, momentum: float, factor: float):
 
 def without_grad(function, *args):
     """Call a function without recording gradients."""
-    before, MODE.grad = MODE.grad, False
-    try:
-        return function(*args)
-    finally:
-        MODE.grad = before
+    return under_grad(False, function, *args)
 
 
 def center_and_scale(x, dims, eps):
