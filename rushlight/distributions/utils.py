@@ -26,7 +26,9 @@ def broadcast_all(*values):
         like = next((t for t in tensors if isinstance(t, rl.Tensor)), None)
         options = dict(dtype=rl.get_default_dtype()) if like is None else dict(dtype=like.dtype, device=like.device)
         values = [value if is_tensor_like(value) else rl.tensor(value, **options) for value in values]
-    return rl.broadcast_tensors(*values)
+    shape = rl.broadcast_shapes(*[value.shape for value in values])
+    # a tensor that has the shape stays itself: a parameter that requires a gradient remains a leaf
+    return tuple([value if value.shape == shape else value.expand(shape) for value in values])
 
 
 def _standard_normal(shape, dtype, device):

@@ -131,7 +131,10 @@ class Wishart(ExponentialFamily):
         """Samples with gradients. Those that rounding has made singular are drawn again, `max_try_correction` times (10
         by default); then they stay."""
         sample_shape = rl.Size(sample_shape)
-        sample = self._bartlett_sampling(sample_shape)
+        shape, count = self._extended_shape(sample_shape), rl.Size((sample_shape.numel(),))
+        with rl.no_grad():
+            self._bartlett_sampling(sample_shape)  # PyTorch keeps the second draw, which decides the numbers of a seed
+        sample = self._bartlett_sampling(count).reshape(shape)
         for _ in range(10 if max_try_correction is None else max_try_correction):
             singular = ~self.support.check(sample)
             if not singular.any():
