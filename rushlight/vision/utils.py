@@ -1,10 +1,13 @@
-"""Pictures of tensors: a batch (B, C, H, W) comes in, one picture of all its images goes out, as tensor or file."""
+"""Pictures of tensors: grids of a batch (B, C, H, W), as tensor or file; what drawing.py draws into images."""
 import math
 
 from .. import api as rl
+from .drawing import draw_bounding_boxes, draw_keypoints, draw_segmentation_masks, flow_to_image
 from .pictures import from_array, pillow
 
-__all__ = ["make_grid", "save_image"]
+__all__ = [
+    "draw_bounding_boxes", "draw_keypoints", "draw_segmentation_masks", "flow_to_image", "make_grid", "save_image",
+]
 
 
 @rl.no_grad()

@@ -1,7 +1,6 @@
 """Files of data sets: a URL or an archive comes in, a checked file or an unpacked folder goes out.
 
-A download is written beside its place and moved there when it is whole and its checksum is right, so that another
-process never sees half a file. Unpacking writes nothing outside the folder it is given.
+Downloads are those of hub.py. Unpacking writes nothing outside the folder it is given.
 """
 import bz2
 import gzip
@@ -13,16 +12,15 @@ import shutil
 import sys
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 
+from ...hub import download_url_to_file
+
 __all__ = [
-    "calculate_md5", "check_integrity", "check_md5", "download_and_extract_archive", "download_url", "extract_archive",
-    "list_dir", "list_files", "verify_str_arg",
+    "calculate_md5", "check_integrity", "check_md5", "download_and_extract_archive",
+    "download_file_from_google_drive", "download_url", "extract_archive", "list_dir", "list_files", "verify_str_arg",
 ]
 
-_USER_AGENT = "rushlight/vision"
 _OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 _TAR_SUFFIXES = (".tar", ".tgz", ".tbz", ".tbz2", ".tar.gz", ".tar.xz", ".tar.bz2")
 
@@ -49,47 +47,35 @@ def check_integrity(fpath, md5=None):
 def download_url(url, root, filename=None, md5=None, max_redirect_hops=3):
     """Load a URL into the folder `root` unless the right file is there already.
 
-    urllib.error.URLError if the server cannot be reached, RuntimeError if the checksum is wrong.
+    A broken download is resumed where it stopped, now or by the next call; the file gets its name when it is whole.
+
+    Raises:
+        urllib.error.URLError: the server cannot be reached.
+        RuntimeError: the checksum is wrong; the file is removed.
     """
     root = os.path.expanduser(root)
     path = os.path.join(root, filename or os.path.basename(url))
     os.makedirs(root, exist_ok=True)
     if check_integrity(path, md5):
         return
-    handle, partial = tempfile.mkstemp(dir=root, prefix=os.path.basename(path) + ".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            _receive(url, file)
-        if not check_integrity(partial, md5):
-            raise RuntimeError(f"File not found or corrupted: {url} does not have the MD5 checksum {md5}.")
-        os.chmod(partial, 0o666 & ~_umask())
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+    arrived = path + ".part"
+    download_url_to_file(url, arrived, progress=sys.stderr.isatty())
+    if not check_integrity(arrived, md5):
+        os.remove(arrived)
+        raise RuntimeError(f"File not found or corrupted: {url} does not have the MD5 checksum {md5}.")
+    os.replace(arrived, path)
+
+
+def download_file_from_google_drive(file_id, root, filename=None, md5=None):
+    """Load a file of Google Drive into the folder `root`. See `download_url`."""
+    url = f"https://drive.usercontent.google.com/download?id={file_id}&export=download&confirm=t"
+    download_url(url, root, filename or file_id, md5)
 
 
 def _umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _receive(url, file, chunk_size=1 << 16):
-    request = urllib.request.Request(url, headers={"User-Agent": _USER_AGENT})
-    show = sys.stderr.isatty()
-    with urllib.request.urlopen(request) as response:
-        total = int(response.headers.get("Content-Length") or 0)
-        done = 0
-        while chunk := response.read(chunk_size):
-            file.write(chunk)
-            done += len(chunk)
-            if show and total:
-                print(f"\r{os.path.basename(url)}: {done / total:4.0%}", end="", file=sys.stderr)
-        if show and total:
-            print(file=sys.stderr)
-        if total and done != total:
-            raise urllib.error.URLError(f"{url}: got {done} of {total} bytes")
 
 
 def extract_archive(from_path, to_path=None, remove_finished=False):
@@ -107,6 +93,7 @@ def extract_archive(from_path, to_path=None, remove_finished=False):
             archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     elif suffix == ".zip":
         with zipfile.ZipFile(from_path) as archive:
+            _check_members(folder, archive.namelist(), from_path)
             archive.extractall(folder)
     elif suffix in _OPENERS:
         result = os.path.join(folder, name[: -len(suffix)])

@@ -2,8 +2,10 @@
 import os
 
 from ...utils.data.dataset import Dataset
+from ..pictures import from_array
+from .utils import download_and_extract_archive
 
-__all__ = ["StandardTransform", "VisionDataset"]
+__all__ = ["ArrayDataset", "FileDataset", "PreparedDataset", "StandardTransform", "VisionDataset"]
 
 
 class VisionDataset(Dataset):
@@ -50,6 +52,71 @@ class VisionDataset(Dataset):
         if self.target_transform is not None:
             target = self.target_transform(target)
         return image, target
+
+
+class PreparedDataset(VisionDataset):
+    """A data set whose files are downloaded or found before they are read.
+
+    A subclass has `_check_exists` and `download`; both may be inherited where `archives` has all there is to know.
+    """
+
+    archives = ()  # (address, MD5) of each archive
+    missing = "Dataset not found or corrupted. You can use download=True to download it"
+
+    @property
+    def _home(self):
+        """The folder that archives are unpacked in."""
+        return self.root
+
+    def _prepare(self, download=False):
+        """Download what is missing if asked to. RuntimeError if something is still missing."""
+        if download and not self._check_exists():
+            self.download()
+        if not self._check_exists():
+            raise RuntimeError(self.missing)
+
+    def _check_exists(self):
+        raise NotImplementedError
+
+    def download(self):
+        """Download and unpack the archives."""
+        for url, md5 in self.archives:
+            download_and_extract_archive(url, self._home, md5=md5)
+
+
+class FileDataset(PreparedDataset):
+    """A data set of image files `_image_files` with targets `_labels`, which are loaded one by one."""
+
+    def __len__(self):
+        return len(self._image_files)
+
+    def __getitem__(self, index):
+        """The pair (image, target) after the transforms."""
+        return self._transformed(self.loader(self._image_files[index]), self._labels[index])
+
+
+class ArrayDataset(PreparedDataset):
+    """A data set of images in memory: an array `data` of uint8 with `targets`.
+
+    `_picture(samples)` makes a Pillow image of an entry. `__getitems__` answers for a whole batch.
+    """
+
+    def __len__(self):
+        return len(self.data)
+
+    def _target(self, index):
+        return int(self.targets[index])
+
+    def _picture(self, samples):
+        return from_array(samples)
+
+    def __getitem__(self, index):
+        """The pair (image, target) after the transforms."""
+        return self._transformed(self._picture(self.data[index]), self._target(index))
+
+    def __getitems__(self, indices):
+        """The pairs of a batch, as a list."""
+        return [self[index] for index in indices]
 
 
 class StandardTransform:

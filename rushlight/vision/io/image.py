@@ -13,6 +13,7 @@ import numpy as np
 
 from ... import api as rl
 from ..pictures import pillow, to_array
+from . import png
 
 MAX_PIXELS = 1 << 28  # of one image or of all frames of an animation: above this a header is taken for a mistake
 
@@ -116,6 +117,9 @@ def _decoded(data, mode, apply_exif_orientation, formats):
     mode = _mode(mode)
 
     def work():
+        content = picture.fp.getvalue() if isinstance(picture.fp, io.BytesIO) else b""
+        if png.is_wide(content):
+            return _wide_channels(png.decode(content), mode)
         picture.load()
         turned = _upright(picture) if apply_exif_orientation else picture
         return _samples(turned, mode)
@@ -150,11 +154,20 @@ def _samples(picture, mode):
     return to_array(picture if picture.mode == wanted else picture.convert(wanted))
 
 
-def _wide_channels(grey, mode):
-    opaque = np.full_like(grey, 65535)
-    channels = {ImageReadMode.GRAY_ALPHA: [grey, opaque], ImageReadMode.RGB: [grey] * 3,
-                ImageReadMode.RGB_ALPHA: [grey] * 3 + [opaque]}
-    return np.concatenate(channels.get(mode, [grey]), 2)
+def _wide_channels(samples, mode):
+    """Samples of 16 bits with the channels of a mode."""
+    channels = [samples[:, :, i:i + 1] for i in range(samples.shape[2])]
+    alpha = channels.pop() if len(channels) in (2, 4) else np.full_like(channels[0], 65535)
+    if mode is ImageReadMode.UNCHANGED:
+        return samples
+    if mode in (ImageReadMode.GRAY, ImageReadMode.GRAY_ALPHA) and len(channels) == 3:
+        grey = 0.299 * channels[0] + 0.587 * channels[1] + 0.114 * channels[2]
+        channels = [np.rint(grey).astype(np.uint16)]
+    elif mode in (ImageReadMode.RGB, ImageReadMode.RGB_ALPHA) and len(channels) == 1:
+        channels = channels * 3
+    if mode in (ImageReadMode.GRAY_ALPHA, ImageReadMode.RGB_ALPHA):
+        channels.append(alpha)
+    return np.concatenate(channels, 2)
 
 
 def decode_png(input, mode=ImageReadMode.UNCHANGED, apply_exif_orientation=False):

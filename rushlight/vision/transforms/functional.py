@@ -247,7 +247,12 @@ def to_grayscale(img, num_output_channels=1):
 
 
 def rgb_to_grayscale(img, num_output_channels=1):
-    """The image in grey: 0.2989 R + 0.587 G + 0.114 B, in one channel or in three equal ones."""
+    """The image in grey: 0.2989 R + 0.587 G + 0.114 B, in one channel or in three equal ones.
+
+    A tensor of one channel stays as it is.
+    """
+    if isinstance(img, rl.Tensor) and img.shape[-3] == 1:
+        num_output_channels = min(num_output_channels, 1)
     return _run(img, color.rgb_to_grayscale_image, _pil.to_grayscale, num_output_channels)
 
 
