@@ -3,6 +3,6 @@
 A sound is a tensor (channels, time) of numbers from -1 to 1. Reading and writing files needs the package `soundfile`.
 Next to read: files.py, functional/__init__.py, transforms/__init__.py.
 """
-from . import functional, transforms
+from . import compliance, functional, models, transforms
 
 __version__ = "2.11.0+rushlight"

@@ -55,7 +55,8 @@ def _backward(skip, emit, frames, labels):
     for diagonal in range(steps + nodes - 2, -1, -1):
         u = np.arange(max(0, diagonal - steps + 1), min(nodes, diagonal + 1))
         t = diagonal - u
-        beta[:, t, u] = np.logaddexp(beta[:, t + 1, u] + skip[:, t, u], beta[:, t, u + 1] + emit[:, t, u])
+        ways = np.logaddexp(beta[:, t + 1, u] + skip[:, t, u], beta[:, t, u + 1] + emit[:, t, u])
+        beta[:, t, u] = np.where((t == frames[:, None]) & (u == labels[:, None]), 0.0, ways)
     return beta
 
 
