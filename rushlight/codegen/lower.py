@@ -16,6 +16,7 @@ HOMES = {
     "box_muller": ("box_muller",),
     "native_attention": ("attention", "attention_back"),
     "native_compress": ("compress", "count_blocks"),
+    "native_feedback": ("feedback",),
     "native_fft": ("fft",),
     "native_planes": ("plane_add",),
     "native_random": ("random_draws", "random_normals", "random_shuffle"),
