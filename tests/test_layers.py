@@ -23,6 +23,7 @@ LAYERS = (
     ("amp",),
     ("optim", "utils", "serialization", "compiler", "distributed", "distributions", "backends", "cpu", "cuda",
      "testing", "version"),
+    ("func",),
     ("hub", "fx"),  # both read and write files with serialization
     ("vision", "audio", "text"),
     ("alias",),
