@@ -75,7 +75,8 @@ def refuse(function, args, kwargs, error):
     if isinstance(error, TypeError):
         return
     params = signatures.parameters(function)
-    given = {**{p[0]: v for p, v in zip(params, args)}, **kwargs}
+    positional = [p[0] for p in params if p[3] is signatures.POSITIONAL]
+    given = {**dict(zip(positional, args)), **kwargs}
     for position, (name, default, *_) in enumerate(params):
         value = given.get(name, default)
         if value is default or value is signatures.REQUIRED or value is None and default is None:

@@ -84,7 +84,7 @@ def converged(name, results):
         STREAM.flush()
         check(results[0]._storage)
     except np.linalg.LinAlgError as error:
-        if str(error) == NON_FINITE:
+        if str(error).startswith(NON_FINITE):
             raise LinAlgError(f"{name}: The algorithm failed to converge because {NON_FINITE}.") from None
         raise LinAlgError(f"{name}: The algorithm failed to converge because the input matrix is ill-conditioned or "
                           f"has too many repeated or infinite values: {error}") from None

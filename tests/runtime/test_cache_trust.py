@@ -191,7 +191,7 @@ def test_a_whole_cache_of_odd_files(tmp_path):
 
 def test_bad_object_with_the_right_checksum_is_compiled_again(tmp_path, monkeypatch, add):
     cache = ObjectCache(tmp_path, "test")
-    monkeypatch.setattr(jit, "_disk", lambda: cache)
+    monkeypatch.setattr(jit, "disk", lambda: cache)
     monkeypatch.setattr(jit, "_loaded_packs", {})
     good = _object("good", 1)
     packs = {10: b"", 11: b"\x7fELF", 12: good[:-40], 13: bytearray(good), 14: good, 15: b"\0" * 5000}
