@@ -34,7 +34,7 @@ fft = _importlib.import_module(".fft", __package__)
 linalg = _importlib.import_module(".linalg", __package__)
 special = _importlib.import_module(".special", __package__)
 signal = _importlib.import_module(".signal", __package__)
-_fill(globals(), "")
+_registered = _fill(globals(), "")
 globals().update(_dt.BY_NAME)
 globals().update(_FORMATS)
 globals().update(legacy_types())
@@ -115,3 +115,4 @@ for _name in ("_assert", "tensor", "as_tensor", "scalar_tensor", "asarray", "fro
 _publish_tensor()
 
 __all__ = [name for name in globals() if not name.startswith("_")]
+__all__ += [name for name in _registered if name.startswith("_")]  # such as torch._standard_gamma

@@ -6,7 +6,7 @@ for the bodies, `scalar_base` for what they share.
 
 from . import (
     airy_function, bessel_functions, elementary, gamma_functions, integer_functions, orthogonal_polynomials, powers,
-    special_functions,
+    sample_gradients, special_functions,
 )
 from .scalar_base import FUNCTIONS, ULP
 
@@ -20,5 +20,6 @@ __all__ = [
     "integer_functions",
     "orthogonal_polynomials",
     "powers",
+    "sample_gradients",
     "special_functions",
 ]

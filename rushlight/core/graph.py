@@ -224,10 +224,21 @@ class Node:
         return self.op.backward(self, grads)
 
     def release(self):
-        """Free the saved values; a second backward then raises."""
-        if self.saved:
+        """Free the saved tensors; a second backward then raises. A node that keeps only sizes and numbers, as those of
+        views and sums do, can run again."""
+        if self.saved and self.keeps_tensors():
             self.saved = None
             self.freed = True
+
+    def keeps_tensors(self):
+        """Whether there are tensors among the saved values: operands have a version, others are `Saved`."""
+        for version in self.versions:
+            if version is not None:
+                return True
+        for value in self.saved:
+            if isinstance(value[0] if value.__class__ is tuple and value else value, Saved):
+                return True
+        return False
 
     def __repr__(self):
         return f"<{self.name()} object at {hex(id(self))}>"

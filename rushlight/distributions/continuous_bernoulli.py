@@ -57,8 +57,8 @@ class ContinuousBernoulli(ProbsOrLogits, ExponentialFamily):
         """The logarithm of the density's factor."""
         p = self._cut_probs()
         low = p <= 0.5
-        high = rl.where(p >= 0.5, p, 1.0)
-        denominator = rl.where(low, rl.log1p(-2.0 * rl.where(low, p, 0.0)), rl.log(2.0 * high - 1))
+        above = rl.log(2.0 * rl.where(p >= 0.5, p, 1.0) - 1)
+        denominator = rl.where(low, rl.log1p(-2.0 * rl.where(low, p, 0.0)), above)
         formula = rl.log(rl.abs(rl.log1p(-p) - rl.log(p))) - denominator
         x = (self.probs - 0.5).pow(2)
         return self._either(formula, math.log(2.0) + (4.0 / 3.0 + 104.0 / 45.0 * x) * x)

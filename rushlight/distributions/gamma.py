@@ -38,7 +38,7 @@ class Gamma(ExponentialFamily):
         """Samples with gradients (implicit reparameterisation)."""
         shape = self._extended_shape(sample_shape)
         value = standard_gamma(self.concentration.expand(shape)) / self.rate.expand(shape)
-        value.detach().clamp_(min=rl.finfo(value.dtype).tiny)  # without a node: gradients pass
+        value.detach().clamp_(min=rl.finfo(value.dtype).tiny)  # without a node: gradients pass such values as well
         return value
 
     def log_prob(self, value):
