@@ -143,7 +143,8 @@ def test_moving_mnist_and_fer(tmp_path, monkeypatch):
     np.save(folder / "mnist_test_seq.npy", pixels(20, 3, 64, 64))
     data = datasets.MovingMNIST(tmp_path, split="train", split_ratio=7)
     assert len(data) == 3 and data[0].shape == (7, 1, 64, 64)
-    rows = "emotion,pixels,Usage\n3," + " ".join(["9"] * 2304) + ",Training\n1," + " ".join(["8"] * 2304) + ",PublicTest"
+    face = [" ".join([grey] * 2304) for grey in "98"]
+    rows = f"emotion,pixels,Usage\n3,{face[0]},Training\n1,{face[1]},PublicTest"
     write(tmp_path / "fer2013" / "fer2013.csv", rows)
     monkeypatch.setattr(datasets.FER2013, "_RESOURCES", {**datasets.FER2013._RESOURCES, "fer": ("fer2013.csv", None)})
     image, target = datasets.FER2013(tmp_path, "test")[0]

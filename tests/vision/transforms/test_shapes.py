@@ -141,7 +141,8 @@ def test_rotated_boxes_follow_a_rotation(format):
     moved = VF.rotate(turned(format), 10.0)
     angle = math.radians(10)
     x, y = quad(turned()).reshape(-1, 2).numpy().T - np.array([[20.0], [15.0]])
-    wanted = np.stack([x * math.cos(angle) + y * math.sin(angle) + 20, y * math.cos(angle) - x * math.sin(angle) + 15], 1)
+    cos, sin = math.cos(angle), math.sin(angle)
+    wanted = np.stack([x * cos + y * sin + 20, y * cos - x * sin + 15], 1)
     assert same_quads(quad(moved), rl.tensor(wanted.reshape(-1, 8), dtype=rl.float32))
 
 
