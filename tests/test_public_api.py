@@ -15,7 +15,8 @@ LIST = pathlib.Path(__file__).with_name("public_api.txt")
 MODULES = (
     "", "autograd", "autograd.functional", "engine", "nn", "nn.functional", "nn.init", "nn.utils", "optim",
     "optim.lr_scheduler", "utils.data", "utils.checkpoint", "hub", "vision", "vision.datasets", "vision.models",
-    "vision.ops", "vision.transforms", "vision.transforms.functional", "vision.utils", "alias", "amp", "fx",
+    "vision.ops", "vision.io", "vision.transforms", "vision.transforms.functional", "vision.transforms.v2",
+    "vision.transforms.v2.functional", "vision.tv_tensors", "vision.utils", "alias", "amp", "fx",
     "overrides",
 )
 

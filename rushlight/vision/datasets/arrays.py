@@ -14,7 +14,8 @@ from .utils import (
     check_integrity, download_and_extract_archive, download_file_from_google_drive, download_url, extract_archive,
     verify_str_arg,
 )
-from .vision import ArrayDataset, PreparedDataset
+from . import batches
+from .vision import PreparedDataset
 
 __all__ = ["CIFAR10", "CIFAR100", "FER2013", "MovingMNIST", "PCAM", "SEMEION", "STL10", "SVHN", "USPS"]
 
@@ -39,6 +40,39 @@ class _PlainPickle(pickle.Unpickler):
 def _unpickled(path):
     with open(path, "rb") as file:
         return _PlainPickle(file, encoding="latin1").load()
+
+
+class ArrayDataset(PreparedDataset):
+    """A data set of images in memory: an array `data` of uint8 with `targets`.
+
+    `_picture(samples)` makes a Pillow image of an entry. `__getitems__` answers for a whole batch.
+    """
+
+    _channels_first = False
+
+    def __len__(self):
+        return len(self.data)
+
+    def _target(self, index):
+        return int(self.targets[index])
+
+    def _picture(self, samples):
+        return from_array(samples)
+
+    def __getitem__(self, index):
+        """The pair (image, target) after the transforms."""
+        return self._transformed(self._picture(self.data[index]), self._target(index))
+
+    def __getitems__(self, indices):
+        """The pairs of a batch, as a list."""
+        return batches.samples_of(self._fetch_batch(indices), self, indices)
+
+    def _fetch_batch(self, indices):
+        if type(self).__getitem__ is not ArrayDataset.__getitem__:
+            return NotImplemented
+        samples = np.asarray(self.data)
+        return batches.fetch(self, np.moveaxis(samples, 1, -1) if self._channels_first else samples, self._target,
+                             indices)
 
 
 class CIFAR10(ArrayDataset):
@@ -105,6 +139,7 @@ class CIFAR100(CIFAR10):
 class SVHN(ArrayDataset):
     """House numbers: digits in colour images of 32x32. `data` is an array (N, 3, 32, 32), `labels` one of int64."""
 
+    _channels_first = True
     split_list = {
         "train": ["http://ufldl.stanford.edu/housenumbers/train_32x32.mat", "train_32x32.mat",
                   "e26dedcc434d2e4c54c9b2d4a06d8373"],
@@ -145,6 +180,7 @@ class STL10(ArrayDataset):
     """Colour images of 96x96 in ten classes, and 100,000 without. `data` is an array (N, 3, 96, 96); the class of an
     image without one is -1."""
 
+    _channels_first = True
     base_folder = "stl10_binary"
     url = "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz"
     filename = "stl10_binary.tar.gz"

@@ -16,6 +16,7 @@ import numpy as np
 from ... import api as rl
 from ...serialization.loading import load
 from ..pictures import from_array, pillow
+from . import batches
 from .utils import check_integrity, download_and_extract_archive, extract_archive, verify_str_arg
 from .vision import VisionDataset
 
@@ -63,6 +64,16 @@ class MNIST(VisionDataset):
         """The pair (image, class) after the transforms."""
         images, targets = self._arrays()
         return self._transformed(from_array(images[index]), int(targets[index]))
+
+    def __getitems__(self, indices):
+        """The pairs of a batch, as a list."""
+        return batches.samples_of(self._fetch_batch(indices), self, indices)
+
+    def _fetch_batch(self, indices):
+        if type(self).__getitem__ is not MNIST.__getitem__:
+            return NotImplemented
+        images, targets = self._arrays()
+        return batches.fetch(self, images, lambda index: int(targets[index]), indices)
 
     def __len__(self):
         return len(self.data)

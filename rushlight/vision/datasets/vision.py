@@ -2,10 +2,9 @@
 import os
 
 from ...utils.data.dataset import Dataset
-from ..pictures import from_array
 from .utils import download_and_extract_archive
 
-__all__ = ["ArrayDataset", "FileDataset", "PreparedDataset", "StandardTransform", "VisionDataset"]
+__all__ = ["FileDataset", "PreparedDataset", "StandardTransform", "VisionDataset"]
 
 
 class VisionDataset(Dataset):
@@ -93,30 +92,6 @@ class FileDataset(PreparedDataset):
     def __getitem__(self, index):
         """The pair (image, target) after the transforms."""
         return self._transformed(self.loader(self._image_files[index]), self._labels[index])
-
-
-class ArrayDataset(PreparedDataset):
-    """A data set of images in memory: an array `data` of uint8 with `targets`.
-
-    `_picture(samples)` makes a Pillow image of an entry. `__getitems__` answers for a whole batch.
-    """
-
-    def __len__(self):
-        return len(self.data)
-
-    def _target(self, index):
-        return int(self.targets[index])
-
-    def _picture(self, samples):
-        return from_array(samples)
-
-    def __getitem__(self, index):
-        """The pair (image, target) after the transforms."""
-        return self._transformed(self._picture(self.data[index]), self._target(index))
-
-    def __getitems__(self, indices):
-        """The pairs of a batch, as a list."""
-        return [self[index] for index in indices]
 
 
 class StandardTransform:

@@ -123,7 +123,7 @@ def _decoded(data, mode, apply_exif_orientation, formats):
         picture.load()
         turned = _upright(picture) if apply_exif_orientation else picture
         return _samples(turned, mode)
-    return rl.from_numpy(np.ascontiguousarray(_guarded(work, formats).transpose(2, 0, 1)))
+    return rl.from_numpy(_guarded(work, formats).transpose(2, 0, 1).copy())
 
 
 # What undoes each orientation that EXIF knows: Pillow's transpose method.

@@ -2,7 +2,7 @@
 import math
 
 from .... import api as rl
-from ....fx._pytree import tree_flatten, tree_unflatten
+from ....utils._pytree import tree_flatten, tree_unflatten
 from ....nn.functional import one_hot
 from ... import tv_tensors
 from ...pictures import is_picture

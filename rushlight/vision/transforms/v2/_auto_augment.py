@@ -1,6 +1,6 @@
 """Automatic augmentation, second generation: AutoAugment, RandAugment, TrivialAugment, AugMix."""
 from .... import api as rl
-from ....fx._pytree import tree_flatten, tree_unflatten
+from ....utils._pytree import tree_flatten, tree_unflatten
 from ... import tv_tensors
 from ...pictures import is_picture
 from .. import _policies

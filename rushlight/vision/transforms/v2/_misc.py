@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 
 from .... import api as rl
-from ....fx._pytree import tree_flatten, tree_unflatten
+from ....utils._pytree import tree_flatten, tree_unflatten
 from ... import tv_tensors
 from ...pictures import is_picture
 from ...tv_tensors._shapes import plain

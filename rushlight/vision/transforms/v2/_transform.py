@@ -3,7 +3,7 @@ import enum
 
 from ... import tv_tensors
 from ....core.tensor import Tensor
-from ....fx._pytree import tree_flatten, tree_unflatten
+from ....utils._pytree import tree_flatten, tree_unflatten
 from ....nn.modules.module import Module
 from ...pictures import is_picture
 from .._draws import chance

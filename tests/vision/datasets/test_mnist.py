@@ -256,3 +256,16 @@ def test_lists_and_arguments(tmp_path):
     assert utils.verify_str_arg("x", "mode", ("x", "y")) == "x"
     with pytest.raises(ValueError, match="Expected type str for argument mode"):
         utils.verify_str_arg(3, "mode")
+
+
+def test_batches_are_their_samples(fashion):
+    normalized = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.3,), (0.4,))])
+    for transform in (normalized, transforms.ToTensor()):
+        data = datasets.FashionMNIST(fashion, transform=transform)
+        indices = [2, 0, 1]
+        pairs = data.__getitems__(indices)
+        assert all(pair[0].equal(data[i][0]) and pair[1] == data[i][1] for pair, i in zip(pairs, indices))
+        images, targets = next(iter(DataLoader(data, 3)))
+        assert images.equal(rl.stack([data[i][0] for i in range(3)])) and targets.dtype == rl.int64
+    data.target_transform = str
+    assert [target for _, target in data.__getitems__(indices)] == [str(int(data.targets[i])) for i in indices]
