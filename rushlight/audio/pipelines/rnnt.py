@@ -8,12 +8,14 @@ from typing import Any, Callable
 
 from ... import api as rl
 from ... import nn
+from ...base.lazy import Lazy
 from ...nn import functional as nnf
 from ..models import RNNTBeamSearch, emformer_rnnt_base
 from ..transforms import MelSpectrogram
 from ..utils import _download_asset
 from .quality import ready
 
+sentencepiece = Lazy("sentencepiece")
 GAIN = 10 ** (0.05 * 2 * 20 * math.log10(32767))
 
 
@@ -40,11 +42,10 @@ class _TokenProcessor:
 
     def __init__(self, path):
         try:
-            import sentencepiece
+            self.sp_model = sentencepiece.SentencePieceProcessor(model_file=path)
         except ImportError as error:
             raise RuntimeError("SentencePiece is not available. Please install it: pip install sentencepiece"
                                ) from error
-        self.sp_model = sentencepiece.SentencePieceProcessor(model_file=path)
         self.removed = {self.sp_model.unk_id(), self.sp_model.eos_id(), self.sp_model.pad_id()}
 
     def __call__(self, tokens, lstrip=True):

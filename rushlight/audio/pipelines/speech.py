@@ -5,12 +5,14 @@ import re
 
 from ... import api as rl
 from ... import nn
+from ...base.lazy import Lazy
 from ...hub import download_url_to_file, get_dir, load_state_dict_from_url
 from ..functional import mu_law_decoding
 from ..models import Tacotron2, WaveRNN
 from ..transforms import GriffinLim, InverseMelScale
 from ..utils.download import SERVER
 
+deep_phonemizer = Lazy("dp.phonemizer")
 PUNCTUATION = ("_", "-", "!", "'", "(", ")", ",", ".", ":", ";", "?", " ")
 VOWELS = "AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split()
 CONSONANTS = "B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split()
@@ -56,14 +58,14 @@ class _Phones(_TextProcessor):
     def __init__(self, dl_kwargs=None):
         super().__init__((*PUNCTUATION, *PHONES))
         try:
-            from dp.phonemizer import Phonemizer
+            phonemizer = deep_phonemizer.Phonemizer
         except ImportError as error:
             raise RuntimeError("DeepPhonemizer is not installed. Please install it.") from error
         path = os.path.join(get_dir(), "checkpoints", os.path.basename(PHONEMIZER))
         if not os.path.exists(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             download_url_to_file(PHONEMIZER, path, **(dl_kwargs or {}))
-        self._phonemizer = Phonemizer.from_checkpoint(path)
+        self._phonemizer = phonemizer.from_checkpoint(path)
 
     def _symbols(self, texts):
         return [[re.sub(r"[\[\]]", "", found) for found in re.findall(self.pattern, phones)]

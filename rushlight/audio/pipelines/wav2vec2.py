@@ -153,7 +153,7 @@ LABELS = {
     "en": "|ETAONIHSRDLUMWCFGYPBVK'XJQZ", "mms": "aienoutsrmkldghybpwcvjzf'qx",
     "vp_en": "|etoiansrhldcumpfgwybvkxjqz", "de": "|enirstadhulgcmobwfkzpvüäöjßyxq",
     "es": "|eaosnrildctupmbqygvhófíájzñéxúkwü", "fr": "|esnitraouldcpmévqfgbhxàjèyêzôkçœûùîâwïëüæ",
-    "it": "|eiaontrlscdupmgvhzfbqàèùéòìkywxjóíï",
+    "it": "|eiaontrlscdupmgvhzfbqàèùéòìkyxwjóíï",
 }
 BASE, LARGE, LARGE_LV60K = (0.1, 0.1, 0.0, 0.1, 0.05), (0.1, 0.1, 0.0, 0.0, 0.2), (0.1, 0.1, 0.0, 0.0, 0.0)
 TUNED, NONE = (0.0, 0.0, 0.1, 0.0, 0.1), (0.0, 0.0, 0.0, 0.0, 0.0)
