@@ -61,9 +61,10 @@ def _best_path(scores, labels, blank):
     jump = np.zeros(len(states), bool)
     jump[3::2] = states[3::2] != states[1:-2:2]
     frames = len(scores)
-    if frames < len(labels) + int((labels[1:] == labels[:-1]).sum()):
-        raise RuntimeError(f"targets length is too long for CTC. Found targets length: {len(labels)}, log_probs length: "
-                           f"{frames}, and number of repeats: {int((labels[1:] == labels[:-1]).sum())}")
+    repeats = int((labels[1:] == labels[:-1]).sum())
+    if frames < len(labels) + repeats:
+        raise RuntimeError(f"targets length is too long for CTC. Found targets length: {len(labels)}, log_probs "
+                           f"length: {frames}, and number of repeats: {repeats}")
     best = np.where(np.arange(len(states)) < 2, scores[0, states], -np.inf)
     origins = np.zeros((frames, len(states)), np.int64)
     for t in range(1, frames):

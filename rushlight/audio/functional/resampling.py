@@ -14,12 +14,11 @@ BETA = 14.769656459379492
 
 
 def _positions(orig_freq, new_freq, width, dtype):
-    """Times of the samples (new_freq, 1, 2 width + orig_freq) around each new one, in units of the old rate's period."""
-    exact = np.float64 if dtype in (None, rl.float64) else np.float32
-    old = np.arange(-width, width + orig_freq).astype(exact) / exact(orig_freq)
-    integers = dtype is None
-    shift = np.arange(0, -new_freq, -1).astype(np.float32 if integers else exact) / (np.float32 if integers else exact)(
-        new_freq)
+    """Times of the samples (new_freq, 1, 2 width + orig_freq) around each new one, in periods of the old rate."""
+    wide = np.float64 if dtype in (None, rl.float64) else np.float32
+    narrow = np.float32 if dtype is None else wide  # integers divided give the default dtype
+    old = np.arange(-width, width + orig_freq).astype(wide) / wide(orig_freq)
+    shift = np.arange(0, -new_freq, -1).astype(narrow) / narrow(new_freq)
     return old[None, None] + shift[:, None, None]
 
 

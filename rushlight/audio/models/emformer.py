@@ -59,7 +59,8 @@ class _EmformerAttention(nn.Module):
         if count > 1:
             padding = padding_mask(lengths + len(mems) + before + (len(past[0]) if past is not None else 0))
         q, k, v = map(self._heads, (query, key, value))
-        found = self._probabilities(rl.bmm(q * self.scaling, k.transpose(1, 2)), attention_mask, padding).to(v.dtype) @ v
+        scores = self._probabilities(rl.bmm(q * self.scaling, k.transpose(1, 2)), attention_mask, padding)
+        found = scores.to(v.dtype) @ v
         found = self.out_proj(found.transpose(0, 1).reshape(rows, count, self.input_dim))
         frames, memory = found[:rows - len(summary)], found[rows - len(summary):]
         memory = memory.tanh() if self.tanh_on_mem else memory.clamp(-LARGEST_SUMMARY, LARGEST_SUMMARY)
@@ -176,7 +177,7 @@ class Emformer(nn.Module):
         return rl.cat([frames[start:start + size] for start in starts])
 
     def _spans(self, number, time):
-        """Which columns a segment sees: spans of (memory, right contexts, frames), and the number of columns of each."""
+        """Which columns a segment sees: spans of (memory, right contexts, frames), and how many columns each has."""
         segments = math.ceil(time / self.segment_length)
         right, start = self.right_context_length, number * self.segment_length
         memory = max(number - self.max_memory_size, 0), number

@@ -207,7 +207,7 @@ RATES = ("encoder_projection_dropout", "encoder_attention_dropout", "encoder_ff_
          "encoder_layer_drop")
 
 
-def _sizes(name):
+def model_sizes(name):
     mode, bias, width, layers, heads, hidden = SIZES[name][1]
     found = {"extractor_mode": mode, "extractor_conv_layer_config": None, "extractor_conv_bias": bias,
              "encoder_embed_dim": width, "encoder_pos_conv_kernel": 128, "encoder_pos_conv_groups": 16,
@@ -221,7 +221,7 @@ def _sizes(name):
 def _published(name, text):
     """The function that builds a published model."""
     def build(options):
-        return _model({**_sizes(name), **options})
+        return _model({**model_sizes(name), **options})
     build.__name__, build.__doc__ = name, f"Build {text}: see `wav2vec2_model` for the options."
     return _signature(**dict(zip(RATES, SIZES[name][0])), aux_num_out=None)(build)
 
@@ -250,7 +250,7 @@ def _pretraining(name, size, final_dim, gradient, classes):
         options["num_classes"] = classes
 
     def build(options):
-        return hubert_pretrain_model(**{**_sizes(size), **fixed, **options})
+        return hubert_pretrain_model(**{**model_sizes(size), **fixed, **options})
     build.__name__ = name
     build.__doc__ = f"Build `{size}` for pretraining: see `hubert_pretrain_model` for the options."
     return _signature(**dict(zip(RATES, SIZES[size][0])), **options)(build)
