@@ -13,7 +13,7 @@ from .base.lazy import numpy as np
 
 from .core import dtype as dt
 from .core.declare import REGISTRY
-from .core.device import CPU, resolve
+from .core.device import CPU, Device, resolve
 from .core.layout import contiguous_layout
 from .core.storage import new_storage
 from .core.tensor import Tensor, TensorMeta, view
@@ -201,6 +201,13 @@ def legacy(dtype, name, args):
     return REGISTRY["empty"](*args, dtype=dtype)
 
 
+def check_legacy_device(device):
+    """RuntimeError unless the device of a legacy constructor is the CPU."""
+    if device is not None and Device(device).type != "cpu":
+        raise RuntimeError("legacy constructor expects device type: cpu but device type: "
+                           f"{Device(device).type} was passed")
+
+
 class LegacyType(type):
     """The type of FloatTensor and its like: constructors that `isinstance` tests by dtype."""
 
@@ -208,6 +215,7 @@ class LegacyType(type):
         return isinstance(value, Tensor) and value.dtype is cls.dtype
 
     def __call__(cls, *args, device=None):
+        check_legacy_device(device)
         return legacy(cls.dtype, cls.__name__, args)
 
 
@@ -227,6 +235,7 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layo
 
 def new(self, *args, device=None):
     """The legacy constructor of this tensor's type."""
+    check_legacy_device(device)
     return legacy(self.dtype, "new", args)
 
 
@@ -235,6 +244,7 @@ Tensor.new_tensor, Tensor.new = new_tensor, new
 
 def new_instance(cls, *args, device=None):
     """`Tensor.__new__(cls, ...)`: what the legacy constructor gives, as an instance of a subclass."""
+    check_legacy_device(device)
     return Tensor._make_subclass(cls, legacy(None, cls.__name__, args))
 
 
@@ -244,6 +254,7 @@ Tensor.__new__ = new_instance
 def construct(cls, *args, **kwargs):
     """`Tensor(...)` itself."""
     if cls is Tensor:
+        check_legacy_device(kwargs.get("device"))
         return legacy(None, "Tensor", args)
     return type.__call__(cls, *args, **kwargs)
 

@@ -135,7 +135,7 @@ def plain_bessel_i(fn, x, order):
     near, series, tail = bessel_i(fn, a, order)
     half = exp(fn, a * 0.5)
     value = fn.select(near, series, tail * half * half)
-    value = choose(fn, a.eq(INF), INF, value)
+    value = choose(fn, a.eq(INF), NAN, value)  # as in PyTorch, whose factors are infinite and zero
     return fn.select(x < 0.0, -value, value) if order == 1 else value
 
 

@@ -26,6 +26,7 @@ from .device import resolve
 from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, settle_write, wants_grad
 from .graph import MODE, under_grad
+from .out import ITERATED, check_apart, dtype_of, settles
 from .signatures import REQUIRED
 from .record import (HIGHEST, LOWEST, MOST_FORMS, Form, binary, binary_number, record, record_form,
                      unary)
@@ -243,10 +244,15 @@ def into_out(name, call, out, args, kwargs):
     for o in outs:
         if not isinstance(o, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(o).__name__}")
-    result = call(*args, **kwargs)
+    asked = kwargs.get("dtype")
+    op = OPERATORS.get(name)
+    if name in ITERATED or op is not None and op.checks_overlap:
+        check_apart(name, (*args, *kwargs.values()), outs)
+    result = call(*args, **dtype_of(name, outs, kwargs))
     results = [result] if isinstance(result, Tensor) else list(result)
     for o, r in zip(outs, results):
-        rules.check_out(name, r._layout, o._layout)
+        if not settles(name, r._layout, o._layout, asked):
+            rules.check_out(name, r._layout, o._layout)
         if o._layout.shape != r._layout.shape:
             REGISTRY["Tensor.resize_"](o, r._layout.shape)
         REGISTRY["Tensor.copy_"](o, r)

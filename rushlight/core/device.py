@@ -22,11 +22,13 @@ class Device:
             raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
         if ":" in type:
             type, text = type.split(":", 1)
-            if not text.isdecimal():
+            if not text.isdecimal() or text[0] == "0" != text:
                 raise RuntimeError(f"Invalid device string: '{type}:{text}'")
             index = int(text)
         if type not in TYPES:
             raise RuntimeError(f"Expected one of {', '.join(TYPES)} device type at start of device string: {type}")
+        if index is not None and index < 0:
+            raise RuntimeError("Device index must not be negative")
         self.type, self.index = type, index
 
     def __repr__(self):

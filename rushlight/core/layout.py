@@ -69,6 +69,31 @@ def channels_last_strides(shape):
     return tuple(strides)
 
 
+def strides_of_format(name, shape):
+    """Strides that the name of a memory format asks of a shape, row-major for all but channels_last. RuntimeError for
+    a shape of another rank."""
+    if not name.startswith("channels_last"):
+        return contiguous_strides(shape)
+    rank = 5 if name == "channels_last_3d" else 4
+    if len(shape) != rank:
+        raise RuntimeError(f"required rank {rank} tensor to use {name} format")
+    return channels_last_strides(shape)
+
+
+def seems_channels_last(found):
+    """Whether PyTorch takes a layout for channels_last: the channels are innermost in the order of strides, be there
+    gaps or not."""
+    if found.ndim not in (4, 5) or not found.strides[1]:
+        return False
+    least = 0
+    for d in (1, *range(found.ndim - 1, 1, -1), 0):
+        n, stride = found.shape[d], found.strides[d]
+        if not n or stride < least or d == 0 and least == found.strides[1]:
+            return False
+        least = stride * n if n > 1 else stride
+    return True
+
+
 def dense_strides_like(shape, strides):
     """Strides of a new tensor that keeps the order of dimensions of a given one (PyTorch's preserve_format)."""
     if is_dense(shape, strides):

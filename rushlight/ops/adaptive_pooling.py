@@ -262,6 +262,10 @@ def fractional_max_pool(n, input, kernel_size, output_size, output_ratio, sample
         raise RuntimeError(f"{op}(): Expected {n + 1}D or {n + 2}D tensor, but got: {list(shape)}")
     if samples._layout.shape[2:] != (n,):
         raise RuntimeError(f"Expect _random_samples.size(2) equals to {n}; got {samples._layout.shape[2]}.")
+    if samples._layout.shape[0] < (1 if len(shape) == n + 1 else shape[0]):
+        raise RuntimeError("Expect _random_samples.size(0) no less then input batch size.")
+    if samples._layout.shape[1] != shape[-n - 1]:
+        raise RuntimeError("Expect _random_samples.size(1) equals to input channel size.")
     for side, size, count, out in zip(SIDES[n], shape[-n:], kernel, sizes):
         if out + count - 1 > size:
             name = op if n == 2 else f"{op}_out"

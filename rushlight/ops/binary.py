@@ -616,15 +616,21 @@ def addcdiv_(self, tensor1, tensor2, *, value=1):
 # -- integers --------------------------------------------------------------------------------------------------------
 
 
+def _signed(k, *operands):
+    """The operands of dtype uint8 as signed integers that hold them: the code of gcd takes signs off."""
+    return [k.cast(x, dt.int32) if x.dtype is dt.uint8 else x for x in operands]
+
+
 @elementwise("gcd gcd_", tensors=2, dtypes="integers")
 def gcd(k, input, other):
     """The greatest common divisor, never negative."""
-    return k.gcd(input, other)
+    return k.cast(k.gcd(*_signed(k, input, other)), input.dtype)
 
 
 @elementwise("lcm lcm_", tensors=2, dtypes="integers")
 def lcm(k, input, other):
     """The least common multiple, never negative."""
-    divisor = k.gcd(input, other)
-    safe = k.where(divisor.eq(0), k.const(1, input.dtype), divisor)
-    return k.abs(k.truncdiv(input, safe) * other)
+    a, b = _signed(k, input, other)
+    divisor = k.gcd(a, b)
+    safe = k.where(divisor.eq(0), k.const(1, a.dtype), divisor)
+    return k.cast(k.abs(k.truncdiv(a, safe) * b), input.dtype)

@@ -6,7 +6,7 @@ from ..core import record as recording
 from ..core.declare import REGISTRY, elementwise, public
 from ..core.dtype import FLOATING
 from ..core.grads import GradRule, begin_write, end_write, settle_write
-from ..core.layout import channels_last_strides, contiguous_strides
+from ..core.layout import channels_last_strides, contiguous_strides, strides_of_format
 from ..core.record import record, set_version
 from ..core.storage import MetaStorage
 from ..core.tensor import Tensor, empty
@@ -122,13 +122,7 @@ def format_strides(input, memory_format):
     if name in (None, "preserve_format"):
         found = input._layout
         return found.strides if found.dense else None
-    if name == "contiguous_format":
-        return contiguous_strides(input._layout.shape)
-    if name == "channels_last" and input.dim() != 4:
-        raise RuntimeError("required rank 4 tensor to use channels_last format")
-    if name == "channels_last_3d" and input.dim() != 5:
-        raise RuntimeError("required rank 5 tensor to use channels_last_3d format")
-    return channels_last_strides(input._layout.shape)
+    return strides_of_format(name, input._layout.shape)
 
 
 @public("Tensor._to_strides", grad={"input": lambda g: g}, node="CloneBackward0", out=False)
@@ -159,9 +153,8 @@ def is_contiguous(self, memory_format=None):
     found = self._layout
     if name == "contiguous_format":
         return found.contiguous
-    wanted = channels_last_strides(found.shape)
-    return len(found.shape) == (4 if name == "channels_last" else 5) and all(
-        a == b or n == 1 for a, b, n in zip(found.strides, wanted, found.shape))
+    return found.ndim == (4 if name == "channels_last" else 5) and all([
+        a == b or n == 1 for a, b, n in zip(found.strides, channels_last_strides(found.shape), found.shape)])
 
 
 def to_dtype(input, dtype):

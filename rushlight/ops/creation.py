@@ -10,7 +10,7 @@ from ..core import grads
 from ..core import infer as rules
 from ..core.declare import as_number, elementwise, operator, public
 from ..core.device import META, resolve
-from ..core.layout import channels_last_strides, contiguous_layout, dense_strides_like
+from ..core.layout import contiguous_layout, dense_strides_like, strides_of_format
 from ..core.layout import layout as make_layout
 from ..core.record import record
 from ..core.room import LARGEST
@@ -194,8 +194,8 @@ grads.zeros = _grad_zeros
 
 
 def _options(dtype, layout, device, pin_memory, memory_format, shape):
-    strides = channels_last_strides(shape) if getattr(memory_format, "name", "") in ("channels_last",
-                                                                                     "channels_last_3d") else None
+    name = getattr(memory_format, "name", "")
+    strides = strides_of_format(name, shape) if name.startswith("channels_last") else None
     return dtype, device, strides
 
 
@@ -279,7 +279,7 @@ def _like(input, dtype, device, memory_format):
     if name == "preserve_format":
         strides = dense_strides_like(input._layout.shape, input._layout.strides)
     elif name.startswith("channels_last"):
-        strides = channels_last_strides(input._layout.shape)
+        strides = strides_of_format(name, input._layout.shape)
     return new(tuple(input._layout.shape), dtype or input._layout.dtype, device or input._storage.device, False,
                strides)
 

@@ -702,7 +702,10 @@ def prepared_put(input, indices, values):
                            f"{dt.scalar_type(input._layout.dtype)} for the destination and "
                            f"{dt.scalar_type(values._layout.dtype)} for the "
                            "source.")
-    place, tensors = placement(input._layout.shape, normal_indices(input, indices))
+    found = normal_indices(input, indices)
+    if all([i is None for i in found]):
+        raise RuntimeError("index_put_(): at least one index tensor is needed")
+    place, tensors = placement(input._layout.shape, found)
     shape = values._layout.shape
     lead = len(shape) - len(place.domain)
     if lead > 0 or any(n not in (1, m) for n, m in zip(shape, place.domain[-lead:] if lead else place.domain)):

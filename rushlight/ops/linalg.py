@@ -15,6 +15,7 @@ from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, apply, operator, public
 from ..core.graph import MODE
+from ..core.layout import contiguous_strides
 from ..core.return_types import named_result
 from ..core.storage import check
 from ..core.stream import STREAM
@@ -54,13 +55,22 @@ def check_same_dtype(name, A, B):
 
 def host(name, body, params=(), grad=None, node=None, conjugates=False):
     """A host operator whose public function works out the results."""
-    return operator(name, "host", rules.explicit, body, params=params, grad=grad, node=node, conjugates=conjugates)
+    return operator(name, "host", rules.strided, body, params=params, grad=grad, node=node, conjugates=conjugates)
 
 
 def call(op, values, tensors, *outs, **attrs):
-    """Record a host operator with results of these (shape, dtype)."""
-    return apply(op, values, tensors, (),
-                 (*attrs.items(), ("out", tuple([(tuple(shape), dtype) for shape, dtype in outs]))))
+    """Record a host operator with results of these (shape, dtype), or (shape, dtype, COLUMNS) for matrices."""
+    found = [(tuple(shape), strides_of(shape, *columns), dtype) for shape, dtype, *columns in outs]
+    return apply(op, values, tensors, (), (*attrs.items(), ("out", tuple(found))))
+
+
+COLUMNS = True  # a result that LAPACK writes: its columns are contiguous
+
+
+def strides_of(shape, columns=False):
+    """Dense strides, row-major or with contiguous columns."""
+    strides = contiguous_strides(shape)
+    return (*strides[:-2], 1, max(shape[-2], 1)) if columns and len(strides) > 1 else strides
 
 
 NON_FINITE = "the input matrix contained non-finite values"
@@ -163,7 +173,7 @@ def inv_ex(A, *, check_errors=False):
     """The inverse of (batches of) square matrices, and 0 or the number of the zero pivot. With `check_errors`
     LinAlgError for that."""
     check_matrix("linalg.inv", A, True)
-    result, info = call(INVERSE, (A,), (A,), (A.shape, A.dtype), (A.shape[:-2], dt.int32))
+    result, info = call(INVERSE, (A,), (A,), (A.shape, A.dtype, COLUMNS), (A.shape[:-2], dt.int32))
     if check_errors:
         raise_info("linalg.inv", info, SINGULAR)
     return INVERSE_EX(result, info)
@@ -177,7 +187,7 @@ def inverse(A):
 
 def solve_batch(A, B):
     """(A^-1 B, info) for matrices of equal batch shape."""
-    return call(SOLVE, (A, B), (A, B), (B.shape, B.dtype), (A.shape[:-2], dt.int32))
+    return call(SOLVE, (A, B), (A, B), (B.shape, B.dtype, COLUMNS), (A.shape[:-2], dt.int32))
 
 
 def is_vector(A, B):

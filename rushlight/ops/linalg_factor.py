@@ -14,7 +14,7 @@ from ..core import grads
 from ..core.declare import REGISTRY, public
 from ..core.graph import MODE, under_grad
 from ..core.return_types import named_result
-from .linalg import broadcast_batches, call, check_matrix, check_same_dtype, host, raise_info
+from .linalg import COLUMNS, broadcast_batches, call, check_matrix, check_same_dtype, host, raise_info
 from .pointwise import need_tensor
 
 ROWS = 16  # triangular systems up to this size are solved row by row
@@ -66,9 +66,9 @@ TRIANGULAR = host("linalg_solve_triangular", _triangular_body, ("A", "B", "upper
                   "LinalgSolveTriangularBackward0")
 
 
-def triangular(A, B, upper, unit=False):
+def triangular(A, B, upper, unit=False, columns=COLUMNS):
     """A^-1 B, reading one triangle of A, for matrices of equal batch shape."""
-    return call(TRIANGULAR, (A, B, upper, unit), (A, B), (B.shape, B.dtype), upper=upper, unit=unit)[0]
+    return call(TRIANGULAR, (A, B, upper, unit), (A, B), (B.shape, B.dtype, columns), upper=upper, unit=unit)[0]
 
 
 @public("linalg.solve_triangular")
@@ -85,7 +85,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
     A, B = broadcast_batches(A, B)
     if left:
         return triangular(A, B, bool(upper), bool(unitriangular))
-    return triangular(A.mT, B.mT, not upper, bool(unitriangular)).mT
+    return triangular(A.mT, B.mT, not upper, bool(unitriangular), False).mT
 
 
 TRIANGULAR_SOLVE = named_result("triangular_solve", "solution", "cloned_coefficient")
@@ -150,7 +150,7 @@ def cholesky_ex(A, *, upper=False, check_errors=False):
     """L with A = L L^T for positive-definite matrices (`upper`: its transpose), and 0 or the order of the minor that
     is not."""
     check_matrix("linalg.cholesky", A, True)
-    lower, info = call(CHOLESKY, (A,), (A.mH if upper else A,), (A.shape, A.dtype),
+    lower, info = call(CHOLESKY, (A,), (A.mH if upper else A,), (A.shape, A.dtype, not upper),
                        (A.shape[:-2], dt.int32))
     if check_errors:
         raise_info("linalg.cholesky", info, NOT_POSITIVE)
@@ -242,7 +242,8 @@ def _qr(A, mode):
     *lead, m, n = A.shape
     k = m if mode == "complete" else min(m, n)
     q = (0,) if mode == "r" else (*lead, m, k)
-    return call(QR, (A, mode), (A,), (q, A.dtype), ((*lead, k, n), A.dtype), mode=mode)
+    return call(QR, (A, mode), (A,), (q, A.dtype, COLUMNS), ((*lead, k, n), A.dtype, COLUMNS),
+                mode=mode)
 
 
 @public("linalg.qr", cast="float32")
@@ -320,7 +321,7 @@ def geqrf(input):
     if MODE.grad and input.requires_grad:
         raise NotImplementedError("geqrf: the derivative is not implemented, as in PyTorch; linalg.qr has one")
     *lead, m, n = input.shape
-    return GEQRF_RESULT(*call(GEQRF, (), (input,), (input.shape, input.dtype),
+    return GEQRF_RESULT(*call(GEQRF, (), (input,), (input.shape, input.dtype, COLUMNS),
                               ((*lead, min(m, n)), input.dtype)))
 
 
@@ -344,7 +345,8 @@ def householder_product(A, tau):
         raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater than or equal to "
                            "input.shape[-1]")
     C = REGISTRY["eye"](m, n, dtype=A.dtype).expand(A.shape)
-    return call(HOUSEHOLDER, (A, tau, C, False), (A, tau, C), (A.shape, A.dtype), transpose=False)[0]
+    return call(HOUSEHOLDER, (A, tau, C, False), (A, tau, C), (A.shape, A.dtype, COLUMNS),
+                transpose=False)[0]
 
 
 @public("ormqr", cast="float32")
@@ -357,7 +359,7 @@ def ormqr(input, tau, other, left=True, transpose=False):
                            f"{list(other.shape)} and {list(input.shape)}")
     C = other if left else other.mH
     flag = bool(transpose) == bool(left)
-    found = call(ORMQR, (input, tau, C, flag), (input, tau, C), (C.shape, C.dtype), transpose=flag)[0]
+    found = call(ORMQR, (input, tau, C, flag), (input, tau, C), (C.shape, C.dtype, left), transpose=flag)[0]
     return found if left else found.mH
 
 
@@ -460,7 +462,7 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False):
         raise RuntimeError(NO_PIVOTS.format("lu_factor"))
     *lead, m, n = A.shape
     optional("scipy.linalg", "linalg", "linalg.lu_factor")
-    LU, pivots, info = call(LU_FACTOR, (A,), (A,), (A.shape, A.dtype),
+    LU, pivots, info = call(LU_FACTOR, (A,), (A,), (A.shape, A.dtype, COLUMNS),
                             ((*lead, min(m, n)), dt.int32),
                             (lead, dt.int32))
     if check_errors:
@@ -577,7 +579,7 @@ def ldl_factor_ex(A, *, hermitian=False, check_errors=False):
     if MODE.grad and A.requires_grad:
         raise NotImplementedError("linalg.ldl_factor_ex: the derivative is not implemented, as in PyTorch")
     optional("scipy.linalg", "linalg", "linalg.ldl_factor")
-    LD, pivots, info = call(LDL, (), (A,), (A.shape, A.dtype), (A.shape[:-1], dt.int32),
+    LD, pivots, info = call(LDL, (), (A,), (A.shape, A.dtype, COLUMNS), (A.shape[:-1], dt.int32),
                             (A.shape[:-2], dt.int32), hermitian=bool(hermitian) and A._layout.dtype.is_complex)
     if check_errors:
         raise_info("torch.linalg.ldl_factor_ex", info, "The factor D is exactly singular.")
@@ -603,5 +605,5 @@ def ldl_solve(LD, pivots, B, *, hermitian=False):
         raise RuntimeError("torch.linalg.ldl_solve: Incompatible shapes of LD, pivots and B")
     wide = pivots.unsqueeze(-1)
     LD, wide, B = broadcast_batches(LD, wide, B)
-    return call(LDL_SOLVE, (), (LD, wide.squeeze(-1), B), (B.shape, B.dtype),
+    return call(LDL_SOLVE, (), (LD, wide.squeeze(-1), B), (B.shape, B.dtype, COLUMNS),
                 hermitian=bool(hermitian) and LD._layout.dtype.is_complex)[0]

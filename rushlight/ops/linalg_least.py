@@ -13,7 +13,7 @@ from ..core import infer as rules
 from ..core.declare import REGISTRY, public
 from ..core.return_types import named_result
 from .complex import abs_square
-from .linalg import call, check_matrix, check_same_dtype, converged, host, is_vector
+from .linalg import COLUMNS, call, check_matrix, check_same_dtype, converged, host, is_vector
 from .linalg_factor import linalg_qr
 from .linalg_spectral import linalg_svd, pinv
 from .pointwise import need_tensor
@@ -85,7 +85,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     left, right = A.expand(*lead, m, n), right.expand(*lead, m, columns)
     limit = dt.finfo(A.dtype).eps * max(m, n) if rcond is None else float(rcond)
     X, rank, S = converged("torch.linalg.lstsq", call(
-        LSTSQ, (left, right), (left, right), ((*lead, n, columns), A.dtype), (lead, dt.int64),
+        LSTSQ, (left, right), (left, right), ((*lead, n, columns), A.dtype, COLUMNS), (lead, dt.int64),
         ((*lead, min(m, n)), A.dtype.to_real()), rcond=limit))
     residuals = S.new_empty(0)
     full = driver == "gels" or (driver != "gelsy" and m > n and bool((rank == n).all()))

@@ -115,7 +115,7 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
     single = input.dim() <= 1
-    if input.dim() > 2 or not input.numel():
+    if input.dim() > 2 or input.dim() and not input.shape[-1]:
         raise RuntimeError("Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
                            f"{list(input.shape)}")
     rows = input.reshape(1, -1) if single else input

@@ -286,6 +286,10 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
     if any(isinstance(v, float) for v in (beta, alpha)) and input._layout.dtype.category < dt.FLOATING:
         raise RuntimeError("For integral input tensors, argument beta must not be a floating point number.")
     result = _outer(vec1, vec2)
+    if dt.promote(input._layout.dtype, result._layout.dtype) is not dt.bool_:
+        for name, factor in (("beta", beta), ("alpha", alpha)):
+            if isinstance(factor, bool):
+                raise RuntimeError(f"Boolean {name} only supported for Boolean results.")
     if input._layout.dtype is dt.bool_ and result._layout.dtype is dt.bool_:
         result = result & bool(alpha)
         return result if beta == 0 else input & bool(beta) | result
@@ -537,10 +541,18 @@ def _einsum_cast(equation, *operands):
 def einsum(equation, *operands):
     """Sums of products in Einstein's notation, e.g. einsum("ij,jk->ik", a, b); "..." stands for broadcast
     dimensions."""
+    if not operands:
+        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand "
+                         "and its subscripts list")
     if not isinstance(equation, str):
         equation, operands = sublists(equation, operands)
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
+    for i, x in enumerate(operands):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"einsum(): operand {i} must be a Tensor, not {type(x).__name__}")
+    if not operands:
+        raise ValueError("einsum(): must specify at least one operand")
     inputs, output = parse_equation(equation, operands)
     sizes = label_sizes(inputs, operands)
     terms = [(prepare(x, labels, sizes)) for x, labels in zip(operands, inputs)]
@@ -571,21 +583,23 @@ def parse_equation(equation, operands):
     """Lists of labels per operand and of the output; the broadcast dimensions get labels 0, 1, ..."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     subscripts = left.split(",")
+    check_output(left, right)
     if len(subscripts) != len(operands):
         raise RuntimeError("einsum(): more operands were provided than specified in the equation"
                            if len(operands) > len(subscripts)
                            else "einsum(): fewer operands were provided than specified in the equation")
     most, inputs = 0, []
     for text, x in zip(subscripts, operands):
-        named = len(text.replace("...", ""))
+        named = len(text.replace("...", "", 1))
+        if named and not text.replace("...", "", 1).isalpha():
+            raise RuntimeError(f"einsum(): invalid subscript given for operand {len(inputs)}, subscripts must be in "
+                               "[a-zA-Z], and '.' part of one ellipsis (...)")
         extra = x._layout.ndim - named
         if ("..." not in text and extra) or extra < 0:
             raise RuntimeError(f"einsum(): the number of subscripts in the equation ({named}) does not match the "
                                f"number of dimensions "
                                f"({x._layout.ndim}) for operand {len(inputs)}" + ("" if "..." in text
                                                                                   else " and no ellipsis was given"))
-        if not text.replace("...", "").isalpha() and named:
-            raise RuntimeError("einsum(): invalid subscript given, subscripts must be in [a-zA-Z]")
         most = max(most, extra)
         inputs.append((text, extra))
     expanded = [expand_labels(text, extra, most) for text, extra in inputs]
@@ -597,6 +611,19 @@ def parse_equation(equation, operands):
             count[label] = count.get(label, 0) + 1
     single = sorted(label for label, n in count.items() if n == 1 and isinstance(label, str))
     return expanded, [*range(most), *single]
+
+
+def check_output(inputs, output):
+    """RuntimeError for subscripts of the output that are no letters, stand there twice, or in no operand."""
+    for label in output.replace("...", "", 1):
+        if not label.isalpha():
+            raise RuntimeError(f"einsum(): found '{label}' for output, subscripts must be in [a-zA-Z], and '.' part of "
+                               "one ellipsis (...)")
+        if label not in inputs:
+            raise RuntimeError(f"einsum(): output subscript {label} does not appear in the equation for any input "
+                               "operand")
+        if output.count(label) > 1:
+            raise RuntimeError(f"einsum(): output subscript {label} appears more than once in the output")
 
 
 def expand_labels(text, extra, most):
@@ -660,8 +687,13 @@ def contract(a, la, b, lb, keep):
 
 @public("chain_matmul", out=False, cast="lower")
 def chain_matmul(*matrices):
-    """The product of several matrices."""
-    return multi_dot(matrices)
+    """The product of one matrix or several."""
+    if not matrices:
+        raise RuntimeError("chain_matmul(): Expected one or more matrices")
+    for matrix in matrices:
+        if matrix.dim() != 2:
+            raise RuntimeError(f"Tensor dimension is {matrix.dim()}, expected 2 instead.")
+    return multi_dot(matrices) if len(matrices) > 1 else matrices[0]
 
 
 @public("linalg.multi_dot", cast="lower")

@@ -9,6 +9,7 @@ from ..base.lazy import numpy as np
 
 from ..core.declare import REGISTRY, public
 from ..core.graph import MODE
+from ..core.layout import channels_last_strides, seems_channels_last
 from ..core.record import record, write_copy
 from ..core.tensor import empty
 from .copy import COPY, COPY_FORM
@@ -42,9 +43,7 @@ def constant_pad(input, pad, value):
     shape = tuple([n + a + b for n, a, b in zip(source._layout.shape, before, after)])
     if shape == tuple(source._layout.shape):
         return source.clone()
-    strides = None
-    if found.dense and not found.contiguous:
-        strides = REGISTRY["empty_like"](input.expand(found.shape)).new_empty(shape).stride()
+    strides = channels_last_strides(shape) if seems_channels_last(found) else None
     out = empty(shape, found.dtype, input._storage.device, strides)
     inner = out
     whole = out._layout.numel <= SMALL or source._layout.numel * 4 < out._layout.numel

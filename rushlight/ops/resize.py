@@ -292,6 +292,9 @@ def asked_sizes(input, size, scale_factor, mode, recompute):
                         f"with types {[type(v) for v in size]}"
                     )
         else:
+            if isinstance(size, (bool, float, str)):
+                raise TypeError(f"interpolate(): argument 'size' must be int or tuple of ints, not "
+                                f"{type(size).__name__}")
             size = [size] * n
         if recompute:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")

@@ -17,7 +17,7 @@ from ..core.declare import REGISTRY, apply, into_out, operator, public, register
 from ..core.grads import GradRule
 from ..core.graph import MODE
 from ..core.infer import wrap_dim
-from ..core.layout import channels_last_strides, contiguous_strides, dense_strides_like
+from ..core.layout import channels_last_strides, contiguous_strides, dense_strides_like, seems_channels_last
 from ..core.layout import layout as make_layout
 from ..core.record import record, write_copy
 from ..core.room import check_bytes
@@ -84,9 +84,9 @@ def plan_cat(layouts, dim):
     for i, found in enumerate(layouts):
         if not found.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")
-    used = [x for x in layouts if x.ndim != 1 or x.numel] or list(layouts[:1])
-    shape = list(used[0].shape)
-    dim = wrap_dim(dim, len(shape))
+    used = [x for x in layouts if x.ndim != 1 or x.numel]
+    shape = list((used or layouts)[0].shape)
+    dim = wrap_dim(dim, len(shape)) if used else 0  # without elements PyTorch doesn't look at it
     sizes, total = [], 0
     for i, found in enumerate(layouts):
         if found.ndim == 1 and not found.numel and len(shape) > 1:
@@ -96,7 +96,7 @@ def plan_cat(layouts, dim):
         sizes.append(found.shape[dim])
         total += found.shape[dim]
     shape[dim] = total
-    return Join(dim, tuple(sizes), tuple(shape), cat_strides(used, shape), rules.joined_dtype(layouts, ()))
+    return Join(dim, tuple(sizes), tuple(shape), cat_strides(layouts, shape), rules.joined_dtype(layouts, ()))
 
 
 def concatenate(tensors, dim=0):
@@ -142,13 +142,8 @@ def check_cat(shape, found, dim, number):
 
 
 def cat_strides(used, shape):
-    """channels_last where all inputs have it, else None (contiguous)."""
-    if len(shape) not in (4, 5):
-        return None
-    for found in used:
-        if found.contiguous or found.strides != channels_last_strides(found.shape):
-            return None
-    return channels_last_strides(shape)
+    """channels_last where all inputs seem to have it, else None (contiguous)."""
+    return channels_last_strides(shape) if all(map(seems_channels_last, used)) else None
 
 
 def _stack_back(g, dim):
@@ -170,6 +165,9 @@ def plan_stack(layouts, dim):
                                f"entry {i}")
     whole, dtype = (*shape[:dim], len(layouts), *shape[dim:]), rules.joined_dtype(layouts, ())
     strides = contiguous_strides(whole)
+    if dim < len(shape) and all(map(seems_channels_last, layouts)):  # as PyTorch joins, and then splits the dimension
+        joined = channels_last_strides((*shape[:dim], len(layouts) * shape[dim], *shape[dim + 1:]))
+        strides = (*joined[:dim], joined[dim] * shape[dim], *joined[dim:])
     part = make_layout(shape, strides[:dim] + strides[dim + 1:], dtype)
     return dim, make_layout(whole, strides, dtype), part, strides[dim]
 

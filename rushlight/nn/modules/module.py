@@ -245,6 +245,9 @@ class Module(TreeMethods, StateMethods, HookMethods):
             self.register_buffer(name, value, getattr(value, "persistent", True))
             return
         value = _run_registration_hooks(_buffer_registration_hooks, self, name, value)
+        if isinstance(value, Buffer):
+            keep = self._non_persistent_buffers_set
+            keep.discard(name) if value.persistent else keep.add(name)
         self._buffers[name] = value
         attributes[name] = value
 

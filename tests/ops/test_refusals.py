@@ -1,0 +1,104 @@
+"""Calls that PyTorch refuses, and odd ones that it takes: error types, empty operands, boolean factors."""
+
+import pytest
+import rushlight as rl
+import rushlight.nn.functional as F
+
+
+@pytest.mark.parametrize("name", ["alpha", "beta"])
+@pytest.mark.parametrize("dtype", [rl.float32, rl.int64])
+def test_boolean_factors_need_boolean_results(name, dtype):
+    x, v = rl.ones(2, 2, dtype=dtype), rl.ones(2, dtype=dtype)
+    with pytest.raises(RuntimeError, match=f"Boolean {name} only supported"):
+        rl.addr(x, v, v, **{name: True})
+    assert rl.addr(x.bool(), v.bool(), v.bool(), **{name: True}).all()
+
+
+@pytest.mark.parametrize("equation, shape, error", [
+    ("a->b", (2,), "output subscript b"), ("a->aa", (2,), "more than once"), ("a->a.", (2,), "found '.'"),
+    ("a...->b...", (2,), "output subscript b"), ("a1", (2, 2), "invalid subscript"), ("a..b", (2, 2), "invalid subscript"),
+    ("...->a", (2,), "output subscript a"),
+])
+def test_einsum_refuses_equations(equation, shape, error):
+    with pytest.raises(RuntimeError, match=error):
+        rl.einsum(equation, rl.ones(shape))
+
+
+def test_einsum_needs_operands_that_are_tensors():
+    with pytest.raises(ValueError, match="at least one"):
+        rl.einsum("...", [])
+    with pytest.raises(ValueError, match="at least one operand"):
+        rl.einsum("a")
+    with pytest.raises(TypeError, match="must be a Tensor"):
+        rl.einsum("a", ["x"])
+
+
+def test_chain_of_one_matrix():
+    x = rl.ones(2, 2)
+    assert rl.chain_matmul(x).tolist() == x.tolist()
+    for given, text in (((), "one or more"), ((rl.ones(2),), "expected 2")):
+        with pytest.raises(RuntimeError, match=text):
+            rl.chain_matmul(*given)
+
+
+def test_cat_of_tensors_without_elements_takes_any_dimension():
+    assert rl.cat([rl.randn(0), rl.randn(0)], dim=-3).shape == (0,)
+    assert rl.cat([rl.ones(2, 2), rl.randn(0)], dim=1).shape == (2, 2)
+    with pytest.raises(IndexError):
+        rl.cat([rl.ones(2), rl.randn(0)], dim=1)
+
+
+@pytest.mark.parametrize("device", [-1, "cuda:-1", "cuda:01", "cpu:"])
+def test_device_indices(device):
+    with pytest.raises(RuntimeError):
+        rl.device(device)
+    with pytest.raises(RuntimeError, match="negative"):
+        rl.device("cpu", -1)
+
+
+def test_legacy_constructors_are_of_the_cpu():
+    for make in (rl.FloatTensor, rl.LongTensor, rl.Tensor, rl.ones(1).new):
+        with pytest.raises(RuntimeError, match="legacy constructor"):
+            make(2, device="cuda")
+        assert make(2, device="cpu").shape == (2,)
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 2), (1, 2, 2), (2, 1, 2), (2, 2, 3)])
+def test_samples_of_fractional_pooling(shape):
+    with pytest.raises(RuntimeError, match="_random_samples"):
+        F.fractional_max_pool2d(rl.rand(2, 2, 8, 8), 2, output_size=3, _random_samples=rl.rand(shape))
+    more = rl.rand(3, 2, 2)
+    assert F.fractional_max_pool2d(rl.rand(2, 2, 8, 8), 2, output_size=3, _random_samples=more).shape == (2, 2, 3, 3)
+
+
+def test_margin_loss_of_an_empty_batch():
+    x, target = rl.randn(0, 10), rl.ones(0, dtype=rl.int64)
+    assert F.multi_margin_loss(x, target, reduction="none").shape == (0,)
+    assert F.multi_margin_loss(x, target, reduction="sum").item() == 0
+    with pytest.raises(RuntimeError, match="non-empty"):
+        F.multi_margin_loss(rl.randn(2, 0), target)
+
+
+@pytest.mark.parametrize("size", [8.0, "a", True, (8.0,)])
+def test_sizes_of_interpolate_are_integers(size):
+    with pytest.raises(TypeError):
+        F.interpolate(rl.ones(1, 1, 4), size=size)
+
+
+def test_index_put_needs_an_index():
+    for indices in ((), (None,)):
+        with pytest.raises(RuntimeError, match="at least one index"):
+            rl.rand(2).index_put(indices, rl.ones(1))
+
+
+def test_gcd_of_bytes():
+    a, b = rl.tensor([190, 210, 255], dtype=rl.uint8), rl.tensor([190, 220, 254], dtype=rl.uint8)
+    assert rl.gcd(a, b).tolist() == [190, 10, 1] and rl.gcd(a, b).dtype is rl.uint8
+    assert rl.lcm(a, a).tolist() == [190, 210, 255]
+
+
+@pytest.mark.parametrize("name", ["i0", "i1"])
+def test_bessel_functions_of_infinity(name):
+    x = rl.tensor([float("inf"), -float("inf")])
+    assert getattr(rl.special, name)(x).isnan().all()
+    assert getattr(rl.special, name + "e")(x).tolist() in ([0.0, 0.0], [0.0, -0.0])
