@@ -50,6 +50,14 @@ def materialise(tensor):
     return storage.address
 
 
+def readable(tensor):
+    """The address of a tensor's storage, for a reader that has finished when the next operator is recorded. Pending
+    results may stay so. Pending writes run: a step of a training loop ends with them, and its blocks stay the same
+    whether the loss is read or not."""
+    storage = tensor._storage
+    return storage.address if not STREAM.block.step.written and STREAM.is_ready(storage) else materialise(tensor)
+
+
 def item(self):
     """The value of a tensor of one element as a Python number. RuntimeError for other sizes."""
     found = self._layout
@@ -57,7 +65,7 @@ def item(self):
         raise RuntimeError(f"a Tensor with {found.numel} elements cannot be converted to Scalar")
     if self._storage.__class__ is MetaStorage:
         raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-    address = materialise(self) + self._offset * found.dtype.itemsize
+    address = readable(self) + self._offset * found.dtype.itemsize
     direct = DIRECT.get(found.dtype)
     if direct is not None:
         return direct.from_address(address).value
@@ -172,7 +180,7 @@ def tolist(self):
     code = CODES.get(found.dtype.name)
     if code is None or not found.contiguous or not found.numel:
         return _array(self.detach() if self.requires_grad else self).tolist()
-    address = materialise(self) + self._offset * found.dtype.itemsize
+    address = readable(self) + self._offset * found.dtype.itemsize
     return memory.read(address, found.nbytes).cast("B").cast(code, tuple(found.shape)).tolist()
 
 

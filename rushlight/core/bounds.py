@@ -19,10 +19,7 @@ def first_bad(index, low, high, skip=NO_SKIP):
     """The first value of an integer tensor in memory that is not `skip` and not in low <= value < high; None if there
     is none, or if the tensor is not in memory yet."""
     storage, layout = index._storage, index._layout
-    if not storage.address or not layout.numel or STREAM.taken is not None or MODE.task is not None:
-        return None
-    block = STREAM.block
-    if storage.pending is block and storage.index in block.step.written:
+    if not layout.numel or MODE.task is not None or not STREAM.is_ready(storage):
         return None
     size = layout.dtype.itemsize
     for start, count, step in runs(layout):

@@ -44,7 +44,8 @@ class Stream:
         self.dirty = False  # whether an exception has left an operator that did not complete
         # Set by the engine: make(block, liveness mask) -> program; program.run(block) -> where it stopped, or None;
         # recover(program, block, where) computes what does not depend on what failed.
-        self.make = self.recover = None
+        # load(): called when something is recorded that will need the engine.
+        self.make = self.recover = self.load = None
         self.watch = None  # who else sees the blocks that run: watch(block), see utils/module_trace.py
         self.lock = threading.RLock()
         self.acquire, self.release, self.owned = self.lock.acquire, self.lock.release, self.lock._is_owned
@@ -82,8 +83,16 @@ class Stream:
         block.held = sum([s.nbytes for s, seen in zip(block.slots, live) if seen and not s.address])
         return block.held > max(MOST_BYTES * 3 // 4, 4 * block.slots[-1].nbytes)
 
+    def is_ready(self, storage):
+        """Whether the memory of a storage holds its values now: nothing that is pending or running writes it."""
+        block = self.block  # before `taken`: a flush of another thread takes the block before it puts a new one there
+        return (storage.address != 0 and self.taken is None and block.outer is None
+                and (storage.pending is not block or storage.index not in block.step.written))
+
     def grow(self, key, known):
         """The new step that follows the current one by an unknown key."""
+        if not self.steps and self.load is not None:
+            self.load()
         self.steps += 1
         return self.block.step.grow(key, known, len(self.block.slots))
 

@@ -1,8 +1,8 @@
 """The engine: flushed blocks of the stream come in, memory holds their results after.
 
 `direct` runs what is new by launch records (`records`, made by `single`), `flush` plans what comes back, compiles its
-kernels, fills the table and runs it. `statistics()` counts what happened. The runtime is loaded when the first block
-runs, the planner and the code generators when they are needed: programs pay for what they use.
+kernels, fills the table and runs it. `statistics()` counts what happened. The runtime is loaded when the first operator
+is recorded, the planner and the code generators when they are needed: programs pay for what they use.
 """
 
 import importlib
@@ -16,10 +16,15 @@ def _engine():
     return importlib.import_module(".flush", __name__)
 
 
-def _first_make(block, mask):
+def _load():
+    """Load what runs blocks."""
     module = importlib.import_module(".direct", __name__)
-    STREAM.make, STREAM.recover = module.make, module.recover
-    return module.make(block, mask)
+    STREAM.load, STREAM.make, STREAM.recover = None, module.make, module.recover
+
+
+def _first_make(block, mask):
+    _load()
+    return STREAM.make(block, mask)
 
 
 def statistics():
@@ -41,7 +46,7 @@ def _outside():
     return bounds.outside()
 
 
-STREAM.make = _first_make
+STREAM.load, STREAM.make = _load, _first_make
 bounds.outside = _outside
 
 __all__ = ["flush", "reset_statistics", "statistics"]

@@ -57,20 +57,63 @@ def recover(program, block, stopped):
 class Direct:
     """The program of a block that runs directly until it is planned."""
 
-    __slots__ = ("step", "mask", "runs", "program")
+    __slots__ = ("step", "mask", "runs", "program", "alone")
 
     def __init__(self, step, mask):
-        self.step, self.mask, self.runs, self.program = step, mask, 0, None
+        self.step, self.mask, self.runs, self.program, self.alone = step, mask, 0, None, step.depth == 1
 
     def run(self, block):
         """Run a block, or what an interrupted run has left of it."""
-        if not block.table:  # (): planning it has failed
-            if block.table is None and self.is_planned():
+        table = block.table
+        if not table:  # (): planning it has failed
+            if table is None and self.is_planned():
                 return self.run_planned(block)
             self.runs += 1
+            table = block.table = self.queue(block) if self.alone else Run(block, self.mask)
+        if table.__class__ is Run:
+            table.run()
+        elif executor.queue(False)(table.buffer_info()[0]):
             block.table = Run(block, self.mask)
-        block.table.run()
+            block.table.stopped(table)
+        else:
+            TALLY[0] += 1
+            TALLY[1] += 1
         return None
+
+    def queue(self, block):
+        """What runs a block of one short instruction: its queue, as `Run.fill` makes it, without the rest of a Run; a
+        Run where there is more to it."""
+        step, slots = block.step, block.slots
+        known, key = step.known, step.key
+        try:
+            record = None if known.given else known.records
+            if record is None:
+                record = records.find(step)
+            if record.host or record.arena or record.cost >= RELEASE_NANOSECONDS or not all(
+                    [self.mask[slot] for slot in writes(step)]):
+                self.alone = False
+                return Run(block, self.mask)
+            words = [1, 0, 0, *record.head]
+            for at, size, behind in record.inputs:
+                address = slots[key[at]].address
+                if not address:
+                    return Run(block, self.mask)
+                words.append(address + key[at + 2] * size - behind)
+            if record.fresh:
+                for slot, layout in enumerate(step.layouts, step.count - record.fresh):
+                    storage = slots[slot]
+                    room = storage.block = memory.allocate(layout.nbytes)
+                    storage.address = room.address
+                    words.append(room.address)
+                TALLY[3] += step.nbytes
+            words.append(0)
+            if record.numbers:
+                words += map(word, block.scalars)
+            words += record.constants
+        except Exception:  # a Run says which it is
+            return Run(block, self.mask)
+        TALLY[2] += record.launches
+        return array.array("q", words)
 
     def run_planned(self, block):
         if self.program is None:
@@ -216,6 +259,12 @@ class Run:
         self.held = None
         TALLY[0] += 1
         TALLY[1] += len(steps)
+
+    def stopped(self, queue):
+        """Go on after the queue of the first instruction has reported an error."""
+        self.failed(self.steps[0], errors.exception(error_word(queue), self.line(self.steps[0])))
+        self.at = 1
+        self.run()
 
     def slowly(self):
         """Run the rest one at a time, where something has failed."""
