@@ -16,7 +16,9 @@ DIMENSIONS = {
     "flatten": (("start_dim", "end_dim"), 0),
 }
 _DEFAULTS = {"flatten": {"start_dim": 0, "end_dim": -1}, "unbind": {"dim": 0}, "split": {"dim": 0},
-             "split_with_sizes": {"dim": 0}, "chunk": {"dim": 0}, "tensor_split": {"dim": 0},
+             "split_with_sizes": {"dim": 0}, "chunk": {"dim": 0}, "tensor_split": {"dim": 0}, "unsafe_chunk": {"dim": "
+             "0},
+             "unsafe_split": {"dim": 0},
              "diagonal": {"dim1": 0, "dim2": 1}, "linalg.diagonal": {"dim1": -2, "dim2": -1}}
 
 
@@ -234,8 +236,8 @@ def put_items(level, entry, args, kwargs):
     """Writing at an index."""
     target, index, value = args
     if not is_batched(target, level):
-        raise RuntimeError("vmap: it is not possible to write a batched value, or at a batched index, into a tensor that "
-                           "is not batched")
+        raise RuntimeError("vmap: it is not possible to write a batched value, or at a batched index, into a tensor "
+                           "that is not batched")
     found = place(level, target, index)
     if found is None:
         return loop(level, entry, args, kwargs)
