@@ -11,7 +11,7 @@ DIMENSIONS = {
     **dict.fromkeys("movedim moveaxis".split(), (("source", "destination"), 0)),
     **dict.fromkeys("select narrow slice_copy unbind unfold split split_with_sizes chunk tensor_split squeeze "
                     "narrow_copy unsafe_chunk unsafe_split unflatten".split(), (("dim", "dimension"), 0)),
-    **dict.fromkeys("unsqueeze".split(), (("dim",), 1)),
+    "unsqueeze": (("dim",), 1),
     **dict.fromkeys("diagonal linalg.diagonal".split(), (("dim1", "dim2"), 0)),
     "flatten": (("start_dim", "end_dim"), 0),
 }
