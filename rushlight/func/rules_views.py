@@ -16,9 +16,8 @@ DIMENSIONS = {
     "flatten": (("start_dim", "end_dim"), 0),
 }
 _DEFAULTS = {"flatten": {"start_dim": 0, "end_dim": -1}, "unbind": {"dim": 0}, "split": {"dim": 0},
-             "split_with_sizes": {"dim": 0}, "chunk": {"dim": 0}, "tensor_split": {"dim": 0}, "unsafe_chunk": {"dim": "
-             "0},
-             "unsafe_split": {"dim": 0},
+             "split_with_sizes": {"dim": 0}, "chunk": {"dim": 0}, "tensor_split": {"dim": 0},
+             "unsafe_chunk": {"dim": 0}, "unsafe_split": {"dim": 0},
              "diagonal": {"dim1": 0, "dim2": 1}, "linalg.diagonal": {"dim1": -2, "dim2": -1}}
 
 
