@@ -16,7 +16,7 @@ MODULES = (
     "", "autograd", "autograd.functional", "engine", "nn", "nn.functional", "nn.init", "nn.utils", "optim",
     "optim.lr_scheduler", "utils.data", "utils.checkpoint", "hub", "vision", "vision.datasets", "vision.models",
     "vision.ops", "vision.transforms", "vision.transforms.functional", "vision.utils", "alias", "amp", "fx",
-    "overrides",
+    "overrides", "autograd.forward_ad", "func", "utils._pytree",
 )
 
 

@@ -394,8 +394,8 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
             result = jvp(flat, tuple(leaves), tangents, has_aux=has_aux)
             seen[:] = [tree_flatten(result[0])]
             return (tree_flatten(result[1])[0], result[2]) if has_aux else tree_flatten(result[1])[0]
-        found = vmap(column, randomness=randomness, out_dims=(0, None) if has_aux else 0)(*identity(leaves))
-        columns, aux = found if has_aux else (found, None)
+        found = vmap(column, randomness=randomness)(*identity(leaves))
+        columns, aux = (found[0], tree_map(lambda t: t[0], found[1])) if has_aux else (found, None)
         outputs, out_spec = seen[0]
         made = []
         for out, c in zip(outputs, columns):

@@ -225,6 +225,10 @@ def place(level, sample, index):
 def take_items(level, entry, args, kwargs):
     """Indexing: slices behind the batch; tensors in front of them with the number of the sample beside."""
     found = place(level, *args)
+    masks = args[1] if isinstance(args[1], tuple) else (args[1],)
+    if any([is_batched(i, level) and i.dtype is api.bool for i in masks]):
+        raise RuntimeError("vmap: indexing with a mask of each sample is not possible, because the number of elements "
+                           "depends on data; use torch.where")
     if found is None:
         return loop(level, entry, args, kwargs)
     return batch(level.run(entry, found), 0, level)
