@@ -17,7 +17,7 @@ MODULES = (
     "optim.lr_scheduler", "utils.data", "utils.checkpoint", "hub", "vision", "vision.datasets", "vision.models",
     "vision.ops", "vision.io", "vision.transforms", "vision.transforms.functional", "vision.transforms.v2",
     "vision.transforms.v2.functional", "vision.tv_tensors", "vision.utils", "alias", "amp", "fx",
-    "overrides",
+    "overrides", "autograd.forward_ad", "func", "utils._pytree",
 )
 
 

@@ -6,8 +6,8 @@ is the Jacobian-vector product. So every operator with a gradient has forward mo
 Nothing is paid twice: work is deferred, and of the first pass only what the second one reads is computed. The planner
 drops the rest.
 
-A dual tensor is a tensor of a graph of its own that knows its tangent. `unpack_dual` differentiates from any result back
-to the dual tensors of the level. What is computed under `no_grad` has no tangent.
+A dual tensor is a tensor of a graph of its own that knows its tangent. `unpack_dual` differentiates from any result
+back to the dual tensors of the level. What is computed under `no_grad` has no tangent.
 """
 
 from typing import NamedTuple, Optional

@@ -9,11 +9,15 @@ import functools
 import inspect
 import warnings
 
+from ..core import dispatch
 from ..core import grads as rules
 from ..core.declare import REGISTRY
 from ..core.graph import MODE, Node, save, sequence
 from ..core.tensor import CUSTOM, Tensor
-from .modes import no_grad
+from .modes import enable_grad, no_grad
+
+
+under_transform = None  # set by func: (Function, args, kwargs) -> the result under vmap, or NotImplemented
 
 
 class FunctionCtx:
@@ -25,7 +29,7 @@ class FunctionCtx:
         self.to_save = tensors
 
     def save_for_forward(self, *tensors):
-        """Keep tensors for `jvp`."""
+        """Keep tensors for `jvp`, read there as `ctx.saved_tensors`."""
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
                 raise AssertionError("save_for_forward expects all arguments to be tensors; you should save "
@@ -78,6 +82,8 @@ class FunctionNode(Node, FunctionCtx):
         place."""
         if self.freed:
             raise RuntimeError(rules.FREED)
+        if not self.saved and self.saved_for_forward:
+            return tuple(self.saved_for_forward)
         return tuple([None if s is None else s.unpack(self) for s in self.saved])
 
     saved_variables = saved_tensors
@@ -116,12 +122,30 @@ class FunctionNode(Node, FunctionCtx):
 def user_backward(function):
     """The `backward` or `vjp` that a Function defines. RuntimeError for both."""
     if function.vjp is Function.vjp:
+        if function.backward is Function.backward and function.jvp is not Function.jvp:
+            return turned_jvp(function)
         return function.backward
     if function.backward is not Function.backward:
         raise RuntimeError("Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should "
                            "only implement one of "
                            "them.")
     return function.vjp
+
+
+def turned_jvp(function):
+    """The backward of a Function that defines forward mode alone: its `jvp` is linear in the tangents, and is
+    differentiated by them."""
+    def backward(ctx, *grads):
+        with enable_grad():
+            tangents = [None if e is None else REGISTRY["zeros"](m.shape, dtype=m.dtype).requires_grad_()
+                        for e, m in zip(ctx.edges, ctx.input_layouts)]
+            outputs = function.jvp(ctx, *tangents)
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            pairs = [(o, g) for o, g in zip(outputs, grads) if o is not None and g is not None and o.requires_grad]
+            wanted = [t for t in tangents if t is not None]
+            found = iter(rules.differentiate([o for o, _ in pairs], wanted, [g for _, g in pairs]))
+        return tuple([None if t is None else next(found) for t in tangents])
+    return backward
 
 
 BackwardCFunction = FunctionNode
@@ -184,13 +208,15 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
 
     @staticmethod
     def jvp(ctx, *grad_inputs):
-        """Forward mode, which Rushlight does not have."""
+        """The tangents of the outputs, for functions without `backward`: linear in the tangents of the inputs (None for
+        those without)."""
         raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with "
                                   "forward mode AD.")
 
     @staticmethod
     def vmap(info, in_dims, *args):
-        """The rule for batches, which Rushlight does not use."""
+        """The rule for batches: (outputs, the dimension that counts samples in each), for arguments that are batched
+        along `in_dims`. `info` has `batch_size` and `randomness`."""
         raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap staticmethod "
                                   "or set "
                                   "generate_vmap_rule=True.")
@@ -198,6 +224,10 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     @classmethod
     def apply(cls, *args, **kwargs):
         """Run forward and, where an input requires grad, put a node into the graph."""
+        if dispatch.LOCAL.beneath and under_transform is not None:
+            found = under_transform(cls, args, kwargs)
+            if found is not NotImplemented:
+                return found
         own_context = cls.setup_context is Function.setup_context
         if kwargs:
             args = filled(cls.forward, (None, *args) if own_context else args, kwargs, own_context)
@@ -207,6 +237,7 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
         wanted = MODE.grad and any(needs)
         node = cls._backward_cls(tuple([rules.edge(a) if wanted and need else None for a, need in zip(args, needs)]))
         node.needs_input_grad = needs
+        node.input_layouts = [getattr(a, "_layout", None) for a in args]
         node.plain_inputs = frozenset([i for i, a in enumerate(args) if not isinstance(a, Tensor)])
         if MODE.anomaly:
             rules.anomaly_trace(node)

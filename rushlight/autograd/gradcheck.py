@@ -13,6 +13,7 @@ from ..base import switches
 from ..core import dtype as dt
 from ..core.declare import REGISTRY
 from ..core.tensor import Tensor
+from . import forward_ad
 from .engine import grad
 from .modes import enable_grad, no_grad
 
@@ -40,21 +41,22 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
     by more than
     `nondet_tol`, if a gradient has another dtype (check_grad_dtypes), or if unused outputs break backward
     (check_undefined_grad).
-    `fast_mode` is accepted: all elements are compared, which is what PyTorch's slow mode does. Forward mode is not
-    implemented.
+    `fast_mode` is accepted: all elements are compared, which is what PyTorch's slow mode does. check_forward_ad: the
+    tangents of forward mode are compared as well.
     """
     if not (check_forward_ad or check_backward_ad):
         raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
     if check_batched_forward_grad and not check_forward_ad:
         raise AssertionError("Setting check_batched_forward_grad=True requires check_forward_ad to be True")
-    if check_forward_ad or check_batched_forward_grad:
-        raise NotImplementedError("gradcheck: forward mode differentiation is not implemented in rushlight")
     # Passes that are compared bit by bit run in one tier (see engine/direct.py): what is checked runs but a few times.
     tier = "0" if switches.TIER == "auto" else switches.TIER
     try:
         with switches.env(TIER=tier):
-            check(func, inputs, eps, atol, rtol, nondet_tol, check_undefined_grad, check_grad_dtypes,
-                  check_batched_grad)
+            if check_forward_ad:
+                check_forward(func, inputs, eps, atol, rtol)
+            if check_backward_ad:
+                check(func, inputs, eps, atol, rtol, nondet_tol, check_undefined_grad, check_grad_dtypes,
+                      check_batched_grad)
     except GradcheckError:
         if raise_exception:
             raise
@@ -88,6 +90,29 @@ def check(func, inputs, eps, atol, rtol, nondet_tol, check_undefined, check_dtyp
     check_unused(func, inputs, moved, outputs, check_undefined)
     if check_batched:
         check_batches(outputs, moved)
+
+
+def check_forward(func, inputs, eps, atol, rtol):
+    """Compare the tangents of forward mode, one element of the inputs at a time, with central differences."""
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    check_inputs(inputs)
+    func = real_outputs(func)
+    for number, x in enumerate(inputs):
+        if not isinstance(x, Tensor) or not x.requires_grad:
+            continue
+        numerical = get_numerical_jacobian_wrt_specific_input(func, x, inputs, eps)
+        for position, index in enumerate(every_index(as_real(x.detach()).shape)):
+            tangent = REGISTRY["zeros_like"](x.detach())
+            as_real(tangent)[index] = 1
+            with forward_ad.dual_level():
+                dual = forward_ad.make_dual(x.detach(), tangent)
+                outputs = differentiable(func(*[dual if other is x else other for other in inputs]))
+                found = [forward_ad.unpack_dual(out).tangent for out in outputs]
+            for out, column, n in zip(outputs, found, numerical):
+                column = REGISTRY["zeros_like"](out.detach()) if column is None else column
+                if not close(column.reshape(-1), n[position], rtol, atol):
+                    raise GradcheckError(f"Jacobian computed with forward mode mismatch with respect to input {number},"
+                                         f"\nnumerical:{n[position]}\nanalytical:{column}\n")
 
 
 def check_inputs(inputs):

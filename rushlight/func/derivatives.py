@@ -185,8 +185,8 @@ def vjp(func, *primals, has_aux=False):
         given = cotangents[0] if len(cotangents) == 1 else cotangents
         vectors, given_spec = tree_flatten(given)
         if given_spec != out_spec:
-            raise RuntimeError(f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to "
-                               f"the function. cotangents: {given_spec}, primal output: {out_spec}")
+            raise RuntimeError(f"Expected pytree structure of cotangents to be the same as pytree structure of outputs "
+                               f"to the function. cotangents: {given_spec}, primal output: {out_spec}")
         wants = is_open or create_graph or MODE.grad and any([v.requires_grad for v in vectors])
         found = later(point.active, vectors, lambda vs: reversed_pass(point, outputs, vs, wants, True))
         return tree_unflatten(found, spec)
@@ -228,9 +228,9 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     leaves, spec = tree_flatten(primals)
     given, given_spec = tree_flatten(tangents)
     if spec != given_spec:
-        raise RuntimeError("jvp(f, primals, tangents): Expected primals and tangents to have the same python structure. "
-                           f"For example, if primals is a tuple of 3 tensors, tangents also must be. Got primals with "
-                           f"structure {spec} and tangents with structure {given_spec}")
+        raise RuntimeError("jvp(f, primals, tangents): Expected primals and tangents to have the same python "
+                           f"structure. For example, if primals is a tuple of 3 tensors, tangents also must be. Got "
+                           f"primals with structure {spec} and tangents with structure {given_spec}")
     of_tensors(leaves + given, "primals and tangents", "jvp")
     for x, t in zip(leaves, given):
         if x.shape != t.shape:
@@ -256,8 +256,8 @@ def forward(point, outputs, tangents, is_open, strict=False):
     with bare(), enable_grad():
         wanted = [o for o in outputs if o.requires_grad]
         if strict and len(wanted) < len(outputs):
-            raise RuntimeError("jvp(f, primals, tangents, strict=True): The output of f is independent of the input. This "
-                               "is not allowed with strict=True.")
+            raise RuntimeError("jvp(f, primals, tangents, strict=True): The output of f is independent of the input. "
+                               "This is not allowed with strict=True.")
         vectors, products = pullback(wanted, point.leaves)
         found = iter(pushforward(vectors, products, tangents, create_graph=is_open))
         pushed = [next(found) if o.requires_grad else None for o in outputs]
@@ -394,8 +394,8 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
             result = jvp(flat, tuple(leaves), tangents, has_aux=has_aux)
             seen[:] = [tree_flatten(result[0])]
             return (tree_flatten(result[1])[0], result[2]) if has_aux else tree_flatten(result[1])[0]
-        found = vmap(column, randomness=randomness, out_dims=(0, None) if has_aux else 0)(*identity(leaves))
-        columns, aux = found if has_aux else (found, None)
+        found = vmap(column, randomness=randomness)(*identity(leaves))
+        columns, aux = (found[0], tree_map(lambda t: t[0], found[1])) if has_aux else (found, None)
         outputs, out_spec = seen[0]
         made = []
         for out, c in zip(outputs, columns):

@@ -10,7 +10,7 @@ import inspect
 
 from .. import api
 from ..core.tensor import Tensor
-from ..utils._pytree import tree_map
+from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 from .batched import LEAKED, RULES, Batched, batch, is_batched, levels, loop, whole
 
 
@@ -107,7 +107,7 @@ ELEMENTWISE = """
     lgamma log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit lt maximum
     minimum mul multiply nan_to_num ne neg negative nextafter not_equal polygamma positive pow rad2deg real reciprocal
     relu remainder resolve_conj resolve_neg round rsqrt rsub sgn sigmoid sign signbit sin sinc sinh sqrt square sub
-    subtract tan tanh true_divide trunc where xlogy polar complex masked_fill frexp mvlgamma threshold
+    subtract tan tanh true_divide trunc where xlogy polar complex frexp mvlgamma threshold
     clone contiguous detach alias to float double half bfloat16 int long short bool byte char cfloat cdouble type_as
     zeros_like ones_like full_like empty_like cpu relu6 elu selu celu gelu silu mish softplus softsign hardtanh
     hardsigmoid hardswish hardshrink softshrink leaky_relu logsigmoid tanhshrink expit entr ndtr ndtri log_ndtr erfcx
@@ -116,11 +116,27 @@ ELEMENTWISE = """
     __abs__ __add__ __and__ __eq__ __floordiv__ __ge__ __gt__ __invert__ __le__ __lshift__ __lt__ __mod__ __mul__
     __ne__ __neg__ __or__ __pos__ __pow__ __radd__ __rand__ __rdiv__ __rfloordiv__ __rlshift__ __rmod__ __rmul__
     __ror__ __rpow__ __rrshift__ __rshift__ __rsub__ __rtruediv__ __rxor__ __sub__ __truediv__ __xor__
-    real.__get__ imag.__get__ data.__get__
+    real.__get__ imag.__get__ data.__get__ airy_ai spherical_bessel_j0
 """
+ELEMENTWISE += " ".join([f"special.{name}_polynomial_{letter}" for name, letters in (
+    ("chebyshev", "tuvw"), ("shifted_chebyshev", "tuvw"), ("hermite", ("h", "he")), ("laguerre", "l"),
+    ("legendre", "p")) for letter in letters])
+ELEMENTWISE += " modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1"
+ELEMENTWISE += " scaled_modified_bessel_k0 scaled_modified_bessel_k1"
 WRITING = """__iadd__ __iand__ __ifloordiv__ __ilshift__ __imod__ __imul__ __ior__ __ipow__ __irshift__ __isub__
-    __itruediv__ __ixor__ copy_ fill_ zero_ masked_fill_ """
+    __itruediv__ __ixor__ copy_ fill_ zero_ """
 _NO_CAST = frozenset("where masked_fill clone to copy_".split())
+
+
+@rule("masked_fill masked_fill_")
+def fill_masked(level, entry, args, kwargs):
+    """A value of each sample is chosen by the mask; one for all is filled in."""
+    given = bound(entry, args, kwargs)
+    target, mask, value = given.values()
+    if not is_batched(value, level):
+        return (write if entry.path.endswith("_") else elementwise)(level, entry, (target, mask, value), {})
+    made = api.where(mask, value.to(target.dtype), target)
+    return target.copy_(made) if entry.path.endswith("_") else made
 
 
 def aligned(level, tensors):
@@ -169,9 +185,10 @@ def elementwise(level, entry, args, kwargs):
     return level.wrap(level.run(entry, tuple(args), kwargs))
 
 
-INPLACE_REFUSED = ("vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor `other` in "
-                   "extra_args that has more elements than `self`. This happened due to `other` being vmapped over but "
-                   "`self` not being vmapped over in a vmap. Please try to use out-of-place operators instead of inplace "
+INPLACE_REFUSED = ("vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor `other` "
+                   "in extra_args that has more elements than `self`. This happened due to `other` being vmapped "
+                   "over but `self` not being vmapped over in a vmap. Please try to use out-of-place operators "
+                   "instead of inplace "
                    "arithmetic.")
 
 
@@ -200,7 +217,7 @@ def write(level, entry, args, kwargs):
 # How a function without `dim` treats all elements: "all" reduces the others, "flat" counts along a flattened sample.
 REDUCTIONS = {
     **dict.fromkeys("sum mean nansum nanmean amax amin var std var_mean std_mean logsumexp all any count_nonzero "
-                    "vector_norm norm matrix_norm".split(), "all"),
+                    "norm".split(), "all"),
     **dict.fromkeys("prod max min argmax argmin median nanmedian quantile nanquantile aminmax".split(), "flat"),
     **dict.fromkeys("cumsum cumprod cummax cummin logcumsumexp softmax log_softmax softmin sort argsort topk kthvalue "
                     "mode msort flip normalize glu unique_dim diff tril triu trace renorm".split(), None),
@@ -292,17 +309,17 @@ def drawn(level, entry, args, kwargs):
 
 
 @rule("randperm multinomial normal poisson binomial _standard_gamma _sample_dirichlet gumbel_softmax rrelu "
-      "fractional_max_pool2d fractional_max_pool3d alpha_dropout feature_alpha_dropout feature_dropout dropout1d dropout2d "
-      "dropout3d native_dropout", always=True)
+      "fractional_max_pool2d fractional_max_pool3d alpha_dropout feature_alpha_dropout feature_dropout dropout1d "
+      "dropout2d dropout3d native_dropout", always=True)
 def drawn_apart(level, entry, args, kwargs):
     """Draws sample by sample, in the order of the samples; for equal ones, with the generator set back each time."""
     if kwargs.get("training") is False or kwargs.get("train") is False:
         return loop_quietly(level, entry, args, kwargs)
     check_random(level)
     if level.randomness == "same":
-        state = api.random.get_rng_state() if hasattr(api, "random") else api.get_rng_state()
+        state = api.get_rng_state()
 
-        def again(*args, **kwargs):
+        def again():
             api.set_rng_state(state)
         return loop_quietly(level, entry, args, kwargs, again)
     return loop_quietly(level, entry, args, kwargs)
@@ -312,6 +329,7 @@ def loop_quietly(level, entry, args, kwargs, before=None):
     """Sample by sample: what draws has no other way."""
     results = []
     for n in range(level.size):
+
         def sample(v, n=n):
             if not is_batched(v, level):
                 return v
@@ -320,8 +338,10 @@ def loop_quietly(level, entry, args, kwargs, before=None):
         if before is not None:
             before()
         results.append(level.run(entry, *tree_map(sample, (tuple(args), dict(kwargs)))))
+    columns = zip(*[tree_flatten(r)[0] for r in results])
     with level.outside():
-        return batch(api.stack(results), 0, level)
+        made = [batch(api.stack(list(c)), 0, level) for c in columns]
+    return tree_unflatten(made, tree_flatten(results[0])[1])
 
 
 @rule("rand_like randn_like randint_like bernoulli dropout", always=True)

@@ -12,7 +12,7 @@ from ..core.dispatch import ENTRIES
 from ..core.tensor import Tensor
 from ..nn import functional as F
 from .batched import batch, is_batched, loop
-from .rules import aligned, bound, by_name, elementwise, rule
+from .rules import aligned, bound, by_name, elementwise, rule, shifted
 
 
 def shared(level, weight):
@@ -37,8 +37,8 @@ class SharedLinear(Function):
         gx = gw = None
         rows = g.reshape(count, -1, g.shape[-1])
         if ctx.needs_input_grad[0]:
-            weight = spread if spread.requires_grad and api.is_grad_enabled() else spread[:1]
-            gx = (rows @ weight if weight is spread else g @ spread[0]).reshape(x.shape)
+            apart = spread.requires_grad and api.is_grad_enabled()  # then the result is differentiated by each copy
+            gx = (rows @ spread if apart else g @ spread[0]).reshape(x.shape)
         if ctx.needs_input_grad[1]:
             gw = rows.transpose(1, 2) @ x.reshape(count, -1, x.shape[-1])
         return gx, gw, None
@@ -277,10 +277,10 @@ def fold_batch(level, entry, args, kwargs):
     return several[0] if isinstance(found, Tensor) else tuple(several)
 
 
-@rule("linalg.cholesky linalg.inv linalg.det linalg.slogdet linalg.solve linalg.eigh linalg.eigvalsh linalg.svd linalg.qr "
-      "linalg.svdvals linalg.matrix_exp linalg.matrix_power linalg.pinv linalg.matrix_rank inverse det logdet slogdet "
-      "cholesky pinverse matrix_exp matrix_power linalg.eig linalg.eigvals linalg.lu linalg.lu_factor cholesky_inverse "
-      "linalg.inv_ex linalg.cholesky_ex linalg.matrix_norm constant_pad_nd linalg.cond diag_embed")
+@rule("linalg.cholesky linalg.inv linalg.det linalg.slogdet linalg.solve linalg.eigh linalg.eigvalsh linalg.svd "
+      "linalg.qr linalg.svdvals linalg.matrix_exp linalg.matrix_power linalg.pinv linalg.matrix_rank inverse det "
+      "logdet slogdet cholesky pinverse matrix_exp matrix_power linalg.eig linalg.eigvals linalg.lu linalg.lu_factor "
+      "cholesky_inverse linalg.inv_ex linalg.cholesky_ex linalg.matrix_norm constant_pad_nd linalg.cond diag_embed")
 def matrices(level, entry, args, kwargs):
     """Functions that serve any number of dimensions in front."""
     if any([isinstance(v, Tensor) for v in (*args[1:], *kwargs.values())]):
@@ -384,3 +384,78 @@ def attention(level, entry, args, kwargs):
         return loop(level, entry, args, kwargs)
     given.update({k: level.spread(v) for k, v in zip(keys, values)})
     return batch(level.run(entry, *by_name(entry, given)), 0, level)
+
+
+@rule("nn.functional.group_norm nn.functional.instance_norm")
+def group_norm(level, entry, args, kwargs):
+    """Normalised in each image: samples are folded into the batch; weights of samples are applied afterwards."""
+    given = bound(entry, args, kwargs)
+    x, weight, bias = given["input"], given.get("weight"), given.get("bias")
+    if not is_batched(x, level) or given.get("running_mean") is not None:
+        return loop(level, entry, args, kwargs)
+    value = level.front(x)
+    with level.outside():
+        given["input"] = value.flatten(0, 1)
+    given["weight"] = given["bias"] = None
+    found = level.run(entry, *by_name(entry, given))
+    with level.outside():
+        made = batch(found.unflatten(0, value.shape[:2]), 0, level)
+    shape = (-1, *[1] * (x.ndim - 2))
+    made = made if weight is None else made * weight.reshape(shape)
+    return made if bias is None else made + bias.reshape(shape)
+
+
+@rule("nn.functional.batch_norm")
+def batch_norm(level, entry, args, kwargs):
+    """Normalised over the batch of a sample: samples are folded into the channels."""
+    given = bound(entry, args, kwargs)
+    x, weight, bias = given["input"], given.pop("weight", None), given.pop("bias", None)
+    stats = [given.get("running_mean"), given.get("running_var")]
+    training = given.get("training", False)
+    if training and stats[0] is not None and not is_batched(stats[0], level):
+        raise RuntimeError("vmap: batch_norm in training writes its running statistics, which are not batched; use "
+                           "track_running_stats=False, or torch.func.replace_all_batch_norm_modules_")
+    value = level.spread(x)
+    folded_stats = [None if s is None else level.spread(s) for s in stats]
+    with level.outside():
+        given["input"] = value.transpose(0, 1).flatten(1, 2)
+        given["running_mean"], given["running_var"] = [None if s is None else s.reshape(-1) for s in folded_stats]
+    found = level.run(entry, *by_name(entry, given))
+    with level.outside():
+        for kept, flat in zip(folded_stats if training else (), (given["running_mean"], given["running_var"])):
+            if kept is not None:
+                kept.copy_(flat.reshape(kept.shape))
+        made = batch(found.unflatten(1, (level.size, -1)).transpose(0, 1), 0, level)
+    shape = (-1, *[1] * (x.ndim - 2))
+    made = made if weight is None else made * weight.reshape(shape)
+    return made if bias is None else made + bias.reshape(shape)
+
+
+@rule("linalg.solve linalg.solve_triangular linalg.vecdot linalg.cross cross")
+def solve(level, entry, args, kwargs):
+    """Functions of two matrices that serve any number of dimensions in front, if both samples have as many."""
+    if len(args) < 2 or args[0].ndim != args[1].ndim or args[0].ndim < 2 or "dim" in kwargs or len(args) > 2:
+        return loop(level, entry, args, kwargs)
+    found = level.run(entry, tuple([level.spread(a) for a in args]), kwargs if "cross" not in entry.path else {
+        **kwargs, "dim": -1})
+    return level.wrap(found)
+
+
+@rule("fft.fft fft.ifft fft.rfft fft.irfft fft.hfft fft.ihfft fft.fft2 fft.ifft2 fft.rfft2 fft.irfft2")
+def transform(level, entry, args, kwargs):
+    """Fourier transforms: along the last dimensions, or dimensions counted behind the batch."""
+    given = bound(entry, args, kwargs)
+    first, sample = next(iter(given.items()))
+    rank, default = sample.ndim, (-2, -1) if entry.path.endswith("2") else -1
+    if not is_batched(sample, level) or rank < (2 if entry.path.endswith("2") else 1):
+        return loop(level, entry, args, kwargs)
+    given[first], given["dim"] = level.front(sample), shifted(given.get("dim", default), rank)
+    return level.wrap(level.run(entry, *by_name(entry, given)))
+
+
+@rule("nn.functional.one_hot")
+def one_hot(level, entry, args, kwargs):
+    """A dimension at the end; the number of classes has to be given."""
+    if not len(args) > 1 and kwargs.get("num_classes", -1) == -1:
+        raise RuntimeError("vmap: one_hot needs num_classes, because the number of classes depends on data")
+    return level.wrap(level.run(entry, (level.front(args[0]), *args[1:]), kwargs))

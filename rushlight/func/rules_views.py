@@ -11,12 +11,13 @@ DIMENSIONS = {
     **dict.fromkeys("movedim moveaxis".split(), (("source", "destination"), 0)),
     **dict.fromkeys("select narrow slice_copy unbind unfold split split_with_sizes chunk tensor_split squeeze "
                     "narrow_copy unsafe_chunk unsafe_split unflatten".split(), (("dim", "dimension"), 0)),
-    **dict.fromkeys("unsqueeze".split(), (("dim",), 1)),
+    "unsqueeze": (("dim",), 1),
     **dict.fromkeys("diagonal linalg.diagonal".split(), (("dim1", "dim2"), 0)),
     "flatten": (("start_dim", "end_dim"), 0),
 }
 _DEFAULTS = {"flatten": {"start_dim": 0, "end_dim": -1}, "unbind": {"dim": 0}, "split": {"dim": 0},
              "split_with_sizes": {"dim": 0}, "chunk": {"dim": 0}, "tensor_split": {"dim": 0},
+             "unsafe_chunk": {"dim": 0}, "unsafe_split": {"dim": 0},
              "diagonal": {"dim1": 0, "dim2": 1}, "linalg.diagonal": {"dim1": -2, "dim2": -1}}
 
 
@@ -224,6 +225,10 @@ def place(level, sample, index):
 def take_items(level, entry, args, kwargs):
     """Indexing: slices behind the batch; tensors in front of them with the number of the sample beside."""
     found = place(level, *args)
+    masks = args[1] if isinstance(args[1], tuple) else (args[1],)
+    if any([is_batched(i, level) and i.dtype is api.bool for i in masks]):
+        raise RuntimeError("vmap: indexing with a mask of each sample is not possible, because the number of elements "
+                           "depends on data; use torch.where")
     if found is None:
         return loop(level, entry, args, kwargs)
     return batch(level.run(entry, found), 0, level)
@@ -234,8 +239,8 @@ def put_items(level, entry, args, kwargs):
     """Writing at an index."""
     target, index, value = args
     if not is_batched(target, level):
-        raise RuntimeError("vmap: it is not possible to write a batched value, or at a batched index, into a tensor that "
-                           "is not batched")
+        raise RuntimeError("vmap: it is not possible to write a batched value, or at a batched index, into a tensor "
+                           "that is not batched")
     found = place(level, target, index)
     if found is None:
         return loop(level, entry, args, kwargs)

@@ -3,12 +3,35 @@
 import functools
 
 from .. import api
-from ..nn.utils.stateless import _functional_call as functional_call
+from ..nn.utils import stateless
+
+
+def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False):
+    """module(*args, **kwargs), with the parameters and buffers of a dictionary (or several) in the place of its own.
+
+    Args:
+        parameter_and_buffer_dicts: a dictionary from names to tensors, or a tuple of them.
+        args: a tuple of arguments, or the only one. kwargs: a dictionary of keyword arguments.
+        tie_weights: tensors that the module has under several names are replaced under all of them.
+        strict: RuntimeError unless there is a tensor for every name.
+
+    Raises:
+        ValueError: a name is in two dictionaries.
+
+    Example::
+
+        import torch.func
+        model = torch.nn.Linear(3, 1)
+        zeros = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+        assert torch.func.functional_call(model, zeros, torch.ones(3)).item() == 0.0
+    """
+    return stateless._functional_call(module, parameter_and_buffer_dicts, args, kwargs, tie_weights=tie_weights,
+                                      strict=strict)
 
 
 def stack_module_state(models):
-    """(parameters, buffers) of several modules of one structure: dictionaries of tensors with the modules counted by the
-    first dimension, for `vmap` over `functional_call`.
+    """(parameters, buffers) of several modules of one structure: dictionaries of tensors with the modules counted by
+    the first dimension, for `vmap` over `functional_call`.
 
     Parameters are leaves that require gradients where the modules' do.
 
@@ -40,16 +63,14 @@ def stack_module_state(models):
 
 
 def functionalize(func, *, remove="mutations"):
-    """The function, with writes to intermediate tensors hidden. Here it is the function itself: its results are the same,
-    and what records it (fx) sees its calls as they are.
+    """The function, with writes to intermediate tensors hidden. Here it is the function itself: its results are the
+    same, and what records it (fx) sees its calls as they are.
 
     Raises:
         RuntimeError: `remove` is neither "mutations" nor "mutations_and_views".
     """
     if remove not in ("mutations", "mutations_and_views"):
-        raise RuntimeError("functionalize(f, remove='mutations'): received invalid argument for remove= kwarg. Valid "
-                           f"options are:\n     remove='mutations': all inplace and out= operators will be removed.\n"
-                           f"     remove='mutations_and_views': all aliasing operators will be removed too.")
+        raise RuntimeError(f"functionalize: remove should be 'mutations' or 'mutations_and_views', got {remove!r}")
 
     @functools.wraps(func)
     def wrapper(*args, **kwargs):

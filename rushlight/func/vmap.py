@@ -75,8 +75,8 @@ def prepared(func, in_dims, args):
     name = getattr(func, "__name__", repr(func))
     where = f"vmap({name}, in_dims={in_dims}, ...)(<inputs>): "
     if not isinstance(in_dims, (int, tuple, list)):
-        raise ValueError(f"{where}expected `in_dims` to be int or a (potentially nested) tuple matching the structure of "
-                         f"inputs, got: {type(in_dims)}.")
+        raise ValueError(f"{where}expected `in_dims` to be int or a (potentially nested) tuple matching the structure "
+                         f"of inputs, got: {type(in_dims)}.")
     if not args:
         raise ValueError(f"vmap({name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to "
                          "vmap over a function with no inputs. The latter is unsupported.")
@@ -125,7 +125,8 @@ def out_dims_of(func, found, spec, out_dims):
     name = getattr(func, "__name__", repr(func))
     for value in found:
         if not isinstance(value, Tensor):
-            raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(value)} as a return.")
+            raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(value)} as a "
+                             f"return.")
     wanted = tuple(out_dims) if isinstance(out_dims, list) else out_dims
     if spec.type is None and isinstance(wanted, tuple) and len(wanted) == 1:
         wanted = wanted[0]
@@ -154,8 +155,10 @@ def unwrapped(value, dim, level):
 
 def chunked(func, call, leaves, dims, size, out_dims, randomness, chunk_size):
     """Chunks of samples one after the other, joined."""
-    results = []
+    results, state = [], api.get_rng_state() if randomness == "same" else None
     for start in range(0, size, chunk_size):
+        if state is not None:
+            api.set_rng_state(state)
         stop = min(start + chunk_size, size)
         part = [v if d is None else v.narrow(d, start, stop - start) for v, d in zip(leaves, dims)]
         results.append(run(func, call, part, dims, stop - start, out_dims, randomness))

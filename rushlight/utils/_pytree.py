@@ -107,8 +107,8 @@ def tree_unflatten(leaves, treespec):
     """The nest of a shape with these leaves. ValueError if there are too many or too few."""
     leaves = list(leaves)
     if len(leaves) != treespec.num_leaves:
-        raise ValueError(f"tree_unflatten(leaves, treespec): `leaves` has length {len(leaves)} but the spec refers to a "
-                         f"pytree that holds {treespec.num_leaves} items ({treespec}).")
+        raise ValueError(f"tree_unflatten(leaves, treespec): `leaves` has length {len(leaves)} but the spec refers to "
+                         f"a pytree that holds {treespec.num_leaves} items ({treespec}).")
     return _unflatten(iter(leaves), treespec)
 
 

@@ -121,11 +121,6 @@ def test_edges_stand_for_tensors():
     assert x._version == before + 1
 
 
-def test_forward_mode_says_so():
-    with pytest.raises(NotImplementedError, match="forward"):
-        rl.autograd.forward_ad.make_dual(rl.ones(1), rl.ones(1))
-
-
 def test_profiler_collects_ranges():
     with rl.autograd.profiler.profile() as found:
         with rl.autograd.profiler.record_function("part"):
