@@ -15,7 +15,7 @@ __version__ = "2.13.0+rushlight"
 
 _LIBRARIES = {
     "_C": "", "amp": "autocast", "backends": "", "compiler": "compile", "cpu": "", "cuda": "",
-    "distributions": "", "fx": "", "hub": "", "nn": "", "optim": "", "overrides": "", "serialization": "load save",
+    "distributed": "", "distributions": "", "fx": "", "hub": "", "multiprocessing": "", "nn": "", "optim": "", "overrides": "", "serialization": "load save",
     "testing": "", "utils": "",
 }
 __getattr__, __dir__ = _lazy.exports(globals(), _LIBRARIES)
