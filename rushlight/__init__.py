@@ -15,8 +15,8 @@ __version__ = "2.13.0+rushlight"
 
 _LIBRARIES = {
     "_C": "", "amp": "autocast", "backends": "", "compiler": "compile", "cpu": "", "cuda": "",
-    "distributions": "", "func": "vmap", "fx": "", "hub": "", "nn": "", "optim": "", "overrides": "",
-    "serialization": "load save", "testing": "", "utils": "",
+    "distributed": "", "distributions": "", "func": "vmap", "fx": "", "hub": "", "multiprocessing": "", "nn": "",
+    "optim": "", "overrides": "", "serialization": "load save", "testing": "", "utils": "",
 }
 __getattr__, __dir__ = _lazy.exports(globals(), _LIBRARIES)
 # `from torch import *` imports them all.

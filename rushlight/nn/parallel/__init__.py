@@ -1,7 +1,5 @@
-"""Modules on several devices: a module comes in, one that spreads its batches goes out."""
+"""Modules that run on several processes or devices: DistributedDataParallel, DataParallel."""
 from .data_parallel import DataParallel, data_parallel
-from .parallel_apply import parallel_apply
-from .replicate import replicate
-from .scatter_gather import gather, scatter
+from .distributed import DistributedDataParallel
 
-__all__ = ["replicate", "scatter", "parallel_apply", "gather", "data_parallel", "DataParallel"]
+__all__ = ["DataParallel", "DistributedDataParallel", "data_parallel"]

@@ -1,0 +1,163 @@
+"""Shared memory between the ranks of a group on one machine: bytes go in on one rank and come out on the others.
+
+Every rank has a file without a name in memory, which the others map through /proc. Nothing is left when the processes
+end, however they end. A file holds a line of counters and two slots: data goes out in rounds of one slot each, and a
+slot is used again when all readers are through with it. Waiting watches the processes themselves (pidfd), so that the
+death of a rank is an error on the others at once. Counters rely on stores becoming visible in order, as on x86.
+Next to read: group.py.
+"""
+import mmap
+import os
+import select
+import threading
+import time
+
+from ..base.lazy import numpy as np
+from .store import DistBackendError, seconds
+
+SLOT = 1 << 20
+HEAD = 4096
+POSTED, DONE, CLOSED = 0, 8, 16  # places of the counters: a cache line each
+SPINS = 200  # looks at a counter before the first sleep
+
+
+class _Peer:
+    """The mapped memory of a rank: its counters, and its two slots."""
+
+    def __init__(self, handle):
+        memory = mmap.mmap(handle, HEAD + 2 * SLOT)
+        self.head = np.frombuffer(memory, np.int64, HEAD // 8)
+        self.slots = [np.frombuffer(memory, np.uint8, SLOT, HEAD + i * SLOT) for i in range(2)]
+
+
+class Arena:
+    """The shared memory of a group. `exchange` is the one collective that all others are made of.
+
+    Args: store (Store) of the group's own; rank, size (int) in the group; names: the global rank of each member.
+    """
+
+    def __init__(self, store, rank, size, names, timeout):
+        self.rank, self.size, self.names = rank, size, names
+        self._round = 0
+        self._lock = threading.Lock()
+        handle = os.memfd_create("rushlight", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(handle, HEAD + 2 * SLOT)
+            store.set(f"at/{rank}", f"{os.getpid()} {handle}")
+            self._meet(store, timeout)
+            store.add("mapped", 1)
+            end = time.monotonic() + seconds(timeout)
+            while store.add("mapped", 0) < size:  # the file has to stay open until everybody has mapped it
+                self._check_alive(range(size), lambda r: store.add("mapped", 0) < size)
+                if time.monotonic() > end:
+                    raise DistBackendError("timed out while the ranks of a group mapped each other's memory")
+                time.sleep(0.001)
+        finally:
+            os.close(handle)
+
+    def _meet(self, store, timeout):
+        self._peers, self._watch = [], []
+        for rank in range(self.size):
+            try:
+                store.wait([f"at/{rank}"], timeout)
+            except DistBackendError:
+                raise
+            except RuntimeError:
+                raise DistBackendError(f"rank {self.names[rank]} has not joined the group within "
+                                       f"{seconds(timeout):g} s") from None
+            pid, handle = map(int, store.get(f"at/{rank}").split())
+            try:
+                self._watch.append(os.pidfd_open(pid))
+                opened = os.open(f"/proc/{pid}/fd/{handle}", os.O_RDWR | os.O_CLOEXEC)
+            except OSError as error:
+                raise DistBackendError(f"rank {self.names[rank]} (process {pid}) cannot be reached on this machine: "
+                                       f"{error}; gloo works within one machine, use mpi across machines") from None
+            self._peers.append(_Peer(opened))
+            os.close(opened)
+
+    def _check_alive(self, ranks, missing):
+        """DistBackendError if a rank of `ranks` has ended for which `missing(rank)` still holds."""
+        poll = select.poll()
+        known = {self._watch[rank]: rank for rank in ranks if rank != self.rank}
+        for handle in known:
+            poll.register(handle, select.POLLIN)
+        for handle, _ in poll.poll(0):
+            rank = known[handle]
+            if missing(rank):  # asked again: it may have done its part before it ended
+                raise DistBackendError(f"rank {self.names[rank]} has ended; the other ranks of its group cannot go on")
+
+    def wait(self, ranks, missing, timeout, what):
+        """Wait until `missing(rank)` holds for no rank. Names those for which it does at the timeout."""
+        limit = seconds(timeout)
+        end, looks, pause, checked = time.monotonic() + limit, 0, 2e-5, 0.0
+        while left := [rank for rank in ranks if missing(rank)]:
+            looks += 1
+            if looks < SPINS:
+                os.sched_yield()
+                continue
+            now = time.monotonic()
+            if now - checked > 0.02:
+                checked = now
+                self._check_alive(left, missing)
+                closed = [rank for rank in left if self._peers[rank].head[CLOSED] and missing(rank)]
+                if closed:
+                    raise DistBackendError(f"rank {self.names[closed[0]]} has destroyed the group while "
+                                           f"others wait in {what}")
+            if now > end:
+                names = ", ".join(str(self.names[rank]) for rank in left)
+                raise DistBackendError(f"{what}: timed out after {limit:g} s waiting for rank{'s' * (len(left) > 1)} "
+                                       f"{names}")
+            time.sleep(pause)
+            pause = min(pause * 1.2, 1e-3)
+
+    def exchange(self, kind, data, consume, timeout, check_size=False):
+        """Send `data` (array of uint8) to all ranks, who see it in parts.
+
+        kind: (number, name) of the collective; all ranks must be in the same one. consume(parts, start): called with
+        the parts of all ranks (arrays of uint8, empty for those that have sent everything) from byte `start` on.
+        check_size: all ranks have to send the same number of bytes.
+        """
+        number, name = kind
+        own, everybody = self._peers[self.rank].head, range(self.size)
+        with self._lock:
+            start, sizes = 0, None
+            while True:
+                self._round += 1
+                turn = self._round
+                self.wait(everybody, lambda r: self._peers[r].head[DONE] < turn - 2, timeout, name)
+                part = data[start:start + SLOT]
+                self._peers[self.rank].slots[turn % 2][:part.size] = part
+                line = 64 + 16 * (turn % 2)
+                own[line], own[line + 1], own[line + 2] = data.size, number, start
+                own[POSTED] = turn
+                self.wait(everybody, lambda r: self._peers[r].head[POSTED] < turn, timeout, name)
+                heads = [self._peers[r].head[line:line + 3].tolist() for r in everybody]
+                sizes = self._agreed(heads, number, name, start, check_size)
+                consume([self._peers[r].slots[turn % 2][:max(0, min(SLOT, sizes[r] - start))] for r in everybody],
+                        start)
+                own[DONE] = turn
+                start += SLOT
+                if start >= max(sizes):
+                    return
+
+    def _agreed(self, heads, number, name, start, check_size):
+        """The sizes of all ranks' data; DistBackendError if they are not in the same collective."""
+        for rank, (size, other, position) in enumerate(heads):
+            if other != number or position != start:
+                raise DistBackendError(f"rank {self.names[self.rank]} is in {name}, but rank {self.names[rank]} is in "
+                                       f"another collective")
+            if check_size and size != heads[self.rank][0]:
+                raise DistBackendError(f"{name}: rank {self.names[self.rank]} has {heads[self.rank][0]} bytes, rank "
+                                       f"{self.names[rank]} has {size}")
+        return [size for size, _, _ in heads]
+
+    def pending(self, rank):
+        """Whether a rank has posted a round that this rank has not looked at."""
+        return self._peers[rank].head[POSTED] > self._round
+
+    def close(self):
+        """Tell the others that this rank takes no part any more, and forget them."""
+        self._peers[self.rank].head[CLOSED] = 1
+        for handle in self._watch:
+            os.close(handle)
+        self._watch, self._peers = [], []
