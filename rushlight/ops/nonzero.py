@@ -48,7 +48,7 @@ def nonzero(input, *, as_tuple=False, out=None):
     if as_tuple:
         return positions.unbind(0)
     result = positions.t()
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return result if out is None else out._make_room(result.shape).copy_(result)
 
 
 @public("nonzero_static", out=False)
@@ -59,7 +59,7 @@ def nonzero_static(input, *, size, fill_value=-1, out=None):
     found = nonzero(input)[:size]
     result = REGISTRY["full"]((size, input._layout.ndim), fill_value, dtype=dt.int64)
     result[:found._layout.shape[0]] = found
-    return result if out is None else out.resize_(result._layout.shape).copy_(result)
+    return result if out is None else out._make_room(result._layout.shape).copy_(result)
 
 
 @public("argwhere", out=False)
