@@ -397,9 +397,7 @@ def rebuild(storage_, dtype, offset, size, stride, requires_grad, state, kind=Te
 
 
 def reduce_ex(self, protocol):
-    """Pickling: the storage's bytes and the view."""
-    if not self.is_leaf:
-        raise RuntimeError("Cannot pickle a tensor that is not a graph leaf: detach it first")
+    """Pickling: the storage's bytes and the view. The tensor comes back as a leaf."""
     if self._layout.dtype is not self.dtype:  # its storage holds other values
         self = self.detach().clone().requires_grad_(self._rg)
     return (

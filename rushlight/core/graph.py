@@ -8,8 +8,10 @@ themselves, whose gradient accumulates. A node saves operands as they are, with 
 
 import itertools
 import threading
+import types
 
-from .dtype import FLOATING
+from .dtype import FLOATING, DType
+from .layout import Layout
 
 sequence = itertools.count(1).__next__
 
@@ -169,10 +171,16 @@ def pack_saved(saved, tensor, hooks):
     if saved.fn is not None:
         view._grad_fn, view._nr, view._rg = saved.fn, saved.output, True
     before, MODE.grad, inside, MODE.hooks = MODE.grad, False, MODE.hooks, ()
+    version = view._version
     try:
         saved.packed = hooks[0](view)
     finally:
         MODE.grad, MODE.hooks = before, inside
+    if view._version != version:
+        raise RuntimeError("A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack "
+                           "hook can not be modified by in-place operations as this can lead to unexpected "
+                           "side-effects. Please open an issue if you need to perform in-place operations on the input "
+                           "to a pack hook.")
     saved.hooks = hooks
     saved.storage = saved.versions = None
 
@@ -204,13 +212,28 @@ class Node:
         return self.op.backward(self, grads)
 
     def release(self):
-        """Free the saved values; a second backward then raises."""
-        if self.saved:
+        """Free the saved tensors; a second backward then raises. A node that kept shapes and numbers alone can run
+        again."""
+        if self.saved and any([v.__class__ not in NUMBERS and holds_tensors(v) for v in self.saved]):
             self.saved = None
             self.freed = True
 
     def __repr__(self):
         return f"<{self.name()} object at {hex(id(self))}>"
+
+
+NUMBERS = frozenset((int, float, bool, str, type(None), Layout, DType, types.FunctionType))
+
+
+def holds_tensors(value):
+    """Whether a saved value keeps a tensor. What is not known to keep none counts as one that does; the node of an
+    operator that wrote to a view is released itself."""
+    if isinstance(value, Node):
+        value.release()
+        return value.freed
+    if isinstance(value, (tuple, list)):
+        return any([v.__class__ not in NUMBERS and holds_tensors(v) for v in value])
+    return value.__class__ not in NUMBERS
 
 
 class PassOn:

@@ -29,10 +29,18 @@ def count_true(mask):
     return int(counts.sum().item()), counts
 
 
+def check_places(name, out):
+    """RuntimeError for an `out` that cannot hold positions."""
+    if out is not None and out.dtype is not dt.int64:
+        raise RuntimeError(f"{name}: Expected out tensor to have scalar type Long, but got scalar type "
+                           f"{dt.scalar_type(out.dtype)}")
+
+
 @public("nonzero", out=False)
 def nonzero(input, *, as_tuple=False, out=None):
     """The positions of elements that differ from zero: a (count, ndim) tensor, or with `as_tuple` one tensor per
     dimension."""
+    check_places("nonzero", out)
     if input._layout.dtype.is_complex:
         input = input.detach() != 0
     found = input._layout
@@ -54,6 +62,7 @@ def nonzero(input, *, as_tuple=False, out=None):
 @public("nonzero_static", out=False)
 def nonzero_static(input, *, size, fill_value=-1, out=None):
     """`nonzero` cut or filled up with `fill_value` to `size` rows."""
+    check_places("nonzero_static", out)
     if size < 0:
         raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
     found = nonzero(input)[:size]
