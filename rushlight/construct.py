@@ -12,13 +12,46 @@ from .base.lazy import is_array, is_scalar
 from .base.lazy import numpy as np
 
 from .core import dtype as dt
+from .core.arguments import CLASSES
 from .core.declare import REGISTRY
 from .core.device import CPU, Device, resolve
 from .core.layout import contiguous_layout
 from .core.storage import new_storage
 from .core.tensor import Tensor, TensorMeta, view
 from .runtime.cpu import memory
-from .tensor import from_numpy, over_array
+from .tensor import array_layout, from_numpy
+
+
+MOST_DIMS = 128  # of nested data
+
+
+def is_sequence(data):
+    """Whether data that is neither a list nor a tuple counts as one: ranges, memory views, sequences of the user."""
+    return hasattr(data, "__getitem__") and hasattr(data, "__len__") and not (
+        isinstance(data, (Tensor, str, bytes, dict)) or is_array(data) or is_scalar(data))
+
+
+def as_lists(data, depth=0):
+    """Nested data in which every sequence is a list or a tuple, and every tensor in one a number. TypeError for a list
+    that holds itself, ValueError for too many dimensions and for tensors of several elements."""
+    if isinstance(data, Tensor) and depth:
+        if data._layout.numel != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return data.item()
+    if not isinstance(data, (list, tuple)):
+        if not is_sequence(data):
+            return data
+        data = [item for item in data] if hasattr(data, "__iter__") else [data[i] for i in range(len(data))]
+    if depth > MOST_DIMS:
+        raise ValueError(f"too many dimensions '{type(data).__name__}'")
+    if all([item.__class__ in NUMBERS for item in data]):
+        return data
+    if any([item is data for item in data]):
+        raise TypeError("new(): self-referential lists are incompatible")
+    return [as_lists(item, depth + 1) for item in data]
+
+
+NUMBERS = frozenset((float, int, bool, complex))
 
 
 def infer_dtype(data):
@@ -50,15 +83,6 @@ def array_dtype(kind):
     return found
 
 
-def plain(data):
-    """Nested data with tensors replaced by lists. ValueError for ragged data."""
-    if isinstance(data, Tensor):
-        return data.tolist()
-    if isinstance(data, (list, tuple)):
-        return [plain(item) for item in data] if any(isinstance(i, (Tensor, list, tuple)) for i in data) else list(data)
-    return data
-
-
 def shape_of(data):
     shape = []
     while isinstance(data, (list, tuple)):
@@ -85,19 +109,43 @@ def check_regular(data, shape, depth=0):
 
 
 def to_array(data, dtype):
-    """A fresh array of the dtype (bfloat16: as float32)."""
+    """An array of the dtype (bfloat16: as float32). RuntimeError for numbers that do not fit it."""
     kind = dtype.numpy if dtype.numpy is not None else np.dtype(np.float32)
-    if is_array(data) or is_scalar(data):
-        return np.array(data, kind)
-    data = plain(data)
+    if is_array(data):
+        return np.asarray(data, kind)
     if isinstance(data, (list, tuple)):
         check_regular(data, shape_of(data))
     try:
-        return np.array(data, kind)
+        if dtype.category != dt.INTEGRAL or dtype.itemsize == 8:
+            return np.array(data, kind)
+        wide = np.array(data)
+        if wide.dtype.kind == "O":
+            raise OverflowError
+        for extreme in (wide.min(), wide.max()) if wide.size and wide.dtype.kind in "iuf" else ():
+            dt.check_fits(extreme.item(), dtype)
+        return wide.astype(np.int64).astype(kind) if wide.dtype.kind in "iufb" else wide.astype(kind)
     except OverflowError:
         if dtype.category == dt.INTEGRAL:
             raise ValueError("Overflow when unpacking long long") from None
         raise
+
+
+def owned(array):
+    """A tensor with a copy of an array in memory of its own, which can grow."""
+    found = array_layout(array) if array.flags.c_contiguous else None
+    if found is None:
+        array = np.ascontiguousarray(array).reshape(array.shape)
+        found = array_layout(array)
+    return from_bytes(found, array.ctypes.data)
+
+
+def from_bytes(found, content):
+    """A tensor of a row-major layout in memory of its own, with a copy of what lies at an address (or of bytes)."""
+    storage = new_storage(found.nbytes, CPU)
+    storage.block = memory.allocate(found.nbytes)
+    storage.address = storage.block.address
+    ctypes.memmove(storage.address, content, found.nbytes)
+    return view(storage, found, 0)
 
 
 # How numbers of Python are written to memory, and the classes that may be among them, by dtype.
@@ -134,12 +182,7 @@ def from_numbers(data, dtype):
         content = _packer(len(values), code)(*values)
     except (OverflowError, struct.error):
         return None
-    found = contiguous_layout(tuple(shape), dtype)
-    storage = new_storage(found.nbytes, CPU)
-    storage.block = memory.allocate(found.nbytes)
-    storage.address = storage.block.address
-    ctypes.memmove(storage.address, content, len(content))
-    return view(storage, found, 0)
+    return from_bytes(contiguous_layout(tuple(shape), dtype), content)
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
@@ -153,12 +196,15 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         return result.requires_grad_(requires_grad)
     if data.__class__ not in PLAIN and hasattr(data, "__array__") and not (is_array(data) or is_scalar(data)):
         data = np.asarray(data)
+    if data.__class__ not in NUMBERS:
+        data = as_lists(data)
+    if dtype.__class__ is type:
+        dtype = CLASSES.get(dtype, dtype)
     if dtype is None:
         dtype = infer_dtype(data) or dt.get_default_dtype()
     result = from_numbers(data, dtype)
     if result is None:
-        array = to_array(data, dtype)
-        result = over_array(array if array.flags.owndata else array.copy())
+        result = owned(to_array(data, dtype))
         if dtype.numpy is None:
             result = result.to(dtype)
     if device is not None and resolve(device) is not CPU:
@@ -187,7 +233,7 @@ def legacy(dtype, name, args):
     dtype = dtype or dt.get_default_dtype()
     if (
         len(args) == 1
-        and (isinstance(args[0], (list, tuple, Tensor)) or is_array(args[0]))
+        and (isinstance(args[0], (list, tuple, Tensor)) or is_array(args[0]) or is_sequence(args[0]))
         and type(args[0]).__name__ != "Size"
     ):
         data = args[0]

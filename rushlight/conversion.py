@@ -12,9 +12,9 @@ from .autograd.leaf import AccumulateGrad
 from .base.hooks import RemovableHandle
 from .core import dispatch
 from .core import dtype as dt
+from .core.arguments import CLASSES
 from .core.declare import REGISTRY
 from .core.device import CPU, Device, resolve
-from .core.infer import as_index
 from .core.layout import contiguous_strides, dense_strides_like, layout
 from .core.owner import Kept, expose, is_foreign
 from .core.room import LARGEST, check_bytes
@@ -66,6 +66,7 @@ def parse_to(args, kwargs):
             raise TypeError(f"to() received an invalid combination of arguments - got an unexpected keyword argument "
                             f"'{key}'")
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
+    dtype = CLASSES[dtype] if dtype.__class__ is type and dtype in CLASSES else dtype
     other, flags = kwargs.get("other"), []
     for value in args:
         if isinstance(value, dt.DType):
@@ -77,6 +78,8 @@ def parse_to(args, kwargs):
             device = value
         elif isinstance(value, bool):
             flags.append(value)
+        elif value.__class__ is type and value in CLASSES:
+            dtype = CLASSES[value]
         elif value is not None:
             raise TypeError(f"to() received an invalid combination of arguments - got ({type(value).__name__})")
     if other is not None:
@@ -304,30 +307,6 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     return self
 
 
-def resize_(self, *sizes, memory_format=None):
-    """Change the shape in place; new elements are uninitialised. RuntimeError where gradients are recorded."""
-    if self.requires_grad:
-        raise RuntimeError("cannot resize variables that require grad")
-    if len(sizes) == 1 and not hasattr(sizes[0], "__index__"):
-        sizes = sizes[0]
-    sizes = tuple(as_index(n) for n in sizes)
-    if any(n < 0 for n in sizes):
-        raise RuntimeError(f"Trying to create tensor with negative dimension {min(sizes)}: {list(sizes)}")
-    if sizes == tuple(self._layout.shape):
-        return self
-    new = layout(sizes, contiguous_strides(sizes), self.dtype)
-    need = (self._offset + new.reach) * self.dtype.itemsize
-    if need > self._storage.nbytes:
-        resize_storage(self._storage, need)
-    self._layout = new
-    return self
-
-
-def resize_as_(self, the_template, memory_format=None):
-    """`resize_` to the shape of another tensor."""
-    return resize_(self, the_template.shape)
-
-
 def share_memory_(self):
     """Move the storage to memory that child processes share (an anonymous shared mapping)."""
     raise_unless_cpu(self)
@@ -418,9 +397,7 @@ def rebuild(storage_, dtype, offset, size, stride, requires_grad, state, kind=Te
 
 
 def reduce_ex(self, protocol):
-    """Pickling: the storage's bytes and the view."""
-    if not self.is_leaf:
-        raise RuntimeError("Cannot pickle a tensor that is not a graph leaf: detach it first")
+    """Pickling: the storage's bytes and the view. The tensor comes back as a leaf."""
     if self._layout.dtype is not self.dtype:  # its storage holds other values
         self = self.detach().clone().requires_grad_(self._rg)
     return (
@@ -548,8 +525,6 @@ def bind():
         untyped_storage=untyped_storage,
         storage=storage,
         set_=set_,
-        resize_=resize_,
-        resize_as_=resize_as_,
         share_memory_=share_memory_,
         is_shared=is_shared,
         __deepcopy__=deepcopy,

@@ -187,7 +187,11 @@ def suffixes_of(tensor):
         found.append(f"size={tuple(tensor.shape)}")
     if dtype not in usual:
         found.append(f"dtype={dtype!r}")
-    node = tensor.grad_fn
+    try:
+        node = tensor.grad_fn
+    except RuntimeError:  # a view whose base was written in a way that its history cannot tell
+        found.append("grad_fn=<Invalid>")
+        return found
     if node is not None:
         found.append(f"grad_fn=<{node.name()}>")
     elif tensor.requires_grad:

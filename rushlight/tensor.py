@@ -201,7 +201,10 @@ def __bool__(self):
 
 
 def real_item(self, kind):
-    """`item` for a real number type. RuntimeError for a number with an imaginary part, which it would lose."""
+    """`item` for a real number type. ValueError for several elements, RuntimeError for a number with an imaginary
+    part, which it would lose."""
+    if self._layout.numel != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
     value = item(self)
     if value.__class__ is complex:
         if value.imag:

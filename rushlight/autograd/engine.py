@@ -191,11 +191,12 @@ class Task:
             grad = self.node_hooks(node.pre_hooks, [grad], (grad,))[0]
         if grad is not None:
             self.accumulate(leaf, grad)
-        if node is not None and node.post_hooks:
-            self.node_hooks(node.post_hooks, [], (), (grad,))
         if "_post_accumulate_hooks" in leaf.__dict__:
             for hook in list(leaf._post_accumulate_hooks.values()):
-                hook(leaf)
+                if hook(leaf) is not None:
+                    raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+        if node is not None and node.post_hooks:
+            self.node_hooks(node.post_hooks, [], (), (grad,))
 
     def accumulate(self, leaf, grad):
         old = leaf._grad

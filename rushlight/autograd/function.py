@@ -62,6 +62,8 @@ class FunctionNode(Node, FunctionCtx):
     function = None
     to_save, dirty_tensors, non_differentiable, materialize_grads, saved_for_forward = (), (), (), True, ()
     needs_input_grad = ()
+    left = ()  # outputs whose missing gradients stay None
+    _materialize_non_diff_grads = True
 
     def __init__(self, edges):
         self.fill(None, edges, (), ())
@@ -93,7 +95,8 @@ class FunctionNode(Node, FunctionCtx):
         if self.freed and self.to_save:
             raise RuntimeError(rules.FREED)
         if self.materialize_grads:
-            grads = [rules.make_zeros(m) if g is None and m is not None else g for g, m in zip(grads, self.metas)]
+            grads = [rules.make_zeros(m) if g is None and m is not None and i not in self.left else g
+                     for i, (g, m) in enumerate(zip(grads, self.metas))]
         results = user_backward(self.function)(self, *grads)
         results = list(results) if isinstance(results, (tuple, list)) else [results]
         count = len(self.edges)
@@ -278,6 +281,8 @@ def finish(node, args, output, wanted):
     if wanted:
         plain = {id(replaced.get(id(t), t)) for t in node.non_differentiable}
         connect(node, outputs, dirty, plain, positions, single)
+        if not node._materialize_non_diff_grads:
+            node.left = frozenset([i for i, o in enumerate(outputs) if id(o) in plain])
     keep(node, outputs, replaced, wanted)
     return outputs[0] if single else tuple(outputs)
 
@@ -326,6 +331,8 @@ def keep(node, outputs, replaced, wanted):
             saved.append(None)
         else:
             saved.append(save(t, True, made[id(t)]) if id(t) in made else save(t))
+            if id(t) not in made and saved[-1].hooks is None:
+                saved[-1].leaf = t  # backward gets the very tensor
     node.saved = tuple(saved)
     node.to_save = bool(saved)
     node.dirty_tensors = node.non_differentiable = ()

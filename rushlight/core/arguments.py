@@ -69,6 +69,38 @@ def kind_of(name, default):
     return "Number" if isinstance(default, (int, float)) else None
 
 
+# Note [Spellings of arguments]
+# PyTorch takes NumPy's names of parameters, Python's classes as dtypes, and `size=(2, 3)` for `*size`, in all its
+# functions. Ours know one spelling; a call that fails is made again in it, if it was spelled otherwise. No function
+# writes anything before it has bound its arguments, so that the second call starts from the same state.
+ALIASES = {"axis": "dim", "x": "input", "a": "input", "x1": "input", "x2": "other", "keepdims": "keepdim",
+           "self": "input"}
+CLASSES = {float: dt.float64, int: dt.int64, bool: dt.bool_, complex: dt.complex128}
+SEVERAL = frozenset(("size", "sizes", "shape", "dims", "repeats"))  # names of PyTorch for our *parameters
+
+
+def respelled(function, args, kwargs):
+    """(args, kwargs) of a call that failed in the spelling that `function` knows; None where that is the same."""
+    params = signatures.names(function)
+    given, found = kwargs, [CLASSES[v] if v.__class__ is type and v in CLASSES else v for v in args]
+    kwargs = {}
+    for name, value in given.items():
+        other = ALIASES.get(name)
+        if name not in params and other in params and other not in given:
+            name = other
+        kwargs[name] = CLASSES[value] if value.__class__ is type and value in CLASSES else value
+    star = signatures.star(function)
+    spread = [name for name in kwargs if name in SEVERAL and name not in params] if star else ()
+    if spread:
+        value = kwargs.pop(spread[0])
+        found += [kwargs.pop(name) for name in params[len(found):star - 1] if name in kwargs]
+        found.append(value)
+    if spread or kwargs.keys() != given.keys() or any([kwargs[k] is not given[k] for k in kwargs]) or any(
+            [a is not b for a, b in zip(found, args)]):
+        return found, kwargs
+    return None
+
+
 def refuse(function, args, kwargs, error):
     """Raise the TypeError of the first argument of a kind that `function` cannot take, if there is one. An argument
     without an attribute that the function looked for is such."""

@@ -21,7 +21,7 @@ from ..base.lazy import is_array
 from . import dtype as dt
 from . import infer as rules
 from . import signatures
-from .arguments import refuse
+from .arguments import ALIASES, refuse, respelled
 from .device import resolve
 from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, settle_write, wants_grad
@@ -34,7 +34,6 @@ from .room import check_layouts
 from .tensor import Tensor, view
 
 REGISTRY, OPERATORS = {}, {}
-ALIASES = {"axis": "dim", "x": "input", "x1": "input", "x2": "other", "keepdims": "keepdim", "self": "input"}
 
 
 # Note [Layouts that kernels read]
@@ -144,14 +143,18 @@ def public(names, grad=None, node=None, out=True, conjugates=False, cast=None, q
 
 
 def guarded(call, function):
-    """The call; where it fails because of an argument's kind, it raises a TypeError."""
+    """The call; where it fails because of an argument's kind, it raises a TypeError (Notes [Kinds of arguments],
+    [Spellings of arguments])."""
     @functools.wraps(function)
     def guard(*args, **kwargs):
         try:
             return call(*args, **kwargs) if kwargs else call(*args)
         except REFUSALS as error:
-            refuse(function, args, kwargs, error)
-            raise
+            again = respelled(function, args, kwargs)
+            if again is None:
+                refuse(function, args, kwargs, error)
+                raise
+        return guard(*again[0], **again[1])
     guard.__dict__.update(call.__dict__)
     return guard
 
@@ -221,10 +224,11 @@ def with_out(call, function):
             kwargs.pop("out", None)
             return call(*args, **kwargs)
         except REFUSALS as error:
-            if entry is None or not foreign(args, kwargs):
+            again = respelled(function, args, kwargs)
+            if again is None and (entry is None or not foreign(args, kwargs)):
                 refuse(function, args, kwargs, error)
                 raise
-        return entry.enter(args, kwargs)
+        return entry.enter(args, kwargs) if again is None else wrapper(*again[0], **again[1])
     wrapper.rule = getattr(call, "rule", None)
     return wrapper
 
@@ -254,7 +258,7 @@ def into_out(name, call, out, args, kwargs):
         if not settles(name, r._layout, o._layout, asked):
             rules.check_out(name, r._layout, o._layout)
         if o._layout.shape != r._layout.shape:
-            REGISTRY["Tensor.resize_"](o, r._layout.shape)
+            REGISTRY["Tensor._make_room"](o, r._layout.shape, r._layout.strides if r._layout.dense else None)
         REGISTRY["Tensor.copy_"](o, r)
     if isinstance(result, Tensor):
         return out
@@ -275,7 +279,8 @@ def elementwise(names, promote="default", dtypes="all", grad=None, node=None, he
     "integers", "floating"; `complex`: also complex numbers. `conjugates`: see core/grads.py. `heavy`: too expensive to
     compute twice. `contiguous`: the result is contiguous whatever the
     strides of the operands. `tensors`: how many of the first parameters must be
-    tensors (TypeError for numbers there).
+    tensors (TypeError for numbers there). `fills`: a number is written to the first operand as it is, so that it has
+    to fit its dtype. `wraps`: a call of numbers alone counts as one of zero-dim tensors.
     """
     def declare(body):
         name = options.pop("name", body.__name__)
@@ -313,6 +318,7 @@ class Elementwise:
         self.tensors = op.options.get("tensors", 0)
         conjugates = op.options.get("conjugates", False)
         self.rule = op.rule = GradRule(op.name, self.params, grad, node, conjugates) if grad else None
+        self.fills = op.options.get("fills", False)
         self.plain = "a" not in self.kinds and "n" not in self.kinds
 
     def split(self, values):
@@ -334,11 +340,15 @@ class Elementwise:
             else:
                 pattern += "n"
                 numbers.append(as_number(self.op.name, name, value))
+        if self.fills and numbers and tensors:
+            dt.check_fits(numbers[0], tensors[0]._layout.dtype.plain)
         return self.op.form(pattern, tuple(attrs), tuple(classes)), tensors, numbers
 
     def apply(self, values):
         form, tensors, numbers = self.split(values)
         if not tensors:
+            if self.op.options.get("wraps") and dt.is_number(values[0]):
+                return self.apply([complex_scalar(values[0], dt.of_number(values[0])), *values[1:]])
             raise TypeError(f"{self.op.name}(): argument '{self.params[0]}' (position 1) must be Tensor, not "
                             f"{type(values[0]).__name__}")
         out = record_form(form, tensors, numbers)[0]

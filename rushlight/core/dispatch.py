@@ -315,19 +315,21 @@ class searching:
         DOORS.unwatch()
 
 
-def guard(function, explain):
-    """A function that is called again through its door where it fails with arguments that override; of other failures
-    `explain(function, args, kwargs, error)` may make a better error."""
+def guard(function, explain, respell):
+    """A function that is called again through its door where it fails with arguments that override, and with what
+    `respell(function, args, kwargs)` gives if that is not None; of other failures `explain(function, args, kwargs,
+    error)` may make a better error."""
     entry = None
 
     def guarded(*args, **kwargs):
         try:
             return function(*args, **kwargs)
         except REFUSALS as error:
-            if entry is None or not foreign(args, kwargs):
+            again = respell(function, args, kwargs)
+            if again is None and (entry is None or not foreign(args, kwargs)):
                 explain(function, args, kwargs, error)
                 raise
-        return entry.enter(args, kwargs)
+        return entry.enter(args, kwargs) if again is None else guarded(*again[0], **again[1])
     guarded.__name__, guarded.__qualname__, guarded.__doc__ = function.__name__, function.__qualname__, function.__doc__
     guarded.__module__ = function.__module__
     guarded.__dict__.update(function.__dict__)

@@ -15,6 +15,20 @@ from ..base.lazy import numpy as np
 BOOL, INTEGRAL, FLOATING, COMPLEX = range(4)
 
 
+def check_fits(value, dtype):
+    """RuntimeError for a number that has no place in a dtype. As in PyTorch negative numbers of at most the largest
+    absolute value become the unsigned ones of the same bits, and all of them fit bool; infinities and NaN fit floating
+    types."""
+    if dtype.category == INTEGRAL:
+        most = (1 << 8 * dtype.itemsize - dtype.is_signed) - 1
+        if math.isfinite(value) and -most - dtype.is_signed <= math.trunc(value) <= most:
+            return
+    elif dtype.category == BOOL or dtype is bfloat16 or not math.isfinite(value) or (
+            abs(value) <= finfo(dtype.to_real()).max):
+        return
+    raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
+
+
 class DType:
     """A tensor element type: name, size in bytes, category (bool < integral < floating < complex).
 

@@ -519,6 +519,9 @@ def move_retained(tensor, old, new):
         new.retains = [*(new.retains or ()), (tensor._nr, mine[0][1])]
 
 
+tensors.move_retained = move_retained
+
+
 def mark_view(tensor, source, multi=False):
     """Make `tensor` (a new tensor over the storage of `source`) a view in autograd's eyes."""
     base = source._base

@@ -8,8 +8,10 @@ themselves, whose gradient accumulates. A node saves operands as they are, with 
 
 import itertools
 import threading
+import types
 
-from .dtype import FLOATING
+from .dtype import FLOATING, DType
+from .layout import Layout
 
 sequence = itertools.count(1).__next__
 
@@ -185,7 +187,7 @@ def pack_saved(saved, tensor, hooks):
     view = tensor if saved.leaf is tensor else make_view(tensor._storage, tensor._layout, tensor._offset)
     if saved.fn is not None:
         view._grad_fn, view._nr, view._rg = saved.fn, saved.output, True
-    inside = MODE.hooks
+    inside, version = MODE.hooks, view._version
     try:
         MODE.hooks = ()
         saved.packed = under_grad(False, hooks[0], view)
@@ -193,6 +195,11 @@ def pack_saved(saved, tensor, hooks):
     except BaseException:
         MODE.hooks = inside
         raise
+    if view._version != version:
+        raise RuntimeError("A saved tensor pack hook is modifying its input in place. Tensors provided as input to "
+                           "pack hook can not be modified by in-place operations as this can lead to unexpected "
+                           "side-effects. Please open an issue if you need to perform in-place operations on the input "
+                           "to a pack hook.")
     saved.hooks = hooks
     saved.storage = saved.versions = None
 
@@ -226,22 +233,26 @@ class Node:
     def release(self):
         """Free the saved tensors; a second backward then raises. A node that keeps only sizes and numbers, as those of
         views and sums do, can run again."""
-        if self.saved and self.keeps_tensors():
+        if self.saved and any([v.__class__ not in NUMBERS and holds_tensors(v) for v in self.saved]):
             self.saved = None
             self.freed = True
 
-    def keeps_tensors(self):
-        """Whether there are tensors among the saved values: operands have a version, others are `Saved`."""
-        for version in self.versions:
-            if version is not None:
-                return True
-        for value in self.saved:
-            if isinstance(value[0] if value.__class__ is tuple and value else value, Saved):
-                return True
-        return False
-
     def __repr__(self):
         return f"<{self.name()} object at {hex(id(self))}>"
+
+
+NUMBERS = frozenset((int, float, bool, str, type(None), Layout, DType, types.FunctionType))
+
+
+def holds_tensors(value):
+    """Whether a saved value keeps a tensor. What is not known to keep none counts as one that does; the node of an
+    operator that wrote to a view is released itself."""
+    if isinstance(value, Node):
+        value.release()
+        return value.freed
+    if isinstance(value, (tuple, list)):
+        return any([v.__class__ not in NUMBERS and holds_tensors(v) for v in value])
+    return value.__class__ not in NUMBERS
 
 
 class PassOn:

@@ -94,7 +94,21 @@ def result_strides(shape, layouts):
     return permuted_strides(shape, stride_order(shape, operands))
 
 
+# Functions whose `out` has exactly the dtype of the result; into all others results are cast.
+EXACT = frozenset("""
+    abs absolute alias_copy amax amin argmax argmin baddbmm bitwise_not bmm ceil chain_matmul clamp clamp_max clamp_min
+    clip conj_physical cross cummax cummin detach_copy diag dot fix floor frac gather addmm addmv hardshrink heaviside
+    histc index_add index_copy index_select inner inverse kthvalue log_softmax logcumsumexp masked_select matmul max
+    median min mm mode msort mv nan_to_num nanmedian neg negative quantile nanquantile renorm round scatter scatter_add
+    sgn sign slice_copy slice_scatter softmax sort squeeze_copy t_copy take take_along_dim tensordot topk tril triu
+    trunc vdot where
+""".split())
+
+
 def check_out(name, result, out):
+    """RuntimeError where a result cannot be written to `out` because of its dtype."""
+    if name in EXACT and result.dtype.plain is not out.dtype.plain:
+        raise RuntimeError(f"{name}: Expected out tensor to have dtype {result.dtype}, but got {out.dtype} instead")
     if not dt.can_cast(result.dtype, out.dtype):
         raise RuntimeError(f"{name}: result type {dt.scalar_type(result.dtype)} can't be cast to the desired output "
                            f"type "

@@ -219,7 +219,8 @@ def layout(shape, strides, dtype):
     found = _LAYOUTS.get(key)
     if found is None:
         shape, strides = tuple(map(int, shape)), tuple(map(int, strides))
-        assert isinstance(dtype, DType)
+        if not isinstance(dtype, DType):
+            raise TypeError(f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
         if len(_LAYOUTS) > 200_000:
             _LAYOUTS.clear()
         found = _LAYOUTS[shape, strides, dtype] = Layout(shape, strides, dtype)

@@ -27,6 +27,13 @@ def names(function):
     return list(code.co_varnames[:code.co_argcount + code.co_kwonlyargcount])
 
 
+def star(function):
+    """How many parameters by position stand before a `*parameter`, plus one; 0 where there is none."""
+    function = unwrap(function)
+    code = getattr(function, "__code__", None)
+    return 1 + code.co_argcount if code is not None and code.co_flags & inspect.CO_VARARGS else 0
+
+
 def parameters(function):
     """[(name, default or REQUIRED, annotation or REQUIRED, kind)] of the named parameters."""
     function = unwrap(function)

@@ -247,6 +247,7 @@ def empty(shape, dtype, device=CPU, strides=None):
     return view(new_storage(found.nbytes, device), found, 0)
 
 
+move_retained = None  # set by grads: (tensor, old node, new node) -> None
 make_as_strided_node = None  # set by autograd: (base, view) -> Node
 
 
@@ -264,8 +265,10 @@ def refresh(tensor):
         return
     if tensor._creation != PLAIN:
         raise_stale_view(tensor, indirect=True)
-    tensor._grad_fn = make_as_strided_node(base, tensor)
+    before, tensor._grad_fn = tensor._grad_fn, make_as_strided_node(base, tensor)
     tensor._nr, tensor._rg = 0, True
+    if tensor._retain:
+        move_retained(tensor, before, tensor._grad_fn)
     tensor._view_version = version
 
 

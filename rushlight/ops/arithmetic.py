@@ -16,7 +16,7 @@ def _flat(g):
     return REGISTRY["zeros_like"](g)
 
 
-@elementwise("Tensor.__add__", complex=True, name="add_plain", node="AddBackward0",
+@elementwise("Tensor.__add__", complex=True, wraps=True, name="add_plain", node="AddBackward0",
              grad={"input": lambda g: g, "other": lambda g: g})
 def add_plain(k, input, other):
     """input + other."""
@@ -50,14 +50,14 @@ def _is_float(value):
     return value.dtype.category >= dt.FLOATING if isinstance(value, Tensor) else isinstance(value, (float, complex))
 
 
-@elementwise("Tensor._add_scaled", complex=True, name="add",
+@elementwise("Tensor._add_scaled", complex=True, wraps=True, name="add",
              grad={"input": lambda g: g, "other": lambda g, alpha: g * alpha})
 def add_scaled(k, input, other, alpha: float):
     """input + alpha * other."""
     return input + other * alpha
 
 
-@elementwise("Tensor._sub_scaled", complex=True, name="sub",
+@elementwise("Tensor._sub_scaled", complex=True, wraps=True, name="sub",
              grad={"input": lambda g: g, "other": lambda g, alpha: g * -alpha})
 def sub_scaled(k, input, other, alpha: float):
     """input - alpha * other."""
@@ -75,7 +75,7 @@ def _refuse_bool_subtract(*values):
                            "use the `~` or `logical_not()` operator instead.")
 
 
-@elementwise("Tensor._sub_plain", complex=True, name="sub_plain", node="SubBackward0",
+@elementwise("Tensor._sub_plain", complex=True, wraps=True, name="sub_plain", node="SubBackward0",
              grad={"input": lambda g: g, "other": _neg})
 def sub_plain(k, input, other):
     """input - other."""
@@ -144,7 +144,7 @@ def rsub_plain(k, input, other):
     return k.sub(k.like(other, input), input)
 
 
-@elementwise("mul mul_ multiply multiply_ Tensor.__mul__", complex=True,
+@elementwise("mul mul_ multiply multiply_ Tensor.__mul__", complex=True, wraps=True,
              grad={"input": lambda g, other: g * other, "other": lambda g, input: g * input})
 def mul(k, input, other):
     """input * other, with broadcasting and promotion."""
@@ -158,7 +158,7 @@ def _div_other(g, input, other):
     return -g * ((input / other) / other)
 
 
-@elementwise("Tensor._true_div Tensor._true_div_", complex=True, promote="float", name="div",
+@elementwise("Tensor._true_div Tensor._true_div_", complex=True, wraps=True, promote="float", name="div",
              grad={"input": lambda g, other: g / other, "other": _div_other})
 def true_div(k, input, other):
     """input / other."""
@@ -172,7 +172,7 @@ def trunc_div(k, input, other):
     return k.truncdiv(input, other)
 
 
-@elementwise("Tensor._floor_div Tensor._floor_div_", name="div_floor", node="DivBackward2", checks=True,
+@elementwise("Tensor._floor_div Tensor._floor_div_", name="div_floor", node="DivBackward2", checks=True, wraps=True,
              grad={"input": _flat, "other": _flat})
 def floor_div(k, input, other):
     """input / other rounded down."""

@@ -377,9 +377,15 @@ def clamp_max_(self, max):
 # -- angles, magnitudes, signs ---------------------------------------------------------------------------------------
 
 
+def _turn(input, other):
+    """1 / (squared distance from the origin); 0 at the origin, where PyTorch's gradient of the angle is zero."""
+    square = input * input + other * other
+    return square.reciprocal().masked_fill(square == 0, 0)
+
+
 @elementwise("atan2 atan2_ arctan2 arctan2_", tensors=2, promote="float", heavy=True,
-             grad={"input": lambda g, input, other: g * (other / (input * input + other * other)),
-                   "other": lambda g, input, other: g * (-input / (input * input + other * other))})
+             grad={"input": lambda g, input, other: g * (other * _turn(input, other)),
+                   "other": lambda g, input, other: g * (-input * _turn(input, other))})
 def atan2(k, input, other):
     """The angle of the point (other, input), in [-pi, pi]."""
     return k.atan2(input, other)

@@ -87,6 +87,8 @@ def operand(value, dtype):
     """(pattern, tensors, numbers) that record takes for a number to fill a tensor of this dtype with. A complex number
     lies in memory. RuntimeError for one that does not fit the dtype."""
     if not isinstance(value, complex):
+        if not -128 <= value <= 127:  # what every dtype has room for
+            dt.check_fits(value, dtype.plain)
         return "n", (), (value,)
     if not dtype.is_complex:
         if value.imag:
@@ -205,7 +207,7 @@ def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad=F
     """A tensor of uninitialised memory."""
     shape = sizes_of("empty", size if size else ((),))
     if out is not None:
-        return out.resize_(shape)
+        return out._make_room(shape)
     dtype, device, strides = _options(dtype, layout, device, pin_memory, memory_format, shape)
     return new(shape, dtype, device, requires_grad, strides)
 
@@ -241,7 +243,7 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, re
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
     if out is not None:
-        return fill(out.resize_(shape), fill_value)
+        return fill(out._make_room(shape), fill_value)
     if dtype is None:
         dtype = dt.of_number(fill_value)
     elif isinstance(fill_value, complex) and not dtype.is_complex:
@@ -254,7 +256,7 @@ def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=F
     """A tensor of zeros."""
     shape = sizes_of("zeros", _named_size(size, names))
     if out is not None:
-        return fill(out.resize_(shape), 0)
+        return fill(out._make_room(shape), 0)
     tensor = constant(shape, dtype, device, 0)
     return tensor.requires_grad_() if requires_grad else tensor
 
@@ -268,7 +270,7 @@ def ones(*size, out=None, dtype=None, layout=None, device=None, requires_grad=Fa
     """A tensor of ones."""
     shape = sizes_of("ones", _named_size(size, names))
     if out is not None:
-        return fill(out.resize_(shape), 1)
+        return fill(out._make_room(shape), 1)
     tensor = constant(shape, dtype, device, 1)
     return tensor.requires_grad_() if requires_grad else tensor
 
@@ -322,7 +324,10 @@ def new_empty(self, *size, dtype=None, device=None, requires_grad=False, layout=
 
 @public("Tensor.new_empty_strided", out=False)
 def new_empty_strided(self, size, stride, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
-    """Uninitialised memory of this tensor's dtype with the strides given."""
+    """Uninitialised memory of this tensor's dtype with the strides given. RuntimeError where they are not as many as
+    the sizes."""
+    if len(size) != len(stride):
+        raise RuntimeError(f"mismatch in length of strides and shape: {len(stride)} != {len(size)}")
     return new(tuple(size), dtype or self.dtype, device or self.device, requires_grad, tuple(stride))
 
 
@@ -426,7 +431,7 @@ def fill_out(name, out, result):
         if out._layout.numel:
             warnings.warn(f"{name}(): the out tensor of shape {list(out.shape)} is resized to {result.numel()} "
                           "elements", UserWarning, stacklevel=3)
-        out.resize_(tuple(result.shape))
+        out._make_room(tuple(result.shape))
     return out.copy_(result.view(out.shape))
 
 
@@ -519,5 +524,5 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_g
     dtype = dtype or (out.dtype if out is not None else dt.get_default_dtype())
     result = _explicit(EYE, (("dtype", dtype), ("out", (((n, m), dtype),)),), ())
     if out is not None:
-        return out.resize_((n, m)).copy_(result)
+        return out._make_room((n, m)).copy_(result)
     return placed(result, device).requires_grad_(requires_grad)

@@ -204,6 +204,8 @@ def write(op, target, tensors, source, place, mode="set"):
         pattern += "t"
         operands.append(source)
     else:
+        if mode == "set":
+            dt.check_fits(source, target._layout.dtype.plain)
         pattern += "n"
         numbers.append(source)
     if place.skip is not None:

@@ -349,7 +349,7 @@ def _frequencies(name, n, count, d, out, options):
         index[(n + 1) // 2:] -= n
     found = index * (1.0 / (n * d))
     if out is not None:
-        return out.resize_(found.shape).copy_(found)
+        return out._make_room(found.shape).copy_(found)
     return found.requires_grad_(wanted)
 
 

@@ -182,7 +182,7 @@ def renorm_rows(weight, indices, max_norm, norm_type):
     plain = weight.detach()
     flat = indices.reshape(-1).long()
     rows = index_select(plain, 0, flat)
-    norms = (rows.abs() ** norm_type).sum(1, keepdim=True) ** (1.0 / norm_type)
+    norms = REGISTRY["linalg.vector_norm"](rows, norm_type, 1, True)
     scale = REGISTRY["where"](norms > max_norm, max_norm / (norms + 1e-7), 1.0)
     plain.index_copy_(0, flat, (rows * scale).to(plain.dtype))
 

@@ -5,6 +5,8 @@ In-place views change a tensor's layout, not its memory; its history then starts
 the views.
 """
 
+import warnings
+
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, public
@@ -128,6 +130,28 @@ def resize_(self, *size, memory_format=None):
     need = (self._offset + found.reach) * found.dtype.itemsize if found.numel else 0
     grow(self._storage, need)
     self._layout = found
+    if self._versions is None:
+        self._storage.version += 1
+    else:
+        self._versions[0] += 1
+    return self
+
+
+@public("Tensor._make_room", out=False)
+def make_room(self, shape, strides=None):
+    """Give a tensor of `out=` the shape of what is written to it, and its strides if there are any. An `out` that has
+    elements is left alone where the shape is the same; where not, PyTorch warns."""
+    if self._layout.shape == tuple(shape):
+        return self
+    if self._layout.numel:
+        warnings.warn("An output with one or more elements was resized since it had shape "
+                      f"{list(self.shape)}, which does not match the required output shape {list(shape)}. This "
+                      "behavior is deprecated, and in a future PyTorch release outputs will not be resized unless "
+                      "they have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to "
+                      "zero elements with t.resize_(0).", UserWarning, stacklevel=4)
+    resize_(self, tuple(shape))
+    if strides is not None:
+        self._layout = layout(tuple(shape), tuple(strides), self._layout.dtype)
     return self
 
 
@@ -209,10 +233,10 @@ def copied(name, of):
             if out is None:
                 return [t.clone() for t in found]
             for o, t in zip(out, found):
-                o.resize_(t._layout.shape).copy_(t)
+                o._make_room(t._layout.shape).copy_(t)
             return None
         result = found.clone()
-        return result if out is None else out.resize_(result._layout.shape).copy_(result)
+        return result if out is None else out._make_room(result._layout.shape).copy_(result)
     copy.__name__ = copy.__qualname__ = f"{name}_copy"
     copy.__doc__ = f"`{name}` as a copy instead of a view."
     REGISTRY[f"{name}_copy"] = copy

@@ -41,10 +41,18 @@ def logical_xor(k, input, other):
 # --------------------------------------------------------------------------------------------------------------------
 
 
-@elementwise("bitwise_not bitwise_not_ Tensor.__invert__", dtypes="integral")
+@elementwise("bitwise_not bitwise_not_", dtypes="integral")
 def bitwise_not(k, input):
     """All bits inverted; the logical not of bool tensors. NotImplementedError for floats."""
     return k.bitwise("xor", input, True if input.dtype is dt.bool_ else -1)
+
+
+@public("Tensor.__invert__", out=False, quick=True)
+def invert(input):
+    """~input. TypeError for floats."""
+    if input._layout.dtype.category > dt.INTEGRAL:
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return bitwise_not(input)
 
 
 @elementwise("bitwise_and bitwise_and_ Tensor.__and__", dtypes="integral")
@@ -153,10 +161,6 @@ def equal(input, other):
                             f"{type(value).__name__}")
     if input._layout.shape != other._layout.shape:
         return False
-    if input.dtype is not other.dtype:
-        raise RuntimeError(f"Expected object of data type {input._layout.dtype} but got data type "
-                           f"{other._layout.dtype} for argument "
-                           "'other' in call to equal")
     return bool((input == other).all())
 
 

@@ -604,6 +604,12 @@ def parse_equation(equation, operands):
         inputs.append((text, extra))
     expanded = [expand_labels(text, extra, most) for text, extra in inputs]
     if arrow:
+        for label in right.replace("...", ""):
+            if right.count(label) > 1:
+                raise RuntimeError(f"einsum(): output subscript {label} appears more than once in the output")
+            if not any([label in labels for labels in expanded]):
+                raise RuntimeError(f"einsum(): output subscript {label} does not appear in the equation for any input "
+                                   "operand")
         return expanded, expand_labels(right, most if "..." in right else 0, most)
     count = {}
     for labels in expanded:

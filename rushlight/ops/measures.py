@@ -296,7 +296,7 @@ def _histc_body(outs, ins, numbers):
     bins = outs[0].shape[0]
     inside = values[(values >= low) & (values <= high)]
     # the bin as PyTorch computes it, the upper end belongs to the last one
-    place = ((inside - low) / (high - low) * bins).astype(np.int64)
+    place = ((inside - low) * bins / (high - low)).astype(np.int64)
     outs[0][...] = np.bincount(np.minimum(place, bins - 1), minlength=bins)
 
 

@@ -29,10 +29,18 @@ def count_true(mask):
     return int(counts.sum().item()), counts
 
 
+def check_places(name, out):
+    """RuntimeError for an `out` that cannot hold positions."""
+    if out is not None and out.dtype is not dt.int64:
+        raise RuntimeError(f"{name}: Expected out tensor to have scalar type Long, but got scalar type "
+                           f"{dt.scalar_type(out.dtype)}")
+
+
 @public("nonzero", out=False)
 def nonzero(input, *, as_tuple=False, out=None):
     """The positions of elements that differ from zero: a (count, ndim) tensor, or with `as_tuple` one tensor per
     dimension."""
+    check_places("nonzero", out)
     if input._layout.dtype.is_complex:
         input = input.detach() != 0
     found = input._layout
@@ -48,18 +56,19 @@ def nonzero(input, *, as_tuple=False, out=None):
     if as_tuple:
         return positions.unbind(0)
     result = positions.t()
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return result if out is None else out._make_room(result.shape).copy_(result)
 
 
 @public("nonzero_static", out=False)
 def nonzero_static(input, *, size, fill_value=-1, out=None):
     """`nonzero` cut or filled up with `fill_value` to `size` rows."""
+    check_places("nonzero_static", out)
     if size < 0:
         raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
     found = nonzero(input)[:size]
     result = REGISTRY["full"]((size, input._layout.ndim), fill_value, dtype=dt.int64)
     result[:found._layout.shape[0]] = found
-    return result if out is None else out.resize_(result._layout.shape).copy_(result)
+    return result if out is None else out._make_room(result._layout.shape).copy_(result)
 
 
 @public("argwhere", out=False)

@@ -196,7 +196,7 @@ def new_random(name, shape, size, out, dtype, device):
         raise TypeError(f"{name}() received an invalid combination of arguments - got ()")
     shape = sizes_of(name, (size,) if size is not None else shape)
     if out is not None:
-        return out if tuple(out.shape) == shape else out.resize_(shape)
+        return out if tuple(out.shape) == shape else out._make_room(shape)
     return empty_tensor(shape, dtype or dt.get_default_dtype(), resolve(device))
 
 
@@ -357,7 +357,7 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None
         return _normal(tensor, float(mean), float(std), generator, out, requires_grad)
     result = _normal_each(mean, std, generator) if all(tensors) \
         else _normal_around(mean, float(std), generator) if tensors[0] else _normal_spread(float(mean), std, generator)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return result if out is None else out._make_room(result.shape).copy_(result)
 
 
 def _like_shape(shape, like):
@@ -607,5 +607,5 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
         generator_of(generator)
         result = REGISTRY["zeros"]((n,), dtype=dtype)
     if out is not None:
-        return out.resize_((n,)).copy_(result)
+        return out._make_room((n,)).copy_(result)
     return result.requires_grad_(requires_grad)

@@ -8,6 +8,7 @@ import functools
 
 from ..core import dtype as dt
 from ..core import infer as rules
+from ..core.arguments import CLASSES
 from ..core.declare import REGISTRY, elementwise, operator, public
 from ..core.infer import wrap_dim, wrap_dims
 from ..core.graph import MODE
@@ -92,7 +93,7 @@ def expand_back(value, shape, dims, keepdim):
 
 def _sum_dtype(input, dtype):
     if dtype is not None:
-        return dtype
+        return CLASSES[dtype] if dtype.__class__ is type else dtype
     return input.dtype if input._layout.dtype.category >= dt.FLOATING else dt.int64
 
 
@@ -159,7 +160,7 @@ def mean_all(input, shape, dims, keepdim, dtype, count):
 @public("mean", quick=True)
 def mean(input, dim=None, keepdim=False, *, dtype=None):
     """Mean over `dim`. RuntimeError for integers without a floating `dtype`."""
-    result = dtype or input.dtype
+    result = input.dtype if dtype is None else CLASSES[dtype] if dtype.__class__ is type else dtype
     if result.category < dt.FLOATING:
         raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or "
                            f"complex dtype. Got: "

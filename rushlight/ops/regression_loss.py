@@ -8,6 +8,7 @@ per element times a scale. All fuse into one pass over the operands.
 import math
 import warnings
 
+from ..core import dtype as dt
 from ..core.declare import REGISTRY, elementwise, public
 from ..core.macro import macro
 from ..core.tensor import Tensor
@@ -304,6 +305,9 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
 
 
 def _kl_divergence(input, target, log_target):
+    if input._layout.dtype.category < dt.FLOATING and target._layout.dtype.category < dt.FLOATING:
+        raise RuntimeError(f"kl_div: result type Float can't be cast to the desired output type "
+                           f"{dt.scalar_type(input.dtype)}")
     if log_target:
         return exp(target) * (target - input)
     return xlogy(target, target) - target * input

@@ -500,7 +500,7 @@ def _masked_rule(layouts, numbers, attrs):
     return None, layouts[0].dtype
 
 
-@elementwise("masked_fill", complex=True, promote=_masked_rule, contiguous=True, grad={
+@elementwise("masked_fill", complex=True, fills=True, promote=_masked_rule, contiguous=True, grad={
     "input": lambda g, mask: g.masked_fill(mask, 0), "value": lambda g, mask: REGISTRY["where"](mask, g, 0).sum()})
 def masked_fill(k, input, mask, value):
     """A copy with `value` (number or 0-dim tensor) where the bool tensor `mask` (broadcast) holds."""

@@ -272,6 +272,9 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
                                "dimension is 1, but we got "
                                f"boundaries tensor dim({sorted_sequence.dim()}) and input value's dim(0) numel(1)")
     check_search(sorted_sequence, input, sorter)
+    if input._layout.dtype is not sorted_sequence._layout.dtype and input._layout.ndim:
+        joined = dt.promote(input.dtype, sorted_sequence.dtype)
+        sorted_sequence, input = sorted_sequence.to(joined), input.to(joined)
     tensors = [sorted_sequence.detach(), input.detach()]
     if sorter is not None:
         tensors.append(sorter)
@@ -294,22 +297,6 @@ def check_search(edges, values, sorter):
                            f"input value tensor must match, but we got boundaries tensor {list(edges.shape)} and input "
                            "value tensor "
                            f"{list(values.shape)}")
-    if edges.dtype is not values.dtype and values.dim():
-        raise RuntimeError("torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but "
-                           "got boundary tensor dtype "
-                           f"{dt.scalar_type(edges.dtype)} and input value tensor dtype {dt.scalar_type(values.dtype)}")
-    if sorter is not None:
-        if sorter.shape != edges.shape:
-            raise RuntimeError("torch.searchsorted(): boundary and sorter must have the same size, but got boundary "
-                               "tensor "
-                               f"{list(edges.shape)}and got sorter tensor {list(sorter.shape)}")
-        if sorter.dtype is not dt.int64:
-            raise RuntimeError("torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
-                               f"{dt.scalar_type(sorter.dtype)}")
-        if sorter.numel():
-            low, high = int(sorter.min().item()), int(sorter.max().item())
-            if low < 0 or high >= sorter.shape[-1]:
-                raise RuntimeError("torch.searchsorted(): sorter index out of range")
 
 
 @public("bucketize")

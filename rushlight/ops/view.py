@@ -65,10 +65,12 @@ VIEW = GradRule("view", ["input", "shape"], {"input": _reshape_back})
 
 
 @public("Tensor.view", out=False, quick=True)
-def view(self, *shape):
+def view(self, *shape, size=None, dtype=None):
     """The same elements in another shape over the same memory, or (with a dtype) the same bytes as another dtype.
 
     RuntimeError where the strides do not allow it: use `reshape`."""
+    if not shape and (size is not None or dtype is not None):
+        shape = (size,) if dtype is None else (dtype,)
     if len(shape) == 1 and isinstance(shape[0], dt.DType):
         return view_dtype(self, shape[0])
     found = self._layout

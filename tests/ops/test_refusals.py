@@ -16,7 +16,8 @@ def test_boolean_factors_need_boolean_results(name, dtype):
 
 @pytest.mark.parametrize("equation, shape, error", [
     ("a->b", (2,), "output subscript b"), ("a->aa", (2,), "more than once"), ("a->a.", (2,), "found '.'"),
-    ("a...->b...", (2,), "output subscript b"), ("a1", (2, 2), "invalid subscript"), ("a..b", (2, 2), "invalid subscript"),
+    ("a...->b...", (2,), "output subscript b"), ("a1", (2, 2), "invalid subscript"),
+    ("a..b", (2, 2), "invalid subscript"),
     ("...->a", (2,), "output subscript a"),
 ])
 def test_einsum_refuses_equations(equation, shape, error):

@@ -25,7 +25,7 @@ def _absolute(index, length):
 
 def _pairs(kind, source):
     """(key, value) for every entry of a mapping or of an iterable of pairs, checked."""
-    if isinstance(source, abc.Mapping):
+    if isinstance(source, (abc.Mapping, ModuleDict, ParameterDict)):
         yield from source.items()
         return
     for place, pair in enumerate(source):

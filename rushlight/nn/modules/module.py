@@ -232,6 +232,8 @@ class Module(TreeMethods, StateMethods, HookMethods):
             self._set_buffer(name, value)
         elif not self._set_registered(name, value):
             if isinstance(value, Buffer):
+                if hasattr(self, name):
+                    raise KeyError(f"attribute '{name}' already exists")
                 self._set_buffer(name, value)
             else:
                 _set_attribute(self, name, value)
