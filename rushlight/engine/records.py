@@ -139,8 +139,8 @@ def name_of(step, pattern):
     form, places = key[0], places_of(known, key)
     layouts = [key[at + 1] for at in places]
     classes = [cls.__name__ for cls in key[known.operands:known.operands + known.numbers]]
-    text = repr(("record", form.op.name, form.pattern, form.attrs, layouts, classes, known.given, known.layouts, pattern,
-                 dt.get_default_dtype(), cpuinfo.vector_bytes(), cpuinfo.cache_sizes(), cpuinfo.stack_bytes()))
+    text = repr(("record", form.op.name, form.pattern, form.attrs, layouts, classes, known.given, known.layouts,
+                 pattern, dt.get_default_dtype(), cpuinfo.vector_bytes(), cpuinfo.cache_sizes(), cpuinfo.stack_bytes()))
     return None if " at 0x" in text else jit.digest(text.encode())
 
 
