@@ -96,7 +96,9 @@ class Step:
             self.numbers = parent.numbers + known.numbers
             self.written = parent.written
             if known.given:
-                self.written = self.written.union(key[known.operands + known.numbers + 1::3])
+                slots = key[known.operands + known.numbers + 1::3]
+                if not self.written.issuperset(slots):
+                    self.written = self.written.union(slots)
             if self.depth >= SOFT_LENGTH:
                 self.short = LONG_WAY
         if switches.EAGER:

@@ -259,11 +259,11 @@ def checked(stream, key, form, tensors, numbers, outs):
 
 
 def fresh(key, signature, a, b=None):
-    """The new step of a short path that knows none, for new results of tensors `a` and `b`; None where `append` has to
-    look into it. `signature`: that of Note [Known forms]."""
+    """The new step of a short path that knows none, for an operator on storages `a` and `b`; None where `append` has to
+    look into it. `signature`: that of Note [Known forms]. What is written is in no storage that is read."""
     before = STREAM.block.step
     known = KNOWN.young.get(signature)
-    if known is None or before.short is LONG_WAY or b is not None and a._storage.device is not b._storage.device:
+    if known is None or before.short is LONG_WAY or b is not None and a.device is not b.device:
         return None
     step = STREAM.grow(key, known)
     before.likely, before.then = key, step
@@ -403,7 +403,7 @@ def binary(form, a, b):
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
             if step is None:
-                step = fresh(key, (form, a._layout, b._layout), a, b)
+                step = fresh(key, (form, a._layout, b._layout), sa, sb)
             if step is not None:
                 if form.checks:
                     block.lines.append((step.depth, user_line()))
@@ -440,7 +440,7 @@ def binary_number(form, a, number):
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
             if step is None:
-                step = fresh(key, (form, a._layout, number.__class__), a)
+                step = fresh(key, (form, a._layout, number.__class__), sa)
             if step is not None:
                 block.scalars.append(number)
                 if form.checks:
@@ -478,7 +478,7 @@ def unary(form, a):
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
             if step is None:
-                step = fresh(key, (form, a._layout), a)
+                step = fresh(key, (form, a._layout), sa)
             if step is not None:
                 if form.checks:
                     block.lines.append((step.depth, user_line()))
@@ -537,6 +537,8 @@ def write_copy(form, source, storage, layout, offset):
             key = (form, sa.index, source._layout, source._offset, "out", storage.index, layout, offset)
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
+            if step is None and sa is not storage:
+                step = fresh(key, (form, source._layout, "out", layout), sa, storage)
             if step is not None:
                 storage.version += 1
                 block.step = step
@@ -568,6 +570,8 @@ def write_number(form, number, storage, layout, offset):
             key = (form, number.__class__, "out", storage.index, layout, offset)
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
+            if step is None:
+                step = fresh(key, (form, number.__class__, "out", layout), storage)
             if step is not None:
                 block.scalars.append(number)
                 storage.version += 1

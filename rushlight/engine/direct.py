@@ -85,12 +85,13 @@ class Direct:
         Run where there is more to it."""
         step, slots = block.step, block.slots
         known, key = step.known, step.key
+        if not all([self.mask[slot] for slot in writes(step)]):
+            return Run(block, self.mask)
         try:
             record = None if known.given else known.records
             if record is None:
                 record = records.find(step)
-            if record.host or record.arena or record.cost >= RELEASE_NANOSECONDS or not all(
-                    [self.mask[slot] for slot in writes(step)]):
+            if record.host or record.arena or record.cost >= RELEASE_NANOSECONDS:
                 self.alone = False
                 return Run(block, self.mask)
             words = [1, 0, 0, *record.head]

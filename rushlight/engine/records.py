@@ -58,9 +58,8 @@ def find(step):
         return known.records
     if known.records is None:
         known.records = {}
-    places = places_of(known, key)
-    slots = [key[at] for at in places]
-    pattern = None if len(set(slots)) == len(slots) else shared(key, places, slots)
+    slots = key[1:known.operands:3] + key[known.operands + known.numbers + 1::3]
+    pattern = None if len(set(slots)) == len(slots) else shared(key, places_of(known, key), slots)
     found = known.records.get(pattern)
     if found is None:
         if len(known.records) >= MOST_PATTERNS:
@@ -140,8 +139,8 @@ def name_of(step, pattern):
     form, places = key[0], places_of(known, key)
     layouts = [key[at + 1] for at in places]
     classes = [cls.__name__ for cls in key[known.operands:known.operands + known.numbers]]
-    text = repr(("record", form.op.name, form.pattern, form.attrs, layouts, classes, known.given, pattern,
-                 dt.get_default_dtype(), cpuinfo.vector_bytes(), cpuinfo.cache_sizes(), cpuinfo.stack_bytes()))
+    text = repr(("record", form.op.name, form.pattern, form.attrs, layouts, classes, known.given, known.layouts,
+                 pattern, dt.get_default_dtype(), cpuinfo.vector_bytes(), cpuinfo.cache_sizes(), cpuinfo.stack_bytes()))
     return None if " at 0x" in text else jit.digest(text.encode())
 
 

@@ -97,6 +97,26 @@ def test_known_forms_are_inferred_once_whatever_the_offset(monkeypatch):
     assert (x[:7, :5] * 3).shape == (7, 5) and len(calls) == 1  # another layout
 
 
+def test_results_that_are_pending_keep_the_dtype_they_were_recorded_with():
+    x = rl.tensor([3, 4, 5])
+    pending = x / 4
+    rl.set_default_dtype(rl.float64)
+    try:
+        assert pending.tolist() == [0.75, 1.0, 1.25] and (x / 4).tolist() == [0.75, 1.0, 1.25]
+    finally:
+        rl.set_default_dtype(rl.float32)
+
+
+def test_numbers_are_read_while_unrelated_results_are_pending():
+    x, y = rl.tensor([1.0, 2.0]), rl.tensor([5.0, 6.0])
+    flushes = rl.engine.statistics()["flushes"]
+    waiting = y * 2
+    assert x[1].item() == 2 and x.tolist() == [1, 2]
+    assert rl.engine.statistics()["flushes"] == flushes
+    x.add_(1)
+    assert x[1].item() == 3 and waiting.tolist() == [10, 12]
+
+
 def test_a_new_default_dtype_is_seen_by_known_operators():
     x = rl.tensor([3, 4])
     assert (x / 2).dtype is rl.float32
