@@ -15,8 +15,8 @@ OWN = frozenset("sum nansum prod mean cumsum cumprod".split())
 ANY = frozenset("sum nansum prod cumsum cumprod bernoulli".split())
 JOINED = frozenset(("cat", "concat", "concatenate"))
 ITERATED = frozenset("""cumsum cumprod logcumsumexp cummax cummin where sort clamp clip clamp_min clamp_max lerp addmm
-    baddbmm addmv addcmul addcdiv pow power float_power div divide true_divide floor_divide fmod remainder add sub subtract
-    mul multiply max min""".split())  # composites here that refuse to write what they still read
+    baddbmm addmv addcmul addcdiv pow power float_power div divide true_divide floor_divide fmod remainder add sub
+    subtract mul multiply max min""".split())  # composites here that refuse to write what they still read
 
 
 def settles(name, result, out, asked):
