@@ -18,7 +18,9 @@ BOOL, INTEGRAL, FLOATING, COMPLEX = range(4)
 def check_fits(value, dtype):
     """RuntimeError for a number that has no place in a dtype. As in PyTorch negative numbers of at most the largest
     absolute value become the unsigned ones of the same bits, and all of them fit bool; infinities and NaN fit floating
-    types."""
+    types. OverflowError for an integer beyond 64 bits."""
+    if value.__class__ is int and not -(1 << 63) <= value < 1 << 64:
+        raise OverflowError("int too big to convert")
     if dtype.category == INTEGRAL:
         most = (1 << 8 * dtype.itemsize - dtype.is_signed) - 1
         if math.isfinite(value) and -most - dtype.is_signed <= math.trunc(value) <= most:

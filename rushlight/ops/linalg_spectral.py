@@ -380,6 +380,9 @@ def cond(A, p=None):
         raise RuntimeError(f"linalg.cond with {p} norm type: A must be batches of square matrices")
     if not A.numel():
         return A.new_zeros(A.shape[:-2])
+    if p == "nuc":
+        S = svdvals(A)
+        return S.sum(-1) * S.reciprocal().sum(-1)
     inverse, info = inv_ex(A)
     found = matrix_norm(A, p) * matrix_norm(inverse, p)
-    return REGISTRY["where"](info == 0, found, math.inf)
+    return REGISTRY["where"]((info == 0) & ~found.isnan(), found, math.inf)

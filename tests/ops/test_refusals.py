@@ -103,3 +103,12 @@ def test_bessel_functions_of_infinity(name):
     x = rl.tensor([float("inf"), -float("inf")])
     assert getattr(rl.special, name)(x).isnan().all()
     assert getattr(rl.special, name + "e")(x).tolist() in ([0.0, 0.0], [0.0, -0.0])
+
+
+def test_condition_numbers_of_zeros_and_infinities():
+    zeros, infinite = rl.zeros(2, 2), rl.full((2, 2), float("inf"))
+    for matrix in (zeros, infinite):
+        for p in (1, "fro"):
+            assert rl.linalg.cond(matrix, p).item() == float("inf")
+        assert rl.linalg.cond(matrix, "nuc").isnan()
+    assert abs(rl.linalg.cond(rl.tensor([[2.0, 0.0], [0.0, 1.0]]), "nuc").item() - 4.5) < 1e-5
