@@ -9,7 +9,6 @@ import os
 import shutil
 import string
 import warnings
-from urllib.error import URLError
 
 import numpy as np
 
@@ -156,7 +155,7 @@ class MNIST(VisionDataset):
             for mirror in self.mirrors:
                 try:
                     download_and_extract_archive(mirror + filename, self.raw_folder, filename=filename, md5=md5)
-                except (RuntimeError, URLError) as error:
+                except (RuntimeError, OSError) as error:
                     answers.append(f"Tried {mirror}, got:\n{error}\n")
                 else:
                     break
