@@ -24,7 +24,7 @@ LAYERS = (
     ("optim", "utils", "serialization", "compiler", "distributed", "distributions", "backends", "cpu", "cuda",
      "testing", "version"),
     ("func",),
-    ("hub", "fx"),  # both read and write files with serialization
+    ("hub", "multiprocessing", "fx"),  # both read and write files with serialization
     ("vision", "audio", "text"),
     ("alias",),
     ("tools", "__main__"),

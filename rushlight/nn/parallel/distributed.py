@@ -55,12 +55,12 @@ def _tensors(value):
 def _reached(outputs):
     """The ids of the leaves that a backward from the outputs reaches."""
     stack = [tensor.grad_fn for tensor in outputs if tensor.grad_fn is not None]
-    leaves, seen = {id(tensor) for tensor in outputs if tensor.grad_fn is None}, set()
+    leaves, seen = {id(tensor) for tensor in outputs if tensor.grad_fn is None}, {}  # seen keeps the ids taken
     while stack:
         node = stack.pop()
         if node is None or id(node) in seen:
             continue
-        seen.add(id(node))
+        seen[id(node)] = node
         if hasattr(node, "variable"):
             leaves.add(id(node.variable))
         stack.extend(following for following, _ in node.next_functions)
