@@ -12,6 +12,7 @@ from .core import dtype as _dt
 from .core.device import CPU
 from .core.device import Device as _Device
 from .core.device import resolve
+from .ops.creation import Unwritten as _Unwritten
 
 
 class _State:
@@ -19,8 +20,9 @@ class _State:
 
 
 def use_deterministic_algorithms(mode, *, warn_only=False):
-    """Remembered; every operator is deterministic."""
+    """Every operator is deterministic; what this adds is that `empty` and its like fill the memory they give."""
     _State.deterministic, _State.warn_only = bool(mode), warn_only
+    _Unwritten.filled = bool(mode)
 
 
 def are_deterministic_algorithms_enabled():

@@ -201,6 +201,23 @@ def _options(dtype, layout, device, pin_memory, memory_format, shape):
     return dtype, device, strides
 
 
+class Unwritten:
+    """Whether memory that a program asks for without values gets some: `use_deterministic_algorithms`."""
+
+    filled = False
+
+
+def unwritten(tensor, requires_grad=False):
+    """A new tensor without values; in deterministic programs with NaN or else the largest number of the dtype."""
+    if Unwritten.filled and tensor._layout.numel:
+        dtype = tensor._layout.dtype
+        if dtype.category >= dt.FLOATING:
+            tensor = filled(tensor, float("nan"))
+        else:
+            tensor = filled(tensor, True if dtype is dt.bool_ else dt.iinfo(dtype).max)
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
 @public("torch.empty", out=False)
 def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
           memory_format=None, names=None):
@@ -209,7 +226,7 @@ def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad=F
     if out is not None:
         return out._make_room(shape)
     dtype, device, strides = _options(dtype, layout, device, pin_memory, memory_format, shape)
-    return new(shape, dtype, device, requires_grad, strides)
+    return unwritten(new(shape, dtype, device, False, strides), requires_grad)
 
 
 @public("torch.empty_strided", out=False)
@@ -217,7 +234,7 @@ def empty_strided(size, stride, *, dtype=None, layout=None, device=None, require
     """Uninitialised memory with the sizes and strides given."""
     if len(size) != len(stride):
         raise RuntimeError(f"mismatch in length of strides and shape: {len(stride)} != {len(size)}")
-    return new(tuple(size), dtype, device, requires_grad, tuple(stride))
+    return unwritten(new(tuple(size), dtype, device, False, tuple(stride)), requires_grad)
 
 
 @public("torch.empty_permuted", out=False)
@@ -290,7 +307,7 @@ def _like(input, dtype, device, memory_format):
 def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
                memory_format=None):
     """Uninitialised memory of the same shape, dtype and strides."""
-    return _like(input, dtype, device, memory_format).requires_grad_(requires_grad)
+    return unwritten(_like(input, dtype, device, memory_format), requires_grad)
 
 
 @public("torch.zeros_like", out=False)
@@ -319,7 +336,7 @@ def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requir
 @public("Tensor.new_empty", out=False)
 def new_empty(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """Uninitialised memory of this tensor's dtype and device."""
-    return new(sizes_of("new_empty", size), dtype or self.dtype, device or self.device, requires_grad)
+    return unwritten(new(sizes_of("new_empty", size), dtype or self.dtype, device or self.device), requires_grad)
 
 
 @public("Tensor.new_empty_strided", out=False)

@@ -23,8 +23,11 @@ from ..core.tensor import Tensor
 from .pointwise import need_tensor
 
 
-class LinAlgError(RuntimeError):
-    """A matrix that LAPACK cannot handle."""
+class _LinAlgError(RuntimeError):
+    """A matrix that LAPACK cannot handle: `linalg.LinAlgError`, under the name that PyTorch's has."""
+
+
+LinAlgError = _LinAlgError
 
 
 REGISTRY["linalg.LinAlgError"] = LinAlgError

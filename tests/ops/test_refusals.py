@@ -112,3 +112,14 @@ def test_condition_numbers_of_zeros_and_infinities():
             assert rl.linalg.cond(matrix, p).item() == float("inf")
         assert rl.linalg.cond(matrix, "nuc").isnan()
     assert abs(rl.linalg.cond(rl.tensor([[2.0, 0.0], [0.0, 1.0]]), "nuc").item() - 4.5) < 1e-5
+
+
+def test_deterministic_programs_see_no_old_memory():
+    rl.use_deterministic_algorithms(True)
+    try:
+        x = rl.ones(2)
+        assert all(t.isnan().all() for t in (rl.empty(2), rl.empty_like(x), x.new_empty(3), rl.empty_strided((2,), (1,))))
+        assert rl.empty(2, dtype=rl.int8).tolist() == [127, 127] and rl.empty(1, dtype=rl.bool).tolist() == [True]
+        assert rl.empty(1, requires_grad=True).requires_grad
+    finally:
+        rl.use_deterministic_algorithms(False)
