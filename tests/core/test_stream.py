@@ -124,7 +124,7 @@ def test_memory_of_an_array_outlives_its_tensor():
 def test_errors_of_data_name_the_operator_and_the_line():
     x = rl.arange(3.0)
     with pytest.raises(IndexError, match="test_stream.py"):
-        rl.index_select(x, 0, rl.tensor([5])).tolist()
+        rl.index_select(x, 0, rl.tensor([5]) + 0).tolist()
     assert (x + 1).tolist() == [1, 2, 3]
 
 
