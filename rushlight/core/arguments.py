@@ -17,6 +17,7 @@ TENSORS = set("""input self tensor1 tensor2 mat1 mat2 batch1 batch2 vec vec1 vec
     LU_pivots pivots tau input1 input2 input3 x1 x2 anchor positive negative offsets per_sample_weights log_probs
     targets elements test_elements hx w_ih w_hh b_ih b_hh end_values prepend append template the_template
     condition""".split())
+OPTIONAL = {"weight", "bias", "running_mean", "running_var"}  # tensors that may be None where they have no default
 OPERANDS = {"other", "exponent", "q", "value"}  # tensors or numbers, and what an operator may take beside
 DIMS = {"dim", "dim0", "dim1", "dims", "start_dim", "end_dim", "axis", "kernel_size", "stride", "padding", "dilation",
         "output_size", "size", "shifts", "normalized_shape", "source_dim"}
@@ -111,7 +112,7 @@ def refuse(function, args, kwargs, error):
     given = {**dict(zip(positional, args)), **kwargs}
     for position, (name, default, *_) in enumerate(params):
         value = given.get(name, default)
-        if value is default or value is signatures.REQUIRED or value is None and default is None:
+        if value is default or value is signatures.REQUIRED or value is None and (default is None or name in OPTIONAL):
             continue
         kind = kind_of(name, default)
         if kind is not None and not KINDS[kind](value):

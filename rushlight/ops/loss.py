@@ -18,7 +18,7 @@ from ..core.tensor import Tensor
 from .normalization import without_grad
 from .pick import pick, spread
 from .pointwise import exp, need_tensor
-from .softmax import log_softmax, log_total, narrow, wide
+from .softmax import log_softmax, log_total, logsumexp_values, narrow, wide
 
 MODES = ("none", "mean", "sum")
 
@@ -232,7 +232,7 @@ def _cross_entropy_grad(g, input, target, factors, norm, reduction):
     scale = _unfolded(wide(g), factors, reduction)
     x = wide(input)
     if MODE.grad:
-        norm = log_total(x, (1,), True)
+        norm = logsumexp_values(x, (1,), True)  # with a gradient of its own
     return narrow(score_grad(x, norm, scale, target), input._layout.dtype)
 
 
