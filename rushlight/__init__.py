@@ -14,11 +14,18 @@ from .base import lazy as _lazy
 __version__ = "2.13.0+rushlight"
 
 _LIBRARIES = {
-    "_C": "", "amp": "autocast", "backends": "", "compiler": "compile", "cpu": "", "cuda": "",
+    "_C": "", "_foreach": "", "amp": "autocast", "backends": "", "compiler": "compile", "cpu": "", "cuda": "",
     "distributed": "", "distributions": "", "func": "vmap", "fx": "", "hub": "", "multiprocessing": "", "nn": "",
     "optim": "", "overrides": "", "serialization": "load save", "testing": "", "utils": "",
 }
-__getattr__, __dir__ = _lazy.exports(globals(), _LIBRARIES)
+_find, __dir__ = _lazy.exports(globals(), _LIBRARIES)
+
+
+def __getattr__(name):
+    """A library, or a function over lists of tensors (_foreach.py), at its first use."""
+    return getattr(_find("_foreach"), name) if name.startswith("_foreach_") else _find(name)
+
+
 # `from torch import *` imports them all.
 __all__ = [
     *api.__all__, *[name for name in _LIBRARIES if name[0] != "_"], *" ".join(_LIBRARIES.values()).split(),

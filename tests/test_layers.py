@@ -18,7 +18,7 @@ LAYERS = (
     ("overrides",),
     ("_C", "special", "return_types", "random", "settings", "fft", "linalg", "signal"),
     ("api",),
-    ("functional",),
+    ("functional", "_foreach"),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("amp",),
     ("optim", "utils", "serialization", "compiler", "distributed", "distributions", "backends", "cpu", "cuda",

@@ -150,6 +150,19 @@ def levels():
     return [LEVELS[h] for h in dispatch.LOCAL.beneath if h in LEVELS]
 
 
+def debug_unwrap(tensor, *, recurse=True):
+    """The whole batch of a batched tensor, for looking at it in a debugger: what is computed with it is not mapped.
+
+    recurse: the ordinary tensor below all levels, else one level is taken off."""
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"debug_unwrap: Expected a Tensor, got {type(tensor)}")
+    while tensor.__class__ is Batched:
+        tensor = tensor.value
+        if not recurse:
+            break
+    return tensor
+
+
 @contextlib.contextmanager
 def bare():
     """A context in which no level is active."""

@@ -3,6 +3,7 @@
 import functools
 
 from .. import api
+from ..nn.modules.batchnorm import _BatchNorm
 from ..nn.utils import stateless
 
 
@@ -60,6 +61,16 @@ def stack_module_state(models):
             raise RuntimeError(f"Expected {name} from each model to have the same .requires_grad")
         stacked[name] = api.stack([p.detach() for p in parts]).requires_grad_(first.requires_grad)
     return stacked, {name: api.stack([b[name] for b in buffers]) for name in buffers[0]}
+
+
+def replace_all_batch_norm_modules_(root):
+    """Have all batch normalisations of a module forget their running statistics, which `vmap` cannot write: they
+    normalise by the batch, also in evaluation. Changes the module, and returns it."""
+    for module in root.modules():
+        if isinstance(module, _BatchNorm):
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return root
 
 
 def functionalize(func, *, remove="mutations"):

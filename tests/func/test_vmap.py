@@ -257,3 +257,18 @@ def test_custom_functions():
         assert rl.equal(x.grad, rl.full_like(V, 3.0))
     with pytest.raises(RuntimeError, match="does not have vmap support"):
         vmap(lambda x: Neither.apply(x, 3.0))(V)
+
+
+def test_batch_norms_that_vmap_can_map():
+    net = rl.func.replace_all_batch_norm_modules_(rl.nn.Sequential(rl.nn.BatchNorm1d(5)))
+    assert net[0].running_mean is None and not net[0].track_running_stats
+    check(lambda x: net(x), M)
+    tracking = rl.nn.BatchNorm1d(5)
+    with pytest.raises(RuntimeError, match="running statistics"):
+        vmap(lambda x: tracking(x))(M)
+
+
+def test_debug_unwrap():
+    seen = []
+    vmap(lambda x: seen.append(rl.func.debug_unwrap(x)) or x)(V)
+    assert rl.equal(seen[0], V)
