@@ -47,12 +47,14 @@ def test_libritts_and_ljspeech(tmp_path):
 
 def test_speech_commands(tmp_path):
     top = tmp_path / "SpeechCommands" / "speech_commands_v0.02"
-    for name in ("yes/aa_nohash_0.wav", "yes/bb_nohash_1.wav", "no/cc_nohash_0.wav", "_background_noise_/x_nohash_0.wav"):
+    names = "yes/aa_nohash_0.wav", "yes/bb_nohash_1.wav", "no/cc_nohash_0.wav", "_background_noise_/x_nohash_0.wav"
+    for name in names:
         write(top / name)
     (top / "validation_list.txt").write_text("yes/bb_nohash_1.wav\n")
     (top / "testing_list.txt").write_text("no/cc_nohash_0.wav\n")
     assert len(datasets.SPEECHCOMMANDS(tmp_path)) == 3
-    for subset, expected in (("training", ("yes", "aa", 0)), ("validation", ("yes", "bb", 1)), ("testing", ("no", "cc", 0))):
+    wanted = {"training": ("yes", "aa", 0), "validation": ("yes", "bb", 1), "testing": ("no", "cc", 0)}
+    for subset, expected in wanted.items():
         data = datasets.SPEECHCOMMANDS(tmp_path, subset=subset)
         assert len(data) == 1 and data[0][1:] == (16000, *expected)
     with pytest.raises(ValueError, match="subset"):

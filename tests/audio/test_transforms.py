@@ -10,7 +10,8 @@ from rushlight.audio import transforms as T
 
 def test_features_have_the_shapes_that_are_said():
     sound = rl.randn(2, 8000) * 0.1
-    for layer, shape in ((T.Spectrogram(n_fft=256), (2, 129, 63)), (T.MelSpectrogram(8000, 256, n_mels=20), (2, 20, 63)),
+    for layer, shape in ((T.Spectrogram(n_fft=256), (2, 129, 63)),
+                         (T.MelSpectrogram(8000, 256, n_mels=20), (2, 20, 63)),
                          (T.MFCC(8000, 13, melkwargs={"n_mels": 20, "n_fft": 256}), (2, 13, 63)),
                          (T.LFCC(8000, 20, n_lfcc=12, speckwargs={"n_fft": 256}), (2, 12, 63)),
                          (T.SpectralCentroid(8000, 256), (2, 63)), (T.Resample(8000, 6000), (2, 6000)),
