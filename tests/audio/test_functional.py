@@ -103,7 +103,7 @@ def test_mel_filters_are_triangles():
     peaks = bank.argmax(0)
     assert (np.diff(peaks) > 0).all() and bank.max() <= 1.0
     points = 700 * (10 ** (np.linspace(0, 2595 * math.log10(1 + 8000 / 700), 22) / 2595) - 1)
-    np.testing.assert_allclose(peaks * 8000 / 256, points[1:-1], atol=16)
+    np.testing.assert_allclose(peaks * 8000 / 256, points[1:-1], atol=20)
     areas = F.melscale_fbanks(2001, 0.0, 8000.0, 20, 16000, "slaney", "slaney").numpy().sum(0) * 4
     np.testing.assert_allclose(areas, 1.0, rtol=0.02)
     with pytest.warns(UserWarning, match="zero"):

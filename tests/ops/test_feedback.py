@@ -85,7 +85,7 @@ def path_sum(scores, target, blank):
 
 def test_transducer_loss_sums_all_ways():
     logits = RANDOM.randn(2, 4, 3, 5)
-    targets, frames, labels = np.array([[1, 2], [3, 0]], np.int32), np.array([4, 3], np.int32), np.array([2, 1], np.int32)
+    targets, frames, labels = [np.array(v, np.int32) for v in ([[1, 2], [3, 0]], [4, 3], [2, 1])]
     found = transducer_loss(tensor(logits), tensor(targets), tensor(frames), tensor(labels), 4, True, -1.0)
     scores = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     expected = [path_sum(s[:f, :u + 1], t[:u], 4) for s, t, f, u in zip(scores, targets, frames, labels)]
