@@ -1,6 +1,6 @@
 """Several processes that train one model: groups, collectives, launcher, checkpoints. Next to read: world.py.
 
-The backend `gloo` is ours: shared memory of one machine, with the semantics of PyTorch's. docs/distributed.md.
+The backend `gloo` is ours: shared memory of one machine, with the semantics of PyTorch's.
 """
 from ..base import lazy
 from .collectives import (  # noqa: F401
@@ -22,7 +22,7 @@ from .world import (
     new_group, new_subgroups,
 )
 
-_PARTS = {"checkpoint": "", "optim": "", "run": ""}
+_PARTS = {"run": ""}
 __getattr__, __dir__ = lazy.exports(globals(), _PARTS)
 __all__ = [
     "Backend", "DistBackendError", "DistError", "DistNetworkError", "DistStoreError", "FileStore", "GroupMember",

@@ -14,6 +14,7 @@ import uuid
 from .store import TCPStore
 
 GRACE = 3.0  # seconds between SIGTERM and SIGKILL
+NOTICE = 4.0  # seconds in which the others can see the end of a process themselves and say who it was
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -88,7 +89,7 @@ class Launcher:
             codes = [child.poll() for child in self.children]
             failed = [rank for rank, code in enumerate(codes) if code]
             if failed:
-                time.sleep(0.3)  # the others see the end themselves and say who it was
+                self._wait(NOTICE)
                 self._stop()
                 self._report(failed[0], codes[failed[0]], attempt)
                 return 1
@@ -136,13 +137,17 @@ class Launcher:
         running = [child for child in self.children if child.poll() is None]
         for child in running:
             child.send_signal(number)
-        end = time.monotonic() + GRACE
+        self._wait(GRACE)
         for child in running:
-            try:
-                child.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            if child.poll() is None:
                 child.kill()
                 child.wait()
+
+    def _wait(self, limit):
+        """Wait until all processes have ended, or so many seconds."""
+        end = time.monotonic() + limit
+        while time.monotonic() < end and any(child.poll() is None for child in self.children):
+            time.sleep(0.02)
 
     def _report(self, rank, code, attempt):
         what = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
