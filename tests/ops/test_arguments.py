@@ -76,7 +76,8 @@ def test_out_takes_the_strides_of_the_result():
 
 
 def test_out_of_another_size_warns():
-    for call in (lambda out: rl.exp(rl.ones(3), out=out), lambda out: rl.zeros(3, out=out), lambda out: rl.eye(3, out=out)):
+    for call in (lambda out: rl.exp(rl.ones(3), out=out), lambda out: rl.zeros(3, out=out),
+                 lambda out: rl.eye(3, out=out)):
         with pytest.warns(UserWarning, match="resized"):
             call(rl.ones(2))
         with warnings.catch_warnings():
@@ -92,7 +93,8 @@ def test_out_of_another_dtype_is_refused(name):
 
 
 def test_out_of_positions_has_integers():
-    for call in (lambda out: rl.nonzero(rl.ones(2), out=out), lambda out: rl.nonzero_static(rl.ones(2), size=2, out=out)):
+    for call in (lambda out: rl.nonzero(rl.ones(2), out=out),
+                 lambda out: rl.nonzero_static(rl.ones(2), size=2, out=out)):
         with pytest.raises(RuntimeError):
             call(rl.empty(2, 1))
 
