@@ -15,7 +15,7 @@ from .tensor import Tensor
 TENSORS = set("""input self tensor1 tensor2 mat1 mat2 batch1 batch2 vec vec1 vec2 mat weight bias target index src
     mask source boundaries sorted_sequence query key grid theta running_mean running_var A B LU LU_data
     LU_pivots pivots tau input1 input2 input3 x1 x2 anchor positive negative offsets per_sample_weights log_probs
-    targets elements test_elements hx w_ih w_hh b_ih b_hh end_values prepend append template the_template
+    targets elements test_elements w_ih w_hh b_ih b_hh end_values prepend append template the_template
     condition""".split())
 OPTIONAL = {"weight", "bias", "running_mean", "running_var"}  # tensors that may be None where they have no default
 OPERANDS = {"other", "exponent", "q", "value"}  # tensors or numbers, and what an operator may take beside

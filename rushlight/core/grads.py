@@ -54,7 +54,7 @@ class Plan:
     """A rule for one choice of parameters that need gradients."""
 
     __slots__ = ("rule", "node_name", "wanted", "names", "calls", "counts", "sources", "results",
-                 "keeps_result_alone", "operand")
+                 "keeps_result_alone", "operand", "keeps_tensors")
 
     def __init__(self, rule, wanted):
         self.rule, self.node_name, self.wanted = rule, rule.node_name, wanted
@@ -74,6 +74,8 @@ class Plan:
         self.sources = [rule.source(name) for name in self.names]
         self.results = [(i, kind, at) for i, (kind, at) in enumerate(self.sources) if kind >= RESULT]
         self.keeps_result_alone = self.sources == [(RESULT, 0)]
+        self.keeps_tensors = any([kind >= RESULT or kind == OPERAND and at in rule.formulas
+                                  for kind, at in self.sources])  # a number there is PyTorch's zero-dim tensor
         self.operand = self.sources[0][1] if len(self.sources) == 1 and self.sources[0][0] == OPERAND else None
 
     def list_counts(self, values):

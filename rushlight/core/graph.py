@@ -233,7 +233,7 @@ class Node:
     def release(self):
         """Free the saved tensors; a second backward then raises. A node that keeps only sizes and numbers, as those of
         views and sums do, can run again."""
-        if self.saved and any([v.__class__ not in NUMBERS and holds_tensors(v) for v in self.saved]):
+        if self.saved and (getattr(self.op, "keeps_tensors", False) or holds_tensors(self.saved)):
             self.saved = None
             self.freed = True
 
@@ -252,7 +252,7 @@ def holds_tensors(value):
         return value.freed
     if isinstance(value, (tuple, list)):
         return any([v.__class__ not in NUMBERS and holds_tensors(v) for v in value])
-    return value.__class__ not in NUMBERS
+    return value.__class__ not in NUMBERS and not getattr(value, "tensorless", False)
 
 
 class PassOn:

@@ -125,8 +125,13 @@ def wrap_dim(dim, rank, scalar_ok=True):
     return dim + limit if dim < 0 else dim
 
 
+MOST_REDUCED = 64  # dimensions of a tensor that reductions take, as in PyTorch
+
+
 def wrap_dims(dims, rank):
     """Several dimensions, all of them for None or (). RuntimeError for a repeated one."""
+    if rank > MOST_REDUCED:
+        raise RuntimeError(f"only tensors with up to {MOST_REDUCED} dims are supported")
     if dims is None:
         return tuple(range(rank))
     if not isinstance(dims, (tuple, list)):

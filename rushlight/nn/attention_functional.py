@@ -234,7 +234,7 @@ def multi_head_attention_forward(
         result, weights = _attend_with_weights(q, k, v, mask, dropout_p, embed_dim)
     else:
         result, weights = _attend(q, k, v, mask, dropout_p, is_causal, bsz, num_heads), None
-    result = F.linear(result, out_proj_weight, out_proj_bias).view(tgt_len, bsz, -1)
+    result = F.linear(result, out_proj_weight, out_proj_bias).view(tgt_len, bsz, out_proj_weight.size(0))
     if weights is not None:
         weights = weights.view(bsz, num_heads, tgt_len, src_len)
         weights = weights.mean(dim=1) if average_attn_weights else weights

@@ -29,6 +29,13 @@ def shared(g, input, out, dims, keepdim):
     return g / count * hit
 
 
+@macro("extreme_back_all", 3)
+def shared_by_all(g, input, out):
+    """As `shared`, over all dimensions; NaN is shared by the elements that are NaN."""
+    hit = (input == out) | ((input != input) & (out != out))
+    return g / hit.sum() * hit
+
+
 def _value(op, input, dims, keepdim):
     return reduce_(op, input, dims, keepdim, input._layout.dtype)[0]
 
@@ -38,7 +45,7 @@ def _all_node(which):
         """The extreme of all elements."""
         return _value(VALUE[which], input, dims, False)
     function.__name__ = which
-    return public("", node=f"{which.capitalize()}Backward1", grad={"input": shared})(function)
+    return public("", node=f"{which.capitalize()}Backward1", grad={"input": shared_by_all})(function)
 
 
 def _chosen_grad(g, out1, dim, keepdim, input_layout):

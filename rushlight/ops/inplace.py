@@ -101,12 +101,13 @@ def grow(storage, nbytes):
         raise RuntimeError("Trying to resize storage that is not resizable")
     if storage.pending is STREAM.block:  # the pending block has planned for the size it knows
         STREAM.flush()
-    old = storage.nbytes
+    old, version = storage.nbytes, storage.version
     if old and (storage.address or storage.pending is not None):
         keep = raw_view(storage, layout((old,), (1,), dt.uint8), 0).clone()
         STREAM.flush()
         storage.address, storage.block, storage.nbytes = 0, None, nbytes
         record(COPY, "t", (), (keep,), (), (raw_view(storage, layout((old,), (1,), dt.uint8), 0),))
+        storage.version = version
         return
     storage.address, storage.block, storage.nbytes = 0, None, nbytes
 

@@ -363,6 +363,15 @@ rnn_relu = _simple("rnn_relu", "relu", "An Elman network with relu over a sequen
 
 
 def _cell(step, input, state, w_ih, w_hh, b_ih, b_hh):
+    if input.size(-1) != w_ih.size(1):
+        raise RuntimeError(f"input has inconsistent input_size: got {input.size(-1)} expected {w_ih.size(1)}")
+    for number, hidden in enumerate(state):
+        if input.dim() == 2 and hidden.dim() == 2 and input.size(0) != hidden.size(0):
+            raise RuntimeError(f"Input batch size {input.size(0)} doesn't match hidden{number} batch size "
+                               f"{hidden.size(0)}")
+        if hidden.size(-1) != w_hh.size(1):
+            raise RuntimeError(f"hidden{number} has inconsistent hidden_size: got {hidden.size(-1)}, expected "
+                               f"{w_hh.size(1)}")
     weights = {"hh": w_hh, "b_hh": b_hh, "hr": None}
     return step(_linear(input, w_ih, b_ih), state, weights)
 

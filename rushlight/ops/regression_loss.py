@@ -179,8 +179,9 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
 
 @elementwise("", dtypes="floating", heavy=True, checks=True)
 def binary_entropy(k, input, target):
-    """-(t log(p) + (1 - t) log(1 - p)), the logarithms not below -100; reports probabilities outside [0, 1]."""
-    k.report(k.logical_not((input >= 0) & (input <= 1)).vector_value(), "unit")
+    """-(t log(p) + (1 - t) log(1 - p)), the logarithms not below -100; reports probabilities and targets outside
+    [0, 1]."""
+    k.report(k.logical_not((input >= 0) & (input <= 1) & (target >= 0) & (target <= 1)).vector_value(), "unit")
     one, floor = k.const(1, input.dtype), k.const(-100, input.dtype)
     yes = k.maximum(k.log(input), floor)
     no = k.maximum(k.log1p(-input), floor)

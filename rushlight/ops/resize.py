@@ -31,6 +31,7 @@ class Line:
     """The map of one dimension: `index` and `weight` (taps, outputs); weight None means 1."""
 
     __slots__ = ("size", "out", "index", "weight", "tensors", "_transposed")
+    tensorless = True  # a node that keeps one can run again: see Node.release
 
     def __init__(self, size, out, index, weight):
         self.size, self.out, self.index, self.weight = size, out, index, weight

@@ -53,6 +53,7 @@ class Join:
     the result."""
 
     __slots__ = ("dim", "sizes", "layout", "parts")
+    tensorless = True  # a node that keeps one can run again: see Node.release
 
     def __init__(self, dim, sizes, shape, strides, dtype):
         self.dim, self.sizes = dim, sizes

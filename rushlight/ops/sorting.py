@@ -8,6 +8,8 @@ from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
 from ..core import infer as rules
+from ..core.graph import MODE
+from ..core.grads import GradRule
 from ..core.declare import REGISTRY, into_out, operator, public
 from ..core.infer import wrap_dim
 from ..core.layout import dense_strides_like
@@ -168,9 +170,29 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     """The distinct values in order (or the distinct slices of `dim`), with the positions of every element among them
     and how often each appears if asked. Sync point."""
     if dim is None:
-        return distinct_values(input.detach(), return_inverse, return_counts)
+        return without_derivative("_unique2", input, distinct_values(input.detach(), return_inverse, return_counts))
     values, inverse, counts = unique_slices(input.detach()._array(), wrap_dim(dim, input.dim()))
-    return answer(found_tensors(values, input.dtype, inverse, counts), return_inverse, return_counts)
+    found = answer(found_tensors(values, input.dtype, inverse, counts), return_inverse, return_counts)
+    return without_derivative("unique_dim", input, found)
+
+
+def _refusal(name, node):
+    def refuse(g):
+        raise NotImplementedError(f"the derivative for '{name}' is not implemented.")
+    return GradRule(name, ["input"], {"input": refuse}, node)
+
+
+REFUSALS = {name: _refusal(name, node) for name, node in (
+    ("_unique2", "Unique2Backward0"), ("unique_dim", "UniqueDimBackward0"),
+    ("unique_consecutive", "UniqueConsecutiveBackward0"))}
+
+
+def without_derivative(name, input, found):
+    """Results (a tensor, or a tuple whose first one holds values) that require grad where `input` does; a backward
+    pass that reaches them raises NotImplementedError, as in PyTorch."""
+    if MODE.grad:
+        REFUSALS[name].attach((input,), (found[0] if isinstance(found, tuple) else found,))
+    return found
 
 
 def distinct_values(input, return_inverse, return_counts):
@@ -238,13 +260,15 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
         flat = flat if array.ndim else array.reshape(1)
     if not len(rows):
         inverse = np.empty(array.shape if dim is None else 0, np.int64)
-        return answer(found_tensors(flat, input.dtype, inverse, np.empty(0, np.int64)), return_inverse, return_counts)
+        found = answer(found_tensors(flat, input.dtype, inverse, np.empty(0, np.int64)), return_inverse, return_counts)
+        return without_derivative("unique_consecutive", input, found)
     starts = np.concatenate([[True], (rows[1:] != rows[:-1]).any(1)])
     inverse = np.cumsum(starts) - 1
     counts = np.bincount(inverse)
     values = np.compress(starts, flat, axis=axis)
     inverse = inverse.reshape(array.shape) if dim is None else inverse
-    return answer(found_tensors(values, input.dtype, inverse, counts), return_inverse, return_counts)
+    found = answer(found_tensors(values, input.dtype, inverse, counts), return_inverse, return_counts)
+    return without_derivative("unique_consecutive", input, found)
 
 
 # -- searching ---------------------------------------------------------------------------------------------------------

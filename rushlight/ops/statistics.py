@@ -65,13 +65,17 @@ def std_node(input, dims, correction, keepdim):
     return narrow(sqrt(_var(input, dims, correction, keepdim)), input._layout.dtype.to_real())
 
 
-def _pair_slope(root):
-    def slope(g, input, outs, dims, correction, keepdim):
-        first = _std_slope(g[0], input, outs[0], dims, correction, keepdim) if root else \
-            _var_slope(g[0], input, dims, correction, keepdim)
-        count = max(1, math.prod(input.shape[d] for d in dims))
-        return first + expand_back(wide(g[1]) / count, input.shape, dims, keepdim)
-    return slope
+def _mean_slope(g, input, dims, keepdim):
+    count = max(1, math.prod(input.shape[d] for d in dims))
+    return expand_back(wide(g) / count, input.shape, dims, keepdim)
+
+
+def _var_pair_slope(g, input, dims, correction, keepdim):
+    return _var_slope(g[0], input, dims, correction, keepdim) + _mean_slope(g[1], input, dims, keepdim)
+
+
+def _std_pair_slope(g, input, out, dims, correction, keepdim):
+    return _std_slope(g[0], input, out, dims, correction, keepdim) + _mean_slope(g[1], input, dims, keepdim)
 
 
 def _pair_node(name, root):
@@ -83,7 +87,8 @@ def _pair_node(name, root):
         return [narrow(sqrt(spread) if root else spread, input._layout.dtype.to_real()), narrow(mean, input.dtype)]
     function.__name__ = name
     node = f"{name.title().replace('_', '')}Backward0"
-    return public("", node=node, grad={"input": _pair_slope(root)}, out=False, conjugates=True)(function)
+    slope = _std_pair_slope if root else _var_pair_slope
+    return public("", node=node, grad={"input": slope}, out=False, conjugates=True)(function)
 
 
 VAR_MEAN, STD_MEAN = _pair_node("var_mean", False), _pair_node("std_mean", True)
