@@ -6,6 +6,7 @@ import copy
 import mmap
 import warnings
 
+from .base.lazy import Lazy
 from .base.lazy import numpy as np
 
 from .autograd.leaf import AccumulateGrad
@@ -497,6 +498,32 @@ def map_elements(name, target, others, function):
     return target.copy_(over_array(values).reshape(target.shape))
 
 
+SPARSE = Lazy("rushlight.sparse.construct")  # imported by the first sparse tensor
+
+
+def sparse_method(name):
+    """The method of dense tensors that makes a sparse one."""
+    def method(self, *args, **kwargs):
+        return getattr(SPARSE, name)(self, *args, **kwargs)
+
+    method.__name__, method.__doc__ = name, f"See `{name}` in sparse/construct.py."
+    return method
+
+
+def to_dense(self, dtype=None, *, masked_grad=None):
+    """The tensor itself, in another dtype if one is given."""
+    return self if dtype is None else to(self, dtype)
+
+
+def not_sparse(name):
+    """A method that only sparse tensors have: RuntimeError."""
+    def method(self):
+        raise RuntimeError(f"{name} expected sparse coordinate tensor layout but got Strided")
+
+    method.__name__, method.__doc__ = name, "RuntimeError for dense tensors."
+    return method
+
+
 FLAGS = dict(  # of every tensor here
     is_cuda=False,
     is_cpu=True,
@@ -538,7 +565,12 @@ def bind():
         __dlpack__=dlpack,
         register_post_accumulate_grad_hook=register_post_accumulate_grad_hook,
         _accumulate_grad=accumulate_grad,
+        to_dense=to_dense,
     )
+    for name in ("to_sparse", "to_sparse_coo", "to_sparse_csr", "to_sparse_csc", "sparse_mask"):
+        methods[name] = sparse_method(name)
+    for name in ("coalesce", "is_coalesced", "_indices", "_values", "_nnz"):
+        methods[name] = not_sparse(name)
     for name, function in methods.items():
         setattr(Tensor, name, function)
         REGISTRY.setdefault(f"Tensor.{name}", function)

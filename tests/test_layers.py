@@ -21,6 +21,7 @@ LAYERS = (
     ("functional", "_foreach"),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("amp",),
+    ("sparse",),  # before optim and serialization, which know sparse tensors
     ("optim", "utils", "serialization", "compiler", "distributed", "distributions", "backends", "cpu", "cuda",
      "testing", "version"),
     ("func",),

@@ -202,13 +202,15 @@ class Task:
         old = leaf._grad
         if old is None:
             leaf._grad = self.own(leaf, grad)
-        elif MODE.grad:
+        elif MODE.grad or not (old._is_strided and grad._is_strided):
             leaf._grad = old + grad
         else:
             REGISTRY["Tensor.add_"](old, grad)
 
     def own(self, leaf, grad):
         """The gradient as memory of its own, with the strides of the leaf."""
+        if not grad._is_strided:
+            return grad.clone() if self.create_graph else grad.detach()
         if self.create_graph:
             return REGISTRY["clone"](grad)
         wanted, found = leaf._layout, grad._layout

@@ -34,6 +34,8 @@ class Tensor(metaclass=TensorMeta):
     __slots__ = ("_storage", "_layout", "_offset", "_rg", "_grad_fn", "_nr", "_base", "_grad", "_versions", "_hooks",
                  "_view_version", "_creation", "_retain", "_accumulate", "__dict__", "__weakref__")
 
+    _is_strided = True  # False for sparse tensors, which have no memory of a single piece
+
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         """What a public function does with tensors of subclasses: it runs on them, and its results become instances of

@@ -7,10 +7,12 @@ the machinery, `scatter` for the writing counterparts.
 
 import functools
 
+from ..base.lazy import Lazy
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.bounds import first_bad
 from ..core.declare import REGISTRY, operator, public
+from ..core.graph import MODE
 from ..core.infer import wrap_dim
 from ..core.layout import broadcast_shapes
 from ..core.record import record
@@ -120,6 +122,9 @@ def take_along_dim(input, indices, dim=None):
 # -- embeddings --------------------------------------------------------------------------------------------------------
 
 
+SPARSE = Lazy("rushlight.sparse.gradients")  # imported by the first look-up whose gradient is a sparse tensor
+
+
 @functools.lru_cache(2_000)
 def embedding_place(shape, columns, padding):
     return Place((("i", 0), ("d", len(shape))), (*shape, columns), False, "index", padding)
@@ -128,8 +133,8 @@ def embedding_place(shape, columns, padding):
 @public("torch.embedding", out=False)
 def embedding_of(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=False):
     """weight[indices], with no gradient to row `padding_idx` (-1: none)."""
-    if sparse:
-        raise NotImplementedError("embedding: sparse gradients are not implemented in rushlight")
+    if sparse and weight.requires_grad and MODE.grad:
+        return SPARSE.lookup(weight, indices, padding_idx, scale_grad_by_freq)
     check_index_dtype("embedding", indices)
     if weight.dim() != 2:
         raise RuntimeError("'weight' must be 2-D")
