@@ -569,7 +569,7 @@ def bind():
     )
     for name in ("to_sparse", "to_sparse_coo", "to_sparse_csr", "to_sparse_csc", "sparse_mask"):
         methods[name] = sparse_method(name)
-    for name in ("coalesce", "is_coalesced", "_indices", "_values", "_nnz"):
+    for name in ("coalesce", "indices", "is_coalesced", "values", "_indices", "_values", "_nnz"):
         methods[name] = not_sparse(name)
     for name, function in methods.items():
         setattr(Tensor, name, function)

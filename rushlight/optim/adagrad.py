@@ -11,6 +11,7 @@ from .. import api as rl
 from .optimizer import Optimizer, ParamsT
 from .per_parameter import (
     PerParameterOptimizer,
+    add_scaled_,
     addcdiv_,
     check_fused,
     check_lr,
@@ -104,6 +105,19 @@ class Adagrad(PerParameterOptimizer):
             "step": new_step(param, group),
             "sum": rl.full_like(param, start, memory_format=rl.preserve_format, requires_grad=False),
         }
+
+    def _update_sparse(self, param: Any, grad: Any, group: dict[str, Any]) -> None:
+        """The same formula for the rows of the gradient."""
+        if group["weight_decay"] != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        state = self.state[param]
+        step = self._host.advance(state["step"])
+        rate = to_scalar(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
+        grad = grad.coalesce()
+        values = grad.values()
+        state["sum"].add_(grad._with(values.pow(2)))
+        spread = state["sum"].sparse_mask(grad).values().sqrt().add(group["eps"])
+        add_scaled_(param, grad._with(values / spread), -rate)
 
     def _update(self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         step = self._host.advance(state["step"])

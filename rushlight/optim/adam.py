@@ -105,6 +105,11 @@ class Adam(PerParameterOptimizer):
         super().__init__(params, defaults)
         check_fused(fused, foreach, differentiable)
 
+    def _update_sparse(self, param: Any, grad: Any, group: dict[str, Any]) -> None:
+        name = type(self).__name__
+        hint = ", please consider SparseAdam instead" if name == "Adam" else ""
+        raise RuntimeError(f"{name} does not support sparse gradients{hint}")
+
     def _new_state(self, param: Any, group: dict[str, Any]) -> dict[str, Any]:
         state = {"step": new_step(param, group), "exp_avg": new_zeros(param), "exp_avg_sq": new_zeros(param)}
         if group["amsgrad"]:

@@ -59,6 +59,9 @@ class PerParameterOptimizer(Optimizer):
 
     def _update_param(self, param: Any, grad: Any, group: dict[str, Any]) -> None:
         """Brings the state of one parameter into the form that the formula takes, and applies it."""
+        if not grad._is_strided:
+            self._update_sparse(param, grad, group)
+            return
         state = self.state[param]
         if not state:
             state.update(self._new_state(param, group))
@@ -71,6 +74,10 @@ class PerParameterOptimizer(Optimizer):
             state = {key: real_view(value) for key, value in state.items()}
             param, grad = rl.view_as_real(param), rl.view_as_real(grad)
         self._update(param, grad, state, group)
+
+    def _update_sparse(self, param: Any, grad: Any, group: dict[str, Any]) -> None:
+        """One step with a sparse gradient. RuntimeError: most formulas change every element."""
+        raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
 
     def _new_state(self, param: Any, group: dict[str, Any]) -> dict[str, Any]:
         """The state of a parameter before its first step, with PyTorch's keys in PyTorch's order."""

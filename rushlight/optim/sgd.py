@@ -86,6 +86,9 @@ class SGD(PerParameterOptimizer):
         check_fused(fused, foreach, differentiable)
 
     def _update_param(self, param: Any, grad: Any, group: dict[str, Any]) -> None:
+        if not grad._is_strided:
+            self._update_sparse(param, grad, group)
+            return
         # Linear in parameter and gradient: complex tensors need no real view. Without momentum there is no state.
         momentum, weight_decay, scale = group["momentum"], group["weight_decay"], -to_scalar(group["lr"])
         decay = weight_decay if isinstance(weight_decay, rl.Tensor) or weight_decay != 0 else None
@@ -102,6 +105,20 @@ class SGD(PerParameterOptimizer):
         if group["differentiable"]:
             state["momentum_buffer"] = buffer = buffer.clone()
         sgd_update(param, buffer, grad, decay, momentum, 1 - group["dampening"], scale, group["nesterov"])
+
+    def _update_sparse(self, param: Any, grad: Any, group: dict[str, Any]) -> None:
+        """The same formula on sparse tensors: only the rows of the gradient change, and those of the momentum."""
+        momentum = group["momentum"]
+        grad = decayed(param, grad, group["weight_decay"])
+        if momentum != 0:
+            state = self.state[param]
+            buffer = state.get("momentum_buffer")
+            if buffer is None:
+                buffer = state["momentum_buffer"] = grad.detach().clone()
+            else:
+                buffer.mul_(momentum).add_(grad, alpha=1 - group["dampening"])
+            grad = grad.add(buffer, alpha=momentum) if group["nesterov"] else buffer
+        add_scaled_(param, grad, -to_scalar(group["lr"]))
 
 
 @macro("sgd_update", 3, numbers=4, writes=2)

@@ -138,9 +138,12 @@ def _device(*arguments):
     return rl.device(*arguments)
 
 
+LAYOUT_NAMES = [f"torch.{name}" for name in ("strided", "sparse_coo", "sparse_csr", "sparse_csc")]
+
+
 def _layout(name):
-    if name != "torch.strided":
-        raise UnpicklingError("torch.serialization._get_layout: only strided tensors can be read")
+    if name not in LAYOUT_NAMES:
+        raise UnpicklingError("torch.serialization._get_layout: expected the name of a layout")
     return rebuild._get_layout(name)
 
 
@@ -161,6 +164,16 @@ def _subclass(function, new_type, arguments, state):
     return rebuild._rebuild_from_type_v2(rebuild_call, new_type, arguments, state)
 
 
+def _check_sparse(layout, data):
+    """UnpicklingError unless these are the parts of a sparse tensor; their numbers are checked where it is built."""
+    tensors = 2 if repr(layout) == "torch.sparse_coo" else 3
+    if repr(layout) not in LAYOUT_NAMES[1:] or not isinstance(data, tuple) or len(data) <= tensors:
+        raise UnpicklingError("torch._utils._rebuild_sparse_tensor: expected a layout and the parts of a sparse tensor")
+    sizes = data[tensors]
+    if not all(isinstance(part, rl.Tensor) for part in data[:tensors]) or not isinstance(sizes, tuple):
+        raise UnpicklingError("torch._utils._rebuild_sparse_tensor: expected tensors and a size")
+
+
 def _checked_rebuild(function):
     """A rebuild function whose tensor arguments are tensors; what it does with numbers it checks itself."""
 
@@ -168,6 +181,8 @@ def _checked_rebuild(function):
         first = arguments[0] if arguments else None
         if function.__name__.startswith(("_rebuild_parameter", "_rebuild_device")) and not isinstance(first, rl.Tensor):
             raise UnpicklingError(f"torch._utils.{function.__name__}: expected a tensor, got {type(first).__name__}")
+        if function.__name__ == "_rebuild_sparse_tensor":
+            _check_sparse(*arguments)
         if function.__name__ in ("_rebuild_meta_tensor_no_storage", "_rebuild_tensor_v3"):
             if not any(isinstance(argument, type(rl.float32)) for argument in arguments):
                 raise UnpicklingError(f"torch._utils.{function.__name__}: expected a data type")

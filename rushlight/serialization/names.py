@@ -21,6 +21,7 @@ FOREIGN_ROOTS = {"torchvision": f"{ROOT}.vision", "torchaudio": f"{ROOT}.audio",
 REBUILD_NAMES = """
     _rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 _rebuild_parameter _rebuild_parameter_with_state
     _rebuild_meta_tensor_no_storage _rebuild_device_tensor_from_cpu_tensor _rebuild_device_tensor_from_numpy
+    _rebuild_sparse_tensor
 """.split()
 REBUILD_FUNCTIONS = {name: getattr(rebuild, name) for name in REBUILD_NAMES}
 

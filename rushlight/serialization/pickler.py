@@ -107,6 +107,8 @@ class _Handlers(dict):
 def _reduce_override(thing):
     """How tensors, devices and sizes are taken apart, which the public classes need not agree with."""
     if isinstance(thing, rl.Tensor):
+        if not thing._is_strided:
+            return rebuild.reduce_sparse(thing)
         own = type(thing).__reduce_ex__
         ordinary = own is rl.Tensor.__reduce_ex__ or own is object.__reduce_ex__
         return rebuild.reduce_tensor(thing) if ordinary else NotImplemented

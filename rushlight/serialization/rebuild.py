@@ -9,9 +9,12 @@ import warnings
 from collections import OrderedDict
 
 from .. import api as rl
+from ..base.lazy import Lazy
 from ..nn.parameter import Parameter
 from . import adapter
 from .storages import TYPE_OF_DTYPE, UNTYPED, TypedStorage
+
+SPARSE = Lazy("rushlight.sparse.construct")  # imported by the first sparse tensor of a file
 
 
 def reduce_tensor(tensor):
@@ -46,6 +49,12 @@ def _reduce_plain(tensor):
     if kind is None:
         return _rebuild_tensor_v3, (TypedStorage(storage, UNTYPED), *view, tensor.dtype)
     return _rebuild_tensor_v2, (TypedStorage(storage, kind), *view)
+
+
+def reduce_sparse(tensor):
+    """What stands for a sparse tensor in a file: its layout, and its parts."""
+    function, arguments = tensor.__reduce_ex__(2)
+    return _rebuild_sparse_tensor, arguments
 
 
 def _reduce_parameter(parameter):
@@ -136,7 +145,17 @@ def _rebuild_from_type(function, new_type, arguments, state):
 
 def _get_layout(name):
     """The layout named `torch.strided` and so on."""
-    return getattr(rl, name.removeprefix("torch."))
+    return rl.strided if name == "torch.strided" else SPARSE.layout_named(name)
+
+
+def _rebuild_sparse_tensor(layout, data):
+    """A sparse tensor from its layout and its parts, which are checked."""
+    if not isinstance(data, tuple) or not 3 <= len(data) <= 4:
+        raise RuntimeError(f"sparse tensor: expected the parts of one, got {type(data).__name__}")
+    if layout is SPARSE.layout_named("sparse_coo"):
+        indices, values, size, *coalesced = data
+        return SPARSE.sparse_coo_tensor(indices, values, size, is_coalesced=bool(coalesced and coalesced[0]))
+    return SPARSE.sparse_compressed_tensor(*data, layout=layout)
 
 
 def _expect_storage(storage):

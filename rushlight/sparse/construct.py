@@ -1,7 +1,7 @@
 """Making sparse tensors: from indices and values, from dense tensors, and from one layout to another."""
 from .. import api as rl
 from ..core.tensor import Tensor
-from .tensor import COMPRESSED, LAYOUTS, CooTensor, SparseTensor
+from .tensor import COMPRESSED, LAYOUTS, CooTensor, SparseTensor, layout_named  # noqa: F401
 
 
 class check_sparse_tensor_invariants:

@@ -51,6 +51,8 @@ def add(input, other, *, alpha=1, out=None):
                            f"{list(input.shape)} and other.sizes() == {list(other.shape)}")
     a, b = to_coo(input), to_coo(other)
     values = [a._val, b._val * alpha if alpha != 1 else b._val]
+    if a._idx is b._idx:
+        return back(a._with(values[0] + values[1]), input)
     dtype = rl.promote_types(a.dtype, b.dtype)
     found = CooTensor._make((rl.cat([a._idx, b._idx], 1),), rl.cat([v.to(dtype) for v in values]), a.shape)
     return back(coalesce(found) if (a._coal and b._coal) or not isinstance(input, CooTensor) else found, input)
@@ -301,8 +303,8 @@ def permute(input, *dims):
         raise RuntimeError(f"permute(sparse_coo): {dims} is not an order of {coo.dim()} dimensions")
     if sorted(dims[:count]) != list(range(count)):
         raise RuntimeError("permute: sparse and dense dimensions cannot change places")
-    values = coo._val.permute(0, *[d - count + 1 for d in dims[count:]])
-    same = dims[:count] == list(range(count))
+    inner, same = [0, *[d - count + 1 for d in dims[count:]]], dims[:count] == list(range(count))
+    values = coo._val if inner == sorted(inner) else coo._val.permute(inner)
     return CooTensor._make((coo._idx[dims[:count]],), values, [coo.shape[d] for d in dims], coo._coal and same)
 
 
@@ -397,6 +399,18 @@ def cat(tensors, dim=0, *, out=None):
 
 
 operator("Tensor.sparse_mask")(sparse_mask)
+
+
+@operator("stack")
+def stack(tensors, dim=0, *, out=None):
+    """Sparse tensors along a new dimension."""
+    return cat([unsqueeze(tensor, dim) for tensor in tensors], dim)
+
+
+@operator("any Tensor.any")
+def any(input):
+    """Whether any element is not zero."""
+    return coalesce(to_coo(input))._val.any()
 
 
 # -- values --------------------------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ class SparseTensor(Tensor):
 
     def numpy(self, *, force=False):
         """TypeError: an array is dense."""
-        raise TypeError(f"can't convert {str(self.layout)[6:]} layout tensor to numpy. Use Tensor.to_dense() first.")
+        raise TypeError("can't convert Sparse layout tensor to numpy. Use Tensor.to_dense() first.")
 
     def storage_offset(self):
         """RuntimeError: there is no memory of a single piece."""
@@ -158,8 +158,17 @@ class SparseTensor(Tensor):
         suffixes += [part for part in history if part.startswith(("grad_fn", "requires_grad"))]
         return joined(text, suffixes, newline=self._kind == "sparse_coo") + ")"
 
+    def __deepcopy__(self, memo):
+        if not self.is_leaf:
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol "
+                               "at the moment")
+        return memo.setdefault(id(self), self.detach().clone().requires_grad_(self.requires_grad))
+
     __str__ = __repr__
     __hash__ = Tensor.__hash__
+
+    def __len__(self):
+        return self.shape[0]
 
     def __format__(self, spec):
         return object.__format__(self, spec)
