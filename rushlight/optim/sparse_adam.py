@@ -60,8 +60,10 @@ class SparseAdam(PerParameterOptimizer):
     def _new_state(self, param: Any, group: dict[str, Any]) -> dict[str, Any]:
         return {"step": 0, "exp_avg": param.new_zeros(param.shape), "exp_avg_sq": param.new_zeros(param.shape)}
 
-    def _update(self, param: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-        raise RuntimeError("SparseAdam does not support dense gradients, please consider Adam instead")
+    def _update_param(self, param: Any, grad: Any, group: dict[str, Any]) -> None:
+        if grad._is_strided:
+            raise RuntimeError("SparseAdam does not support dense gradients, please consider Adam instead")
+        self._update_sparse(param, grad, group)
 
     def _update_sparse(self, param: Any, grad: Any, group: dict[str, Any]) -> None:
         state = self.state[param]

@@ -1,4 +1,4 @@
-"""`torch.sparse`: tensors that store only the elements that are not zero, in coordinates (COO) or compressed (CSR, CSC).
+"""`torch.sparse`: tensors that store only elements that are not zero, in coordinates (COO) or compressed (CSR, CSC).
 
 Read in this order: tensor.py (the classes), construct.py, operators.py (what operators do), gradients.py (gradients of
 embeddings and of optimizers). Block layouts raise NotImplementedError.

@@ -57,8 +57,8 @@ def _bounds(indices, size):
             if least < 0:
                 raise RuntimeError(f"found negative index {least} for dim {dim}")
             if most >= length:
-                raise RuntimeError(f"size is inconsistent with indices: for dim {dim}, size is {length} but found index "
-                                   f"{most}")
+                raise RuntimeError(f"size is inconsistent with indices: for dim {dim}, size is {length} but found "
+                                   f"index {most}")
 
 
 def sparse_coo_tensor(indices=None, values=None, size=None, *, dtype=None, device=None, pin_memory=False,

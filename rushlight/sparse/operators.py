@@ -6,7 +6,9 @@ any side (Note [Operators of sparse tensors] in tensor.py).
 from .. import api as rl
 from ..core import dispatch
 from ..core.tensor import Tensor
-from .construct import back, coalesce, places, sparse_mask, to_coo, to_dense, to_sparse, to_sparse_coo, to_sparse_csc, to_sparse_csr
+from .construct import (
+    back, coalesce, places, sparse_mask, to_coo, to_dense, to_sparse, to_sparse_coo, to_sparse_csc, to_sparse_csr,
+)
 from .tensor import COMPRESSED, PLAIN, TABLE, CooTensor, SparseTensor
 
 
@@ -91,8 +93,8 @@ def sub_(self, other, *, alpha=1):
 def _replace(target, source):
     """Give a sparse tensor the parts of another one."""
     if source.dtype is not target.dtype or source.shape != target.shape:
-        raise RuntimeError(f"result of size {list(source.shape)} and type {source.dtype} can't be written into a sparse "
-                           f"tensor of size {list(target.shape)} and type {target.dtype}")
+        raise RuntimeError(f"result of size {list(source.shape)} and type {source.dtype} can't be written into a "
+                           f"sparse tensor of size {list(target.shape)} and type {target.dtype}")
     for name in (*target._fields, "_val", "_coal"):
         if hasattr(source, name):
             setattr(target, name, getattr(source, name))

@@ -160,8 +160,8 @@ class SparseTensor(Tensor):
 
     def __deepcopy__(self, memo):
         if not self.is_leaf:
-            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol "
-                               "at the moment")
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                               "protocol at the moment")
         return memo.setdefault(id(self), self.detach().clone().requires_grad_(self.requires_grad))
 
     __str__ = __repr__
@@ -205,7 +205,7 @@ def without_memory(cls, values, size):
 
 
 class CooTensor(SparseTensor):
-    """Coordinates: `_idx` (sparse dimensions, nnz), `_val` (nnz, *dense dimensions); `_coal`: sorted, each place once."""
+    """Coordinates: `_idx` (sparse dimensions, nnz), `_val` (nnz, *dense dimensions); `_coal`: sorted, all different."""
 
     _kind = "sparse_coo"
     _fields = ("_idx",)

@@ -102,8 +102,9 @@ def test_gradients():
         return torch.sparse.mm(torch.sparse_coo_tensor([[0, 2, 2], [1, 0, 0]], values, (3, 4)), right)
 
     assert torch.autograd.gradcheck(product, (values, right))
-    for function in (lambda s: s.to_dense(), lambda s: s.coalesce().values(), lambda s: torch.sparse.sum(s, 0).to_dense(),
-                     lambda s: torch.sparse.softmax(s, 1).values(), lambda s: (s * 2 + s).to_dense(),
+    for function in (lambda s: s.to_dense(), lambda s: s.coalesce().values(),
+                     lambda s: torch.sparse.sum(s, 0).to_dense(), lambda s: torch.sparse.softmax(s, 1).values(),
+                     lambda s: (s * 2 + s).to_dense(),
                      lambda s: (s @ s.t()).to_dense(), lambda s: s.coalesce().sin().to_dense()):
         assert torch.autograd.gradcheck(
             lambda v: function(torch.sparse_coo_tensor([[0, 2, 2], [1, 0, 0]], v, (3, 4))), (values,))

@@ -28,7 +28,8 @@ def test_coordinates():
 @pytest.mark.parametrize("arguments, text", [
     (([[0, 1]], [1.0]), "same nnz"), (([[0, 5]], [1.0, 2.0], (3,)), "size is inconsistent with indices"),
     (([[-1, 0]], [1.0, 2.0], (3,)), "negative index"), (([0, 1], [1.0, 2.0]), "sparse_dim x nnz"),
-    (([[0, 1]], [1.0, 2.0], (3, 3)), "number of dimensions"), (([[0]], torch.ones(1, 2), (3, 3)), "values has incorrect"),
+    (([[0, 1]], [1.0, 2.0], (3, 3)), "number of dimensions"),
+    (([[0]], torch.ones(1, 2), (3, 3)), "values has incorrect"),
 ])
 def test_wrong_coordinates(arguments, text):
     with pytest.raises(RuntimeError, match=text):
