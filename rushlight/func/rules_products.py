@@ -12,7 +12,7 @@ from ..core.dispatch import ENTRIES
 from ..core.tensor import Tensor
 from ..nn import functional as F
 from .batched import batch, is_batched, loop
-from .rules import aligned, bound, by_name, elementwise, rule, shifted
+from .rules import aligned, bound, by_name, drawn_apart, elementwise, rule, shifted
 
 
 def shared(level, weight):
@@ -374,7 +374,7 @@ def attention(level, entry, args, kwargs):
     """Attention: the samples are one more dimension of batches."""
     given = bound(entry, args, kwargs)
     if given.get("dropout_p"):
-        return loop(level, entry, args, kwargs)
+        return drawn_apart(level, entry, args, kwargs)
     values = list(given.values())[:3]
     keys = list(given)[:3]
     if given.get("attn_mask") is not None and is_batched(given["attn_mask"], level):
@@ -412,6 +412,8 @@ def batch_norm(level, entry, args, kwargs):
     x, weight, bias = given["input"], given.pop("weight", None), given.pop("bias", None)
     stats = [given.get("running_mean"), given.get("running_var")]
     training = given.get("training", False)
+    if x.ndim < 2:
+        return loop(level, entry, args, kwargs)
     if training and stats[0] is not None and not is_batched(stats[0], level):
         raise RuntimeError("vmap: batch_norm in training writes its running statistics, which are not batched; use "
                            "track_running_stats=False, or torch.func.replace_all_batch_norm_modules_")
