@@ -14,6 +14,7 @@ from ..core.grads import check_inplace
 from ..core.graph import MODE
 from ..core.layout import channels_last_strides, contiguous_strides, layout
 from ..core.owner import is_foreign
+from ..core.room import check_bytes
 from ..core.record import record
 from ..core.storage import new_storage
 from ..core.stream import STREAM
@@ -99,6 +100,7 @@ def grow(storage, nbytes):
         return
     if is_foreign(storage):
         raise RuntimeError("Trying to resize storage that is not resizable")
+    check_bytes(nbytes)
     if storage.pending is STREAM.block:  # the pending block has planned for the size it knows
         STREAM.flush()
     old, version = storage.nbytes, storage.version

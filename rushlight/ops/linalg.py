@@ -91,9 +91,10 @@ def finite_svd(A, full):
     return [np.where(np.expand_dims(finite, tuple(range(finite.ndim, part.ndim))), part, np.nan) for part in found]
 
 
-def converged(name, results):
-    """Results of an iteration that LAPACK may give up: run at once, so that the error belongs to the user's line."""
+def converged(name, op, values, tensors, *outs, **attrs):
+    """`call` for an iteration that LAPACK may give up: run at once, so that the error belongs to the user's line."""
     try:
+        results = call(op, values, tensors, *outs, **attrs)
         STREAM.flush()
         check(results[0]._storage)
     except np.linalg.LinAlgError as error:

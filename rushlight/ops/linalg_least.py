@@ -13,7 +13,7 @@ from ..core import infer as rules
 from ..core.declare import REGISTRY, public
 from ..core.return_types import named_result
 from .complex import abs_square
-from .linalg import COLUMNS, call, check_matrix, check_same_dtype, converged, host, is_vector
+from .linalg import COLUMNS, check_matrix, check_same_dtype, converged, host, is_vector
 from .linalg_factor import linalg_qr
 from .linalg_spectral import linalg_svd, pinv
 from .pointwise import need_tensor
@@ -84,9 +84,9 @@ def lstsq(A, B, rcond=None, *, driver=None):
     lead = rules.broadcast_shapes(tuple(lead), tuple(other))
     left, right = A.expand(*lead, m, n), right.expand(*lead, m, columns)
     limit = dt.finfo(A.dtype).eps * max(m, n) if rcond is None else float(rcond)
-    X, rank, S = converged("torch.linalg.lstsq", call(
-        LSTSQ, (left, right), (left, right), ((*lead, n, columns), A.dtype, COLUMNS), (lead, dt.int64),
-        ((*lead, min(m, n)), A.dtype.to_real()), rcond=limit))
+    X, rank, S = converged(
+        "torch.linalg.lstsq", LSTSQ, (left, right), (left, right), ((*lead, n, columns), A.dtype, COLUMNS),
+        (lead, dt.int64), ((*lead, min(m, n)), A.dtype.to_real()), rcond=limit)
     residuals = S.new_empty(0)
     full = driver == "gels" or (driver != "gelsy" and m > n and bool((rank == n).all()))
     if m > n and full:
@@ -120,7 +120,7 @@ def matrix_exp(A):
     if A.dtype in (dt.float16, dt.bfloat16):
         return matrix_exp(A.float()).to(A.dtype)
     check_matrix("linalg.matrix_exp", A, True)
-    return converged("linalg.matrix_exp", call(EXPM, (A,), (A,), (A.shape, A.dtype)))[0]
+    return converged("linalg.matrix_exp", EXPM, (A,), (A,), (A.shape, A.dtype))[0]
 
 
 # -- low rank --------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ..core.grads import GradRule
 from ..core.graph import MODE
 from ..core.return_types import named_result
 from ..core.tensor import Tensor
-from .linalg import COLUMNS, as_tensor, call, check_matrix, converged, finite_svd, host, inv_ex, solve_batch
+from .linalg import COLUMNS, as_tensor, check_matrix, converged, finite_svd, host, inv_ex, solve_batch
 from .normalization import without_grad
 from .statistics import vector_norm
 
@@ -62,7 +62,7 @@ def eigh(A, UPLO="L"):
     check_matrix("linalg.eigh", A, True)
     uplo = _check_uplo(UPLO)
     shapes = ((A.shape[:-1], A.dtype.to_real()), (A.shape, A.dtype, COLUMNS))
-    return EIGH_RESULT(*converged("linalg.eigh", call(EIGH, (A,), (A,), *shapes, uplo=uplo)))
+    return EIGH_RESULT(*converged("linalg.eigh", EIGH, (A,), (A,), *shapes, uplo=uplo))
 
 
 def _eigvalsh_grad(g, A, vectors, uplo):
@@ -120,7 +120,7 @@ def eig(A):
     check_matrix("linalg.eig", A, True)
     _check_finite("torch.linalg.eig", A)
     dtype = A.dtype.to_complex()
-    return EIG_RESULT(*converged("linalg.eig", call(EIG, (A,), (A,), (A.shape[:-1], dtype), (A.shape, dtype, COLUMNS))))
+    return EIG_RESULT(*converged("linalg.eig", EIG, (A,), (A,), (A.shape[:-1], dtype), (A.shape, dtype, COLUMNS)))
 
 
 def _eigvals_grad(g, A, vectors):
@@ -196,7 +196,7 @@ def _svd(A, full):
     rows, columns = (m, n) if full else (k, k)
     shapes = (((*lead, m, rows), A.dtype, COLUMNS), ((*lead, k), A.dtype.to_real()),
               ((*lead, columns, n), A.dtype, COLUMNS))
-    return converged("linalg.svd", call(SVD, (A,), (A,), *shapes, full=bool(full)))
+    return converged("linalg.svd", SVD, (A,), (A,), *shapes, full=bool(full))
 
 
 @public("linalg.svd", cast="float32")

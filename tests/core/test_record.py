@@ -107,6 +107,7 @@ def test_results_that_are_pending_keep_the_dtype_they_were_recorded_with():
         rl.set_default_dtype(rl.float32)
 
 
+@lazy
 def test_numbers_are_read_while_unrelated_results_are_pending():
     x, y = rl.tensor([1.0, 2.0]), rl.tensor([5.0, 6.0])
     flushes = rl.engine.statistics()["flushes"]

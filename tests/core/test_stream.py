@@ -121,6 +121,7 @@ def test_memory_of_an_array_outlives_its_tensor():
     assert view.tolist() == [1, 2, 3, 4] and len(junk) == 50
 
 
+@lazy
 def test_errors_of_data_name_the_operator_and_the_line():
     x = rl.arange(3.0)
     with pytest.raises(IndexError, match="test_stream.py"):
