@@ -207,8 +207,11 @@ def test_embedding():
     limited = rl.from_numpy(w.copy() * 10)
     F.embedding(rl.from_numpy(index), limited, max_norm=1.0)
     assert limited[[0, 1, 2, 6]].norm(dim=1).max().item() < 1.001 < limited[3].norm().item()
-    with pytest.raises(NotImplementedError):
-        F.embedding(rl.from_numpy(index), weight, sparse=True)
+    rows = rl.from_numpy(w.copy()).requires_grad_()
+    F.embedding(rl.from_numpy(index), rows, sparse=True).sum().backward()
+    dense = rl.from_numpy(w.copy()).requires_grad_()
+    F.embedding(rl.from_numpy(index), dense).sum().backward()
+    assert rows.grad.is_sparse and rl.equal(rows.grad.to_dense(), dense.grad)
 
 
 def test_embedding_bag():
