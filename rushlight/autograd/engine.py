@@ -17,7 +17,7 @@ from ..core.declare import REGISTRY
 from ..core.dispatch import DOORS, Inside
 from ..core.dtype import FLOATING, scalar_type
 from ..core.graph import MODE
-from ..core.storage import check
+from ..core.storage import FailedStorage, check
 from ..core.stream import STREAM
 from ..core.tensor import Tensor
 from . import replay
@@ -374,7 +374,8 @@ def execute(tensors, grad_tensors, keep_graph, create_graph, inputs=None, accumu
             for i, (edge, grad) in enumerate(zip(roots, grads)):
                 if grad is None:
                     layout = start_layout(i, tensors[i])
-                    grad = REGISTRY["ones"](layout.shape, dtype=layout.dtype)
+                    grad = REGISTRY["ones"](layout.shape, dtype=layout.dtype,
+                                            device=getattr(tensors[i], "device", None))
                 task.send(edge, grad)
             task.run()
             MODE.grad, MODE.task = before
@@ -390,7 +391,7 @@ def execute(tensors, grad_tensors, keep_graph, create_graph, inputs=None, accumu
         captured = walk()
     STREAM.flush()
     for tensor in tensors:
-        if isinstance(tensor, Tensor):
+        if isinstance(tensor, Tensor) and tensor._storage.__class__ is FailedStorage:
             check(tensor._storage)
     if inputs is None:
         return None

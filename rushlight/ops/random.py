@@ -208,7 +208,8 @@ def fresh(tensor, out, requires_grad, make, write):
         if out._layout.numel:
             write(out)
         return out
-    result = make() if tensor._layout.numel else tensor
+    described = tensor._storage.__class__ is MetaStorage
+    result = make() if tensor._layout.numel and not described else tensor
     if requires_grad:
         result.requires_grad = True
     return result
