@@ -113,7 +113,8 @@ class Stream:
                     self.block = new_block(self.root)
                     if self.watch is not None:
                         self.watch(block)
-                    program = block.step.programs.get(references(block.slots))
+                    # Kept with the block: what resumes an interrupted run has to go on with the same program.
+                    program = block.program = block.step.programs.get(references(block.slots))
                     if program is None:
                         self.complete(block)
                     else:
