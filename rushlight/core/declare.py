@@ -566,12 +566,7 @@ def apply(op, values, tensors, numbers=(), attrs=(), pattern=None, outs=None):
     form = op.form("t" * len(tensors) + "n" * len(numbers) if pattern is None else pattern, attrs)
     if outs is None:
         return apply_form(form, values, tensors, numbers)
-    write_form(form, tensors, numbers, outs[0], begin_write(op.rule, values, outs[0]))
-
-
-    node = begin_write(op.rule, values, outs[0])
     if op.reads is not None:
         tensors = op.conform(attrs, tensors)
-    record_form(form, tensors, numbers, outs)
-    end_write(node, outs[0])
+    write_form(form, tensors, numbers, outs[0], begin_write(op.rule, values, outs[0]))
     return outs

@@ -36,6 +36,9 @@ MOST_BYTES = 1 << 28  # of results held back that somebody may still look at
 class Stream:
     """The pending block. All access is under the lock (Note [The lock])."""
 
+    __slots__ = ("root", "block", "taken", "steps", "dirty", "make", "recover", "load", "watch", "lock", "acquire",
+                 "release", "owned")
+
     def __init__(self):
         self.root = Step()
         self.block = new_block(self.root)

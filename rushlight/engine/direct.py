@@ -29,7 +29,7 @@ from ..core.block import Failure
 from ..core.storage import FailedStorage, fail, heal
 from ..runtime.cpu import executor, memory
 from ..runtime.cpu.program import RELEASE_NANOSECONDS
-from . import host, records
+from . import host, quick, records  # noqa: F401  (quick: waits for the native code)
 from .records import word
 
 MOST_PROGRAMS = 64  # of one step, by which results are alive
