@@ -1,8 +1,8 @@
 """Scaled dot-product attention: softmax(q k^T * scale + mask) v over the last two dimensions.
 
 One node that keeps the operands, the result and the logarithm of each row's sum, not the weights: backward computes
-them again. In single precision this is one kernel (codegen/native_attention.py). Else rows are taken in blocks, so that
-long sequences need little memory; a causal block looks only at the keys it may see. The method is that of
+them again. In single precision this is one kernel (codegen/cpu/rows/attention.py). Else rows are taken in blocks, so
+that long sequences need little memory; a causal block looks only at the keys it may see. The method is that of
 FlashAttention (arXiv 2205.14135).
 """
 

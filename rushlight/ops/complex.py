@@ -1,7 +1,8 @@
 """Complex numbers: their parts and conjugates as views, conversions from and to real tensors, angle and polar form.
 
-Everything else about complex numbers is a property of kernels (codegen/complex_rules.py): other operators are the same
-for real and complex operands. A conjugate is a view of a flipped type, see Note [Flipped types] in core/dtype.py.
+Everything else about complex numbers is a property of kernels (codegen/bodies/complex_rules.py): other operators are
+the same for real and complex operands. A conjugate is a view of a flipped type, see Note [Flipped types] in
+core/dtype.py.
 """
 
 import functools

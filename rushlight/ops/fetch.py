@@ -4,7 +4,7 @@ share.
 A *placement* says where an operator reads or writes: `spec` has for every dimension of the tensor ("i", n), indexed
 by the n-th index tensor, or ("d", d), walked along by dimension d of the result (the domain). Index tensors broadcast
 to the domain. `fetch` reads, one gather kernel; `write` writes, one scatter kernel (Note [Deterministic scatters] in
-codegen/native_scatter.py); `scatter_sum` is the gradient of `fetch` and the reverse. Read `indexing`, `gather` and
+codegen/cpu/rows/scatter.py); `scatter_sum` is the gradient of `fetch` and the reverse. Read `indexing`, `gather` and
 `scatter` next.
 """
 

@@ -4,7 +4,7 @@
 operators. Each transforms any number of dimensions in one call and scales the result; the gradient of each is one of
 them. Everything else is padding, cropping and checks. Short-time transforms are in `stft`.
 
-Many signals whose length has no large prime factor have a kernel of their own (codegen/native_fft.py), one dimension
+Many signals whose length has no large prime factor have a kernel of their own (codegen/cpu/rows/fft.py), one dimension
 after the other. All others run on arrays (base/pocketfft.py): SciPy's pocketfft writes into the result's memory and
 shares batches between threads; without SciPy NumPy's does the same work on one thread.
 """
@@ -97,7 +97,7 @@ FEWEST, LONGEST = 16, 4096  # signals; the longest of them
 
 
 def is_native(input, dims):
-    """Whether each of these dimensions is one that the kernel (codegen/native_fft.py) is made for."""
+    """Whether each of these dimensions is one that the kernel (codegen/cpu/rows/fft.py) is made for."""
     shape = input._layout.shape
     count = math.prod(shape)
     return all([1 < shape[d] <= LONGEST and count >= FEWEST * shape[d] and smooth(shape[d]) for d in dims])

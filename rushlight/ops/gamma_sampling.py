@@ -1,7 +1,7 @@
 """Samples whose parameters have gradients: gamma and Dirichlet; and binomial.
 
 Takes shapes, or numbers of trials and probabilities; returns samples of the generator's draws, in PyTorch's order.
-Gradients are implicit: see Note [Implicit reparameterisation] in codegen/sample_gradients.py.
+Gradients are implicit: see Note [Implicit reparameterisation] in codegen/math/sample_gradients.py.
 
 Read `random` and `sampling` first.
 """

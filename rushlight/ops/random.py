@@ -4,7 +4,7 @@ Every function here is a stretch of raw 32-bit draws of the generator (`random_d
 kernel) and an ordinary element-wise operator that turns one draw (24 bits) or two (53 bits) into a number: that one
 fuses with what follows. Draws are taken in the order of the memory of the result, as PyTorch takes them. Box-Muller
 in groups of 16 has a kernel of its own. Read `generator` for the state, `dropout` and `sampling` next,
-`codegen/native_random` for the kernels.
+`codegen/cpu/rows/random.py` for the kernels.
 """
 
 import math

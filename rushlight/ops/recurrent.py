@@ -1,7 +1,7 @@
 """Recurrent layers: `lstm`, `gru`, `rnn_tanh`, `rnn_relu` over whole or packed sequences, and their single cells.
 
 The input part of all time steps is one matrix product; one kernel then walks through the steps of a layer and direction
-(codegen/native_recurrent.py), and another one back for the gradients, whose sums over time are matrix products again.
+(codegen/cpu/rows/recurrent.py), and another one back for the gradients, whose sums over time are matrix products again.
 Each layer and direction is one node of the graph. Half precisions and projections go step by step. The signatures are
 those of the functions that PyTorch's modules call (torch.lstm and so on).
 """

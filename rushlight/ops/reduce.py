@@ -38,7 +38,7 @@ def _one(name, combine, accumulate, results=_same, **options):
 
 SUM = _one("sum", "sum", _accumulate_sum)
 ORDERED_SUM = operator("ordered_sum", "native", rules.reduction, lower="ordered_sum", reads="any", results=_same)
-ORDERED_MOST = 4096  # elements up to which sums keep PyTorch's order, see codegen/native_sum.py
+ORDERED_MOST = 4096  # elements up to which sums keep PyTorch's order, see codegen/cpu/rows/sum.py
 PROD = _one("prod", "prod", _accumulate_sum)
 MAX = _one("max", "max", _accumulate_input)
 TOP = _one("top", "top", _accumulate_input)

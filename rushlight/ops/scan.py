@@ -1,4 +1,4 @@
-"""Scans: cumsum, cumprod, cummax, cummin, logcumsumexp. One native kernel walks each row (codegen/native_scan.py)."""
+"""Scans: cumsum, cumprod, cummax, cummin, logcumsumexp. One native kernel walks each row (codegen/cpu/rows/scan.py)."""
 
 from ..base.lazy import numpy as np
 from ..core import dtype as dt

@@ -1,6 +1,6 @@
 """Order: sort, argsort, msort, topk, kthvalue-like selections, unique, searchsorted, bucketize, isin, histogram counts.
 
-Kernels find positions (codegen/native_sort.py: stable radix sorts); values are gathered by them, which also gives the
+Kernels find positions (codegen/cpu/rows/sort.py: stable radix sorts); values are gathered by them, which also gives the
 gradient. NaN counts as the largest number, as in PyTorch.
 """
 

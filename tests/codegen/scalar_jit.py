@@ -5,8 +5,8 @@ import ctypes
 import llvmlite.binding as llvm
 import numpy as np
 
-from rushlight.codegen.builder import Module
-from rushlight.codegen.scalar import FUNCTIONS
+from rushlight.codegen.ir.builder import Module
+from rushlight.codegen.math.scalar import FUNCTIONS
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from rushlight.codegen.builder import LINE
-from rushlight.codegen.chains import stretches
-from rushlight.codegen.cpu.statics import Layout, kernel
-from rushlight.codegen.kernel import KernelSource
+from rushlight.codegen.ir.builder import LINE
+from rushlight.codegen.cpu.rows.chains import stretches
+from rushlight.codegen.ir.statics import Layout, kernel
+from rushlight.codegen.ir.kernel import KernelSource
 from rushlight.runtime.cpu import jit, pool, program
 
 LAYOUT = Layout("@words", "@values", "count", "steps", "longest")

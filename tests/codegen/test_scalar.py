@@ -5,8 +5,8 @@ import pytest
 from scalar_jit import build, source, ulps
 from scalar_literals import ANGLES, PAIRS, VALUES
 
-from rushlight.codegen.gates import gates
-from rushlight.codegen.scalar import FUNCTIONS, ULP
+from rushlight.codegen.cpu.rows.gates import gates
+from rushlight.codegen.math.scalar import FUNCTIONS, ULP
 
 DTYPES = ["float32", "float64"]
 LONG = np.longdouble

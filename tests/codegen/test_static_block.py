@@ -1,8 +1,8 @@
 """Kernels may be emitted again: `jit.assembly` does so beside the engine."""
 import pytest
 
-from rushlight.codegen.builder import Module
-from rushlight.codegen.native_sort import SearchKernel, SortKernel, TopKernel
+from rushlight.codegen.ir.builder import Module
+from rushlight.codegen.cpu.rows.sort import SearchKernel, SortKernel, TopKernel
 from rushlight.core import dtype as dt
 
 

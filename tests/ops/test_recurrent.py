@@ -4,7 +4,7 @@ import pytest
 
 import rushlight as rl
 from rushlight.base import switches
-from rushlight.codegen import native_recurrent
+from rushlight.codegen.cpu.rows import recurrent as native_recurrent
 from rushlight.runtime.cpu import jit
 
 RNG = np.random.default_rng(1)

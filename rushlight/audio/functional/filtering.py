@@ -1,6 +1,7 @@
 """Recursive filters: `lfilter`, and biquads by the formulas of Bristow-Johnson's "Audio EQ Cookbook" and of SoX.
 
-The part that feeds back is one kernel (codegen/native_feedback.py), which is differentiable by input and coefficients.
+The part that feeds back is one kernel (codegen/cpu/rows/feedback.py), which is differentiable by input and
+coefficients.
 """
 
 import math

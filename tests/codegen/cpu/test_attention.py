@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from harness import Program
 
-from rushlight.codegen import native_attention
+from rushlight.codegen.cpu.rows import attention as native_attention
 from rushlight.core import dtype as dt
 from rushlight.core.layout import contiguous_layout
 from rushlight.runtime.cpu import cpuinfo

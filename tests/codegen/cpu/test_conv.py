@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from harness import Program
 
-from rushlight.codegen import target
-from rushlight.codegen.cpu import conv, conv_winograd
-from rushlight.codegen.cpu.conv import ConvSpec, Tensor, plan_conv, plan_conv_input_grad, plan_conv_weight_grad
-from rushlight.codegen.kernel import Memory
+from rushlight.codegen.ir import target
+from rushlight.codegen.cpu.conv import conv, winograd as conv_winograd
+from rushlight.codegen.cpu.conv.conv import ConvSpec, Tensor, plan_conv, plan_conv_input_grad, plan_conv_weight_grad
+from rushlight.codegen.ir.kernel import Memory
 
 
 def tensor(name, array, dtype=None):

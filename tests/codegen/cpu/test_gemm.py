@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from harness import Program
 
-from rushlight.codegen import target
-from rushlight.codegen.cpu.gemm import GemmSpec, Operand, plan_gemm
-from rushlight.codegen.kernel import Argument, Memory
+from rushlight.codegen.ir import target
+from rushlight.codegen.cpu.gemm.gemm import GemmSpec, Operand, plan_gemm
+from rushlight.codegen.ir.kernel import Argument, Memory
 
 
 def operand(name, array, dtype=None):
