@@ -22,8 +22,8 @@ from .core.tensor import Tensor
 from .namespace import fill as _fill
 from .namespace import publish as _publish
 from .namespace import publish_tensor as _publish_tensor
-from .ops.creation import FORMATS as _FORMATS
-from .ops.creation import MemoryFormat as memory_format
+from .ops.basic.creation import FORMATS as _FORMATS
+from .ops.basic.creation import MemoryFormat as memory_format
 from .printing import set_printoptions
 from .settings import *  # noqa: F401,F403
 from .sharing import asarray, from_dlpack, frombuffer, to_dlpack

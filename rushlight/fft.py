@@ -1,4 +1,4 @@
-"""`torch.fft`: Fourier transforms by their names in the registry (see `ops/fft.py`)."""
+"""`torch.fft`: Fourier transforms by their names in the registry (see `ops/signal/fft.py`)."""
 
 from .namespace import fill as _fill
 

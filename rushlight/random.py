@@ -1,5 +1,5 @@
 """`torch.random`: seeds and states of the CPU generator, and `fork_rng`, from the operator registry
-(ops/generator.py)."""
+(ops/random/generator.py)."""
 
 from .core.declare import REGISTRY
 from .namespace import fill

@@ -34,6 +34,7 @@ LAYERS = (
 )
 # The rooms of a folder, in import order: a file imports from its own room and from those before it.
 ROOMS = {
+    "ops": ("basic", "index", "reduce", "random", "linalg", "signal", "nn", "media"),
     "codegen": ("ir", "math", "bodies", "lower", "loops", "cpu.gemm", "cpu.rows", "cpu.conv"),
 }
 LEVEL = {part: level for level, row in enumerate(LAYERS) for part in row}

@@ -8,7 +8,7 @@ import math
 
 from ... import api as rl
 from ...nn import functional as nnf
-from ...ops.feedback import recur
+from ...ops.media.feedback import recur
 
 LN10 = math.log(10)
 

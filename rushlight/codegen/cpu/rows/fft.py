@@ -351,7 +351,7 @@ def columns_of(dims, itemsizes, width):
 
 @lowering("fft")
 def lower_fft(instruction):
-    """ins: signals, table (see ops/fft.py); outs: transforms. attrs: kind, dim, size, forward, factor."""
+    """ins: signals, table (see ops/signal/fft.py); outs: transforms. attrs: kind, dim, size, forward, factor."""
     options = dict(instruction.attrs)
     source, result = instruction.ins[0], instruction.outs[0]
     kind, dim, n = options["kind"], options["dim"], options["size"]

@@ -3,7 +3,7 @@
 What comes in is an instruction over a *domain* (the shape of what is scattered): each dimension of the target is
 either indexed by a
 tensor of indices (broadcast to the domain) or walks along one dimension of the domain. What goes out is one launch.
-`ops/scatter.py`
+`ops/index/scatter.py`
 declares the operators.
 
 Note [Deterministic scatters]

@@ -5,7 +5,7 @@ of up to 32 bits share a word with the position, so that moving a key moves both
 is sorted by counting digits of 8 bits from the lowest (all digits are counted in one pass, digits that all keys share
 are skipped), short rows by insertion. `topk` keeps the first k of a row in order while it reads it, in vectors where
 elements are neighbours. Tasks share rows.
-`ops/sorting.py` declares the operators.
+`ops/reduce/sorting.py` declares the operators.
 """
 
 import math
