@@ -2,7 +2,7 @@
 (ops/random/generator.py)."""
 
 from .core.declare import REGISTRY
-from .namespace import fill
+from .core.namespace import fill
 
 default_generator = REGISTRY["default_generator"]
 fill(globals(), "random")

@@ -1,8 +1,7 @@
 """The methods of Tensor: bound from the registry of operators, and those that read values or talk to NumPy.
 
 What comes in: REGISTRY entries "Tensor.x". What goes out: the complete class. Everything that reads a value is a sync
-point: it flushes
-the stream first. Read `core/tensor.py` for the state of a tensor, `api.py` next.
+point: it flushes the stream first. Read `core/tensor.py` for the state of a tensor, `api.py` next.
 """
 
 import ctypes
@@ -11,24 +10,25 @@ import types
 import warnings
 import weakref
 
-from .base.lazy import is_array
-from .base.lazy import numpy as np
-
-from . import engine  # noqa: F401  (gives the stream its engine)
-from . import ops  # noqa: F401  (fills the registry)
-from .autograd import backward as run_backward
-from .core import dtype as dt
-from .core.declare import REGISTRY
-from .core.device import CPU
-from .core.dispatch import with_cell
-from .core.graph import MODE
-from .core.layout import layout
-from .core.owner import Handle, adopt, adopt_alone, expose
-from .core.storage import MetaStorage, Export, check, new_storage
-from .core.stream import STREAM
-from .core.tensor import Tensor, view
-from .engine.host import flipped, from_bfloat, values_at
-from .runtime.cpu import memory
+from .. import (
+    engine,  # noqa: F401  (gives the stream its engine)
+    ops,  # noqa: F401  (fills the registry)
+)
+from ..autograd import backward as run_backward
+from ..base.lazy import is_array
+from ..base.lazy import numpy as np
+from ..core import dtype as dt
+from ..core.declare import REGISTRY
+from ..core.device import CPU
+from ..core.dispatch import with_cell
+from ..core.graph import MODE
+from ..core.layout import layout
+from ..core.owner import Handle, adopt, adopt_alone, expose
+from ..core.storage import Export, MetaStorage, check, new_storage
+from ..core.stream import STREAM
+from ..core.tensor import Tensor, view
+from ..engine.host import flipped, from_bfloat, values_at
+from ..runtime.cpu import memory
 
 FORMATS = {"float32": "f", "float64": "d", "int64": "q", "int32": "i", "int16": "h", "int8": "b", "uint8": "B",
            "bool": "?",

@@ -8,19 +8,17 @@ import ctypes
 import functools
 import struct
 
-from .base.lazy import is_array, is_scalar
-from .base.lazy import numpy as np
-
-from .core import dtype as dt
-from .core.arguments import CLASSES
-from .core.declare import REGISTRY
-from .core.device import CPU, Device, resolve
-from .core.layout import contiguous_layout
-from .core.storage import new_storage
-from .core.tensor import Tensor, TensorMeta, view
-from .runtime.cpu import memory
-from .tensor import array_layout, from_numpy
-
+from ..base.lazy import is_array, is_scalar
+from ..base.lazy import numpy as np
+from ..core import dtype as dt
+from ..core.arguments import CLASSES
+from ..core.declare import REGISTRY
+from ..core.device import CPU, Device, resolve
+from ..core.layout import contiguous_layout
+from ..core.storage import new_storage
+from ..core.tensor import Tensor, TensorMeta, view
+from ..runtime.cpu import memory
+from .methods import array_layout, from_numpy
 
 MOST_DIMS = 128  # of nested data
 

@@ -1,28 +1,27 @@
 """Tensor methods that change dtype or device, share memory, copy, pickle or hook: bound to the class like those of
-`tensor.py`."""
+`methods.py`."""
 
 import collections
 import copy
 import mmap
 import warnings
 
-from .base.lazy import Lazy
-from .base.lazy import numpy as np
-
-from .autograd.leaf import AccumulateGrad
-from .base.hooks import RemovableHandle
-from .core import dispatch
-from .core import dtype as dt
-from .core.arguments import CLASSES
-from .core.declare import REGISTRY
-from .core.device import CPU, Device, resolve
-from .core.layout import contiguous_strides, dense_strides_like, layout
-from .core.owner import Kept, expose, is_foreign
-from .core.room import LARGEST, check_bytes
-from .core.storage import EVERYBODY, check, new_storage
-from .core.tensor import Tensor, accumulate_node, empty, make, view
-from .runtime.cpu import memory
-from .tensor import materialise, over_array
+from ..autograd.leaf import AccumulateGrad
+from ..base.hooks import RemovableHandle
+from ..base.lazy import Lazy
+from ..base.lazy import numpy as np
+from ..core import dispatch
+from ..core import dtype as dt
+from ..core.arguments import CLASSES
+from ..core.declare import REGISTRY
+from ..core.device import CPU, Device, resolve
+from ..core.layout import contiguous_strides, dense_strides_like, layout
+from ..core.owner import Kept, expose, is_foreign
+from ..core.room import LARGEST, check_bytes
+from ..core.storage import EVERYBODY, check, new_storage
+from ..core.tensor import Tensor, accumulate_node, empty, make, view
+from ..runtime.cpu import memory
+from .methods import materialise, over_array
 
 
 def to(self, *args, **kwargs):

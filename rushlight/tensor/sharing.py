@@ -4,12 +4,12 @@ What comes in: arrays, objects with a buffer, DLPack capsules. What goes out: a 
 its owner alive. `tensor.over_array` does the work; who sees the memory, `core/owner.py` knows.
 """
 
-from .base.lazy import is_array, is_scalar
-from .base.lazy import numpy as np
+from ..base.lazy import is_array, is_scalar
+from ..base.lazy import numpy as np
+from ..core import dtype as dt
+from ..core.tensor import Tensor
 from .construct import tensor
-from .core import dtype as dt
-from .core.tensor import Tensor
-from .tensor import from_numpy, over_array, warn_read_only
+from .methods import from_numpy, over_array, warn_read_only
 
 
 def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):

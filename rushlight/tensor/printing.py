@@ -8,11 +8,10 @@ elements only the edges of each dimension are shown.
 
 import math
 
-
-from .core import dtype as dt
-from .core.declare import public
-from .core.device import CPU, META
-from .core.tensor import Tensor
+from ..core import dtype as dt
+from ..core.declare import public
+from ..core.device import CPU, META
+from ..core.tensor import Tensor
 
 PROFILES = {
     "default": dict(precision=4, threshold=1000, edgeitems=3, linewidth=80),

@@ -3,10 +3,10 @@ path, `publish_tensor` completes the class of tensors. What is published passes 
 
 import types
 
-from .core import dispatch
-from .core.arguments import refuse, respelled
-from .core.declare import REGISTRY
-from .core.tensor import Tensor
+from . import dispatch
+from .arguments import refuse, respelled
+from .declare import REGISTRY
+from .tensor import Tensor
 
 # Functions of PyTorch that are written in Python pass their arguments to handlers by keyword; all others as they come.
 BUILT_IN = frozenset("""
