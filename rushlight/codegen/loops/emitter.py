@@ -29,6 +29,7 @@ from ..bodies.handler import Handler, Typed, stored_type
 from ..ir import target
 from ..ir.builder import BITS, lanes, suffix, vector
 from ..ir.kernel import KernelSource
+from ..ir.statics import StaticBlock, kernel
 from .reductions import accumulator
 
 BLOCK = 16  # steps of a float sum that one accumulator set takes before it is added to the outer one
@@ -99,7 +100,7 @@ class LoopEmitter:
 
     def __init__(self, spec, module, name, operators):
         self.spec, self.operators = spec, operators
-        self.fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        self.fn = kernel(module, name)
         self.width = vector_lanes(spec)
         self.masked_tail = can_mask_tail(spec)
         self.reloads = dict(spec.reloads)
@@ -109,41 +110,31 @@ class LoopEmitter:
 
     # -- prologue ------------------------------------------------------------------
 
-    def static(self, index, kind="i64"):
-        return self.fn.load_at(self.fn.args[1], index, kind)
-
-    def pointer(self, index):
-        """The address of a memory operand: table[static[index]] + static[index + 1]."""
-        fn = self.fn
-        base = fn.load(fn.gep(fn.args[0], self.static(index), "i64"), "ptr")
-        return fn.gep(base, self.static(index + 1))
-
     def emit(self):
-        fn, spec = self.fn, self.spec
+        fn, spec, entries = self.fn, self.spec, StaticBlock(self.fn)
         nk, nr = spec.rank_k, spec.rank_r
         at = 1
-        self.sizes_k = [self.static(at + i) for i in range(nk)]
+        self.sizes_k = entries.words(at, nk)
         at += nk
-        self.sizes_r = [self.static(at + i) for i in range(nr)]
+        self.sizes_r = entries.words(at, nr)
         at += nr
         if spec.partial:
-            self.block, self.blocks = self.static(at), self.static(at + 1)
+            self.block, self.blocks = entries.words(at, 2)
             at += 2
         self.bases, self.strides_k, self.strides_r = [], [], []
         for _ in spec.accesses:
-            self.bases.append(self.pointer(at))
-            self.strides_k.append([self.static(at + 2 + i) for i in range(nk)])
-            self.strides_r.append([self.static(at + 2 + nk + i) for i in range(nr)])
+            self.bases.append(entries.pointer(at))
+            self.strides_k.append(entries.words(at + 2, nk))
+            self.strides_r.append(entries.words(at + 2 + nk, nr))
             at += 2 + nk + nr
         self.randoms = []
         for dtype, rank, unit in spec.randoms:
-            sizes = [self.static(at + 2 + i) for i in range(rank)]
-            strides = [self.static(at + 2 + rank + i) for i in range(rank)]
-            self.randoms.append((dt.by_name(dtype), self.pointer(at), sizes, strides, unit))
+            sizes, strides = entries.words(at + 2, rank), entries.words(at + 2 + rank, rank)
+            self.randoms.append((dt.by_name(dtype), entries.pointer(at), sizes, strides, unit))
             at += 2 + 2 * rank
-        self.scalars = [fn.gep(fn.args[0], self.static(at + i), "i64") for i in range(spec.numbers)]
+        self.scalars = [entries.scalar_address(at + i) for i in range(spec.numbers)]
         self.numbers = {}
-        chunk = self.static(0)
+        chunk = entries.word(0)
         self.body(fn.args[2] * chunk, chunk)
         fn.ret()
 

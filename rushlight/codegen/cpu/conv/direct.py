@@ -13,7 +13,7 @@ import math
 
 from ...ir import builder, target
 from ...ir.kernel import KernelSource, Launch, Memory
-from ...ir.statics import Layout, ceil_div, kernel, split
+from ...ir.statics import StaticLayout, ceil_div, kernel, split
 from ...ir.vectors import BYTES, compute_dtype, compute_kind, load, memory_kind, store
 from ..gemm.microkernel import Micro, emit_micro
 from ..gemm.tiles import SHAPES, Tile, fitting, tile_cost
@@ -49,7 +49,7 @@ FAST_STEPS = (1, 2)
 
 
 def layout(bias):
-    return Layout(
+    return StaticLayout(
         "@x",
         "@w",
         "@y",

@@ -13,7 +13,7 @@ import operator
 
 from ...ir import builder, target
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
-from ...ir.statics import Layout, ceil_div, kernel, repeat, split
+from ...ir.statics import StaticLayout, ceil_div, kernel, repeat, split
 from ...ir.vectors import BYTES, DTYPES, compute_dtype, compute_kind, load, mask_below, memory_kind, multiply_add, store
 from ..gemm.tiles import fitting
 from .direct import (
@@ -35,8 +35,9 @@ SHAPES = {
     32: [(1, 9), (1, 5), (1, 7), (1, 3), (2, 9), (2, 5), (3, 7), (3, 5), (4, 5), (4, 3), (5, 5), (6, 3), (8, 3)],
     16: [(1, 9), (1, 5), (1, 3), (2, 5), (4, 3), (3, 3)],
 }
-LAYOUT = Layout("@x", "@dy", "@sums", *FETCH, *GRID, "y0", "y1", "y2", "y3", "yc", "filters", "part_size", "width")
-REDUCE = Layout(
+LAYOUT = StaticLayout("@x", "@dy", "@sums", *FETCH, *GRID, "y0", "y1", "y2", "y3", "yc", "filters", "part_size",
+                      "width")
+REDUCE = StaticLayout(
     "@sums",
     "@out",
     "parts",

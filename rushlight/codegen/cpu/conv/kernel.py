@@ -13,7 +13,7 @@ import dataclasses
 
 from ...ir import builder
 from ...ir.kernel import KernelSource
-from ...ir.statics import Layout, kernel, repeat, split
+from ...ir.statics import StaticLayout, kernel, repeat, split
 from ...ir.vectors import load, mask_below, memory_kind, multiply_add, store
 from ..gemm.microkernel import turn_tile
 from ..gemm.tiles import Tile
@@ -41,7 +41,7 @@ PIECES = "piece parts group pieces".split()
 
 
 def layout(micro):
-    return Layout("@x", "@w", "@y", *GRID, *FIELDS, *PIECES, *(["@bias"] if micro.bias else []))
+    return StaticLayout("@x", "@w", "@y", *GRID, *FIELDS, *PIECES, *(["@bias"] if micro.bias else []))
 
 
 def conv_source(micro):

@@ -8,11 +8,11 @@ import math
 
 from ...ir import builder
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
-from ...ir.statics import Layout, ceil_div, kernel, split
+from ...ir.statics import StaticLayout, ceil_div, kernel, split
 from ...ir.vectors import BYTES, columns_of, compute_dtype, compute_kind, load, memory_kind, quad, store
 from .offsets import emit_offsets
 
-IMAGE = Layout(
+IMAGE = StaticLayout(
     "@source",
     "@padded",
     "channels",
@@ -31,7 +31,7 @@ IMAGE = Layout(
     "p1",
     "p2",
 )
-PLANE = Layout(
+PLANE = StaticLayout(
     "@source",
     "@padded",
     "channels",
@@ -55,7 +55,7 @@ PLANE_BLOCK = 256  # pixels of a copying task
 CLEAR = 16  # rows of a clearing task
 STRIP = 16
 SLACK = 64  # elements that a whole tile may read behind an image
-WEIGHT = Layout(
+WEIGHT = StaticLayout(
     "@source", "@panels", "filters", "channels", "t0", "t1", "t2", "o_", "c_", "k0_", "k1_", "k2_", "g_", "per_group"
 )
 

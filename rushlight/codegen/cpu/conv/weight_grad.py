@@ -14,7 +14,7 @@ import math
 
 from ...ir import builder, target
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
-from ...ir.statics import Layout, ceil_div, kernel, split
+from ...ir.statics import StaticLayout, ceil_div, kernel, split
 from ...ir.vectors import BYTES, compute_dtype, compute_kind, constant_mask, load, memory_kind, store
 from ..gemm.microkernel import Micro, emit_micro
 from ..gemm.tiles import Tile, fitting, tile_cost
@@ -30,7 +30,7 @@ SHAPES = {
 BUFFER = 144  # rows collected by a task of the last launch
 WIDE, WIDEST = 4, 6  # vectors of filters in a panel of the sums: whole tiles, about WIDE
 GRID = ["g1", "g2", "g3", "x0", "x1", "x2", "x3"]
-PRODUCT = Layout(
+PRODUCT = StaticLayout(
     "@x",
     "@dy",
     "@sums",
@@ -59,7 +59,7 @@ PRODUCT = Layout(
     "slice_size",
     "indexed",
 )
-REDUCE = Layout(
+REDUCE = StaticLayout(
     "@sums",
     "@out",
     "slices",

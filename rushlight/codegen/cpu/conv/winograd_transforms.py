@@ -23,7 +23,7 @@ import dataclasses
 
 from ...ir import builder
 from ...ir.kernel import KernelSource
-from ...ir.statics import Layout, kernel, split
+from ...ir.statics import StaticLayout, kernel, split
 from ...ir.vectors import DTYPES, columns_of, gather, load, mask_below, memory_kind, quad, store
 from ..gemm.microkernel import Micro, emit_micro
 from ..gemm.tiles import Tile
@@ -39,7 +39,7 @@ AHEAD = 4  # channels of weights asked for in advance
 ROWS = 128  # rows of tiles of a task
 OPERANDS = {"whole": "@x @u @y", "inputs": "@x @v vp", "products": "@u @v @m vp mp", "results": "@m @y mp"}
 GRID = "lines high segment segments block height width image row yn yc yh channels filters panels share shares".split()
-WEIGHT = Layout("@source", "@u", "filters", "channels", "o_", "c_", "h_", "w_", "strip", "strips")
+WEIGHT = StaticLayout("@source", "@u", "filters", "channels", "o_", "c_", "h_", "w_", "strip", "strips")
 
 
 def block_of(fn, nbytes):
@@ -122,7 +122,7 @@ class Winograd:
 
 
 def layout(structure):
-    return Layout(*OPERANDS[structure.step].split(), *GRID, *(["@bias"] if structure.bias else []))
+    return StaticLayout(*OPERANDS[structure.step].split(), *GRID, *(["@bias"] if structure.bias else []))
 
 
 def block_source(structure):

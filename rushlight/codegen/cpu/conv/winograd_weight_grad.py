@@ -14,7 +14,7 @@ import dataclasses
 
 from ...ir import builder, target
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
-from ...ir.statics import Layout, ceil_div, kernel, split
+from ...ir.statics import StaticLayout, ceil_div, kernel, split
 from ...ir.vectors import BYTES, DTYPES, compute_dtype, compute_kind, memory_kind, store
 from ..gemm.microkernel import Micro, emit_micro
 from ..gemm.tiles import Tile, fitting, tile_cost
@@ -24,7 +24,7 @@ from .winograd_transforms import INPUTS, POSITIONS, SKEW, TAPS, block_of, emit_g
 
 BLOCK = 64  # channels and filters of a task, at least
 TILES = {32: [(6, 4), (12, 2), (8, 3), (4, 4)], 16: [(6, 2), (4, 2), (4, 3)]}
-PRODUCT = Layout(
+PRODUCT = StaticLayout(
     "@x",
     "@dy",
     "@sums",
@@ -46,7 +46,7 @@ PRODUCT = Layout(
     "dy_image",
     "dy_row",
 )
-REDUCE = Layout(
+REDUCE = StaticLayout(
     "@sums",
     "@out",
     "channels",

@@ -10,7 +10,7 @@ what lies beyond the edge is never stored.
 
 from ...ir import target
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
-from ...ir.statics import Layout, ceil_div, kernel, split
+from ...ir.statics import StaticLayout, ceil_div, kernel, split
 from ...ir.vectors import columns_of, load, mask_below, memory_kind, store
 
 PANEL = 32  # rows or columns of a panel, and elements of K in a step
@@ -18,7 +18,8 @@ TILE_BYTES = 1024
 STEP_BYTES = 2 * TILE_BYTES
 PAIR = "<16 x i32>"
 TASK_FLOPS = 30_000_000
-PACK = Layout("@source", "@panels", "m", "k", "row", "column", "group", "groups", "inner", "batch0", "batch1", "size")
+PACK = StaticLayout("@source", "@panels", "m", "k", "row", "column", "group", "groups", "inner", "batch0", "batch1",
+                    "size")
 
 
 def fits(spec):
@@ -166,7 +167,7 @@ def _layout(key):
         "@a @b @c m n steps rsc csc mc nc blocks_m blocks_n inner a0 a1 b0 b1 c0 c1 panel step half stride".split()
     )
     names += "@d rsd csd d0 d1".split() if key["bias"] else []
-    return Layout(*names, *("$" + label for label in ("alpha", "beta") if key[label]))
+    return StaticLayout(*names, *("$" + label for label in ("alpha", "beta") if key[label]))
 
 
 def product_source(key):

@@ -13,7 +13,7 @@ import dataclasses
 from ....core.layout import coalesce
 from ...ir import target
 from ...ir.kernel import Argument, KernelSource, Launch, Memory, Scratch
-from ...ir.statics import Layout, ceil_div, kernel, split
+from ...ir.statics import StaticLayout, ceil_div, kernel, split
 from ...ir.vectors import BYTES, compute_dtype, compute_kind, memory_kind
 from . import amx, matvec
 from .choice import blocks_of, choose, store_mode
@@ -102,7 +102,7 @@ def layout(micro):
     if micro.bias:
         names += ["@d", "rsd", "csd", "d0", "d1"]
     names += ["$" + label for label in ("alpha", "beta") if getattr(micro, label)]
-    return Layout(*names)
+    return StaticLayout(*names)
 
 
 def compute_source(micro):

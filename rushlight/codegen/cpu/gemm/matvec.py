@@ -8,7 +8,7 @@ import operator
 
 from ...ir import builder, target
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
-from ...ir.statics import Layout, ceil_div, kernel, repeat, split
+from ...ir.statics import StaticLayout, ceil_div, kernel, repeat, split
 from ...ir.vectors import BYTES, compute_dtype, compute_kind, load, mask_below, memory_kind, multiply_add, store
 from .pack import plan_pack
 
@@ -41,7 +41,7 @@ def layout(key):
     ]
     names += ["@d", "rsd", "csd", "d0", "d1"] if key["bias"] else []
     names += ["$" + label for label in ("alpha", "beta") if key[label]]
-    return Layout(*names)
+    return StaticLayout(*names)
 
 
 def _source(name, key, emit_task):

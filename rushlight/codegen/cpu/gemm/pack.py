@@ -6,7 +6,7 @@ repeated. The micro-kernel (microkernel.py) reads them.
 
 from ...ir import builder
 from ...ir.kernel import KernelSource, Launch
-from ...ir.statics import Layout, ceil_div, kernel, split
+from ...ir.statics import StaticLayout, ceil_div, kernel, split
 from ...ir.vectors import (
     BYTES,
     compute_dtype,
@@ -19,7 +19,7 @@ from ...ir.vectors import (
     store_columns,
 )
 
-LAYOUT = Layout(
+LAYOUT = StaticLayout(
     "@source", "@panels", "row", "column", "m", "k", "depth", "chunk", "span", "spans", "group", "groups", "inner",
     "batch0", "batch1", "panel_bytes"
 )

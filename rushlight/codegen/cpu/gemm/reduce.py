@@ -5,7 +5,7 @@ In: parts [split][batch][m][n] in the compute type (scratch); out: the result in
 
 from ...ir import builder
 from ...ir.kernel import KernelSource, Launch
-from ...ir.statics import Layout, ceil_div, kernel, split
+from ...ir.statics import StaticLayout, ceil_div, kernel, split
 from ...ir.vectors import compute_kind, load, memory_kind, store
 
 
@@ -13,7 +13,7 @@ def _layout(key):
     names = ["@parts", "@c", "m", "n", "splits", "plane", "group", "groups", "inner", "rsc", "csc", "c0", "c1"]
     names += ["@d", "rsd", "csd", "d0", "d1"] if key["bias"] else []
     names += ["$" + label for label in ("alpha", "beta") if key[label]]
-    return Layout(*names)
+    return StaticLayout(*names)
 
 
 def reduce_source(key):

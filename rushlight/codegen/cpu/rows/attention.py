@@ -18,7 +18,7 @@ import struct
 from ...ir import target
 from ...ir.builder import vector
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
-from ...ir.statics import Layout, ceil_div, kernel, split
+from ...ir.statics import StaticLayout, ceil_div, kernel, split
 from ...ir.vectors import load, mask_below, memory_kind
 from ...lower import lowering, memory
 from ...math.elementary import exp_below, log
@@ -54,7 +54,7 @@ def layout(structure, names):
     for name in names:
         if name != "mask" or structure.mask:
             entries += [f"@{name}", *(f"{name}{i}" for i in range(4))]
-    return Layout(*entries)
+    return StaticLayout(*entries)
 
 
 class AttentionKernel:

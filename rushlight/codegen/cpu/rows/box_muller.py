@@ -15,7 +15,7 @@ import math
 from ...ir import target
 from ...ir.builder import vector
 from ...ir.kernel import Argument, KernelSource, Launch
-from ...ir.statics import Layout, ceil_div, kernel
+from ...ir.statics import StaticLayout, ceil_div, kernel
 from ...ir.vectors import lshr, narrow
 from ...lower import lowering, memory
 from ...math.scalar import FUNCTIONS
@@ -24,7 +24,7 @@ from ...math.scalar_base import unary
 GROUP, HALF = 16, 8
 GROUPS_A_TASK = 1024
 COST = {"float": 1.6, "double": 5.0}  # nanoseconds a number
-BOX_MULLER = Layout("@raw", "@out", "groups", "chunk", "tail", "end", "$mean", "$std")
+BOX_MULLER = StaticLayout("@raw", "@out", "groups", "chunk", "tail", "end", "$mean", "$std")
 
 LOG = (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
        2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)

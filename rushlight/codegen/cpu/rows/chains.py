@@ -17,9 +17,9 @@ import contextlib
 
 from ...ir.builder import LINE
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
-from ...ir.statics import Layout, kernel
+from ...ir.statics import StaticLayout, kernel
 
-LAYOUT = Layout("@words", "nbytes")
+LAYOUT = StaticLayout("@words", "nbytes")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from ...bodies import pairs
 from ...bodies.handler import Handler, stored_type
 from ...ir.builder import vector
 from ...ir.kernel import KernelSource, Launch
-from ...ir.static_block import StaticReader
+from ...ir.statics import StaticReader, kernel
 from ...lower import lowering, memory
 
 LANES = 32
@@ -67,7 +67,7 @@ class CompressKernel(StaticReader):
         self.whole = [r[1].dtype for r in plan.whole]
 
     def emit(self, module, name):
-        self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        self.fn = fn = kernel(module, name)
         self.k = Handler(fn, 1)
         sizes = self.words(self.rank)
         rows, row_chunk, column_chunk, by_rows = self.words(4)

@@ -10,7 +10,7 @@ times, taps), delays (channels, times) and result, all contiguous, where times i
 from ....core import dtype as dt
 from ...bodies.handler import stored_type
 from ...ir.kernel import KernelSource, Launch
-from ...ir.static_block import StaticReader
+from ...ir.statics import StaticReader, kernel
 from ...lower import lowering, memory
 
 MOST_REGISTERS = 16
@@ -27,7 +27,7 @@ class Feedback(StaticReader):
         return ("feedback", self.dtype.name, self.order, self.varying, self.back)
 
     def emit(self, module, name):
-        self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        self.fn = fn = kernel(module, name)
         self.times, self.taps, channels = self.words(3)
         source, weights, delays, result = [self.pointer() for _ in range(4)]
         row = fn.args[2]

@@ -22,7 +22,7 @@ from ...bodies.pairs import part_type
 from ...ir import target
 from ...ir.builder import BITS, lanes, vector
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
-from ...ir.static_block import StaticReader
+from ...ir.statics import StaticReader, kernel
 from ...lower import lowering, memory
 
 RADICES = (4, 2, 3, 5, 7, 11, 13)
@@ -125,7 +125,7 @@ class Transform(StaticReader):
                 self.width)
 
     def emit(self, module, name):
-        self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        self.fn = fn = kernel(module, name)
         chunk, groups, self.signals = self.words(3)
         self.sizes = self.words(self.rank)
         operands = []

@@ -11,6 +11,7 @@ positions and result.
 from ....core import dtype as dt
 from ...bodies.handler import Handler, stored_type
 from ...ir.kernel import KernelSource, Launch
+from ...ir.statics import StaticBlock, kernel
 from ...lower import lowering, memory
 
 TASK_NANOSECONDS = 20000
@@ -18,18 +19,10 @@ TASK_NANOSECONDS = 20000
 
 def emit(module, name, dtype, index):
     """Write the kernel for values of `dtype` at positions of dtype `index`."""
-    fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
-    k = Handler(fn, 1)
-
-    def word(at):
-        return fn.load_at(fn.args[1], at, "i64")
-
-    def pointer(at):
-        base = fn.load(fn.gep(fn.args[0], word(at), "i64"), "ptr")
-        return fn.gep(base, word(at + 1))
-
-    chunk, planes, count, size = (word(i) for i in range(4))
-    operands = [(pointer(at), word(at + 2), word(at + 3)) for at in (4, 8, 12)]
+    fn = kernel(module, name)
+    k, entries = Handler(fn, 1), StaticBlock(fn)
+    chunk, planes, count, size = entries.words(0, 4)
+    operands = [(entries.pointer(at), *entries.words(at + 2, 2)) for at in (4, 8, 12)]
     start = fn.args[2] * chunk
     with fn.loop(start, fn.minimum(start + chunk, planes)) as plane:
         values, positions, result = [fn.gep(base, plane * stride) for base, stride, _ in operands]

@@ -15,7 +15,7 @@ import math
 from ....ops.random.generator import CACHED, LEFT, NEXT, NORMAL, STATE_WORDS, WORDS
 from ...ir import target
 from ...ir.kernel import Argument, KernelSource, Launch
-from ...ir.statics import Layout, kernel
+from ...ir.statics import StaticLayout, kernel
 from ...ir.vectors import lshr
 from ...lower import lowering, memory
 from ...math.scalar import FUNCTIONS
@@ -127,7 +127,7 @@ class Drawing:
 # -- draws ---------------------------------------------------------------------------------------------------
 
 
-DRAWS = Layout("@source", "@state", "@raw", "count")
+DRAWS = StaticLayout("@source", "@state", "@raw", "count")
 
 
 def emit_draws(module, name):
@@ -169,7 +169,7 @@ def lower_draws(instruction):
 # -- normal numbers one by one -------------------------------------------------------------------------------
 
 
-NORMALS = Layout("@source", "@state", "@out", "count", "$mean", "$std")
+NORMALS = StaticLayout("@source", "@state", "@out", "count", "$mean", "$std")
 
 
 def emit_normals(module, name):
@@ -195,7 +195,7 @@ def lower_normals(instruction):
 # -- shuffles ------------------------------------------------------------------------------------------------
 
 
-SHUFFLE = Layout("@raw", "@out", "count")
+SHUFFLE = StaticLayout("@raw", "@out", "count")
 
 
 def emit_shuffle(module, name):

@@ -27,7 +27,7 @@ from ...bodies.handler import Handler, Typed, stored_type
 from ...ir import target
 from ...ir.builder import LINE, vector
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
-from ...ir.statics import kernel
+from ...ir.statics import StaticBlock, kernel
 from ...lower import lowering, memory
 from ..gemm.gemm import GemmSpec, Operand
 from ..gemm.microkernel import UNROLL, Micro, emit_micro
@@ -67,23 +67,16 @@ class RecurrentKernel:
         self.fn = kernel(module, name)
         self.fn.flags = "contract"  # products go into the sums they are added to
 
-    def word(self, index):
-        return self.fn.load_at(self.fn.args[1], index, "i64")
-
-    def pointer(self, at):
-        """The memory operand whose slot and offset are the words from `at` on."""
-        base = self.fn.load(self.fn.gep(self.fn.args[0], self.word(at), "i64"), "ptr")
-        return self.fn.gep(base, self.word(at + 1))
-
     def prologue(self):
-        self.steps, self.batch, self.hidden, self.first_time, self.time_step = (self.word(i) for i in range(5))
-        self.features, self.stretch = self.word(5), self.word(6)
-        self.chains = self.pointer(7)
+        entries = StaticBlock(self.fn)
+        self.steps, self.batch, self.hidden, self.first_time, self.time_step = entries.words(0, 5)
+        self.features, self.stretch = entries.words(5, 2)
+        self.chains = entries.pointer(7)
         self.base, self.by_time, self.by_row = {}, {}, {}
         for i, name in enumerate(self.names):
             at = HEAD + 4 * i
-            self.base[name] = self.pointer(at)
-            self.by_time[name], self.by_row[name] = self.word(at + 2), self.word(at + 3)
+            self.base[name] = entries.pointer(at)
+            self.by_time[name], self.by_row[name] = entries.words(at + 2, 2)
 
     def emit(self):
         self.prologue()

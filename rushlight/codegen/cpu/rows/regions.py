@@ -18,7 +18,7 @@ from ....core.errors import ERROR_CODES
 from ...bodies.handler import stored_type
 from ...ir.builder import BITS, element, lanes, suffix, vector
 from ...ir.kernel import KernelSource, Launch
-from ...ir.static_block import StaticReader
+from ...ir.statics import StaticReader, kernel
 from ...lower import lowering, memory
 
 TASK_NANOSECONDS = 20000
@@ -40,7 +40,7 @@ class Regions(StaticReader):
     # -- the walk ------------------------------------------------------------------------------------------------------
 
     def emit(self, module, name):
-        self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        self.fn = fn = kernel(module, name)
         self.chunk, self.parts, self.boxes, self.images, self.channels = self.words(5)
         self.height, self.width, self.rows, self.columns, self.samples = self.words(5)
         self.scale = fn.cast("bitcast", self.word(), "double")
@@ -319,7 +319,7 @@ class Suppression(StaticReader):
         return ("suppression", self.dtype.name)
 
     def emit(self, module, name):
-        self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        self.fn = fn = kernel(module, name)
         count, width = self.words(2)
         threshold = fn.cast("bitcast", self.word(), "double")
         boxes, marks = self.pointer(), self.pointer()

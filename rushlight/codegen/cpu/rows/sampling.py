@@ -9,14 +9,14 @@ import struct
 
 from ...ir import target
 from ...ir.kernel import Argument, KernelSource, Launch
-from ...ir.statics import Layout
+from ...ir.statics import StaticLayout
 from ...ir.vectors import compute_kind, load, store
 from ...lower import lowering, memory
 from ...math.scalar import FUNCTIONS
 from ...math.scalar_base import absolute, unary
 from .random import Drawing
 
-OPERAND = Layout("@source", "@state", "@operand", "@out", "count")
+OPERAND = StaticLayout("@source", "@state", "@operand", "@out", "count")
 
 
 def in_double(fn, value):
@@ -97,7 +97,7 @@ def lower_poisson(instruction):
     return [Launch(poisson_source(out[1].dtype.name), static, 1, 300 + 60 * out[1].numel)]
 
 
-SLOPES = Layout("@source", "@state", "@operand", "@out", "count", "$low", "$high")
+SLOPES = StaticLayout("@source", "@state", "@operand", "@out", "count", "$low", "$high")
 
 
 def slopes_source(dtype, result):
@@ -207,7 +207,7 @@ def lower_gamma(instruction):
 
 # log(k!) less Stirling's formula for it, k from 0 to 9
 TAILS = [math.lgamma(k + 1) - (0.5 * math.log(2 * math.pi) + (k + 0.5) * math.log(k + 1) - (k + 1)) for k in range(10)]
-PAIR = Layout("@source", "@state", "@total", "@chance", "@out", "count")
+PAIR = StaticLayout("@source", "@state", "@total", "@chance", "@out", "count")
 
 
 class Binomial:

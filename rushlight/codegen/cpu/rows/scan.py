@@ -13,7 +13,7 @@ from ....core.layout import coalesce
 from ...bodies.handler import Handler, Typed, computed_type, stored_type
 from ...ir.builder import vector
 from ...ir.kernel import KernelSource, Launch
-from ...ir.static_block import StaticReader
+from ...ir.statics import StaticReader, kernel
 from ...lower import lowering, memory
 
 TASK_ELEMENTS = 16384
@@ -98,7 +98,7 @@ class ScanKernel(StaticReader):
         return ("scan", self.kind, self.source.name, self.result.name, self.columns)
 
     def emit(self, module, name):
-        self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        self.fn = fn = kernel(module, name)
         count = 1 + self.scan.outputs
         chunk, rows, self.length = self.words(3)
         bases, self.steps = zip(*[(self.pointer(), self.word()) for _ in range(count)])

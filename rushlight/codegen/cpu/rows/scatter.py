@@ -33,7 +33,7 @@ from ...bodies.handler import Handler, Typed, stored_type
 from ...ir import target
 from ...ir.builder import vector
 from ...ir.kernel import Argument, KernelSource, Launch
-from ...ir.static_block import StaticReader
+from ...ir.statics import StaticReader, kernel
 from ...lower import lowering, memory, number_of
 
 ELEMENT_NANOSECONDS, VECTOR_NANOSECONDS, TASK_NANOSECONDS = 1.5, 0.15, 25_000.0
@@ -147,7 +147,7 @@ class ScatterKernel(StaticReader):
         self.outer, self.serial, self.last_shared = len(plan.outer), len(plan.serial), plan.last_shared
 
     def emit(self, module, name):
-        self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        self.fn = fn = kernel(module, name)
         chunk = self.word()
         sizes_outer, self.sizes_serial = self.words(self.outer), self.words(self.serial)
         length, stretch, stretches = self.words(3)
@@ -183,9 +183,9 @@ class ScatterKernel(StaticReader):
             self.operands.append((self.pointer(), self.words(self.outer + self.serial + 1)))
         else:
             kind, source = ("double", dt.float64) if self.number_class is float else ("i64", dt.int64)
-            self.scalar = source, fn.load(fn.gep(fn.args[0], self.word(), "i64"), kind)
+            self.scalar = source, self.argument(kind)
         if self.skip:
-            self.skipped = fn.load(fn.gep(fn.args[0], self.word(), "i64"), "i64")
+            self.skipped = self.argument("i64")
 
     def moved(self, pointer, strides, index):
         for i, stride in zip(index, strides):

@@ -14,7 +14,7 @@ from ....core import dtype as dt
 from ...bodies.handler import Handler, Typed, stored_type
 from ...ir import builder, target
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
-from ...ir.static_block import StaticReader
+from ...ir.statics import StaticReader, kernel
 from ...ir.vectors import lshr
 from ...lower import lowering, memory
 
@@ -48,7 +48,7 @@ class OrderKernel(StaticReader):
         self.size = 8 * self.words
 
     def begin(self, module, name):
-        self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        self.fn = fn = kernel(module, name)
         self.k = Handler(fn, 1)
 
     def read_rows(self):
@@ -312,7 +312,7 @@ class SearchKernel(StaticReader):
         self.edges, self.values, self.sorter, self.rank, self.right, self.out = edges, values, sorter, rank, right, out
 
     def emit(self, module, name):
-        self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        self.fn = fn = kernel(module, name)
         word = self.word
         chunk, count, length = word(), word(), word()
         sizes = self.words(self.rank)

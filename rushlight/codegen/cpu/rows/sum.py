@@ -22,7 +22,7 @@ from ....core.layout import coalesce, stride_order
 from ...bodies.handler import stored_type
 from ...ir.builder import vector
 from ...ir.kernel import KernelSource, Launch
-from ...ir.static_block import StaticReader
+from ...ir.statics import StaticReader, kernel
 from ...lower import lowering, memory
 
 VECTOR_BYTES, TURNS, STEP, LEVELS = 32, 4, 16, 4
@@ -40,7 +40,7 @@ class OrderedSum(StaticReader):
         return ("ordered_sum", self.dtype.name, self.row, self.outer, self.mean)
 
     def emit(self, module, name):
-        self.fn = fn = module.function(name, [("ptr", "table"), ("ptr", "static"), ("i64", "task")])
+        self.fn = fn = kernel(module, name)
         length, self.stride = self.words(2)
         columns, step, out_step, side_by_side = self.words(4)
         dims = [self.words(3) for _ in range(self.outer)]
