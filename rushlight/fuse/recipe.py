@@ -8,7 +8,7 @@ the key] in skeleton.py). Whatever does is asked again, and where the answer is 
 
 import math
 
-from ..codegen.loops import vector_lanes
+from ..codegen.loops.emitter import vector_lanes
 from .group import row_positions
 from .loopspec import TILE_SIDE, divide, is_col, may_split, splits, weight_of
 

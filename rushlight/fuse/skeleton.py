@@ -15,7 +15,7 @@ vectors across rows, tiles of merged dimensions) are taken again for each size; 
 """
 
 from ..base.memo import Memo
-from ..codegen import target
+from ..codegen.ir import target
 from . import loopspec
 from .group import REORDER_ELEMENTS, Group, Grouping, add, facts_of, is_loop, member, overlaps, single
 from .kits import Kit, Signature, launches_of
