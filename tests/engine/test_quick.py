@@ -61,7 +61,8 @@ def test_both_forms_record_the_same(monkeypatch):
         steps.append((block.step, len(block.slots), list(block.scalars), block.held))
         owner = result._storage
         state = [getattr(owner, slot) for slot in storage.Storage.__slots__ if slot not in ("pending", "__weakref__")]
-        kept = [getattr(result, slot) for slot in rl.Tensor.__slots__ if not slot.startswith("__") and slot != "_storage"]
+        kept = [getattr(result, slot) for slot in rl.Tensor.__slots__
+                if not slot.startswith("__") and slot != "_storage"]
         steps[-1] += (state, kept, owner.pending is block)
         STREAM.flush()
     assert steps[0] == steps[1]
