@@ -11,10 +11,10 @@ import json
 from ..base.memo import Memo
 from ..runtime.cpu import cpuinfo, jit
 
-MOST_WAITING = 512  # descriptions that are made before they are written
+MOST_WAITING = 64  # descriptions that are made before they are written: whoever needs one reads them all
 MOST_READ = 1 << 14  # descriptions of packs that stay in memory
 waiting = {}  # name -> description that is not on disk yet
-PACKS = Memo(MOST_READ, weigh=len)  # name of a pack -> its descriptions
+PACKS = Memo(MOST_READ, weigh=len)  # name of a pack -> the texts of its descriptions, by their names
 machine = []  # the text that says which processor it is, once it is asked for
 
 
@@ -43,8 +43,8 @@ def read(name):
         if content is None or name not in content[0]:
             cache.forget(pack)
             return None
-        found = PACKS.put(pack, json.loads(bytes(content[1])))
-    return found.get(name)
+        found = PACKS.put(pack, dict(zip(content[0], content[1].split(b"\n"))))
+    return json.loads(found[name]) if name in found else None
 
 
 def keep(name, description):
@@ -60,5 +60,5 @@ def write():
     """Put the descriptions that were made into a pack."""
     cache = jit.disk()
     if waiting and cache is not None:
-        cache.store(list(waiting), json.dumps(waiting).encode())
+        cache.store(list(waiting), "\n".join(map(json.dumps, waiting.values())).encode())
     waiting.clear()
