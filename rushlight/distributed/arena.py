@@ -86,8 +86,10 @@ class Arena:
             if missing(rank):  # asked again: it may have done its part before it ended
                 raise DistBackendError(f"rank {self.names[rank]} has ended; the other ranks of its group cannot go on")
 
-    def wait(self, ranks, missing, timeout, what):
-        """Wait until `missing(rank)` holds for no rank. Names those for which it does at the timeout."""
+    def wait(self, ranks, missing, timeout, what, first=False):
+        """Wait until `missing(rank)` holds for no rank. The error at the timeout names those for which it does, or only
+        the `first` of them.
+        """
         limit = seconds(timeout)
         end, looks, pause, checked = time.monotonic() + limit, 0, 2e-5, 0.0
         while left := [rank for rank in ranks if missing(rank)]:
@@ -104,18 +106,18 @@ class Arena:
                     raise DistBackendError(f"rank {self.names[closed[0]]} has destroyed the group while "
                                            f"others wait in {what}")
             if now > end:
-                names = ", ".join(str(self.names[rank]) for rank in left)
-                raise DistBackendError(f"{what}: timed out after {limit:g} s waiting for rank{'s' * (len(left) > 1)} "
-                                       f"{names}")
+                names = ", ".join(str(self.names[rank]) for rank in left[:1 if first else None])
+                raise DistBackendError(f"{what}: timed out after {limit:g} s waiting for rank"
+                                       f"{'s' * (len(left) > 1 and not first)} {names}")
             time.sleep(pause)
             pause = min(pause * 1.2, 1e-3)
 
-    def exchange(self, kind, data, consume, timeout, check_size=False):
+    def exchange(self, kind, data, consume, timeout, check_size=False, first=False):
         """Send `data` (array of uint8) to all ranks, who see it in parts.
 
         kind: (number, name) of the collective; all ranks must be in the same one. consume(parts, start): called with
         the parts of all ranks (arrays of uint8, empty for those that have sent everything) from byte `start` on.
-        check_size: all ranks have to send the same number of bytes.
+        check_size: all ranks have to send the same number of bytes. first: see `wait`.
         """
         number, name = kind
         own, everybody = self._peers[self.rank].head, range(self.size)
@@ -124,13 +126,13 @@ class Arena:
             while True:
                 self._round += 1
                 turn = self._round
-                self.wait(everybody, lambda r: self._peers[r].head[DONE] < turn - 2, timeout, name)
+                self.wait(everybody, lambda r: self._peers[r].head[DONE] < turn - 2, timeout, name, first)
                 part = data[start:start + SLOT]
                 self._peers[self.rank].slots[turn % 2][:part.size] = part
                 line = 64 + 16 * (turn % 2)
                 own[line], own[line + 1], own[line + 2] = data.size, number, start
                 own[POSTED] = turn
-                self.wait(everybody, lambda r: self._peers[r].head[POSTED] < turn, timeout, name)
+                self.wait(everybody, lambda r: self._peers[r].head[POSTED] < turn, timeout, name, first)
                 heads = [self._peers[r].head[line:line + 3].tolist() for r in everybody]
                 sizes = self._agreed(heads, number, name, start, check_size)
                 consume([self._peers[r].slots[turn % 2][:max(0, min(SLOT, sizes[r] - start))] for r in everybody],

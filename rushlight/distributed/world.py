@@ -47,6 +47,7 @@ class ProcessGroup:
 
     def __init__(self, engine, ranks, name, store):
         self.engine, self.ranks, self.group_name, self.store = engine, list(ranks), name, store
+        self.coalescing = None  # the _CoalescingManager that collects this group's operations
 
     def rank(self):
         """This process's number within the group."""

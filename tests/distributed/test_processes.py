@@ -1,4 +1,5 @@
-"""Programs on two processes, as torchrun starts them. All have a timeout: a hang is a failure."""
+"""Programs on two and four processes, as torchrun starts them. All have a timeout: a hang is a failure."""
+import os
 import pathlib
 
 import programs
@@ -7,16 +8,20 @@ import pytest
 HERE = pathlib.Path(__file__).parent / "programs"
 
 
-def launch(name, *arguments, status=0, options=()):
-    """Run a program of programs/ on two processes."""
-    return programs.run("-m", "rushlight.distributed.run", "--standalone", "--nproc-per-node", "2", *options,
-                        HERE / name, *arguments, status=status, timeout=100)
+LARGEST = "10000000" if os.environ.get("RUSHLIGHT_TEST_FULL") == "1" else "10000"
 
 
-@pytest.mark.parametrize("name", ["collectives.py", "training.py"])
-def test_a_program_that_checks_itself(name):
-    out, _ = launch(name)
-    assert sorted(out.split("\n")) == ["", "rank 0 done", "rank 1 done"]
+def launch(name, *arguments, processes=2, status=0, options=(), timeout=100):
+    """Run a program of programs/ on several processes."""
+    return programs.run("-m", "rushlight.distributed.run", "--standalone", "--nproc-per-node", processes, *options,
+                        HERE / name, *arguments, status=status, timeout=timeout)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("program", ["collectives.py", f"every_dtype.py {LARGEST}", "sync_batchnorm.py", "training.py"])
+def test_a_program_that_checks_itself(program, processes):
+    out, _ = launch(*program.split(), processes=processes, timeout=290)
+    assert sorted(out.splitlines()) == [f"rank {rank} done" for rank in range(processes)]
 
 
 @pytest.mark.parametrize("way", ["kill", "leave"])
