@@ -3,6 +3,7 @@
 The backend `gloo` is ours: shared memory of one machine, with the semantics of PyTorch's.
 """
 from ..base import lazy
+from .bucket import GradBucket
 from .collectives import (  # noqa: F401
     P2POp, ReduceOp, _all_gather_base, _broadcast_coalesced, _coalescing_manager, _CoalescingManager,
     _make_nccl_premul_sum, _reduce_scatter_base, all_gather, all_gather_coalesced, all_gather_into_tensor, all_reduce,
@@ -23,11 +24,11 @@ from .world import (
     new_group, new_subgroups,
 )
 
-_PARTS = {"run": ""}
+_PARTS = {"algorithms": "", "run": ""}
 __getattr__, __dir__ = lazy.exports(globals(), _PARTS)
 __all__ = [
-    "Backend", "DistBackendError", "DistError", "DistNetworkError", "DistStoreError", "FileStore", "GroupMember",
-    "HashStore", "P2POp", "PrefixStore", "ProcessGroup", "ReduceOp", "Store", "TCPStore", "Work", "all_gather",
+    "Backend", "DistBackendError", "DistError", "DistNetworkError", "DistStoreError", "FileStore", "GradBucket",
+    "GroupMember", "HashStore", "P2POp", "PrefixStore", "ProcessGroup", "ReduceOp", "Store", "TCPStore", "Work", "all_gather",
     "all_gather_coalesced", "all_gather_into_tensor", "all_gather_object", "all_reduce", "all_reduce_coalesced",
     "all_to_all", "all_to_all_single", "barrier",
     "batch_isend_irecv", "broadcast", "broadcast_object_list", "destroy_process_group", "gather", "gather_object",
