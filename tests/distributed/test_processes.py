@@ -19,7 +19,8 @@ def launch(name, *arguments, processes=2, status=0, options=(), timeout=100):
 
 
 @pytest.mark.parametrize("processes", [2, 4])
-@pytest.mark.parametrize("program", ["collectives.py", f"every_dtype.py {LARGEST}", "sync_batchnorm.py", "training.py"])
+@pytest.mark.parametrize("program", ["checkpoint.py", "collectives.py", f"every_dtype.py {LARGEST}", "fsdp.py",
+                                     "sync_batchnorm.py", "training.py", "zero.py"])
 def test_a_program_that_checks_itself(program, processes):
     out, _ = launch(*program.split(), processes=processes, timeout=290)
     assert sorted(re.findall("rank ([0-9]) done", out)) == [str(rank) for rank in range(processes)]
