@@ -196,14 +196,15 @@ def fold(parts, dtype, op, scale=None):
 class SharedGroup:
     """The collectives of a group whose ranks run on one machine. All arguments are arrays of uint8.
 
-    Args: store of the group's own; rank, size in the group; names: the members' global ranks; timeout.
+    Args: store of the group's own; rank, size in the group; names: the members' global ranks; timeout; lost(name):
+    the exit status of a member whose end the launcher has seen, else 0.
     """
 
-    def __init__(self, store, rank, size, names, timeout):
-        self.rank, self.size, self.names, self.timeout = rank, size, names, timeout
+    def __init__(self, store, rank, size, names, timeout, lost):
+        self.rank, self.size, self.names, self.timeout, self._lost = rank, size, names, timeout, lost
         self._store, self._channels, self._stash = store, {}, {}
         self.worker = Worker()
-        self._arena = Arena(PrefixStore("all", store), rank, size, names, timeout)
+        self._arena = Arena(PrefixStore("all", store), rank, size, names, timeout, lost)
 
     def _exchange(self, name, data, consume, check_size=False):
         self._arena.exchange(NUMBER[name], data, consume, self.timeout, check_size)
@@ -284,7 +285,7 @@ class SharedGroup:
                 self._store.set(f"open/{source}/{target}", b"1")
             names = (self.names[source], self.names[target])
             arena = Arena(PrefixStore(f"from/{source}/{target}", self._store), int(self.rank == target), 2, names,
-                          self.timeout)
+                          self.timeout, self._lost)
             self._channels[source, target] = arena
         return self._channels[source, target]
 
