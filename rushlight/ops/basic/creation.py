@@ -15,6 +15,7 @@ from ...core.layout import layout as make_layout
 from ...core.record import record
 from ...core.room import LARGEST
 from ...core.storage import new_storage
+from ...core.stream import STREAM
 from ...core.tensor import Tensor
 from ...core.tensor import empty as empty_tensor
 from ...core.tensor import view as raw_view
@@ -174,7 +175,8 @@ def fill_(self, value):
             fill(self, value if isinstance(value, complex) else as_number("fill_", "value", value))
         grads.end_write(node, self)
     except BaseException:
-        grads.settle_write(node, self, version)
+        STREAM.unsettled.append((node, self, version))  # Note [Unsettled writes] in core/grads.py
+        STREAM.dirty = True
         raise
     return self
 
