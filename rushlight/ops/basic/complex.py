@@ -16,7 +16,10 @@ from ...core.layout import layout
 from ...core.record import is_flipped
 from ...core.tensor import Tensor
 from ...core.views import viewed
-from .creation import array_tensor
+from .arithmetic import where
+from .copy import clone, copy_
+from .creation import array_tensor, full, zeros_like
+from .pointwise import sgn
 from .view import MOST_FORMS
 
 RESOLVE = ("{} doesn't work on unresolved conjugated tensors.  To resolve the conjugate tensor so you can view it as "
@@ -107,7 +110,7 @@ def is_neg(input):
 
 def resolved(input):
     """The tensor itself, or its values as they are in memory of their own."""
-    return REGISTRY["clone"](input) if is_flipped(input) else input
+    return clone(input) if is_flipped(input) else input
 
 
 @public("resolve_conj", out=False)
@@ -169,8 +172,8 @@ def imag(input):
 
 def part_property(function):
     def assign(self, value):
-        REGISTRY["Tensor.copy_"](function(self), value if isinstance(value, Tensor) else
-                                 REGISTRY["full"]((), value, dtype=function(self).dtype))
+        copy_(function(self), value if isinstance(value, Tensor) else
+                                 full((), value, dtype=function(self).dtype))
     return property(function, assign, doc=function.__doc__)
 
 
@@ -279,7 +282,7 @@ def _need_pair(name, first, second, labels):
 
 
 @elementwise("", name="complex", promote=_pair_rule, conjugates=True,
-             grad={"real": lambda g: REGISTRY["real"](g), "imag": lambda g: REGISTRY["imag"](g)})
+             grad={"real": lambda g: real(g), "imag": lambda g: imag(g)})
 def from_parts(k, real, imag):
     """real + i imag."""
     return k.complex(real, imag)
@@ -299,7 +302,7 @@ def complex(real, imag):
 
 
 def _polar_size(g, out):
-    return real(conj(g) * REGISTRY["sgn"](out))
+    return real(conj(g) * sgn(out))
 
 
 def _polar_angle(g, out):
@@ -329,10 +332,10 @@ def _angle_rule(layouts, numbers, attrs):
 def _angle_grad(g, input):
     """The direction across z, divided by |z|: i g z / |z|**2."""
     if not input._layout.dtype.is_complex:
-        return REGISTRY["zeros_like"](g)
+        return zeros_like(g)
     square = real(input) * real(input) + imag(input) * imag(input)
-    return from_parts(REGISTRY["where"](square == 0, 0, -g * imag(input) / square),
-                      REGISTRY["where"](square == 0, 0, g * real(input) / square))
+    return from_parts(where(square == 0, 0, -g * imag(input) / square),
+                      where(square == 0, 0, g * real(input) / square))
 
 
 @elementwise("angle", promote=_angle_rule, complex=True, conjugates=True, grad={"input": _angle_grad})

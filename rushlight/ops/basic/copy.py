@@ -3,7 +3,7 @@
 from ...core import grads
 from ...core import infer as rules
 from ...core import record as recording
-from ...core.declare import REGISTRY, elementwise, public
+from ...core.declare import elementwise, public
 from ...core.dtype import FLOATING
 from ...core.grads import GradRule, begin_write, end_write
 from ...core.layout import channels_last_strides, contiguous_strides, strides_of_format
@@ -11,6 +11,7 @@ from ...core.record import record, set_version
 from ...core.storage import MetaStorage
 from ...core.stream import STREAM
 from ...core.tensor import Tensor, empty
+from .creation import zeros_like
 
 
 def _cast_rule(layouts, numbers, attrs):
@@ -72,7 +73,7 @@ COPY.infer = _copy_infer
 
 
 def _zeros_for(g):
-    return REGISTRY["zeros_like"](g)
+    return zeros_like(g)
 
 
 COPY_RULE = GradRule("copy", ["input", "src"], {"input": _zeros_for, "src": lambda g: g}, "CopyBackwards")

@@ -15,7 +15,7 @@ from ...core import declare
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.bounds import first_bad
-from ...core.declare import REGISTRY, bind, into_out, one_node, operator, register, with_out
+from ...core.declare import bind, into_out, one_node, operator, register, with_out
 from ...core.grads import GradRule, begin_write, end_write
 from ...core.graph import MODE
 from ...core.layout import layout
@@ -23,7 +23,9 @@ from ...core.record import binary, partly_overlaps, record
 from ...core.stream import STREAM
 from ...core.tensor import Tensor
 from ...core.tensor import view as raw_view
+from .arithmetic import where
 from .copy import clone_values, contiguous_values
+from .creation import zeros
 
 INDEX_DTYPES = (dt.int64, dt.int32)
 
@@ -177,12 +179,12 @@ def fetch_at(g, tensors, place):
     result = fetch(SUM_FETCH, SUM_FETCH_RULE, g, tensors, place)
     if place.skip is None:
         return result
-    return REGISTRY["where"](tensors[0] != place.skip, result, 0)
+    return where(tensors[0] != place.skip, result, 0)
 
 
 def scatter_sum(g, tensors, place, shape):
     """Zeros of `shape` with the elements of `g` added at their places."""
-    result = REGISTRY["zeros"](tuple(shape), dtype=g.dtype, device=g.device)
+    result = zeros(tuple(shape), dtype=g.dtype, device=g.device)
     write(SUM, result, tensors, g, place, "add")
     if MODE.grad:
         SUM_RULE.attach((g, tensors, place), [result])

@@ -21,6 +21,7 @@ from ...core.stream import STREAM
 from ...core.tensor import Tensor
 from ...core.tensor import view as raw_view
 from .copy import COPY
+from .view import narrow, slice_
 
 
 @public("Tensor.fill_diagonal_", out=False)
@@ -258,11 +259,11 @@ def narrow_copy(input, dim, start, length):
     """`narrow` as a copy instead of a view. RuntimeError also for a dimension out of range."""
     if dim >= input.dim():
         raise RuntimeError(f"narrow_copy: expected dim < {input.dim()}, but got {dim}")
-    return REGISTRY["narrow"](input, dim, start, length).clone()
+    return narrow(input, dim, start, length).clone()
 
 
 @public("slice_copy", out=False)
 def slice_copy(input, dim=0, start=None, end=None, step=1):
     """input[start:end:step] of one dimension, as a copy."""
     start, stop, step = slice(start, end, step).indices(input._layout.shape[dim])
-    return REGISTRY["Tensor._slice"](input, dim % input.dim(), start, max(start, stop), step).clone()
+    return slice_(input, dim % input.dim(), start, max(start, stop), step).clone()

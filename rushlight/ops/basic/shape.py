@@ -25,8 +25,9 @@ from ...core.tensor import Tensor, empty
 from ...core.tensor import view as raw_view
 from ...core.views import view_of
 from .copy import COPY, COPY_FORM
+from .creation import arange, zeros
 from .fetch import Place, into_apart, scatter_sum
-from .view import int_list
+from .view import chunk, int_list, slice_, split, unbind
 
 
 def tensor_list(name, tensors):
@@ -68,9 +69,9 @@ def _cat_back(g, join):
     parts, start = [], 0
     for n in join.sizes:
         if n is None:
-            parts.append(REGISTRY["zeros"](0, dtype=g.dtype))
+            parts.append(zeros(0, dtype=g.dtype))
             continue
-        parts.append(REGISTRY["Tensor._slice"](g, join.dim, start, start + n, 1))
+        parts.append(slice_(g, join.dim, start, start + n, 1))
         start += n
     return parts
 
@@ -147,7 +148,7 @@ def cat_strides(used, shape):
 
 
 def _stack_back(g, dim):
-    return list(REGISTRY["unbind"](g, dim))
+    return list(unbind(g, dim))
 
 
 STACK = GradRule("stack", ["tensors", "dim"], {"tensors": _stack_back})
@@ -270,11 +271,11 @@ def block_diag(*tensors):
 @public("split_with_sizes unsafe_split_with_sizes", out=False)
 def split_with_sizes(input, split_sizes, dim=0):
     """Pieces of the sizes given along `dim`."""
-    return REGISTRY["split"](input, list(split_sizes), dim)
+    return split(input, list(split_sizes), dim)
 
 
-register("unsafe_split", REGISTRY["split"])
-register("unsafe_chunk", REGISTRY["chunk"])
+register("unsafe_split", split)
+register("unsafe_chunk", chunk)
 
 
 @public("tensor_split", out=False)
@@ -298,11 +299,11 @@ def tensor_split(input, indices_or_sections, dim=0):
         least, more = divmod(size, count)
         sizes = [least + (1 if i < more else 0) for i in range(count)]
         starts = [0, *itertools.accumulate(sizes)]
-        return tuple([REGISTRY["Tensor._slice"](input, dim, a, b, 1) for a, b in zip(starts, starts[1:])])
+        return tuple([slice_(input, dim, a, b, 1) for a, b in zip(starts, starts[1:])])
     found, start = [], 0
     for stop in [*cuts, size]:
         low, high, _ = slice(start, stop).indices(size)
-        found.append(REGISTRY["Tensor._slice"](input, dim, low, max(low, high), 1))
+        found.append(slice_(input, dim, low, max(low, high), 1))
         start = stop
     return tuple(found)
 
@@ -498,8 +499,8 @@ def rolled(input, shifts, dims):
     for choice in itertools.product(*blocks):
         source, target = input.detach(), out
         for d, (start, count, to) in zip(moves, choice):
-            source = REGISTRY["Tensor._slice"](source, d, start, start + count, 1)
-            target = REGISTRY["Tensor._slice"](target, d, to, to + count, 1)
+            source = slice_(source, d, start, start + count, 1)
+            target = slice_(target, d, to, to + count, 1)
         record(COPY, "t", (), (source,), (), (target,))
     return out
 
@@ -641,7 +642,7 @@ def embed_diagonal(input, offset, dim1, dim2):
     size = shape.pop() + abs(offset)
     for d in sorted((dim1, dim2)):
         shape.insert(d, size)
-    out = REGISTRY["zeros"](tuple(shape), dtype=input.dtype, device=input.device)
+    out = zeros(tuple(shape), dtype=input.dtype, device=input.device)
     out.diagonal(offset, dim1, dim2).copy_(input)
     return out
 
@@ -682,8 +683,8 @@ def _unfold_back(g, shape, dim, size, step):
 def window_place(shape, dim, size, step):
     """(index tensors, Place) of the windows: position of element j of window i is i * step + j."""
     count = (shape[dim] - size) // step + 1
-    starts = REGISTRY["arange"](count) * step
-    index = starts.reshape([count] + [1] * (len(shape) - dim)) + REGISTRY["arange"](size)
+    starts = arange(count) * step
+    index = starts.reshape([count] + [1] * (len(shape) - dim)) + arange(size)
     spec = tuple([("i", 0) if d == dim else ("d", d) for d in range(len(shape))])
     domain = (*shape[:dim], count, *shape[dim + 1:], size)
     return [index], Place(spec, domain)

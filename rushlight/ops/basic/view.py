@@ -11,6 +11,7 @@ from ...core.layout import contiguous_strides, layout, view_strides
 from ...core.tensor import Tensor
 from ...core.tensor import view as raw_view
 from ...core.views import view_of, viewed
+from .creation import zeros
 
 MOST_FORMS = 50_000  # that are remembered of each kind of view
 
@@ -403,7 +404,7 @@ def _embed(g, shape, take, *where):
 @public("Tensor._embed", grad={"g": lambda g, take, where: take(g, *where)}, out=False, node="EmbedBackward0")
 def embed(g, shape, take, where):
     """Zeros of `shape` with `g` written to one of its views: the gradient of taking that view."""
-    whole = REGISTRY["zeros"](tuple(shape), dtype=g.dtype, device=g.device)
+    whole = zeros(tuple(shape), dtype=g.dtype, device=g.device)
     take(whole, *where).copy_(g)
     return whole
 

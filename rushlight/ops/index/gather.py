@@ -17,6 +17,8 @@ from ...core.infer import wrap_dim
 from ...core.layout import broadcast_shapes
 from ...core.record import record
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
+from ..basic.creation import arange, empty, ones, zeros
 from ..basic.fetch import Place, along_place, check_index_dtype, fetch, fetch_operator, fetch_rule, into_apart, spread
 
 GATHER, GATHER_RULE = fetch_operator("gather"), fetch_rule("gather", keeps_input=True)
@@ -57,8 +59,8 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     if not sizes:
         return gather(input.unsqueeze(0), 0, index.reshape(-1)).reshape(shape)
     if not index._layout.numel:
-        return REGISTRY["empty"](tuple(shape), dtype=input.dtype) + input.sum() * 0 if input.requires_grad \
-            else REGISTRY["empty"](tuple(shape), dtype=input.dtype)
+        return empty(tuple(shape), dtype=input.dtype) + input.sum() * 0 if input.requires_grad \
+            else empty(tuple(shape), dtype=input.dtype)
     return fetch(GATHER, GATHER_RULE, input, [index], along_place(shape, dim, False, "bounds"))
 
 
@@ -154,7 +156,7 @@ def scaled_by_count(input, indices, rows):
 
 def counts_at(indices, rows, dtype):
     flat = indices.reshape(-1).long()
-    counts = REGISTRY["zeros"](rows, dtype=dtype).index_add(0, flat, REGISTRY["ones"](flat.shape, dtype=dtype))
+    counts = zeros(rows, dtype=dtype).index_add(0, flat, ones(flat.shape, dtype=dtype))
     return counts[indices.long()].unsqueeze(-1)
 
 
@@ -188,7 +190,7 @@ def renorm_rows(weight, indices, max_norm, norm_type):
     flat = indices.reshape(-1).long()
     rows = index_select(plain, 0, flat)
     norms = REGISTRY["linalg.vector_norm"](rows, norm_type, 1, True)
-    scale = REGISTRY["where"](norms > max_norm, max_norm / (norms + 1e-7), 1.0)
+    scale = where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
     plain.index_copy_(0, flat, (rows * scale).to(plain.dtype))
 
 
@@ -243,7 +245,7 @@ def bag_numbers(input, offsets, include_last_offset):
                              "fixed length sequences. "
                              f"However, found offsets of type {type(offsets)}")
         count, length = input._layout.shape
-        return input.reshape(-1), REGISTRY["arange"](count).unsqueeze(1).expand(count, length).reshape(-1), count
+        return input.reshape(-1), arange(count).unsqueeze(1).expand(count, length).reshape(-1), count
     if input.dim() != 1:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
     if not isinstance(offsets, Tensor):
@@ -260,7 +262,7 @@ def bag_numbers(input, offsets, include_last_offset):
                            f"{offsets[-1].item()}")
     count = offsets.numel() - (1 if include_last_offset else 0)
     starts = offsets[:count].long()
-    bags = REGISTRY["searchsorted"](starts, REGISTRY["arange"](input.numel()), right=True) - 1
+    bags = REGISTRY["searchsorted"](starts, arange(input.numel()), right=True) - 1
     return input, bags, count
 
 
@@ -275,7 +277,7 @@ def reduce_bags(rows, flat, bags, count, mode, padding_idx):
         index = bags.unsqueeze(1).expand(rows._layout.shape)
         return zeros.scatter_reduce(0, index, rows, "amax", include_self=False)
     if keep is not None:
-        rows = REGISTRY["where"](keep.unsqueeze(1), rows, 0)
+        rows = where(keep.unsqueeze(1), rows, 0)
     total = zeros.index_add(0, bags, rows)
     if mode == "sum":
         return total
@@ -305,7 +307,7 @@ def one_hot(tensor, num_classes=-1):
     if not tensor.numel():
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        return REGISTRY["zeros"]((*tensor._layout.shape, num_classes), dtype=dt.int64)
+        return zeros((*tensor._layout.shape, num_classes), dtype=dt.int64)
     if num_classes == -1:
         num_classes = int(tensor.max().item()) + 1
     elif num_classes < 1:

@@ -19,8 +19,8 @@ from ...core.layout import broadcast_shapes, layout
 from ...core.record import HIGHEST, LOWEST, write_copy, write_number
 from ...core.tensor import Tensor
 from ...core.tensor import view as raw_view
-from ..basic.copy import COPY_FORM
-from ..basic.creation import FILL_FORM, index_tensor
+from ..basic.copy import COPY_FORM, clone, copy_
+from ..basic.creation import FILL_FORM, arange, full, index_tensor
 from ..basic.fetch import (
     INDEX_DTYPES,
     Place,
@@ -33,7 +33,8 @@ from ..basic.fetch import (
     write_operator,
     written,
 )
-from ..basic.view import SELECT, embed
+from ..basic.view import SELECT, embed, reshape
+from .nonzero import nonzero
 
 INVALID_SCALAR = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
                   "convert a 0-dim tensor "
@@ -107,7 +108,7 @@ class Selection:
         """A bool: a new dimension of size 1 or 0."""
         if self.indices is None:
             self.indices = {}
-        self.indices[len(self.shape)] = REGISTRY["arange"](1 if value else 0)
+        self.indices[len(self.shape)] = arange(1 if value else 0)
         self.strides.append(1)
         self.shape.append(1)
         self.items.append(None)
@@ -386,7 +387,7 @@ def index_list(chosen, source):
 
 def nonzero_columns(mask):
     """The index tensors of a mask, one per dimension. Sync point."""
-    return list(REGISTRY["nonzero"](mask, as_tuple=True))
+    return list(nonzero(mask, as_tuple=True))
 
 
 class Known:
@@ -541,7 +542,7 @@ def index_(input, indices):
     """The elements at the positions that `indices` give (a sequence of index tensors, masks or None per dimension)."""
     indices = normal_indices(input, indices)
     if all(i is None for i in indices):
-        return REGISTRY["clone"](input)
+        return clone(input)
     place, tensors = placement(input._layout.shape, indices)
     return fetch(INDEX, INDEX_RULE, input, tensors, place)
 
@@ -585,7 +586,7 @@ def setitem(self, index, value):
     if isinstance(value, Tensor):
         value = strip_ones(value)
     else:
-        value = REGISTRY["full"]((), value, dtype=self.dtype, device=self._storage.device)
+        value = full((), value, dtype=self.dtype, device=self._storage.device)
     REGISTRY["Tensor.index_put_"](target, index_list(chosen, target), value)
 
 
@@ -638,7 +639,7 @@ def strip_ones(value):
     at = 0
     while at < len(shape) and shape[at] == 1:
         at += 1
-    return REGISTRY["Tensor.reshape"](value, shape[at:]) if at else value
+    return reshape(value, shape[at:]) if at else value
 
 
 def fitting(value, target, shape):
@@ -663,7 +664,7 @@ def assign(target, value):
             REGISTRY["Tensor.fill_"](target, value)
             return
         value = fitting(value, target, target._layout.shape)
-    REGISTRY["Tensor.copy_"](target, value)
+    copy_(target, value)
 
 
 def plain_number(value):

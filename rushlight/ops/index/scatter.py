@@ -15,10 +15,13 @@ from ...core.layout import broadcast_shapes as common_shape
 from ...core.record import record
 from ...core.stream import STREAM
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
+from ..basic.creation import ones_like, zeros, zeros_like
 from ..basic.fetch import Place, along_place, check_no_overlap, check_writable, spread, write, write_operator, written
+from ..basic.view import diagonal, select, slice_
 from .gather import check_gather
 from .indexing import view_at
-from .nonzero import count_true
+from .nonzero import count_true, masked_select
 
 SCATTER, SCATTER_ADD = write_operator("scatter"), write_operator("scatter_add")
 SCATTER_REDUCE = write_operator("scatter_reduce")
@@ -29,7 +32,7 @@ INDEX_REDUCE, PUT_FLAT = write_operator("index_reduce"), write_operator("put")
 
 
 def fill_like(g):
-    return REGISTRY["zeros_like"](g)
+    return zeros_like(g)
 
 
 # -- scatter -----------------------------------------------------------------------------------------------------------
@@ -204,7 +207,7 @@ def _reduce_backward(g, out, input, source, reduce, include_self, pick, put, tim
     if reduce == "sum":
         return g, pick(g)
     if reduce == "mean":
-        counts = put(REGISTRY["ones_like" if include_self else "zeros_like"](g), REGISTRY["ones_like"](source))
+        counts = put(REGISTRY["ones_like" if include_self else "zeros_like"](g), ones_like(source))
         counts = counts.masked_fill(counts == 0, 1)
         return g / counts, pick(g / counts)
     if reduce == "prod":
@@ -218,12 +221,12 @@ def _reduce_backward(g, out, input, source, reduce, include_self, pick, put, tim
 def _prod_backward(g, out, source, pick, put, times):
     """Gradients of products: those of the factors are (product / factor), or the product of the others for a single
     zero."""
-    own = g * times(REGISTRY["ones_like"](g), source)
+    own = g * times(ones_like(g), source)
     zero = source == 0
-    single = zero & (pick(put(REGISTRY["zeros_like"](g), zero.to(g.dtype))) == 1)
+    single = zero & (pick(put(zeros_like(g), zero.to(g.dtype))) == 1)
     others = pick(g * times(None, source.masked_fill(single, 1)))
     given = pick(g * out) / source.masked_fill(zero, 1)
-    return own, REGISTRY["where"](single, others, REGISTRY["where"](zero, 0, given))
+    return own, where(single, others, where(zero, 0, given))
 
 
 def _scatter_reduce_grads(g, out, input, dim, index, src, reduce, include_self):
@@ -402,7 +405,7 @@ def _filled(g, dim, index):
 
 
 def _filled_value(g, dim, index):
-    return (g * REGISTRY["zeros_like"](g).index_fill(dim, index, 1)).sum()
+    return (g * zeros_like(g).index_fill(dim, index, 1)).sum()
 
 
 def _copied(g, dim, index, source):
@@ -460,7 +463,7 @@ def index_fill_(input, dim, index, value):
 
 
 def _put_input(g, index, accumulate):
-    return g if accumulate else g.put(index, REGISTRY["zeros"](tuple(index.shape), dtype=g.dtype))
+    return g if accumulate else g.put(index, zeros(tuple(index.shape), dtype=g.dtype))
 
 
 @written("put Tensor.put_", {"input": _put_input,
@@ -502,15 +505,15 @@ def _masked_rule(layouts, numbers, attrs):
 
 
 @elementwise("masked_fill", complex=True, fills=True, promote=_masked_rule, contiguous=True, grad={
-    "input": lambda g, mask: g.masked_fill(mask, 0), "value": lambda g, mask: REGISTRY["where"](mask, g, 0).sum()})
+    "input": lambda g, mask: g.masked_fill(mask, 0), "value": lambda g, mask: where(mask, g, 0).sum()})
 def masked_fill(k, input, mask, value):
     """A copy with `value` (number or 0-dim tensor) where the bool tensor `mask` (broadcast) holds."""
     return k.where(mask, k.cast(value, input.dtype), input)
 
 
 def _masked_source(g, mask, source):
-    taken = REGISTRY["masked_select"](g, mask)
-    whole = REGISTRY["zeros"](source.numel(), dtype=g.dtype)
+    taken = masked_select(g, mask)
+    whole = zeros(source.numel(), dtype=g.dtype)
     return whole.slice_scatter(taken, 0, 0, taken.numel()).view(source.shape)
 
 
@@ -580,7 +583,7 @@ def view_scatter(name, take, *params):
         part.copy_(src)
 
     def input_grad(g, where):
-        return fresh(g, REGISTRY["zeros_like"](take(g, *where)), where)
+        return fresh(g, zeros_like(take(g, *where)), where)
 
     def src_grad(g, where):
         return take(g, *where)
@@ -590,9 +593,9 @@ def view_scatter(name, take, *params):
     return fresh
 
 
-SELECT_SCATTER = view_scatter("select_scatter", REGISTRY["select"])
-DIAGONAL_SCATTER = view_scatter("diagonal_scatter", REGISTRY["diagonal"])
-SLICE_SCATTER = view_scatter("slice_scatter", REGISTRY["Tensor._slice"])
+SELECT_SCATTER = view_scatter("select_scatter", select)
+DIAGONAL_SCATTER = view_scatter("diagonal_scatter", diagonal)
+SLICE_SCATTER = view_scatter("slice_scatter", slice_)
 AS_STRIDED_SCATTER = view_scatter("as_strided_scatter", lambda t, *where: REGISTRY["as_strided"](t, *where))
 
 

@@ -17,6 +17,7 @@ from ...core.layout import Layout, contiguous_layout, layout
 from ...core.record import Form, binary, record_form
 from ...core.tensor import Tensor, view
 from ..basic.complex import conj, resolve_conj, times_i, view_as_complex, view_as_real
+from ..basic.shape import stack
 from ..basic.view import MOST_FORMS, reshaped, t
 
 
@@ -135,7 +136,7 @@ def complex_product(a, b):
     *lead, n, m = a._layout.shape
     p = b._layout.shape[-1]
     left = view_as_real(a).reshape(*lead, n, 2 * m)
-    right = view_as_real(REGISTRY["stack"]([b, times_i(b)], -2)).reshape(*lead, 2 * m, 2 * p)
+    right = view_as_real(stack([b, times_i(b)], -2)).reshape(*lead, 2 * m, 2 * p)
     return view_as_complex(product(left, right).reshape(*lead, n, p, 2))
 
 

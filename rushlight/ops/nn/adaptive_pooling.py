@@ -9,8 +9,9 @@ import itertools
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import operator, public
 from ...core.record import record
+from ..random.random import rand
 from .pooling import check_dtype, check_tensor, max_node, mean_node, sizes_of
 from .windows import Geometry, adaptive_windows, pick_flat, put_flat
 
@@ -254,7 +255,7 @@ def fractional_max_pool(n, input, kernel_size, output_size, output_ratio, sample
         )
     if samples is None:
         batch = 1 if len(shape) == n + 1 else shape[0]
-        samples = REGISTRY["rand"](batch, shape[-n - 1], n, dtype=input.dtype, device=input.device)
+        samples = rand(batch, shape[-n - 1], n, dtype=input.dtype, device=input.device)
     kernel = sizes_of(kernel_size, n, f"{op}: kernel_size must either be a single Int or tuple of Ints")
     sizes = sizes_of(output_size, n, f"{op}: output_size must either be a single Int or tuple of Ints")
     if len(shape) not in (n + 1, n + 2) or 0 in shape[1:]:

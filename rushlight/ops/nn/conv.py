@@ -6,9 +6,10 @@ gradient of the others, so that all orders of derivatives stay inside the templa
 """
 
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, composed, operator, public
+from ...core.declare import apply, composed, operator, public
 from ...core.tensor import Tensor
-from ..basic.complex import conj, from_parts
+from ..basic.complex import conj, from_parts, imag, real
+from ..basic.shape import stack
 from ..linalg.matmul import same_dtype
 
 
@@ -84,7 +85,7 @@ def conv_weight_grad(g, input, shape, options):
 
 def apart(x):
     """Complex (N, C, ...) as real (N, 2 C, ...): the real and imaginary part of each channel side by side."""
-    parts = REGISTRY["stack"]([REGISTRY["real"](x), REGISTRY["imag"](x)], 2)
+    parts = stack([real(x), imag(x)], 2)
     return parts.reshape(doubled(x._layout.shape))
 
 
@@ -101,10 +102,10 @@ def doubled(shape):
 
 def weight_apart(weight):
     """A complex weight (O, C, ...) as the real one (2 O, 2 C, ...) that does its work on `apart` channels."""
-    re, im = REGISTRY["real"](weight), REGISTRY["imag"](weight)
-    rows = [REGISTRY["stack"](pair, 2) for pair in ([re, -im], [im, re])]
+    re, im = real(weight), imag(weight)
+    rows = [stack(pair, 2) for pair in ([re, -im], [im, re])]
     found = weight._layout.shape
-    return REGISTRY["stack"](rows, 1).reshape(2 * found[0], 2 * found[1], *found[2:])
+    return stack(rows, 1).reshape(2 * found[0], 2 * found[1], *found[2:])
 
 
 def _complex_weight_grad(g, input, shape, options):

@@ -8,9 +8,12 @@ log-probabilities assumes that they come from `log_softmax`, as PyTorch's does.
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, operator, public
+from ...core.declare import apply, operator, public
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
+from ..basic.creation import arange, full, zeros
 from ..basic.pointwise import need_tensor
+from ..basic.shape import cat
 from .loss import MODES
 
 NEVER = float("-inf")
@@ -137,7 +140,7 @@ GRAD = operator("ctc_loss_back", "host", rules.explicit, _grad_body)
 def _lengths(name, value, count):
     """Lengths as an int64 tensor (N). RuntimeError for another number of them."""
     if not isinstance(value, Tensor):
-        value = REGISTRY["full"]((0,), 0, dtype=dt.int64) if not len(value) else _vector(value)
+        value = full((0,), 0, dtype=dt.int64) if not len(value) else _vector(value)
     if value._layout.dtype.category != dt.INTEGRAL:
         raise RuntimeError(f"{name} must be integral")
     value = value.reshape(-1).to(dt.int64)
@@ -147,8 +150,8 @@ def _lengths(name, value, count):
 
 
 def _vector(numbers):
-    parts = [REGISTRY["full"]((1,), int(n), dtype=dt.int64) for n in numbers]
-    return REGISTRY["cat"](parts)
+    parts = [full((1,), int(n), dtype=dt.int64) for n in numbers]
+    return cat(parts)
 
 
 def _target_matrix(targets, lengths, count):
@@ -160,10 +163,10 @@ def _target_matrix(targets, lengths, count):
         raise RuntimeError(f"Expected targets of total length {sum(sizes)}, got {targets.numel()}")
     width = max(sizes, default=0)
     starts = lengths.cumsum(0) - lengths
-    places = REGISTRY["arange"](width)
+    places = arange(width)
     index = starts.unsqueeze(1) + places
     if not targets.numel():
-        return REGISTRY["zeros"]((count, width), dtype=dt.int64)
+        return zeros((count, width), dtype=dt.int64)
     return targets.to(dt.int64)[index.clamp_max(targets.numel() - 1)]
 
 
@@ -206,7 +209,7 @@ def _ctc(log_probs, targets, input_lengths, target_lengths, blank, reduction, ze
     loss = apply(LOSS, (log_probs, matrix, input_lengths, target_lengths, int(blank), bool(zero_infinity)),
                  (log_probs, matrix, input_lengths, target_lengths), attrs=attrs)[0]
     if zero_infinity:
-        loss = REGISTRY["where"](loss == float("inf"), 0, loss)
+        loss = where(loss == float("inf"), 0, loss)
     if single:
         loss = loss.squeeze(0)
         target_lengths = target_lengths.squeeze(0)

@@ -9,13 +9,14 @@ import warnings
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, elementwise, operator, public
+from ...core.declare import elementwise, operator, public
 from ...core.grads import GradRule, begin_write, end_write
 from ...core.record import record
 from ...core.stream import STREAM
 from ...core.tensor import empty as empty_tensor
-from ..basic.arithmetic import mul
+from ..basic.arithmetic import mul, where
 from ..basic.copy import to_dtype
+from ..basic.creation import ones_like, zeros, zeros_like
 from ..random.distributions import bernoulli_values, threshold
 from ..random.generator import draw
 from ..random.random import DIGITS, bits53, emit, raw_draws, result_dtype
@@ -57,7 +58,7 @@ def drop(input, p, train, feature=False, alpha=False, inplace=False):
     if p == 0 or not train or not input.numel():
         return input
     if p == 1:
-        zero = REGISTRY["zeros"]((), dtype=input.dtype)
+        zero = zeros((), dtype=input.dtype)
         return input.mul_(zero) if inplace else mul(input, zero)
     found = _noise_layout(input, feature)
     _check_floating(found.dtype)
@@ -127,7 +128,7 @@ def feature_alpha_dropout_function_(input, p, train):
 def native_dropout(input, p, train):
     """(input * mask / (1 - p), mask) with a bool mask; without training the input and a mask of ones."""
     if not train or not input.numel():
-        return input.clone() if input.numel() else input, REGISTRY["ones_like"](input, dtype=dt.bool_)
+        return input.clone() if input.numel() else input, ones_like(input, dtype=dt.bool_)
     _check_probability(p)
     mask = empty_tensor(tuple(input.shape), dt.bool_, input.device).bernoulli_(1 - p)
     return input * mask * (0.0 if p == 1 else 1.0 / (1.0 - p)), mask
@@ -233,7 +234,7 @@ def _with_noise(input, noise):
 
 
 @elementwise("Tensor._rrelu_fixed Tensor._rrelu_fixed_", name="rrelu", promote="keep", node="RreluWithNoiseBackward0",
-             grad={"input": lambda g, input, slope: REGISTRY["where"](input > 0, g, g * slope)})
+             grad={"input": lambda g, input, slope: where(input > 0, g, g * slope)})
 def fixed_slope(k, input, slope: float):
     """input where it is positive, else input * slope."""
     wide = input.dtype.compute
@@ -303,5 +304,5 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     if not hard:
         return soft
     index = soft.max(dim, keepdim=True)[1]
-    chosen = REGISTRY["zeros_like"](logits).scatter_(dim, index, 1.0)
+    chosen = zeros_like(logits).scatter_(dim, index, 1.0)
     return chosen - soft.detach() + soft

@@ -10,11 +10,12 @@ import warnings
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.bounds import first_bad
-from ...core.declare import REGISTRY, apply, operator, public
+from ...core.declare import apply, operator, public
 from ...core.grads import GradRule
 from ...core.graph import MODE, without_grad
 from ...core.macro import macro
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
 from ..basic.pick import pick, spread
 from ..basic.pointwise import exp, need_tensor
 from ..reduce.rows import narrow, wide
@@ -276,7 +277,7 @@ def _smoothed_loss(input, target, weight, ignore_index, reduction, smoothing):
     classes = rows.shape[1]
     spread_out = -(logs if weight is None else logs * weight.reshape(1, -1, *[1] * (rows.dim() - 2))).sum(1)
     used = index.squeeze(1) != ignore_index
-    spread_out = REGISTRY["where"](used, spread_out, 0)
+    spread_out = where(used, spread_out, 0)
     if reduction == "mean":
         factors = (
             class_weights(weight, index, ignore_index, wide(weight)._layout.dtype) if weight is not None else used.sum()

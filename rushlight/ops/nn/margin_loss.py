@@ -6,6 +6,8 @@ from ...core import dtype as dt
 from ...core.declare import REGISTRY, public
 from ...core.graph import without_grad
 from ..basic.binary import minimum
+from ..basic.creation import arange, zeros
+from ..basic.grids import broadcast_tensors
 from ..basic.pick import pick, spread
 from ..basic.pointwise import need_tensor, sqrt
 from ..reduce.statistics import norm_grad, vector_norm, vector_norm_node
@@ -70,7 +72,7 @@ def _excess(input, target, margin):
     """(margin - x[target] + x[j], whether it is positive and j is not the target)."""
     own = pick(input, target, 1)
     over = margin - own + input
-    places = REGISTRY["arange"](input.shape[1])
+    places = arange(input.shape[1])
     return over, (over > 0) & (places != target)
 
 
@@ -137,7 +139,7 @@ def _label_matrix(target, classes):
     """Which classes the rows of `target` name (before their first -1), as 0 and 1."""
     named = (target < 0).cumsum(-1) == 0
     safe = where(named, target, 0)
-    hits = REGISTRY["zeros"]((*target.shape[:-1], classes), dtype=dt.int64).scatter_add(-1, safe, named.to(dt.int64))
+    hits = zeros((*target.shape[:-1], classes), dtype=dt.int64).scatter_add(-1, safe, named.to(dt.int64))
     return hits > 0, named, safe
 
 
@@ -228,7 +230,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-08):
     joined = dt.promote(x1._layout.dtype, x2._layout.dtype)
     if joined.category < dt.FLOATING:
         raise RuntimeError("expected common dtype to be floating point, yet common dtype is " + dt.scalar_type(joined))
-    x1, x2 = REGISTRY["broadcast_tensors"](x1.to(joined), x2.to(joined))
+    x1, x2 = broadcast_tensors(x1.to(joined), x2.to(joined))
     return dot_of_units(x1, x2, dim, eps)
 
 

@@ -10,12 +10,14 @@ y)), the means over the normalised dimensions (Ioffe and Szegedy 2015, section 3
 import math
 
 from ...core import dtype as dt
-from ...core.declare import REGISTRY, elementwise, public
+from ...core.declare import elementwise, public
 from ...core.grads import GradRule
 from ...core.graph import MODE, without_grad
 from ...core.macro import macro
 from ..basic.pointwise import need_tensor
+from ..basic.shape import cat
 from ..reduce.rows import mean_of, narrow, wide
+from ..reduce.statistics import norm
 
 
 @elementwise("", grad={"x": lambda g, x, mean: g * ((x - mean) * 2), "mean": lambda g, x, mean: g * ((mean - x) * 2)})
@@ -477,7 +479,7 @@ def local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0):
     squares = input * input
     low, high = size // 2, (size - 1) // 2
     shape = list(input.shape)
-    padded = REGISTRY["cat"]([squares.new_zeros((shape[0], low, *shape[2:])), squares,
+    padded = cat([squares.new_zeros((shape[0], low, *shape[2:])), squares,
                               squares.new_zeros((shape[0], high, *shape[2:]))], 1)
     windows = padded.unfold(1, size, 1).sum(-1)
     windows = windows / size if windows.is_floating_point() else windows // size
@@ -487,5 +489,5 @@ def local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0):
 @public("nn.functional.normalize")
 def normalize(input, p=2.0, dim=1, eps=1e-12):
     """x / max(norm(x, p), eps) along `dim`."""
-    length = REGISTRY["norm"](input, p, dim, True)
+    length = norm(input, p, dim, True)
     return input / length.clamp_min(eps).expand_as(input)

@@ -6,7 +6,7 @@ tensors, kept for the next call, and one gather kernel; the gradient adds with t
 """
 
 from ...base.lazy import numpy as np
-from ...core.declare import REGISTRY, public
+from ...core.declare import public
 from ...core.graph import MODE
 from ...core.layout import channels_last_strides, seems_channels_last
 from ...core.record import record, write_copy
@@ -14,6 +14,7 @@ from ...core.tensor import empty
 from ..basic.copy import COPY, COPY_FORM
 from ..basic.creation import fill, index_tensor
 from ..basic.fetch import Place, fetch, fetch_operator, fetch_rule, spread
+from ..basic.view import slice_
 
 MOST_SLICES = 12  # positions of border up to which the modes that read inside copy slice by slice
 SMALL = 65536  # elements below which the whole result is filled at once
@@ -33,7 +34,7 @@ def constant_pad(input, pad, value):
     for i in range(len(pad) // 2):
         before[rank - 1 - i], after[rank - 1 - i] = pad[2 * i], pad[2 * i + 1]
     source = input.detach()
-    take = REGISTRY["Tensor._slice"]
+    take = slice_
     for d in range(rank):
         if before[d] < 0 or after[d] < 0:
             source = take(source, d, max(0, -before[d]), found.shape[d] - max(0, -after[d]), 1)
@@ -167,7 +168,7 @@ def by_slices(input, pad, mode, shape):
     already."""
     found = input._layout
     out = empty(tuple(shape), found.dtype, input._storage.device)
-    take, rank = REGISTRY["Tensor._slice"], found.ndim
+    take, rank = slice_, found.ndim
     parts = [out]
     for d in range(rank):
         before = pad[2 * (rank - 1 - d)] if rank - 1 - d < len(pad) // 2 else 0

@@ -14,7 +14,11 @@ from ...core.declare import REGISTRY, public
 from ...core.grads import wants_grad
 from ...core.graph import MODE
 from ...core.tensor import Tensor
+from ..basic.arithmetic import div
+from ..basic.creation import zeros
 from ..basic.fetch import write, write_operator
+from ..basic.pointwise import sign
+from .activation import functional_relu
 from .windows import (
     MAX_BACK,
     Geometry,
@@ -327,7 +331,7 @@ def divided(total, geo, dtype):
     if dtype.is_floating_point:
         total = total / (divisor if isinstance(divisor, Tensor) else float(divisor))
         return total if total._layout.dtype is dtype else total._cast(dtype)
-    return REGISTRY["div"](total, divisor, rounding_mode="trunc")
+    return div(total, divisor, rounding_mode="trunc")
 
 
 def _mean(input, geo):
@@ -438,7 +442,7 @@ def lp_pool(pool, input, norm_type, kernel_size, stride, ceil_mode, count):
     """(sum of x ** p over the window) ** (1 / p), from means as PyTorch computes it."""
     mean = pool(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
     return (
-        (REGISTRY["sign"](mean) * REGISTRY["nn.functional.relu"](REGISTRY["abs"](mean))).mul(count).pow(1.0 / norm_type)
+        (sign(mean) * functional_relu(REGISTRY["abs"](mean))).mul(count).pow(1.0 / norm_type)
     )
 
 
@@ -483,7 +487,7 @@ def _unpool(input, indices, sizes):
     rank, shape = len(sizes), input._layout.shape
     lead = shape[: len(shape) - rank]
     count, size = math.prod(lead), math.prod(shape[len(shape) - rank :])
-    result = REGISTRY["zeros"]((*lead, *sizes), dtype=input.dtype)
+    result = zeros((*lead, *sizes), dtype=input.dtype)
     if count and size:
         check_places(indices, sizes)
         flat = result.reshape(count, -1)

@@ -12,8 +12,11 @@ from ...core import dtype as dt
 from ...core.declare import REGISTRY, elementwise, public
 from ...core.macro import macro
 from ...core.tensor import Tensor
+from ..basic.creation import ones_like
+from ..basic.grids import broadcast_shapes
 from ..basic.pointwise import exp, log, need_tensor, sgn, sigmoid
 from ..basic.special import xlogy
+from .activation import logsigmoid
 from .loss import MODES, reduced, reduction_of
 
 
@@ -36,7 +39,7 @@ def scaled(g, reduction, count):
 
 
 def joint_numel(*tensors):
-    return math.prod(REGISTRY["broadcast_shapes"](*[t.shape for t in tensors if isinstance(t, Tensor)]))
+    return math.prod(broadcast_shapes(*[t.shape for t in tensors if isinstance(t, Tensor)]))
 
 
 def folded_loss(node, values, slope, target_slope=None):
@@ -223,7 +226,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
                          f"({input.size()}) is deprecated. Please "
                          "ensure they have the same size.")
     if weight is not None:
-        weight = weight.expand(REGISTRY["broadcast_shapes"](target.shape, weight.shape))
+        weight = weight.expand(broadcast_shapes(target.shape, weight.shape))
     return probability_loss(input, target, weight, reduction)
 
 
@@ -257,7 +260,7 @@ def _logit_target(g, input, target, weight, pos_weight, reduction):
     if pos_weight is None:
         slope = -input
     else:
-        slope = REGISTRY["nn.functional.logsigmoid"](-input) - pos_weight * REGISTRY["nn.functional.logsigmoid"](input)
+        slope = logsigmoid(-input) - pos_weight * logsigmoid(input)
     slope = slope if weight is None else slope * weight
     return scaled(g, reduction, joint_numel(input, target)) * slope
 
@@ -368,7 +371,7 @@ def _variance(input, var):
     if isinstance(var, (int, float)):
         if var < 0:
             raise ValueError("var has negative entry/entries")
-        var = var * REGISTRY["ones_like"](input)
+        var = var * ones_like(input)
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             return var.unsqueeze(-1)

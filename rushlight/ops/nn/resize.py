@@ -14,7 +14,8 @@ import warnings
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import operator, public
+from ..linalg.matmul import matmul
 from .adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from .pooling import check_tensor
 from .windows import run, table, wide
@@ -187,7 +188,7 @@ def map_lines(x, lines):
         if lines[d].taps > LONGEST:
             axis = d - len(lines)
             x = (
-                REGISTRY["matmul"](x.to(kept).movedim(axis, -1), lines[d].matrix().to(kept).t())
+                matmul(x.to(kept).movedim(axis, -1), lines[d].matrix().to(kept).t())
                 .movedim(-1, axis)
                 .contiguous()
             )

@@ -5,9 +5,9 @@ for each element. Read `random` first.
 """
 
 from ...core import dtype as dt
-from ...core.declare import REGISTRY, elementwise, public
+from ...core.declare import elementwise, public
 from ...core.tensor import Tensor
-from ..basic.creation import empty_like
+from ..basic.creation import empty_like, zeros_like
 from .random import (
     CPP_NAMES,
     bits53,
@@ -93,7 +93,7 @@ def bernoulli_(self, p=0.5, *, generator=None):
 
 
 def _bernoulli_back(g):
-    return REGISTRY["zeros_like"](g)
+    return zeros_like(g)
 
 
 @public("Tensor._bernoulli", grad={"input": _bernoulli_back}, node="BernoulliBackward0", out=False)

@@ -21,6 +21,7 @@ from ...core.record import record
 from ...core.storage import new_storage
 from ...core.stream import STREAM
 from ...core.tensor import Tensor, view
+from ..basic.creation import empty
 
 WORDS = 624
 LEFT, NEXT, CACHED, NORMAL = WORDS, WORDS + 1, WORDS + 2, WORDS + 4  # places behind the engine's words
@@ -113,7 +114,7 @@ class Generator:
         normal = struct.unpack("<d", words[NORMAL:NORMAL + 2].tobytes())[0] if cached else 0.0
         engine = words[:WORDS].astype("<u8").tobytes()
         data = FORM.pack(self._seed, int(words[LEFT]), 1, int(words[NEXT]), engine, 0.0, normal, 0.0, cached, 0, 0.0, 0)
-        found = REGISTRY["empty"](len(data), dtype=dt.uint8)
+        found = empty(len(data), dtype=dt.uint8)
         found._array()[...] = np.frombuffer(data, np.uint8)
         return found
 

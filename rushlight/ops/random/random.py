@@ -13,7 +13,7 @@ import warnings
 from ...base.lazy import Lazy
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, elementwise, operator, public
+from ...core.declare import elementwise, operator, public
 from ...core.device import resolve
 from ...core.grads import GradRule, begin_write, check_inplace, end_write
 from ...core.graph import MODE
@@ -25,7 +25,7 @@ from ...core.tensor import Tensor
 from ...core.tensor import empty as empty_tensor
 from ..basic.complex import view_as_complex, view_as_real
 from ..basic.copy import COPY, cast
-from ..basic.creation import empty_like, sizes_of
+from ..basic.creation import empty_like, sizes_of, zeros, zeros_like
 from .generator import draw, generator_of
 
 fractions = Lazy("fractions")
@@ -139,7 +139,7 @@ def fill_in_place(self, rule, write):
 
 
 def zero_gradient(g):
-    return REGISTRY["zeros_like"](g)
+    return zeros_like(g)
 
 
 def zero_rule(node):
@@ -608,7 +608,7 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
         result = result if dtype is dt.int64 else cast(result, dtype)
     else:
         generator_of(generator)
-        result = REGISTRY["zeros"]((n,), dtype=dtype)
+        result = zeros((n,), dtype=dtype)
     if out is not None:
         return out._make_room((n,)).copy_(result)
     return result.requires_grad_(requires_grad)

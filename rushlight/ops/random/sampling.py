@@ -7,9 +7,10 @@ What comes in: probabilities, rates. What goes out: samples of the generator's d
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, into_out, operator, public
+from ...core.declare import into_out, operator, public
 from ...core.record import record
 from ...core.tensor import empty as empty_tensor
+from ..basic.creation import empty_like
 from .generator import draw
 from .random import DRAWS, check_floating, zero_gradient
 
@@ -81,7 +82,7 @@ def _multinomial(input, num_samples, replacement, generator):
     if not replacement or num_samples == 1:
         # the largest of p / exponential numbers: one for each category
         found = input.detach()
-        ratios = found / REGISTRY["empty_like"](found).exponential_(1, generator=generator)
+        ratios = found / empty_like(found).exponential_(1, generator=generator)
         if num_samples == 1:
             return ratios.argmax(-1, keepdim=True)
         return ratios.topk(num_samples)[1]
@@ -100,7 +101,7 @@ def poisson(input, generator=None):
     """A Poisson number for each rate. RuntimeError for negative rates."""
     check_floating(input.dtype, "poisson_cpu")
     if not input.numel():
-        return REGISTRY["empty_like"](input)
+        return empty_like(input)
     if bool((input < 0).any()):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
     rates = input if input._layout.dense else input.contiguous()  # the result has their strides

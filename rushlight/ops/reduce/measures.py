@@ -12,7 +12,10 @@ from ...core.infer import wrap_dim
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
+from ..basic.creation import zeros_like
 from ..basic.pointwise import need_tensor
+from ..basic.shape import cat, triu_indices
 from .rows import narrow, wide
 from .statistics import norm_grad, plain_norm, vector_norm
 
@@ -44,7 +47,7 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
                                    "except along the "
                                    f"differencing dimension; input.size({d}) = {want}, but got tensor.size({d}) = "
                                    f"{have}")
-    joined = REGISTRY["cat"](parts, at) if len(parts) > 1 else input
+    joined = cat(parts, at) if len(parts) > 1 else input
     if n == 0:
         return input.clone()
     n = min(n, joined.shape[at])
@@ -190,7 +193,7 @@ def _cdist_grad(first):
         away = _apart(x1, x2)
         slope = norm_grad(g, away, out, p, (away.dim() - 1,), False)
         if slope is None:
-            return REGISTRY["zeros_like"](x1 if first else x2)
+            return zeros_like(x1 if first else x2)
         return slope.sum(-2) if first else -slope.sum(-3)
     return formula
 
@@ -228,7 +231,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
 
 
 def _pairs(count):
-    places = REGISTRY["triu_indices"](count, count, 1)
+    places = triu_indices(count, count, 1)
     return places[0], places[1]
 
 
@@ -236,7 +239,7 @@ def _pdist_grad(g, input, out, p):
     first, second = _pairs(input.shape[0])
     away = input.index_select(0, first) - input.index_select(0, second)
     slope = norm_grad(g, away, out, p, (1,), False)
-    zeros = REGISTRY["zeros_like"](input)
+    zeros = zeros_like(input)
     if slope is None:
         return zeros
     return zeros.index_add(0, first, slope).index_add(0, second, -slope)
@@ -271,7 +274,7 @@ def _renormed(input, p, dim, maxnorm):
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.dim()} dimensions")
     at = wrap_dim(dim, input.dim())
     length = vector_norm(input, p, [d for d in range(input.dim()) if d != at], True)
-    return input * REGISTRY["where"](length > maxnorm, maxnorm / (length + 1e-7), 1.0)
+    return input * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0)
 
 
 @public("renorm")

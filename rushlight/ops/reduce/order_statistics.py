@@ -13,6 +13,7 @@ from ...core.infer import wrap_dim
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
+from ..basic.creation import full, zeros
 from ..basic.fetch import check_no_overlap
 from ..basic.pick import pick, spread
 from ..basic.pointwise import need_tensor
@@ -146,7 +147,7 @@ def _along(name, input, dim, keepdim, number=None):
     need_tensor(name, "input", 1, input)
     at = wrap_dim(dim, input.dim())
     if input.dim() == 0:
-        return RESULTS[name](input.clone(), REGISTRY["zeros"]((), dtype=dt.int64))
+        return RESULTS[name](input.clone(), zeros((), dtype=dt.int64))
     if input.shape[at] == 0:
         raise IndexError(f"{name}(): Expected reduction dim {at} to have non-zero size.")
     return RESULTS[name](*NODES[name](input, at, bool(keepdim), number))
@@ -182,8 +183,8 @@ def _median(name, input, dim, keepdim):
     if dim is not None:
         return _along(name, input, dim, keepdim)
     if not input.numel():
-        return REGISTRY["full"]((), float("nan"), dtype=input.dtype) if input.is_floating_point() else \
-            REGISTRY["full"]((), dt.iinfo(input.dtype).min, dtype=input.dtype)
+        return full((), float("nan"), dtype=input.dtype) if input.is_floating_point() else \
+            full((), dt.iinfo(input.dtype).min, dtype=input.dtype)
     return WHOLE[name](input)
 
 
@@ -246,7 +247,7 @@ def _check_quantile(name, input, q, interpolation):
         return q
     if not 0 <= q <= 1:
         raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
-    return REGISTRY["full"]((), float(q), dtype=input.dtype)
+    return full((), float(q), dtype=input.dtype)
 
 
 def _ranks(ordered, q, ignore_nan):

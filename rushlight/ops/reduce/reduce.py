@@ -9,12 +9,13 @@ import functools
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.arguments import CLASSES
-from ...core.declare import REGISTRY, elementwise, operator, public
+from ...core.declare import elementwise, operator, public
 from ...core.graph import MODE
 from ...core.infer import wrap_dim, wrap_dims
 from ...core.record import record, unary
 from ...core.stream import STREAM
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
 from ..basic.view import MOST_FORMS
 
 
@@ -196,9 +197,9 @@ def _prod_grad(g, input, out, dims, keepdim):
     g = expand_back(g, input.shape, dims, keepdim)
     zero = input == 0
     zeros = expand_back(reduce_(SUM, zero._cast(dt.int64), dims, keepdim, dt.int64)[0], input.shape, dims, keepdim)
-    safe = REGISTRY["where"](zero, 1, input)
+    safe = where(zero, 1, input)
     rest = expand_back(prod_node(safe, dims, keepdim, input._layout.dtype), input.shape, dims, keepdim)
-    others = REGISTRY["where"](zeros == 0, rest / safe, REGISTRY["where"](zero & (zeros == 1), rest, 0))
+    others = where(zeros == 0, rest / safe, where(zero & (zeros == 1), rest, 0))
     return g * others
 
 
@@ -249,7 +250,7 @@ def zero_for_nan(k, input):
 
 
 def _nansum_grad(g, input, dims, keepdim):
-    return REGISTRY["where"](input.isnan(), 0, expand_back(g, input.shape, dims, keepdim))
+    return where(input.isnan(), 0, expand_back(g, input.shape, dims, keepdim))
 
 
 @public("", node="NansumBackward0", grad={"input": _nansum_grad}, out=False)

@@ -3,11 +3,13 @@
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, composed, operator, public
+from ...core.declare import apply, composed, operator, public
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
 from ...core.return_types import named_result
-from ..basic.complex import resolve_conj, view_as_complex, view_as_real
+from ..basic.arithmetic import where
+from ..basic.complex import real, resolve_conj, view_as_complex, view_as_real
+from ..basic.creation import zeros_like
 
 CUMMAX_RESULT = named_result("cummax", "values", "indices")
 CUMMIN_RESULT = named_result("cummin", "values", "indices")
@@ -29,26 +31,26 @@ def _product_grad(g, input, out, dim, dtype):
         return _reversed_sum(g * out, dim) / input
     first = (zero.to(dt.int64).cumsum(dim) == 1) & zero
     after = first.to(dt.int64).cumsum(dim) > 0
-    safe = REGISTRY["where"](zero, 1, input)
-    plain = REGISTRY["where"](after, 0, _reversed_sum(REGISTRY["where"](after, 0, g * out), dim) / safe)
-    product = REGISTRY["cumprod"](REGISTRY["where"](first, 1, input), dim)
-    at_zero = _reversed_sum(REGISTRY["where"](after, g * product, 0), dim)
-    return REGISTRY["where"](first, at_zero, plain)
+    safe = where(zero, 1, input)
+    plain = where(after, 0, _reversed_sum(where(after, 0, g * out), dim) / safe)
+    product = cumprod(where(first, 1, input), dim)
+    at_zero = _reversed_sum(where(after, g * product, 0), dim)
+    return where(first, at_zero, plain)
 
 
 def _extreme_grad(g, out1, dim):
-    return REGISTRY["zeros_like"](g[0]).scatter_add(dim, out1, g[0])
+    return zeros_like(g[0]).scatter_add(dim, out1, g[0])
 
 
 def _log_grad(g, input, out, dim):
     """Sums over j >= k of g_j * exp(x_k - out_j), split by the sign of g so that the logarithms exist. Not so where
     it is differentiated again: logarithms of zero gradients would spoil the slopes."""
     if MODE.grad or input._layout.dtype.is_complex:
-        top = REGISTRY["real"](input.detach()).amax(dim, keepdim=True)
+        top = real(input.detach()).amax(dim, keepdim=True)
         return (input - top).exp() * _reversed_sum(g * (top - out).exp(), dim)
     low = float("-inf")
-    positive = REGISTRY["where"](g > 0, g.clamp(min=0).log(), low)
-    negative = REGISTRY["where"](g < 0, (-g).clamp(min=0).log(), low)
+    positive = where(g > 0, g.clamp(min=0).log(), low)
+    negative = where(g < 0, (-g).clamp(min=0).log(), low)
     parts = [logcumsumexp((part - out).flip(dim), dim).flip(dim) + input for part in (positive, negative)]
     return parts[0].exp() - parts[1].exp()
 

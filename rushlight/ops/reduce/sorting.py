@@ -15,6 +15,10 @@ from ...core.layout import dense_strides_like
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
+from ..basic.creation import empty, full, ones, zeros
+from ..basic.shape import cat
+from ..basic.view import slice_
+from ..index.nonzero import nonzero
 
 Sort, TopK = named_result("sort", "values", "indices"), named_result("topk", "values", "indices")
 
@@ -28,7 +32,7 @@ def positions(input, dim, descending):
     """The positions of a stable sort along `dim`, int64."""
     found = input._layout
     if not found.ndim:
-        return REGISTRY["zeros"]((), dtype=dt.int64)
+        return zeros((), dtype=dt.int64)
     attrs = (("dim", dim), ("descending", bool(descending)), ("out", ((found.shape, dt.int64),)))
     return record(ARGSORT, "t", attrs, (input,))[0]
 
@@ -96,10 +100,10 @@ def topk_along(input, dim, shape, k, largest, ordered):
     """(values, positions)."""
     found = list(shape)
     if not found:
-        return input.clone(), REGISTRY["zeros"]((), dtype=dt.int64)
+        return input.clone(), zeros((), dtype=dt.int64)
     found[dim] = k
     if not k or k > MOST_KEPT:
-        indices = REGISTRY["Tensor._slice"](positions(input, dim, largest), dim, 0, k, 1).contiguous()
+        indices = slice_(positions(input, dim, largest), dim, 0, k, 1).contiguous()
     else:
         attrs = (("k", k), ("dim", dim), ("largest", largest), ("out", ((tuple(found), dt.int64),)))
         indices = record(TOPK, "t", attrs, (input,))[0]
@@ -200,7 +204,7 @@ def distinct_values(input, return_inverse, return_counts):
     if count:
         order = positions(flat, 0, False)
         ordered = flat.gather(0, order)
-        first = REGISTRY["ones"](count, dtype=dt.bool_)
+        first = ones(count, dtype=dt.bool_)
         first[1:] = ordered[1:] != ordered[:-1]
         values = ordered[first]
     else:
@@ -209,11 +213,11 @@ def distinct_values(input, return_inverse, return_counts):
     if return_inverse:
         number = first.cumsum(0) - 1 if count else flat.long()
         if count:
-            number = REGISTRY["empty"](count, dtype=dt.int64).scatter_(0, order, number)
+            number = empty(count, dtype=dt.int64).scatter_(0, order, number)
         found.append(number.reshape(shape))
     if return_counts:
-        starts = REGISTRY["nonzero"](first)[:, 0] if count else flat.long()
-        found.append(REGISTRY["cat"]([starts[1:], starts.new_full((1,), count)]) - starts if count else starts)
+        starts = nonzero(first)[:, 0] if count else flat.long()
+        found.append(cat([starts[1:], starts.new_full((1,), count)]) - starts if count else starts)
     return found[0] if len(found) == 1 else tuple(found)
 
 
@@ -288,7 +292,7 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
                            "right was True")
     right = bool(right) or side == "right"
     if not isinstance(input, Tensor):
-        input = REGISTRY["full"]((), input, dtype=sorted_sequence.dtype if isinstance(input, int) else None)
+        input = full((), input, dtype=sorted_sequence.dtype if isinstance(input, int) else None)
         if sorted_sequence.dim() != 1:
             raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor "
                                "dimension is 1, but we got "
@@ -344,6 +348,6 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     if not isinstance(test_elements, Tensor):
         return (elements != test_elements) if invert else (elements == test_elements)
     if not isinstance(elements, Tensor):
-        elements = REGISTRY["full"]((), elements)
+        elements = full((), elements)
     attrs = (("invert", bool(invert)), ("out", ((elements._layout.shape, dt.bool_),)))
     return record(ISIN, "tt", attrs, (elements.detach(), test_elements.detach()))[0]
