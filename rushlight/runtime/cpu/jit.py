@@ -141,9 +141,7 @@ def _hurry(parts, keys):
     """Compile lists of (name, Module) without optimising, where that gives the same bits, and have it done well later.
     `keys`: {name: key}."""
     texts = [_text([module for _, module in part]) for part in parts]
-    slow = [part for part, text in zip(parts, texts) if not hurried.suits(text)]
-    if slow:
-        _compile(slow, disk())
+    _compile([part for part, text in zip(parts, texts) if not hurried.suits(text)], disk())
     parts = [(part, text) for part, text in zip(parts, texts) if hurried.suits(text)]
     codes = llvm.compile_texts([hurried.with_doors([name for name, _ in part], text) for part, text in parts], True)
     for (part, _), code in zip(parts, codes):
@@ -170,10 +168,10 @@ def _improve(works):
 
 def _keep_texts(works):
     """Compile well, for the processes that follow, what `compile_text` has compiled in a hurry."""
-    for key, text in works:
-        code = llvm.Compiler().compile(text)
-        with _lock:
-            cache = disk()
+    codes = llvm.compile_texts([text for _, text in works])
+    with _lock:
+        cache = disk()
+        for (key, _), code in zip(works, codes):
             if cache is not None:
                 cache.store([key], code)
 

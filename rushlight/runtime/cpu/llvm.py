@@ -97,6 +97,8 @@ class Compiler:
 
 def compile_texts(texts, hurry=False):
     """The object code of each text of IR. Threads take one text after the other."""
+    if not texts:
+        return []
     codes, errors, waiting = [None] * len(texts), [], iter(range(len(texts)))
 
     def work():
