@@ -1,7 +1,6 @@
 """In-place writes to views: histories of bases and of their other views."""
-import pytest
-
 import numpy as np
+import pytest
 
 import rushlight as rl
 
