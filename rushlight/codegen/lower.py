@@ -7,7 +7,8 @@ templates it uses.
 
 import importlib
 
-from .kernel import Memory
+from ..core.kinds import OUTSIDE
+from .kernel import KernelSource, Memory
 
 LOWERINGS = {}
 HOMES = {
@@ -38,6 +39,16 @@ def lowering(name):
         LOWERINGS[name] = function
         return function
     return enter
+
+
+def launches(instruction):
+    """The launches of an operator with kernels of its own."""
+    op = instruction.op
+    found = (op.lower if callable(op.lower) else find(op.lower))(instruction)
+    if op.name in OUTSIDE:
+        for launch in found:
+            launch.source = KernelSource((*launch.source.key, OUTSIDE[op.name]), launch.source.emit)
+    return found
 
 
 def find(name):

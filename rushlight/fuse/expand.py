@@ -87,7 +87,7 @@ class State:
 def converts(instruction):
     """Whether an instruction is a write that meets its own operands and computes in another dtype than one of them."""
     wanted = instruction.info
-    return (instruction.given and instruction.op.kind == "loop" and wanted is not None
+    return (instruction.given and instruction.op.is_loop and wanted is not None
             and any([ref[1].dtype is not wanted for ref in (*instruction.ins, *instruction.outs)])
             and overlaps(instruction))
 

@@ -145,7 +145,7 @@ def launches_of(group, stored):
     kit = KITS.get(key)
     if kit is None:
         if group.single:
-            launches = lower.find(instruction.op.options["lower"])(instruction)
+            launches = lower.launches(instruction)
         else:
             launches = loopspec.build(group, stored)
         kit = KITS.put(key, Kit(launches, signature, group))

@@ -9,7 +9,8 @@ import warnings
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.declare import REGISTRY, elementwise, operator, public
+from ..core.declare import REGISTRY, elementwise, public
+from ..core.kinds import Kernel
 from ..core.grads import GradRule, begin_write, end_write, settle_write
 from ..core.record import record
 from ..core.tensor import empty as empty_tensor
@@ -221,7 +222,7 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
 # -- rrelu ---------------------------------------------------------------------------------------------------
 
 
-RRELU_NOISE = operator("rrelu_noise", "native", rules.strided, lower="rrelu_noise", reads=("contiguous", "contiguous"))
+RRELU_NOISE = Kernel("rrelu_noise", layouts=rules.strided, lower="rrelu_noise", reads=("contiguous", "contiguous"))
 RRELU_RULE = GradRule("rrelu", ["input", "noise"], {"input": lambda g, noise: g * noise}, "RreluWithNoiseBackward1")
 
 

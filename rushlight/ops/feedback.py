@@ -5,11 +5,11 @@ by x is the transposed recursion, whose own gradient is the recursion again.
 """
 
 from ..core import dtype as dt
-from ..core import infer as rules
-from ..core.declare import REGISTRY, operator, public
+from ..core.declare import REGISTRY, public
+from ..core.kinds import Kernel
 from ..core.record import record
 
-FEEDBACK = operator("feedback", "native", rules.explicit, lower="feedback", reads=("contiguous",) * 3)
+FEEDBACK = Kernel("feedback", lower="feedback", reads=("contiguous",) * 3)
 
 
 def _run(input, weights, delays, plain, back):

@@ -7,8 +7,8 @@ is picked by the kernels, and its gradient goes back to that place. NaN counts a
 from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
-from ..core import infer as rules
-from ..core.declare import REGISTRY, into_out, operator, public
+from ..core.declare import REGISTRY, into_out, public
+from ..core.kinds import Host
 from ..core.infer import wrap_dim
 from ..core.record import record
 from ..core.return_types import named_result
@@ -68,7 +68,7 @@ def _mode_body(outs, ins, numbers, dim):
 
 
 BODIES = {"kthvalue": _kthvalue_body, "median": _median_body, "nanmedian": _nanmedian_body, "mode": _mode_body}
-POSITIONS = {name: operator(f"{name}_position", "host", rules.explicit, body) for name, body in BODIES.items()}
+POSITIONS = {name: Host(f"{name}_position", body) for name, body in BODIES.items()}
 
 
 def _chosen_grad(g, input_layout, outs, dim, keepdim):

@@ -7,10 +7,10 @@ gradient. NaN counts as the largest number, as in PyTorch.
 from ..base.lazy import numpy as np
 
 from ..core import dtype as dt
-from ..core import infer as rules
 from ..core.graph import MODE
 from ..core.grads import GradRule
-from ..core.declare import REGISTRY, into_out, operator, public
+from ..core.declare import REGISTRY, into_out, public
+from ..core.kinds import Host, Kernel
 from ..core.infer import wrap_dim
 from ..core.layout import dense_strides_like
 from ..core.record import record
@@ -21,8 +21,8 @@ from ..core.tensor import Tensor
 Sort, TopK = named_result("sort", "values", "indices"), named_result("topk", "values", "indices")
 
 
-ARGSORT = operator("sort_positions", "native", rules.explicit, lower="argsort", reads="any")
-TOPK = operator("topk_positions", "native", rules.explicit, lower="topk", reads="any")
+ARGSORT = Kernel("sort_positions", lower="argsort", reads="any")
+TOPK = Kernel("topk_positions", lower="topk", reads="any")
 MOST_KEPT = 128  # elements up to which topk keeps them in order while it reads; more are sorted
 
 
@@ -146,7 +146,7 @@ def _given_body(outs, ins, numbers, array):
     outs[0][...] = array.array
 
 
-GIVEN = operator("host_values", "host", rules.explicit, _given_body)
+GIVEN = Host("host_values", _given_body)
 
 
 def found_tensors(values, dtype, inverse, counts):
@@ -274,7 +274,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
 # -- searching ---------------------------------------------------------------------------------------------------------
 
 
-SEARCH = operator("searchsorted", "native", rules.explicit, lower="searchsorted", reads="any")
+SEARCH = Kernel("searchsorted", lower="searchsorted", reads="any")
 
 
 @public("searchsorted")
@@ -335,7 +335,7 @@ def _isin_body(outs, ins, numbers, invert):
     outs[0][...] = np.isin(ins[0], ins[1], invert=invert)
 
 
-ISIN = operator("isin", "host", rules.explicit, _isin_body)
+ISIN = Host("isin", _isin_body)
 
 
 @public("torch.isin")
