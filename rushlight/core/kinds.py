@@ -107,6 +107,7 @@ class Operator:
     heavy: ClassVar[bool] = False
     checks_overlap: ClassVar[bool] = False
     repeats: ClassVar[bool] = False
+    light: ClassVar[bool] = False
     reads: ClassVar[None] = None
     unjoined: ClassVar[int] = 0
     aligned: ClassVar[tuple] = ()
@@ -304,12 +305,14 @@ class Gather(Operator):
 class Kernel(Operator):
     """A kernel with IR of its own.
 
-    lower: the lowering, (instruction) -> launches: its name, see codegen/lower.py, or the function. reads, writes: the
+    lower: the lowering, (instruction) -> launches: its path, see codegen/lower.py, or the function; light: making
+    them needs no code generator. reads, writes: the
     layouts it is made for (Note [Layouts that kernels read]). repeats: it writes in order, also into tensors some of
     whose elements share memory.
     """
 
     lower: str | Callable
+    light: bool = False
     reads: str | tuple | Callable | None = dataclasses.field()  # the None of other kinds is no default
     writes: str = "any"
     repeats: bool = False
@@ -370,7 +373,7 @@ class Scan(Kernel):
     step: Callable
     start: tuple
     total: Callable
-    lower: str | Callable = "scan"
+    lower: str | Callable = "rows.scan:scan"
     reads: str | tuple | Callable | None = "any"
 
     kind: ClassVar[str] = "scan"
@@ -388,12 +391,13 @@ class Scatter(Kernel):
     """
 
     combines: Mapping
-    lower: str | Callable = "scatter"
+    lower: str | Callable = "rows.scatter:lower_scatter"
     reads: str | tuple | Callable | None = "any"
 
     kind: ClassVar[str] = "scatter"
 
     def check(self):
+        super().check()
         for mode, combine in self.combines.items():
             if combine is not None and combine.__name__ == "<lambda>":
                 raise ValueError(f"operator {self.name}: combines[{mode!r}] needs a name, which is in the kernel's key")

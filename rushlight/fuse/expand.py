@@ -9,7 +9,7 @@ after it, as PyTorch does: the element by element order is that of the computati
 """
 
 from ..core.block import Instruction
-from ..core.declare import OPERATORS
+from ..core.kinds import OPERATORS
 from ..core.layout import dense_strides_like, layout
 from ..core.macro import Given
 from .group import overlaps
