@@ -160,6 +160,9 @@ class UntypedStorage:
 
     size = __len__ = nbytes
 
+    def __sizeof__(self):
+        return object.__sizeof__(self) + self._storage.nbytes
+
     @property
     def device(self):
         return self._storage.device
@@ -385,7 +388,7 @@ def make_subclass(cls, data, require_grad=False):
     """A leaf of class `cls` over the memory of `data`, without its history."""
     result = make(cls, data._storage, data._layout, data._offset)
     result._versions = data._versions
-    result._rg = require_grad
+    result.requires_grad = require_grad
     return result
 
 
@@ -452,18 +455,6 @@ def register_post_accumulate_grad_hook(self, hook):
 def accumulate_grad(self):
     """The AccumulateGrad node of a leaf."""
     return accumulate_node(self, AccumulateGrad)
-
-
-def detach_(self):
-    """Cut this tensor out of its graph, in place. RuntimeError for views."""
-    if self._base is not None and self.requires_grad:
-        raise RuntimeError(
-            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
-            "training, "
-            "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets."
-        )
-    self._grad_fn, self._rg, self._nr = None, False, 0
-    return self
 
 
 def data_property_is(name, value):
@@ -561,7 +552,6 @@ def bind():
         as_subclass=as_subclass,
         __reduce_ex__=reduce_ex,
         register_hook=register_hook,
-        detach_=detach_,
         __dlpack__=dlpack,
         register_post_accumulate_grad_hook=register_post_accumulate_grad_hook,
         _accumulate_grad=accumulate_grad,
@@ -583,7 +573,6 @@ def bind():
     Tensor.itemsize = property(lambda self: self.element_size())
     Tensor.layout = property(lambda self: STRIDED)
     Tensor.__dlpack_device__ = lambda self: (1, 0)
-    Tensor.is_inference = lambda self: False
     Tensor.is_pinned = lambda self, device=None: False
     Tensor.pin_memory = lambda self, device=None: self
     Tensor.get_device = lambda self: -1

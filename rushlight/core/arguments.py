@@ -76,6 +76,7 @@ def kind_of(name, default):
 # writes anything before it has bound its arguments, so that the second call starts from the same state.
 ALIASES = {"axis": "dim", "x": "input", "a": "input", "x1": "input", "x2": "other", "keepdims": "keepdim",
            "self": "input"}
+FIRST = frozenset(("input", "self", "A"))  # names of the first parameter
 CLASSES = {float: dt.float64, int: dt.int64, bool: dt.bool_, complex: dt.complex128}
 SEVERAL = frozenset(("size", "sizes", "shape", "dims", "repeats"))  # names of PyTorch for our *parameters
 
@@ -87,6 +88,8 @@ def respelled(function, args, kwargs):
     kwargs = {}
     for name, value in given.items():
         other = ALIASES.get(name)
+        if name in FIRST and not args and params and params[0] not in given:
+            other = params[0]
         if name not in params and other in params and other not in given:
             name = other
         kwargs[name] = CLASSES[value] if value.__class__ is type and value in CLASSES else value

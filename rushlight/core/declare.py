@@ -21,7 +21,7 @@ from ..base.lazy import is_array
 from . import dtype as dt
 from . import infer as rules
 from . import signatures
-from .arguments import ALIASES, refuse, respelled
+from .arguments import ALIASES, FIRST, refuse, respelled
 from .device import resolve
 from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, settle_write, wants_grad
@@ -31,7 +31,7 @@ from .signatures import REQUIRED
 from .record import (HIGHEST, LOWEST, MOST_FORMS, Form, binary, binary_number, record, record_form,
                      unary)
 from .room import check_layouts
-from .tensor import Tensor, view
+from .tensor import Tensor, view, version_of
 
 REGISTRY, OPERATORS = {}, {}
 
@@ -198,7 +198,7 @@ def bind(name, args, kwargs, params, defaults, positions, count):
     for key, value in kwargs.items():
         at = positions.get(key)
         if at is None:
-            at = positions.get(ALIASES.get(key))
+            at = positions.get(ALIASES.get(key)) if key not in FIRST or args else 0
             if at is None:
                 raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
         if at < len(args):
@@ -230,6 +230,7 @@ def with_out(call, function):
                 raise
         return entry.enter(args, kwargs) if again is None else wrapper(*again[0], **again[1])
     wrapper.rule = getattr(call, "rule", None)
+    wrapper.takes_out = True
     return wrapper
 
 
@@ -370,7 +371,7 @@ class Elementwise:
 def write_form(form, tensors, numbers, target, node):
     """Record a form that writes into `target`, and give the target the node of `begin_write`. No exception leaves a
     write without its history."""
-    version = target._version
+    version = version_of(target)
     try:
         record_form(form, tensors, numbers, (target,))
         end_write(node, target)
@@ -440,6 +441,7 @@ def build_elementwise(op, body, grad, node):
     def inplace(*args, **kwargs):
         return spec.apply_inplace(bind(name + "_", args, kwargs, params, defaults, positions, count))
     function.__signature__ = signatures.signature(body, 1)
+    function.takes_out = True
     inplace.__signature__ = function.__signature__
     inplace.__name__ = name + "_"
     function.fast = fast

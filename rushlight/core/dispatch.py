@@ -206,6 +206,11 @@ def publish(path, function, module=None, seen_as=None, in_python=False):
     copy.__name__ = name
     copy.__qualname__ = f"Tensor.{name}" if path.startswith("Tensor.") else name
     copy.__module__ = module or function.__module__
+    if path.startswith("Tensor."):
+        copy.__signature__ = signatures.Shown(function, "self", False)
+    elif getattr(function, "takes_out", False) and not path.startswith("nn."):
+        flat = "." not in path and signatures.names(function)[:1] == ["A"]  # only linalg calls its matrices so
+        copy.__signature__ = signatures.Shown(function, "input" if flat else None, True)
     own.cell_contents = entry = (OperatorEntry if getattr(function, "refuses", False) else Entry)(path, copy)
     if seen_as is not None and seen_as in ENTRIES:
         entry.function = ENTRIES[seen_as].function

@@ -5,8 +5,10 @@ weight. Each is the
 gradient of the others, so that all orders of derivatives stay inside the templates.
 """
 
+from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, apply, composed, operator, public
+from ..core.layout import channels_last_strides, contiguous_strides, seems_channels_last
 from ..core.tensor import Tensor
 from .complex import conj, from_parts
 from .matmul import same_dtype
@@ -21,7 +23,7 @@ def _bias_grad(g):
 
 
 # parameters: the tensors, the shape of the tensor whose gradient is meant, and the geometry
-CONV = operator("convolution", "template", rules.explicit, lower="conv", node="ConvolutionBackward0",
+CONV = operator("convolution", "template", rules.strided, lower="conv", node="ConvolutionBackward0",
                 reads=("any", "any", "contiguous"),
                 params=("input", "weight", "bias", "input_shape", "weight_shape", "options"),
                 grad={"input": lambda g, weight, input_shape, options: conv_input_grad(g, weight, None, input_shape,
@@ -29,7 +31,7 @@ CONV = operator("convolution", "template", rules.explicit, lower="conv", node="C
                       "weight": lambda g, input, weight_shape, options: conv_weight_grad(g, input, weight_shape,
                                                                                          options),
                       "bias": _bias_grad})
-INPUT_GRAD = operator("convolution_input", "template", rules.explicit, lower="conv_input_grad",
+INPUT_GRAD = operator("convolution_input", "template", rules.strided, lower="conv_input_grad",
                       node="ConvolutionBackward0", reads=("any", "any", "contiguous"),
                       params=("result", "weight", "bias", "result_shape", "weight_shape", "options"),
                       grad={"result": lambda g, weight, result_shape, options: convolve(g, weight, None, result_shape,
@@ -46,6 +48,12 @@ WEIGHT_GRAD = operator("convolution_weight", "template", rules.explicit, lower="
                                                                                               input_shape, options)})
 
 
+def described(shape, input, weight):
+    """(shape, strides, dtype) of a result: channels_last where PyTorch takes an operand for that, except in float64."""
+    last = input.dtype is not dt.float64 and (seems_channels_last(input) or seems_channels_last(weight))
+    return shape, (channels_last_strides if last else contiguous_strides)(shape), input.dtype
+
+
 def convolve(input, weight, bias, out_shape, options):
     """Record a convolution whose geometry has been checked."""
     if input._layout.dtype.is_complex:
@@ -54,7 +62,7 @@ def convolve(input, weight, bias, out_shape, options):
             apart(input), weight_apart(weight), None if bias is None else apart(bias.unsqueeze(0)).squeeze(0),
             doubled(out_shape), options)))
     tensors = (input, weight) if bias is None else (input, weight, bias)
-    attrs = (*options, ("out", ((tuple(out_shape), input._layout.dtype),)))
+    attrs = (*options, ("out", (described(tuple(out_shape), input._layout, weight._layout),)))
     return apply(CONV, (input, weight, bias, input._layout.shape, weight._layout.shape, options), tensors, (), attrs)[0]
 
 
@@ -66,7 +74,7 @@ def conv_input_grad(g, weight, bias, shape, options):
             apart(g), weight_apart(conj(weight)), None if bias is None else apart(bias.unsqueeze(0)).squeeze(0),
             doubled(shape), options)))
     tensors = (g, weight) if bias is None else (g, weight, bias)
-    attrs = (*options, ("out", ((tuple(shape), g._layout.dtype),)))
+    attrs = (*options, ("out", (described(tuple(shape), g._layout, weight._layout),)))
     return apply(INPUT_GRAD, (g, weight, bias, g._layout.shape, weight._layout.shape, options), tensors, (), attrs)[0]
 
 

@@ -12,7 +12,7 @@ from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
 from ..core.grads import GradRule, begin_write, end_write, settle_write
 from ..core.record import record
-from ..core.tensor import empty as empty_tensor
+from ..core.tensor import empty as empty_tensor, version_of
 from .arithmetic import mul
 from .copy import to_dtype
 from .generator import draw
@@ -281,7 +281,7 @@ def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
         return input
     noise = _slopes(input, float(lower), float(upper))
     node = begin_write(RRELU_RULE, (input, noise), input)
-    version = input._version
+    version = version_of(input)
     try:
         record(mul.op, "tt", (), (input, noise), (), (input,))
         end_write(node, input)

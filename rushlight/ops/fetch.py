@@ -20,7 +20,7 @@ from ..core.grads import GradRule, begin_write, end_write, settle_write
 from ..core.graph import MODE
 from ..core.layout import layout
 from ..core.record import binary, partly_overlaps, record
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, version_of
 from ..core.tensor import view as raw_view
 from .copy import clone_values, contiguous_values
 
@@ -325,7 +325,7 @@ def in_place(rule, values, write_into):
         write_into(*values)
         return target
     node = begin_write(rule, values, target)
-    version = target._version
+    version = version_of(target)
     try:
         MODE.grad = False
         write_into(*values)

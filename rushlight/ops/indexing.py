@@ -262,6 +262,7 @@ def array_tensor(values):
     found = contiguous_layout(values.shape, dt.bool_ if dtype is dt.bool_ else dt.int64)
     storage = new_storage(found.nbytes, CPU)
     storage.address, storage.guard = values.ctypes.data, values
+    storage.version = 0  # a constant of ours, that others keep beyond an inference mode
     return raw_view(storage, found, 0)
 
 
@@ -569,7 +570,8 @@ def setitem(self, index, value):
         if index.__class__ is Tensor and index._layout.dtype is dt.bool_ and index._layout.shape == self._layout.shape:
             REGISTRY["Tensor.masked_fill_"](self, index, value)
             return
-    if self._versions is None and not (MODE.grad and (may_want_grad(self) or tensor and may_want_grad(value))):
+    recorded = MODE.grad and (may_want_grad(self) or tensor and may_want_grad(value))
+    if self._versions is None and self._storage.version >= 0 and not recorded:
         if set_quietly(self, index, value):
             return
     chosen = None

@@ -5,6 +5,7 @@ passes over a row.
 """
 
 import functools
+import math
 
 from ..core import dtype as dt
 from ..core import infer as rules
@@ -189,12 +190,29 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
 def _prod_grad(g, input, out, dims, keepdim):
     """g times the product of all other elements, without dividing by zero."""
     g = expand_back(g, input.shape, dims, keepdim)
+    if MODE.grad and (math.prod([input.shape[d] for d in dims]) <= FEW or bool((input == 0).any())):
+        return g * others_of(input, dims)
     zero = input == 0
     zeros = expand_back(reduce_(SUM, zero._cast(dt.int64), dims, keepdim, dt.int64)[0], input.shape, dims, keepdim)
     safe = REGISTRY["where"](zero, 1, input)
     rest = expand_back(prod_node(safe, dims, keepdim, input._layout.dtype), input.shape, dims, keepdim)
     others = REGISTRY["where"](zeros == 0, rest / safe, REGISTRY["where"](zero & (zeros == 1), rest, 0))
     return g * others
+
+
+FEW = 64  # elements of a product whose gradient is differentiated again, up to which n x n factors cost little
+
+
+def others_of(input, dims):
+    """The product of all other elements, as products of n factors each: true also in their derivatives by elements
+    that are zero."""
+    kept = [d for d in range(input.dim()) if d not in dims]
+    moved = input.permute(*kept, *dims)
+    rows = moved.reshape(*moved.shape[:len(kept)], -1)
+    size = rows.shape[-1]
+    factors = REGISTRY["where"](REGISTRY["eye"](size, dtype=dt.bool_), 1, rows.unsqueeze(-2))
+    found = prod_node(factors, (factors.dim() - 1,), False, input._layout.dtype).reshape(moved.shape)
+    return found.movedim(list(range(input.dim())), [*kept, *dims])
 
 
 def _prod(input, dims, keepdim, dtype):

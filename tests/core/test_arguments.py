@@ -1,4 +1,6 @@
 """Arguments of the wrong kind are a TypeError, whatever else is wrong (Note [Kinds of arguments])."""
+import inspect
+
 import pytest
 
 import rushlight as rl
@@ -42,3 +44,15 @@ def test_other_errors_stay():
 def test_the_message_names_the_argument():
     with pytest.raises(TypeError, match=r"addbmm\(\): argument 'batch2' \(position 3\) must be Tensor, not str"):
         rl.addbmm(X, X, "a")
+
+
+def test_shown_signatures():
+    """What `inspect.signature` and editors see: `self` for methods, `out` where there is one, PyTorch's first names."""
+    def shown(function):
+        return list(inspect.signature(function).parameters)
+    assert shown(rl.add) == ["input", "other", "alpha", "out"] and shown(rl.Tensor.add)[0] == "self"
+    assert "out" not in shown(rl.Tensor.kthvalue) and "out" in shown(rl.kthvalue)
+    assert shown(rl.det) == ["input", "out"] and shown(rl.linalg.det) == ["A", "out"]
+    assert "out" not in shown(rl.nn.functional.relu) and shown(rl.special.exp2)[-1] == "out"
+    assert rl.det(input=rl.eye(2)).item() == rl.linalg.det(A=rl.eye(2)).item() == 1
+    assert rl.exp(self=rl.zeros(1)).item() == 1
