@@ -17,6 +17,7 @@ from .core.dtype import finfo, get_default_dtype, iinfo, set_default_dtype
 from .core.layout import Size
 from .core.stream import STREAM as _STREAM
 from .conversion import STRIDED as strided
+from .conversion import Layout as layout
 from .conversion import TypedStorage, UntypedStorage
 from .core.tensor import Tensor
 from .namespace import fill as _fill
@@ -26,6 +27,7 @@ from .ops.creation import FORMATS as _FORMATS
 from .ops.creation import MemoryFormat as memory_format
 from .printing import set_printoptions
 from .settings import *  # noqa: F401,F403
+from .streams import AcceleratorError, Event, OutOfMemoryError, Stream
 from .sharing import asarray, from_dlpack, frombuffer, to_dlpack
 from .tensor import from_numpy, is_complex, is_floating_point
 
@@ -39,7 +41,7 @@ globals().update(_dt.BY_NAME)
 globals().update(_FORMATS)
 globals().update(legacy_types())
 
-newaxis = None
+newaxis, legacy_contiguous_format = None, _FORMATS["contiguous_format"]
 
 
 def is_tensor(obj):
@@ -68,6 +70,26 @@ def result_type(tensor1, tensor2):
     return _dt.result_type(*groups)
 
 
+def is_storage(obj):
+    """Whether an object is a storage."""
+    return isinstance(obj, UntypedStorage)
+
+
+def is_inference(input):
+    """Whether a tensor was made in inference mode."""
+    return input.is_inference()
+
+
+def is_distributed(input):
+    """False: tensors belong to one process."""
+    return input.is_distributed()
+
+
+def get_device(input):
+    """-1: the number of the CPU."""
+    return input.get_device()
+
+
 def typename(obj):
     """The name of an object's type, as PyTorch prints it."""
     if isinstance(obj, Tensor):
@@ -85,9 +107,9 @@ def get_num_threads():
     return _pool().get_num_threads()
 
 
-def set_num_threads(count):
+def set_num_threads(int):
     """Set the number of threads that kernels use; results do not depend on it."""
-    _pool().set_num_threads(count)
+    _pool().set_num_threads(int)
 
 
 def get_num_interop_threads():
@@ -95,7 +117,7 @@ def get_num_interop_threads():
     return 1
 
 
-def set_num_interop_threads(count):
+def set_num_interop_threads(int):
     """Accepted; operators do not run beside one another."""
 
 

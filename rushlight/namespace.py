@@ -4,7 +4,7 @@ path, `publish_tensor` completes the class of tensors. What is published passes 
 import types
 
 from .core import dispatch
-from .core.arguments import refuse, respelled
+from .core.arguments import check_keywords, refuse, respelled
 from .core.declare import REGISTRY
 from .core.tensor import Tensor
 
@@ -69,7 +69,7 @@ def publish(path, function):
     if known is not None:
         return known.copy
     if isinstance(function, types.FunctionType) and "entry" not in function.__code__.co_freevars:
-        function = dispatch.guard(function, refuse, respelled)
+        function = dispatch.guard(function, refuse, respelled, check_keywords)
     parent, _, name = path.rpartition(".")
     module = f"{__package__}.{parent}" if parent else __package__
     if path in FUNCTIONAL:

@@ -12,11 +12,12 @@ from .core import dtype as _dt
 from .core.device import CPU
 from .core.device import Device as _Device
 from .core.device import resolve
+from .core.graph import MODE as _MODE
 from .ops.creation import Determinism as _Determinism
 
 
 class _State:
-    precision = "highest"
+    precision, warn_always = "highest", False
 
 
 def use_deterministic_algorithms(mode, *, warn_only=False):
@@ -97,3 +98,30 @@ def set_default_tensor_type(t):
 def set_flush_denormal(mode):
     """False: denormal numbers are kept."""
     return False
+
+
+def is_anomaly_enabled():
+    """Whether `autograd.set_detect_anomaly` is on."""
+    return _MODE.anomaly
+
+
+def is_anomaly_check_nan_enabled():
+    """Whether anomaly detection looks for NaN."""
+    return _MODE.check_nan
+
+
+def set_anomaly_enabled(enabled, check_nan=True):
+    """Turn anomaly detection on or off."""
+    _MODE.anomaly, _MODE.check_nan = bool(enabled), bool(check_nan)
+
+
+def set_warn_always(b):
+    """Whether warnings that come once are given each time; remembered."""
+    if not isinstance(b, bool):
+        raise TypeError(f"set_warn_always_enabled expects a bool, but got {type(b).__name__}")
+    _State.warn_always = b
+
+
+def is_warn_always_enabled():
+    """What `set_warn_always` was given."""
+    return _State.warn_always

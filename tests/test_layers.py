@@ -16,7 +16,7 @@ LAYERS = (
     ("construct", "conversion", "namespace"),
     ("sharing",),
     ("overrides",),
-    ("_C", "special", "return_types", "random", "settings", "fft", "linalg", "signal"),
+    ("_C", "special", "return_types", "random", "settings", "streams", "fft", "linalg", "signal"),
     ("api",),
     ("functional", "_foreach"),
     ("nn",),  # before optim, whose AveragedModel is a module

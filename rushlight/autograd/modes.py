@@ -143,6 +143,10 @@ class _Accepted:
     def __exit__(self, *error):
         type(self).state = self.before
 
+    def clone(self):
+        """A new object that sets the same."""
+        return type(self)(self.state)
+
 
 class set_multithreading_enabled(_Accepted):
     """Accepted: backward records its operators in the calling thread."""

@@ -25,6 +25,7 @@ HOMES = {
     "native_regions": ("regions", "suppression"),
     "native_scan": ("scan",),
     "native_scatter": ("scatter",),
+    "native_select": ("select_position",),
     "native_sort": ("argsort", "searchsorted", "topk"),
     "native_sum": ("ordered_sum",),
 }

@@ -21,7 +21,7 @@ from ..base.lazy import is_array
 from . import dtype as dt
 from . import infer as rules
 from . import signatures
-from .arguments import ALIASES, FIRST, refuse, respelled
+from .arguments import FIRST, alias, check_keywords, refuse, respelled
 from .device import resolve
 from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, settle_write, wants_grad
@@ -148,7 +148,10 @@ def guarded(call, function):
     @functools.wraps(function)
     def guard(*args, **kwargs):
         try:
-            return call(*args, **kwargs) if kwargs else call(*args)
+            if not kwargs:
+                return call(*args)
+            check_keywords(function, kwargs)
+            return call(*args, **kwargs)
         except REFUSALS as error:
             again = respelled(function, args, kwargs)
             if again is None:
@@ -198,7 +201,7 @@ def bind(name, args, kwargs, params, defaults, positions, count):
     for key, value in kwargs.items():
         at = positions.get(key)
         if at is None:
-            at = positions.get(ALIASES.get(key)) if key not in FIRST or args else 0
+            at = positions.get(alias(key, positions)) if key not in FIRST or args else 0
             if at is None:
                 raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
         if at < len(args):
@@ -219,6 +222,7 @@ def with_out(call, function):
         try:
             if not kwargs:
                 return call(*args)
+            check_keywords(function, kwargs)
             if kwargs.get("out") is not None:
                 return into_out(function.__name__, call, kwargs["out"], args, without(kwargs, "out"))
             kwargs.pop("out", None)

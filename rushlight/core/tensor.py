@@ -74,9 +74,11 @@ class Tensor(metaclass=TensorMeta):
         """The number of elements."""
         return self._layout.numel
 
-    def size(self, dim=None):
+    def size(self, dim=None, *, axis=None):
         """All sizes, or the size of one dimension. IndexError if `dim` is out of range."""
         shape = self._layout.shape
+        if dim is None:
+            dim = axis
         if dim is None:
             return self._layout.size
         rank = len(shape)
@@ -87,9 +89,11 @@ class Tensor(metaclass=TensorMeta):
             raise IndexError("Dimension specified as 0 but tensor has no dimensions")
         return shape[dim]
 
-    def stride(self, dim=None):
+    def stride(self, dim=None, *, axis=None):
         """All strides in elements, or that of one dimension."""
         strides = self._layout.strides
+        if dim is None:
+            dim = axis
         return strides if dim is None else strides[dim]
 
     def storage_offset(self):
@@ -237,6 +241,7 @@ def converted(value, cls):
 
 
 dispatch.PLAIN.update((Tensor, dt.DType, Device, Size))
+dispatch.tensor_class = Tensor
 
 
 def check_grad_assignment(tensor, value):

@@ -27,7 +27,7 @@ def rule(names, always=False):
 @functools.cache
 def parameters(entry):
     """The parameters of a public function: a dictionary from names to defaults, in order; None if some have no name."""
-    found = inside(entry.copy).parameters.values()
+    found = [p for p in inside(entry.copy).parameters.values() if p.name != "spelled"]
     if any([p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in found]):
         return None
     return {p.name: p.default for p in found}

@@ -297,3 +297,12 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
 def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of `conv3d`."""
     return conv_transpose("conv_transpose3d", input, weight, bias, stride, padding, output_padding, groups, dilation, 3)
+
+
+@public("torch.convolution", out=False, cast="lower")
+def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+    """A convolution, or with `transposed` its transpose, over as many dimensions as the weight has."""
+    n = weight.dim() - 2
+    if transposed:
+        return conv_transpose("convolution", input, weight, bias, stride, padding, output_padding, groups, dilation, n)
+    return conv("convolution", input, weight, bias, stride, padding, dilation, groups, n)

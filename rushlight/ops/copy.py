@@ -119,6 +119,9 @@ grads.clone = clone
 def format_strides(input, memory_format):
     """The strides a memory format asks for, or None where an element-wise result has them anyway."""
     name = getattr(memory_format, "name", None)
+    if name is None and memory_format is not None:
+        raise TypeError(f"clone(): argument 'memory_format' must be torch.memory_format, not "
+                        f"{type(memory_format).__name__}")
     if name in (None, "preserve_format"):
         found = input._layout
         return found.strides if found.dense else None
@@ -136,7 +139,10 @@ def to_strides(input, strides):
 @public("Tensor.contiguous", out=False, quick=True)
 def contiguous(self, memory_format=None):
     """The tensor itself if it has the strides of the memory format, else a copy that has."""
-    name = getattr(memory_format, "name", "contiguous_format")
+    name = getattr(memory_format, "name", "contiguous_format" if memory_format is None else None)
+    if name is None:
+        raise TypeError(f"contiguous(): argument 'memory_format' must be torch.memory_format, not "
+                        f"{type(memory_format).__name__}")
     if name == "preserve_format":
         raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
     if is_contiguous(self, memory_format):

@@ -1,7 +1,7 @@
 """Order statistics: median, nanmedian, kthvalue, mode, quantile, nanquantile.
 
-Where the chosen element lies is found by a library call on host arrays (partition or sort along an axis); the value
-is picked by the kernels, and its gradient goes back to that place. NaN counts as the largest number.
+Where the chosen element lies is found by a selection kernel (codegen/native_select.py), for the mode by a library call
+on host arrays; the value is picked from there, and its gradient goes back there. NaN counts as the largest number.
 """
 
 from ..base.lazy import numpy as np
@@ -25,33 +25,7 @@ def where(condition, input, other):
     return REGISTRY["where"](condition, input, other)
 
 
-# -- positions on the host --------------------------------------------------------------------------------------------
-
-
-def _kth_position(values, rank, axis):
-    return np.take(np.argpartition(values, rank, axis=axis), [rank], axis=axis)
-
-
-def _is_nan(values):
-    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
-
-
-def _kthvalue_body(outs, ins, numbers, dim):
-    outs[0][...] = _kth_position(ins[0], numbers[0] - 1, dim)
-
-
-def _median_body(outs, ins, numbers, dim):
-    values = ins[0]
-    found = _kth_position(values, (values.shape[dim] - 1) // 2, dim)
-    nan = _is_nan(values)
-    outs[0][...] = np.where(nan.any(dim, keepdims=True), nan.argmax(dim, keepdims=True), found)
-
-
-def _nanmedian_body(outs, ins, numbers, dim):
-    values = ins[0]
-    order = np.argsort(values, axis=dim, kind="stable")
-    count = (~_is_nan(values)).sum(dim, keepdims=True)
-    outs[0][...] = np.take_along_axis(order, np.maximum((count - 1) // 2, 0), dim)
+# -- positions --------------------------------------------------------------------------------------------------------
 
 
 def _mode_body(outs, ins, numbers, dim):
@@ -67,8 +41,8 @@ def _mode_body(outs, ins, numbers, dim):
     outs[0][...] = np.moveaxis(last, -1, dim)
 
 
-BODIES = {"kthvalue": _kthvalue_body, "median": _median_body, "nanmedian": _nanmedian_body, "mode": _mode_body}
-POSITIONS = {name: operator(f"{name}_position", "host", rules.explicit, body) for name, body in BODIES.items()}
+SELECT = operator("select_position", "native", rules.explicit, lower="select_position", reads="any")
+MODE_POSITION = operator("mode_position", "host", rules.explicit, _mode_body)
 
 
 def _chosen_grad(g, input_layout, outs, dim, keepdim):
@@ -81,9 +55,12 @@ def _choosing_node(name, node):
         """(value, position) of the chosen element along a dimension."""
         shape = list(input.shape)
         shape[dim] = 1
-        numbers = () if number is None else (number,)
         attrs = (("dim", dim), ("out", ((tuple(shape), dt.int64),)))
-        index = record(POSITIONS[name], "t" + "n" * len(numbers), attrs, (input,), numbers)[0]
+        if name == "mode":
+            index = record(MODE_POSITION, "t", attrs, (input,))[0]
+        else:
+            chosen = (*attrs, ("which", name), ("k", 0 if number is None else number - 1))
+            index = record(SELECT, "t", chosen, (input,))[0]
         values = pick(input, index, dim)
         if not keepdim:
             return [without(values, dim), without(index, dim)]

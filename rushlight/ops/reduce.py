@@ -9,7 +9,7 @@ import math
 
 from ..core import dtype as dt
 from ..core import infer as rules
-from ..core.arguments import CLASSES
+from ..core.arguments import CLASSES, spelled_again
 from ..core.declare import REGISTRY, elementwise, operator, public
 from ..core.infer import wrap_dim, wrap_dims
 from ..core.graph import MODE
@@ -92,6 +92,12 @@ def expand_back(value, shape, dims, keepdim):
     return value.expand(shape)
 
 
+def named_so_far(dim, keepdim):
+    """Those of two arguments that were given by our names."""
+    given = {} if dim is None else {"dim": dim}
+    return {**given, "keepdim": keepdim} if keepdim else given
+
+
 def _sum_dtype(input, dtype):
     if dtype is not None:
         return CLASSES[dtype] if dtype.__class__ is type else dtype
@@ -119,8 +125,10 @@ def sum_all(input, shape, dtype):
 
 
 @public("sum", quick=True)
-def sum(input, dim=None, keepdim=False, *, dtype=None):
+def sum(input, dim=None, keepdim=False, *, dtype=None, **spelled):
     """Sum over `dim` (int, tuple, or None for all). Integers are summed in int64 unless `dtype` is given."""
+    if spelled:
+        return spelled_again(sum, spelled, input, **named_so_far(dim, keepdim), dtype=dtype)
     if not isinstance(input, Tensor):
         raise TypeError(f"sum(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     found = input._layout
@@ -159,8 +167,10 @@ def mean_all(input, shape, dims, keepdim, dtype, count):
 
 
 @public("mean", quick=True)
-def mean(input, dim=None, keepdim=False, *, dtype=None):
+def mean(input, dim=None, keepdim=False, *, dtype=None, **spelled):
     """Mean over `dim`. RuntimeError for integers without a floating `dtype`."""
+    if spelled:
+        return spelled_again(mean, spelled, input, **named_so_far(dim, keepdim), dtype=dtype)
     result = input.dtype if dtype is None else CLASSES[dtype] if dtype.__class__ is type else dtype
     if result.category < dt.FLOATING:
         raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or "

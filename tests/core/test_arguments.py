@@ -56,3 +56,27 @@ def test_shown_signatures():
     assert "out" not in shown(rl.nn.functional.relu) and shown(rl.special.exp2)[-1] == "out"
     assert rl.det(input=rl.eye(2)).item() == rl.linalg.det(A=rl.eye(2)).item() == 1
     assert rl.exp(self=rl.zeros(1)).item() == 1
+
+
+@pytest.mark.parametrize("call", [
+    lambda: rl.zeros(2, dtype=3), lambda: rl.zeros(2, dtype="float32"), lambda: rl.ones(2, requires_grad="x"),
+    lambda: rl.zeros(2, pin_memory="x"), lambda: rl.zeros(2, layout=3), lambda: rl.empty(2, memory_format=3),
+    lambda: X.softmax(0, dtype=3), lambda: X.amax(0, keepdim="x"), lambda: X.clone(memory_format=3),
+    lambda: X.contiguous(memory_format=3), lambda: X.sort(stable="x"), lambda: rl.Tensor.__radd__(2, X),
+    lambda: rl.Tensor.__rmul__(2, X),
+])  # fmt: skip
+def test_calls_that_would_succeed_by_accident(call):
+    """Keywords of the wrong kind that no line of Python would notice."""
+    with pytest.raises(TypeError):
+        call()
+
+
+@pytest.mark.parametrize("call", [
+    lambda: rl.arange(float("-inf"), 1, 2), lambda: rl.arange(float("nan"), 1), lambda: rl.movedim(X, (0, 1), (1,)),
+    lambda: rl.gradient(X, spacing=[0.1], dim=[1, 0]),
+    lambda: rl.complex(X.double(), X.double(), out=rl.zeros(2, 3, dtype=rl.complex64)),
+])  # fmt: skip
+def test_values_of_the_right_kind_that_are_refused(call):
+    """Names of parameters that mean something else in single functions make no TypeError."""
+    with pytest.raises(RuntimeError):
+        call()
