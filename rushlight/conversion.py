@@ -20,7 +20,7 @@ from .core.layout import contiguous_strides, dense_strides_like, layout
 from .core.owner import Kept, expose, is_foreign
 from .core.room import LARGEST, check_bytes
 from .core.storage import EVERYBODY, check, new_storage
-from .core.tensor import Tensor, accumulate_node, empty, make, view
+from .core.tensor import Tensor, accumulate_node, check_trackable, empty, make, view
 from .runtime.cpu import memory
 from .tensor import materialise, over_array
 
@@ -388,7 +388,9 @@ def make_subclass(cls, data, require_grad=False):
     """A leaf of class `cls` over the memory of `data`, without its history."""
     result = make(cls, data._storage, data._layout, data._offset)
     result._versions = data._versions
-    result.requires_grad = require_grad
+    if require_grad:
+        check_trackable(result)
+    result._rg = require_grad
     return result
 
 

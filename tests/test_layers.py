@@ -25,7 +25,9 @@ LAYERS = (
     ("optim", "utils", "serialization", "compiler", "distributed", "distributions", "backends", "cpu", "cuda",
      "testing", "version"),
     ("func",),
-    ("hub", "multiprocessing", "fx"),  # both read and write files with serialization
+    ("hub", "multiprocessing", "fx", "__config__", "__future__", "accelerator", "library", "masked", "mps", "mtia",
+     "nested", "profiler", "quasirandom", "storage", "types", "xpu"),  # both read and write files with serialization
+    ("export", "jit"),  # over the graphs of fx
     ("vision", "audio", "text"),
     ("alias",),
     ("tools", "__main__"),

@@ -118,8 +118,8 @@ class Tensor(metaclass=TensorMeta):
                                "a subgraph that doesn't require differentiation use var_no_grad = var.detach().")
         if value and self._layout.dtype.category < dt.FLOATING:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        if value and self._storage.version < 0 and not graph.MODE.inference:
-            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        if value:
+            check_trackable(self)
         if self._grad_fn is None:
             self._rg = bool(value)
 
@@ -220,6 +220,12 @@ class Inherited:
         storage, self.last = self.storage(), value
         if storage is not None:
             storage.version = value
+
+
+def check_trackable(tensor):
+    """Refuse to let an inference tensor require a gradient outside inference mode."""
+    if tensor._storage.version < 0 and not graph.MODE.inference:
+        raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
 
 
 def version_of(tensor):
