@@ -18,7 +18,8 @@ VERSIONS = {"torch": "2.13.0", "torchvision": "0.28.0", "torchaudio": "2.11.0"}
 # Parts of Rushlight that PyTorch has no module for: `import torch.core` finds nothing.
 OURS = frozenset((
     "_foreach", "alias", "api", "audio", "base", "codegen", "construct", "conversion", "core", "data", "engine", "fuse",
-    "namespace", "ops", "printing", "runtime", "settings", "sharing", "streams", "tensor", "text", "tools", "vision", "__main__",
+    "namespace", "ops", "printing", "runtime", "settings", "sharing", "streams", "tensor", "text", "tools", "vision",
+    "__main__",
 ))
 
 
