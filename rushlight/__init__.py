@@ -16,7 +16,7 @@ __version__ = "2.13.0+rushlight"
 _LIBRARIES = {
     "_C": "", "__config__": "", "__future__": "", "_foreach": "", "accelerator": "", "amp": "GradScaler autocast",
     "backends": "", "compiler": "compile", "cpu": "", "cuda": "", "distributed": "", "distributions": "", "export": "",
-    "func": "vmap", "fx": "", "hub": "", "jit": "", "library": "", "masked": "", "mps": "", "mtia": "",
+    "func": "vmap", "futures": "", "fx": "", "hub": "", "jit": "", "library": "", "masked": "", "mps": "", "mtia": "",
     "multiprocessing": "", "nested": "", "nn": "", "optim": "", "overrides": "", "profiler": "", "quasirandom": "",
     "serialization": "load save",
     "sparse": "sparse_bsc sparse_bsc_tensor sparse_bsr sparse_bsr_tensor sparse_compressed_tensor sparse_coo "

@@ -14,6 +14,7 @@ from typing import Final  # noqa: F401
 
 from . import fx as _fx
 from .core.tensor import Tensor
+from .futures import Future
 from .nn import Module
 from .serialization import load as _load
 from .serialization import save as _save
@@ -286,26 +287,11 @@ def isinstance_(obj, target_type):
 __builtin_isinstance = isinstance
 
 
-class Future:
-    """What `fork` gives: a result that is there already."""
-
-    def __init__(self, value=None):
-        self._value = value
-
-    def wait(self):
-        """The result."""
-        return self._value
-
-    value = wait
-
-    def done(self):
-        """True."""
-        return True
-
-
 def fork(func, *args, **kwargs):
     """A Future of a call, which runs at once."""
-    return Future(func(*args, **kwargs))
+    future = Future()
+    future.set_result(func(*args, **kwargs))
+    return future
 
 
 def wait(future):

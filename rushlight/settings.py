@@ -13,7 +13,7 @@ from .core.device import CPU
 from .core.device import Device as _Device
 from .core.device import resolve
 from .core.graph import MODE as _MODE
-from .ops.creation import Determinism as _Determinism
+from .ops.basic.creation import Determinism as _Determinism
 
 
 class _State:

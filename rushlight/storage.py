@@ -1,6 +1,6 @@
 """`torch.storage`: the classes of storages."""
 
-from .conversion import TypedStorage, UntypedStorage
+from .tensor.conversion import TypedStorage, UntypedStorage
 
 Storage = UntypedStorage
 

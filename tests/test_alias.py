@@ -89,7 +89,7 @@ def test_every_part_is_ours_or_one_of_pytorch():
         "return_types",
         "serialization", "signal", "sparse", "special", "testing", "utils", "version",
         "__config__", "__future__", "accelerator", "export", "jit", "library", "masked", "mps", "mtia", "nested",
-        "profiler", "quasirandom", "storage", "types", "xpu",
+        "profiler", "quasirandom", "storage", "types", "xpu", "futures",
     }
     parts = {name.split(".")[1] if "." in name else "" for name in source.modules()}
     unknown = parts - theirs - alias.OURS

@@ -37,7 +37,7 @@ class Stream:
     """The pending block. All access is under the lock (Note [The lock])."""
 
     __slots__ = ("root", "block", "taken", "steps", "dirty", "inferring", "make", "recover", "load", "watch", "lock",
-                 "acquire", "release", "owned")
+                 "acquire", "release", "owned", "unsettled", "settle")
 
     def __init__(self):
         self.root = Step()
@@ -46,6 +46,7 @@ class Stream:
         self.steps = 0
         self.dirty = False  # whether an exception has left an operator that did not complete
         self.inferring = False  # whether a thread is in inference mode, see core/storage.py
+        self.unsettled, self.settle = [], None  # in-place writes without their history, see grads.py; who gives it
         # Set by the engine: make(block, liveness mask) -> program; program.run(block) -> where it stopped, or None;
         # recover(program, block, where) computes what does not depend on what failed.
         # load(): called when something is recorded that will need the engine.
@@ -63,6 +64,13 @@ class Stream:
             self.block = block = block.outer
         block.repair()
         self.dirty = False
+        try:
+            while self.unsettled:
+                self.settle(*self.unsettled[0])
+                del self.unsettled[0]
+        except BaseException:
+            self.dirty = True
+            raise
 
     @property
     def tracing(self):

@@ -3,7 +3,7 @@
 import sys
 import types
 
-from ..ops.creation import Determinism
+from ..ops.basic.creation import Determinism
 
 
 class _Module(types.ModuleType):
