@@ -37,8 +37,8 @@ class CopySlices:
         if view_layout.overlaps_itself:
             raise RuntimeError(REPEATED)
         if base_layout.overlaps_itself:
-            raise NotImplementedError("backward of an in-place write to a view of a base whose elements share memory is "
-                                      "not implemented in rushlight")
+            raise NotImplementedError("backward of an in-place write to a view of a base whose elements share memory "
+                                      "is not implemented in rushlight")
         part = part_of(whole, base_offset, view_layout, view_offset)
         results = inner.apply([part.clone()])
         found = list(results)

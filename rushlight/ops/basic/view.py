@@ -3,11 +3,13 @@
 import functools
 
 from ...core import dtype as dt
+from ...core.arguments import needed, spelled_again
 from ...core.declare import REGISTRY, public
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import as_index, wrap_dim
 from ...core.layout import contiguous_strides, layout, view_strides
+from ...core.signatures import REQUIRED
 from ...core.tensor import Tensor
 from ...core.tensor import view as raw_view
 from ...core.views import view_of, viewed
@@ -218,10 +220,16 @@ def _permuted(found, dims):
     return layout(shape, strides, found.dtype), dims
 
 
-@public("transpose swapaxes swapdims", out=False, quick=True)
+@public("transpose swapdims", out=False, quick=True)
 def transpose(input, dim0, dim1):
     """Two dimensions swapped."""
     return _swap(input, dim0, dim1, TRANSPOSE)
+
+
+@public("swapaxes", out=False)
+def swapaxes(input, axis0, axis1):
+    """`transpose`."""
+    return _swap(input, axis0, axis1, TRANSPOSE)
 
 
 def _swap(input, dim0, dim1, rule):
@@ -281,8 +289,10 @@ UNSQUEEZE = GradRule("unsqueeze", ["input", "shape"], {"input": _reshape_back})
 
 
 @public("squeeze", out=False, quick=True)
-def squeeze(input, dim=None):
+def squeeze(input, dim=None, **spelled):
     """Without the dimensions of size 1 (all, or those given)."""
+    if spelled:
+        return spelled_again(squeeze, spelled, input, **({} if dim is None else {"dim": dim}))
     found = input._layout
     if dim is None:
         drop = [d for d, n in enumerate(found.shape) if n == 1]
@@ -295,8 +305,10 @@ def squeeze(input, dim=None):
 
 
 @public("unsqueeze", out=False, quick=True)
-def unsqueeze(input, dim):
+def unsqueeze(input, dim=REQUIRED, **spelled):
     """With a dimension of size 1 inserted at `dim`."""
+    if dim is REQUIRED:
+        return spelled_again(unsqueeze, needed("unsqueeze", "dim", spelled), input)
     found = input._layout
     return viewed(input, _unsqueezed(found, dim), input._offset, UNSQUEEZE, (input, found.shape))
 
@@ -418,8 +430,11 @@ DIAGONAL = GradRule("diagonal", ["input", "shape", "offset", "dim1", "dim2"],
 
 
 @public("select", out=False, quick=True)
-def select(input, dim, index):
+def select(input, dim=REQUIRED, index=REQUIRED, **spelled):
     """One position of a dimension, which disappears."""
+    if dim is REQUIRED or index is REQUIRED:
+        given = {k: v for k, v in (("dim", dim), ("index", index)) if v is not REQUIRED}
+        return spelled_again(select, needed("select", "dim", spelled), input, **given)
     found = input._layout
     if not found.ndim:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
@@ -454,8 +469,11 @@ def slice_(input, dim, start, stop, step):
 
 
 @public("narrow", out=False, quick=True)
-def narrow(input, dim, start, length):
+def narrow(input, dim=REQUIRED, start=REQUIRED, length=REQUIRED, **spelled):
     """`length` positions of a dimension from `start` on."""
+    if dim is REQUIRED or length is REQUIRED:
+        given = {k: v for k, v in (("dim", dim), ("start", start), ("length", length)) if v is not REQUIRED}
+        return spelled_again(narrow, needed("narrow", "length", spelled), input, **given)
     found = input._layout
     if not found.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
@@ -475,7 +493,13 @@ def narrow(input, dim, start, length):
     return slice_(input, dim, start, start + length, 1)
 
 
-@public("diagonal Tensor.diagonal linalg.diagonal", out=False)
+@public("linalg.diagonal", out=False)
+def linalg_diagonal(A, *, offset=0, dim1=-2, dim2=-1):
+    """The diagonals of matrices as a last dimension."""
+    return diagonal(A, offset, dim1, dim2)
+
+
+@public("diagonal Tensor.diagonal", out=False)
 def diagonal(input, offset=0, dim1=0, dim2=1):
     """The diagonal of two dimensions as a last dimension."""
     found = input._layout
@@ -571,8 +595,10 @@ def chunk(input, chunks, dim=0):
 
 
 @public("unbind", out=False, quick=True)
-def unbind(input, dim=0):
+def unbind(input, dim=0, **spelled):
     """All positions of a dimension as a tuple of views."""
+    if spelled:
+        return spelled_again(unbind, spelled, input)
     found = input._layout
     if not found.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
