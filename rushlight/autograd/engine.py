@@ -1,12 +1,10 @@
 """The backward pass: walks the graph of nodes from the newest to the oldest and hands gradients on.
 
 Consumers of a value are always recorded after its producer, so that visiting nodes by falling sequence number meets
-every node after all
-of its gradients have arrived: a heap is all the scheduling there is, and a chain of 100,000 operators needs no
-recursion. Gradients are
-ordinary tensors; what the formulas record goes into the same stream as the forward pass and fuses with it. The stream
-is flushed at the
-end, so that a training loop always cuts its blocks at the same place.
+every node after all of its gradients have arrived: a heap is all the scheduling there is, and a chain of 100,000
+operators needs no recursion. Gradients are ordinary tensors; what the formulas record goes into the same stream as the
+forward pass and fuses with it. The stream is flushed at the end, so that a training loop always cuts its blocks at the
+same place.
 """
 
 import heapq
@@ -459,9 +457,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     accumulated.
 
     allow_unused: None for inputs that the outputs do not depend on, instead of RuntimeError. is_grads_batched: the
-    first dimension of
-    each of `grad_outputs` counts vectors, for each of which the product is computed; gradients get it as first
-    dimension.
+    first dimension of each of `grad_outputs` counts vectors, for each of which the product is computed; gradients get
+    it as first dimension.
     """
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "

@@ -1,8 +1,7 @@
 """Custom functions: `Function` with user-written forward and backward.
 
 The context `ctx` that forward and backward get is the graph node itself, as in PyTorch: its class is named after the
-function
-("CubeBackward"), and `grad_fn` of the results is this object. Read `engine` next.
+function ("CubeBackward"), and `grad_fn` of the results is this object. Read `engine` next.
 """
 
 import functools

@@ -1,10 +1,8 @@
 """`torch.autograd.functional`: products with Jacobians and Hessians, and whole ones, of Python functions.
 
 In: a function of tensors and the point. Out: tensors, or tuples of them shaped like the inputs. Everything is reverse
-mode: `jvp`
-differentiates the vector-Jacobian product once more, with respect to its vector. Flags that only choose how PyTorch
-computes
-(`vectorize`, strategies) are accepted and change nothing. Read `engine` for the passes.
+mode: `jvp` differentiates the vector-Jacobian product once more, with respect to its vector. Flags that only choose how
+PyTorch computes (`vectorize`, strategies) are accepted and change nothing. Read `engine` for the passes.
 """
 
 from ..core.declare import REGISTRY

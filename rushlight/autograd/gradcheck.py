@@ -1,9 +1,8 @@
 """Checks of gradient formulas against finite differences: `gradcheck` and `gradgradcheck`.
 
 In: a function of tensors. Out: True, or GradcheckError with both Jacobians. Every element of every input is moved by
-`eps` and the
-change of the outputs compared with what backward says, so inputs should be small and of double precision. Complex
-numbers are compared as pairs of real ones: both parts of an input are moved, both parts of an output looked at.
+`eps` and the change of the outputs compared with what backward says, so inputs should be small and of double precision.
+Complex numbers are compared as pairs of real ones: both parts of an input are moved, both parts of an output looked at.
 """
 
 import math
@@ -37,9 +36,8 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
               check_backward_ad=True, fast_mode=False, masked=None):
     """Whether the gradients of `func` at `inputs` agree with central differences within |a - n| <= atol + rtol * |n|.
 
-    Raises GradcheckError where they do not (returns False with raise_exception=False), if two backward passes differ
-    by more than
-    `nondet_tol`, if a gradient has another dtype (check_grad_dtypes), or if unused outputs break backward
+    Raises GradcheckError where they do not (returns False with raise_exception=False), if two backward passes differ by
+    more than `nondet_tol`, if a gradient has another dtype (check_grad_dtypes), or if unused outputs break backward
     (check_undefined_grad).
     `fast_mode` is accepted: all elements are compared, which is what PyTorch's slow mode does. check_forward_ad: the
     tangents of forward mode are compared as well.

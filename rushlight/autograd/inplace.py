@@ -1,8 +1,7 @@
 """What in-place writes to views do to the graph (Note [Views and in-place writes] in core/tensor.py).
 
 `CopySlices` is the new history of a base one of whose views was written: the gradient of the base, with the part that
-was written sent
-through the operator's node. `AsStridedBackward0` is the new history of the other views.
+was written sent through the operator's node. `AsStridedBackward0` is the new history of the other views.
 """
 
 from ..core import dtype as dt

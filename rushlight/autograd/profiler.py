@@ -1,9 +1,8 @@
 """`torch.autograd.profiler`: time spent in marked ranges, and what the engine did meanwhile.
 
 In: `record_function` ranges and the engine's counters. Out: `profile`, whose tables list the ranges. Operators run
-fused and later than
-they are recorded, so there is no time per operator; `profile.statistics` has the engine's counts of the profiled
-stretch.
+fused and later than they are recorded, so there is no time per operator; `profile.statistics` has the engine's counts
+of the profiled stretch.
 """
 
 import functools

@@ -274,14 +274,14 @@ def elementwise(names, promote="default", dtypes="all", grad=None, node=None, he
                 cast=None, **options):
     """Declare an element-wise operator (see the module's docstring).
 
-    `promote`: "default" (operands join), "float" (integers become the default float), "compare" (operands join,
-    result bool), "bool" (no join, result bool), "keep" (no join, result like the first), or a function (dtypes,
-    number classes, attrs) -> (joined or None, result). `dtypes`: "all", "numeric" (no bool), "integral" (with bool),
+    `promote`: "default" (operands join), "float" (integers become the default float), "compare" (operands join, result
+    bool), "bool" (no join, result bool), "keep" (no join, result like the first), or a function (dtypes, number
+    classes, attrs) -> (joined or None, result). `dtypes`: "all", "numeric" (no bool), "integral" (with bool),
     "integers", "floating"; `complex`: also complex numbers. `conjugates`: see core/grads.py. `heavy`: too expensive to
-    compute twice. `contiguous`: the result is contiguous whatever the
-    strides of the operands. `tensors`: how many of the first parameters must be
-    tensors (TypeError for numbers there). `fills`: a number is written to the first operand as it is, so that it has
-    to fit its dtype. `wraps`: a call of numbers alone counts as one of zero-dim tensors.
+    compute twice. `contiguous`: the result is contiguous whatever the strides of the operands. `tensors`: how many of
+    the first parameters must be tensors (TypeError for numbers there). `fills`: a number is written to the first
+    operand as it is, so that it has to fit its dtype. `wraps`: a call of numbers alone counts as one of zero-dim
+    tensors.
     """
     def declare(body):
         name = options.pop("name", body.__name__)

@@ -40,8 +40,7 @@ MOST_TRACES = 4096
 @dataclasses.dataclass
 class Trace:
     """The instructions of a body. `scalars`: their numbers, constants or `Given`; `places`: for each slot ("in", i),
-    ("out", i) or ("temp", i); `temps`: their
-    bytes; `given`: which of the body's results are tensors, not None."""
+    ("out", i) or ("temp", i); `temps`: their bytes; `given`: which of the body's results are tensors, not None."""
 
     instructions: list
     scalars: list

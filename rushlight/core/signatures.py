@@ -1,7 +1,6 @@
 """Signatures of plain Python functions read off their code objects: ten times cheaper than `inspect.signature`, which
-the declaration of
-a thousand operators at import would feel. Functions with *args or **kwargs are fine; callables of other kinds go
-through `inspect`."""
+the declaration of a thousand operators at import would feel. Functions with *args or **kwargs are fine; callables of
+other kinds go through `inspect`."""
 
 import inspect
 import types

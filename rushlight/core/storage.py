@@ -2,11 +2,9 @@
 
 Note [Liveness by reference counts]
 A storage is referred to by the tensors that view it, by gradient nodes that saved it, and while it takes part in
-pending instructions
-by the stream's list of slots. When the stream is flushed, a storage that only the list refers to can have no reader
-any more, so its
-contents need not reach memory. `references` measures what "only the list" means on this interpreter instead of
-assuming it.
+pending instructions by the stream's list of slots. When the stream is flushed, a storage that only the list refers to
+can have no reader any more, so its contents need not reach memory. `references` measures what "only the list" means on
+this interpreter instead of assuming it.
 
 Note [Exposed storages]
 Memory that others can see (`from_numpy`, `.numpy()`, DLPack, `data_ptr()`) has a `guard`: the object that the other

@@ -1,15 +1,13 @@
 """The Tensor class: its state, and the attributes that need no operator.
 
 A tensor is a view (layout, offset) of a Storage plus what autograd keeps about it. Methods that compute are bound to
-this class by
-`rushlight/tensor/methods.py` from the operator registry. Read `record` next.
+this class by `rushlight/tensor/methods.py` from the operator registry. Read `record` next.
 
 Note [Views and in-place writes]
 A view knows its base (`_base`, the tensor that owns the storage in autograd's eyes) and the version at which its
-`_grad_fn` was true.
-An in-place write to a view rewrites the history of the base (`CopySlices`); every other view of that base then finds
-its version stale
-and takes a new `AsStridedBackward0` over the base. `refresh` does that before anybody looks at a view's gradient state.
+`_grad_fn` was true. An in-place write to a view rewrites the history of the base (`CopySlices`); every other view of
+that base then finds its version stale and takes a new `AsStridedBackward0` over the base. `refresh` does that before
+anybody looks at a view's gradient state.
 """
 
 import warnings

@@ -29,8 +29,7 @@ def _first_make(block, mask):
 
 def statistics():
     """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from
-    disk), launches,
-    bytes of results allocated, seconds spent planning."""
+    disk), launches, bytes of results allocated, seconds spent planning."""
     return _engine().statistics()
 
 

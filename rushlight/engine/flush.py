@@ -26,8 +26,7 @@ _describe_machine()
 
 def statistics():
     """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from
-    disk), launches,
-    bytes of results allocated, seconds spent planning."""
+    disk), launches, bytes of results allocated, seconds spent planning."""
     tallies = Counters.tallies
     return dict(
         instructions=sum(t[0] * t[1] for t in tallies) + direct.TALLY[1],

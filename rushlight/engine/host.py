@@ -1,8 +1,7 @@
 """Host instructions: operators that a library computes on arrays (sorting, FFT, linear algebra on the CPU).
 
 The body gets NumPy arrays that view the operands and results in place: `body(outs, ins, numbers, **attrs)` writes into
-`outs`. bfloat16
-operands come as float32 copies and results are rounded back, since NumPy has no such type.
+`outs`. bfloat16 operands come as float32 copies and results are rounded back, since NumPy has no such type.
 """
 
 import ctypes

@@ -86,8 +86,8 @@ def _shared(obj, dtype):
 
 
 def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
-    """`obj` (tensor, array, DLPack or buffer object, number,
-              nested sequence) as a tensor, over its memory where it can.
+    """`obj` (tensor, array, DLPack or buffer object, number, nested sequence) as a tensor, over its memory where it
+              can.
 
     copy: True always copies; False never does, and is a ValueError where that cannot be."""
     shared = _shared(obj, dtype)

@@ -316,11 +316,9 @@ def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, 
     """function(*args, **kwargs) without keeping its intermediate values: backward runs it again.
 
     use_reentrant: see the module's docstring; False is recommended. preserve_rng_state (True): random operators draw
-    the same numbers the
-    second time. context_fn: gives the context of the first and of the second run. determinism_check: "default"
-    compares shapes, dtypes and
-    devices of both runs, "none" does not. CheckpointError where the second run differs. debug=True raises
-    NotImplementedError.
+    the same numbers the second time. context_fn: gives the context of the first and of the second run.
+    determinism_check: "default" compares shapes, dtypes and devices of both runs, "none" does not. CheckpointError
+    where the second run differs. debug=True raises NotImplementedError.
     """
     if use_reentrant is None:
         warnings.warn("torch.utils.checkpoint: " + IMPLICIT.format("Starting in PyTorch 2.9, calling checkpoint "

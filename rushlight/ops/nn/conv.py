@@ -1,8 +1,7 @@
 """Convolutions of 1 to 3 dimensions and their transposes.
 
 Three template operators carry them: `conv`, its gradient for the input (also the transposed convolution) and for the
-weight. Each is the
-gradient of the others, so that all orders of derivatives stay inside the templates.
+weight. Each is the gradient of the others, so that all orders of derivatives stay inside the templates.
 """
 
 from ...core import infer as rules

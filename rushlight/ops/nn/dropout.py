@@ -139,8 +139,8 @@ def native_dropout(input, p, train):
 
 @public("nn.functional.dropout", out=False)
 def dropout(input, p=0.5, training=True, inplace=False):
-    """While training: zero each element with probability p and scale the others by 1 / (1 - p). ValueError unless 0 "
-      "<= p <= 1."""
+    """While training: zero each element with probability p and scale the others by 1 / (1 - p). ValueError unless 0
+    <= p <= 1."""
     _check_probability(p, ValueError)
     return drop(input, p, training, inplace=inplace)
 

@@ -1,8 +1,7 @@
 """Padding (`nn.functional.pad` in all modes) and the shuffles that trade channels for pixels.
 
-Constant padding fills the border and copies the interior. The other modes read at positions that depend on sizes
-alone: small index
-tensors, kept for the next call, and one gather kernel; the gradient adds with the same indices.
+Constant padding fills the border and copies the interior. The other modes read at positions that depend on sizes alone:
+small index tensors, kept for the next call, and one gather kernel; the gradient adds with the same indices.
 """
 
 from ...base.lazy import numpy as np

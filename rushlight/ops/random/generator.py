@@ -119,8 +119,8 @@ class Generator:
         return found
 
     def set_state(self, new_state):
-        """Continue from a state that `get_state` gave. TypeError unless a uint8 tensor, RuntimeError for a wrong "
-          "size."""
+        """Continue from a state that `get_state` gave. TypeError unless a uint8 tensor, RuntimeError for a wrong
+        size."""
         if not isinstance(new_state, Tensor):
             raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
         if new_state.dtype is not dt.uint8:

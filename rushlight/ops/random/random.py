@@ -346,8 +346,8 @@ def randn_like(input, *, generator=None, dtype=None, layout=None, device=None, r
 @public("torch.normal", out=False)
 def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None,
            requires_grad=False, pin_memory=False):
-    """Normal numbers with the given mean and standard deviation, each a number or a tensor (broadcast); `size` for "
-      "two numbers."""
+    """Normal numbers with the given mean and standard deviation, each a number or a tensor (broadcast); `size` for
+    two numbers."""
     tensors = isinstance(mean, Tensor), isinstance(std, Tensor)
     if not any(tensors):
         if size is None:
@@ -547,8 +547,8 @@ def randint(*args, low=None, high=None, size=None, generator=None, out=None, dty
 
 
 def _bounds(name, args, low, high, size, most):
-    """(low, high, size) from positional arguments (low may be left out) and keywords. TypeError where they do not "
-      "fit."""
+    """(low, high, size) from positional arguments (low may be left out) and keywords. TypeError where they do not
+    fit."""
     given = args + [v for v in (low, high, size if most == 3 else None) if v is not None]
     if most == 3 and size is None and args:
         size = args.pop()

@@ -7,9 +7,9 @@ length (E. O. Brigham, The Fast Fourier Transform, 1974, section 10-10).
 
 Note [Passes]
 A transform of length n = p1 p2 ... is a chain of passes over two buffers (C. Temperton, Self-sorting mixed-radix fast
-Fourier transforms, 1983). With l the product of the factors so far and m = n / (l p), a pass combines the elements
-i + m (q + p k), q < p, by a transform of length p and puts element q, times the root exp(-2 pi i q l i / n), at
-i + m (k + l q). The result is in order.
+Fourier transforms, 1983). With l the product of the factors so far and m = n / (l p), a pass combines the elements i +
+m (q + p k), q < p, by a transform of length p and puts element q, times the root exp(-2 pi i q l i / n), at i + m (k +
+l q). The result is in order.
 
 Static block: groups a task, groups, signals; sizes of the other dimensions; input (slot, offset, byte strides of the
 other dimensions, of the transformed one), the same for the result; table (slot, offset); buffers (slot, offset).

@@ -29,8 +29,8 @@ def from_double(fn, value, dtype):
 
 
 def few_events(fn, unit, rate, result):
-    """Knuth's method for small rates: how many uniform numbers can be multiplied before the product falls to "
-      "exp(-rate)."""
+    """Knuth's method for small rates: how many uniform numbers can be multiplied before the product falls to
+    exp(-rate)."""
     limit = FUNCTIONS["exp"](fn, -rate)
     product, going = fn.variable("double", 1.0), fn.variable("i1", 1)
     with fn.while_(lambda: going.get()):
