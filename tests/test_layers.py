@@ -20,9 +20,9 @@ LAYERS = (
     ("nn",),  # before optim, whose AveragedModel is a module
     ("amp",),
     ("sparse",),  # before optim and serialization, which know sparse tensors
-    ("optim", "utils", "serialization", "compiler", "distributed", "distributions", "backends", "cpu", "cuda",
-     "testing", "version"),
-    ("func",),
+    ("optim", "utils", "serialization", "compiler", "distributions", "backends", "cpu", "cuda", "futures", "testing",
+     "version"),
+    ("func", "distributed"),  # distributed has optimizers and checkpoints of its own
     ("hub", "multiprocessing", "fx"),  # both read and write files with serialization
     ("vision", "audio", "text"),
     ("alias",),

@@ -178,10 +178,21 @@ def tolist(self):
     if not found.ndim:
         return item(self)
     code = CODES.get(found.dtype.name)
-    if code is None or not found.contiguous or not found.numel:
+    if code is None or not found.numel:
         return _array(self.detach() if self.requires_grad else self).tolist()
     address = readable(self) + self._offset * found.dtype.itemsize
-    return memory.read(address, found.nbytes).cast("B").cast(code, tuple(found.shape)).tolist()
+    values = memory.read(address, found.nbytes).cast("B")
+    if found.contiguous:
+        return values.cast(code, tuple(found.shape)).tolist()
+    return strided_list(values.cast(code), found.shape, found.strides, 0)
+
+
+def strided_list(values, shape, strides, at):
+    """Nested lists of what a view of a flat memoryview shows, from position `at` on."""
+    n, step = shape[0], strides[0]
+    if len(shape) > 1:
+        return [strided_list(values, shape[1:], strides[1:], at + i * step) for i in range(n)]
+    return values[at:at + (n - 1) * step + 1:step].tolist() if step else [values[at]] * n
 
 
 def _data_ptr(self):

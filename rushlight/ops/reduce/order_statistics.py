@@ -1,7 +1,8 @@
 """Order statistics: median, nanmedian, kthvalue, mode, quantile, nanquantile.
 
-Where the chosen element lies is found by a library call on host arrays (partition or sort along an axis); the value
-is picked by the kernels, and its gradient goes back to that place. NaN counts as the largest number.
+Where the chosen element lies is found by sorting short rows, and by a library call on host arrays for long ones, which
+partitions them, and for modes; the value is picked by the kernels, and its gradient goes back to that place. NaN counts
+as the largest number.
 """
 
 from ...base.lazy import numpy as np
@@ -17,7 +18,9 @@ from ..basic.fetch import check_no_overlap
 from ..basic.pick import pick, spread
 from ..basic.pointwise import need_tensor
 from .extremes import shared
+from .sorting import positions
 
+MOST_SORTED = 8192  # elements of a row up to which sorting takes less time than a host call
 RESULTS = {name: named_result(name, "values", "indices") for name in ("median", "nanmedian", "kthvalue", "mode")}
 
 
@@ -71,6 +74,36 @@ BODIES = {"kthvalue": _kthvalue_body, "median": _median_body, "nanmedian": _nanm
 POSITIONS = {name: operator(f"{name}_position", "host", rules.explicit, body) for name, body in BODIES.items()}
 
 
+# -- positions by sorting ----------------------------------------------------------------------------------------------
+
+
+def _sorted_at(input, dim, place):
+    """The position of the element that has this place in the order along `dim`, kept with size 1."""
+    return REGISTRY["Tensor._slice"](positions(input, dim, False), dim, place, place + 1, 1).clone()
+
+
+def _kthvalue_by_sorting(input, dim, number):
+    return _sorted_at(input, dim, number - 1)
+
+
+def _median_by_sorting(input, dim, number):
+    found = _sorted_at(input, dim, (input.shape[dim] - 1) // 2)
+    if not input.is_floating_point():
+        return found
+    nan = input.isnan()
+    return where(nan.any(dim, True), nan.to(dt.uint8).argmax(dim, True), found)
+
+
+def _nanmedian_by_sorting(input, dim, number):
+    if not input.is_floating_point():
+        return _median_by_sorting(input, dim, number)
+    count = input.isnan().logical_not().sum(dim, True)
+    return positions(input, dim, False).gather(dim, ((count - 1) // 2).clamp(min=0))
+
+
+SORTED = {"kthvalue": _kthvalue_by_sorting, "median": _median_by_sorting, "nanmedian": _nanmedian_by_sorting}
+
+
 def _chosen_grad(g, input_layout, outs, dim, keepdim):
     g, index = (g[0], outs[1]) if keepdim else (g[0].unsqueeze(dim), outs[1].unsqueeze(dim))
     return spread(g, index, dim, input_layout.shape[dim])
@@ -79,11 +112,14 @@ def _chosen_grad(g, input_layout, outs, dim, keepdim):
 def _choosing_node(name, node):
     def function(input, dim, keepdim, number):
         """(value, position) of the chosen element along a dimension."""
-        shape = list(input.shape)
-        shape[dim] = 1
-        numbers = () if number is None else (number,)
-        attrs = (("dim", dim), ("out", ((tuple(shape), dt.int64),)))
-        index = record(POSITIONS[name], "t" + "n" * len(numbers), attrs, (input,), numbers)[0]
+        if name in SORTED and input.shape[dim] <= MOST_SORTED:
+            index = SORTED[name](input, dim, number)
+        else:
+            shape = list(input.shape)
+            shape[dim] = 1
+            numbers = () if number is None else (number,)
+            attrs = (("dim", dim), ("out", ((tuple(shape), dt.int64),)))
+            index = record(POSITIONS[name], "t" + "n" * len(numbers), attrs, (input,), numbers)[0]
         values = pick(input, index, dim)
         if not keepdim:
             return [without(values, dim), without(index, dim)]

@@ -59,9 +59,9 @@ def reduce_(op, input, dims, keepdim, dtype):
 
 
 def summed(input, dims, keepdim, dtype, count=None):
-    """Record the sum over `dims` of a tensor of `dtype`, divided by `count` if that is given."""
+    """Record the sum over `dims` of a tensor of `dtype`; the mean if `count` is given, the number of terms."""
     if in_order(input._layout):
-        attrs = (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype), ("count", count))
+        attrs = (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype), ("mean", count is not None))
         return unary(ORDERED_SUM.form("t", attrs), input)
     total = reduce_(SUM, input, dims, keepdim, dtype)[0]
     return total if count is None else total / float(count)
@@ -73,15 +73,20 @@ def in_order(layout):
             and not STREAM.tracing)
 
 
-@functools.lru_cache(MOST_FORMS)
-def total_form(layout, count=None):
-    """The form of the sum over everything, divided by `count` if that is given, where one instruction does it outside
-    of macros; None elsewhere. Remembered: making and hashing the attributes is most of a small sum's cost."""
+def total_form(layout, mean=False):
+    """The form of the sum or mean of all elements, where one instruction computes it outside of macros; None
+    elsewhere."""
     ordered = in_order(layout)
-    if layout.dtype.category < dt.FLOATING or not ordered and count is not None:
+    if layout.dtype.category < dt.FLOATING or not ordered and mean:
         return None
-    attrs = (("dims", tuple(range(layout.ndim))), ("keepdim", False), ("dtype", layout.dtype.plain))
-    return ORDERED_SUM.form("t", (*attrs, ("count", count))) if ordered else SUM.form("t", attrs)
+    return _total_form(layout.ndim, layout.dtype.plain, ordered, mean)
+
+
+@functools.lru_cache(MOST_FORMS)
+def _total_form(rank, dtype, ordered, mean):
+    """Remembered: making and hashing the attributes is most of a small sum's cost."""
+    attrs = (("dims", tuple(range(rank))), ("keepdim", False), ("dtype", dtype))
+    return ORDERED_SUM.form("t", (*attrs, ("mean", mean))) if ordered else SUM.form("t", attrs)
 
 
 def expand_back(value, shape, dims, keepdim):
@@ -168,7 +173,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
                            f"{dt.scalar_type(input._layout.dtype)}")
     found = input._layout
     if dim is None and not keepdim:
-        form = total_form(found, found.numel) if dtype is None and not STREAM.tracing else None
+        form = total_form(found, True) if dtype is None and not STREAM.tracing else None
         if form is not None:
             out = unary(form, input)
             if (input._rg or input._base is not None) and MODE.grad:

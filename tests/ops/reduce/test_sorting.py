@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import rushlight as rl
+from rushlight.ops.reduce import order_statistics
 
 RNG = np.random.default_rng(0)
 
@@ -32,3 +33,23 @@ def test_topk_takes_the_first_of_a_stable_order(dtype, length, largest):
         found, positions = tensor.topk(7, largest=largest)
         np.testing.assert_array_equal(positions.numpy(), expected)
         np.testing.assert_array_equal(found.numpy(), np.take_along_axis(values, expected, 1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8"])
+def test_medians_of_short_and_long_rows(dtype, monkeypatch):
+    values = rows(dtype, 37)
+    values[3] = np.arange(37)
+    if dtype.startswith("float"):
+        values[3, 5:20] = np.nan
+    x = rl.from_numpy(values)
+
+    def found():
+        pairs = [x.median(1), x.nanmedian(1), x.nanmedian(0), x.kthvalue(9, 1), x.kthvalue(2, 0, keepdim=True)]
+        return [p.values.numpy() for p in pairs] + [x.median(1).indices.numpy()[3:], x.median().numpy()]
+    sorted_rows = found()
+    monkeypatch.setattr(order_statistics, "MOST_SORTED", 0)
+    for ours, partitioned in zip(sorted_rows, found()):
+        np.testing.assert_array_equal(ours, partitioned)
+    if dtype.startswith("float"):
+        assert np.isnan(sorted_rows[0][3]) and x.median(1).indices[3] == 5
+        np.testing.assert_array_equal(sorted_rows[1][3], np.sort(values[3])[(22 - 1) // 2])

@@ -15,29 +15,25 @@ third, and so on. V is 256 bits of lanes on every machine. Rows of one result ar
 
 Static block: row length and stride; columns: count, strides of input and output, how many are of kind "column"; for
 each outer dimension its size and strides; for each of the columns and outer dimensions its size in the result; count
-of a mean; result, input.
+of a mean; result, input. Made by sum_order.py.
 """
 
-from ....core.layout import coalesce, stride_order
+from ....core import dtype as dt
 from ...bodies.handler import stored_type
 from ...ir.builder import vector
-from ...ir.kernel import KernelSource, Launch
 from ...ir.statics import StaticReader, kernel
-from ...lower import lowering, memory
+from .sum_order import TURNS, VECTOR_BYTES
 
-VECTOR_BYTES, TURNS, STEP, LEVELS = 32, 4, 16, 4
-ELEMENT_NANOSECONDS = 1.0
+STEP, LEVELS = 16, 4
 
 
 class OrderedSum(StaticReader):
     """Writes the kernel of one kind of row, dtype and number of outer dimensions."""
 
     def __init__(self, dtype, row, outer, mean):
-        self.dtype, self.row, self.outer, self.mean = dtype, row, outer, mean
+        self.row, self.outer, self.mean = row, outer, mean
+        dtype = dt.by_name(dtype)
         self.kind, self.size = stored_type(dtype), dtype.itemsize
-
-    def key(self):
-        return ("ordered_sum", self.dtype.name, self.row, self.outer, self.mean)
 
     def emit(self, module, name):
         self.fn = fn = kernel(module, name)
@@ -134,45 +130,3 @@ class OrderedSum(StaticReader):
         for lane in range(lanes):
             result = result + fn.extract(total, lane)
         return result
-
-
-def iteration(source, result, dims):
-    """(size, stride of the input, stride of the result) (in bytes) of each merged loop dimension, innermost first."""
-    size, shape = source.dtype.itemsize, source.shape
-    strides = iter(result.strides if len(result.shape) < len(shape) else
-                   [s for d, s in enumerate(result.strides) if d not in dims])
-    spread = [0 if d in dims else next(strides) for d in range(len(shape))]
-    order = reversed(stride_order(shape, [spread, source.strides], reduces=True))
-    merged = coalesce([(shape[d], (source.strides[d] * size, spread[d] * size)) for d in order])
-    return [(n, *strides) for n, strides in reversed(merged)]
-
-
-@lowering("ordered_sum")
-def ordered_sum(instruction):
-    """ins: input; outs: sums; attrs dims, keepdim, dtype, and count: what a mean divides by, or None."""
-    options = dict(instruction.attrs)
-    source, result = instruction.ins[0][1], instruction.outs[0][1]
-    if not result.numel:
-        return []
-    none = (1, 0, 0)
-    inner, columns, *outer = [*iteration(source, result, options["dims"]), none, none][:max(2, source.ndim)]
-    if inner[2] and not columns[2]:
-        inner, columns = columns, inner
-    elif inner[2]:
-        inner, columns, outer = none, inner, [columns, *outer]
-    outer = [d for d in outer if d != none]
-    size, lanes = source.dtype.itemsize, VECTOR_BYTES // source.dtype.itemsize
-    row, side_by_side = "strided", 0
-    if inner[1] == size and inner[0] >= lanes:
-        row = "vector"
-    elif columns[1] == size and columns[0] >= lanes:
-        side_by_side = columns[0] - columns[0] % (TURNS * lanes)
-    elif inner[1] >= columns[1]:
-        side_by_side = columns[0] - columns[0] % TURNS
-    outer = outer[::-1]
-    count = options["count"]
-    kernel = OrderedSum(source.dtype, row, len(outer), count is not None)
-    static = [*inner[:2], *columns, side_by_side, *[x for d in outer for x in d],
-              *[d[0] if d[2] else 1 for d in (columns, *outer)], count or 0, memory(instruction.outs[0]),
-              memory(instruction.ins[0])]
-    return [Launch(KernelSource(kernel.key(), kernel.emit), static, 1, ELEMENT_NANOSECONDS * source.numel)]
