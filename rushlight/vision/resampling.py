@@ -11,7 +11,7 @@ import math
 import struct
 
 from .. import api as rl
-from ..codegen.cpu import pixels
+from ..codegen.cpu.rows import pixels
 from ..core.device import CPU
 from ..core.layout import contiguous_layout
 from ..core.storage import new_storage
