@@ -1,4 +1,4 @@
-"""`torch.autograd.forward_ad`: forward-mode derivatives. Values with tangents come in, tangents of results go out.
+"""`torch.autograd.forward_ad`: forward-mode derivatives, from tangents of the inputs to tangents of the results.
 
 Note [Forward mode]
 The vector-Jacobian product of a graph is linear in its vector; its own vector-Jacobian product, taken at the tangents,

@@ -1,4 +1,4 @@
-"""Arguments of the wrong kind: what comes in is a call that has failed, what goes out is PyTorch's TypeError.
+"""Arguments of the wrong kind: PyTorch's TypeError for a call that has failed.
 
 Note [Kinds of arguments]
 PyTorch binds arguments to typed signatures before it looks at a value, so a wrong kind is a TypeError whatever else is

@@ -1,8 +1,7 @@
 """Who owns memory that came from outside, and who else can see it.
 
-What comes in: an array over memory that somebody made, or a storage whose address somebody takes. What goes out: a
-storage with a guard and a block that `is_exposed` of `storage.py` understands. Read Note [Exposed storages] there
-first.
+In: an array over memory that somebody made, or a storage whose address somebody takes. Out: a storage with a guard and
+a block that `is_exposed` of `storage.py` understands. Read Note [Exposed storages] there first.
 
 Note [The owner decides]
 An array is often a passing view: `from_numpy(a[0])` gets an object that nobody else ever holds, while `a` sees the

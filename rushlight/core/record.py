@@ -1,9 +1,9 @@
 """Recording: the hot path from a user's operator to an instruction in the stream.
 
-What comes in: an operator, its static attributes, tensors and numbers. What goes out: tensors whose storages the
-pending instruction will write. A known step of the prefix tree costs one dictionary look-up; an unknown one runs the
-operator's `infer`, which raises the user's errors here, on the user's line. Gradients are attached by the callers
-(`grads.py`). Read `declare` next.
+In: an operator, its static attributes, tensors and numbers. Out: tensors whose storages the pending instruction will
+write. A known step of the prefix tree costs one dictionary look-up; an unknown one runs the operator's `infer`, which
+raises the user's errors here, on the user's line. Gradients are attached by the callers (`grads.py`). Read `declare`
+next.
 """
 
 import os

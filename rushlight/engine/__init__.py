@@ -1,4 +1,4 @@
-"""The engine: flushed blocks of the stream come in, memory holds their results after.
+"""The engine: runs flushed blocks of the stream, so that memory holds their results.
 
 `direct` runs what is new by launch records (`records`, made by `single`), `flush` plans what comes back, compiles its
 kernels, fills the table and runs it. `statistics()` counts what happened. The runtime is loaded when the first operator

@@ -1,7 +1,7 @@
 """What two programs that differ in sizes and offsets alone have in common.
 
-What comes in: expanded instructions, and which slots are live. What goes out: a `Skeleton`, which holds the groups,
-their order and levels and which results need memory, and fills in the launches of other sizes. Read recipe.py next.
+In: expanded instructions, and which slots are live. Out: a `Skeleton`, which holds the groups, their order and levels
+and which results need memory, and fills in the launches of other sizes. Read recipe.py next.
 
 Note [Structure is the key]
 The key of a skeleton holds everything that the rules of group.py and the choices of loopspec.py may depend on:

@@ -1,4 +1,4 @@
-"""The few ways in which files touch tensor memory: storages come in, bytes go out, and the other way round.
+"""The few ways in which files touch tensor memory: bytes of storages, and storages of bytes.
 
 Everything else in this folder works with what this module hands out, so that details of the core may change behind it.
 Next to read: storages.py (what stands for a storage inside a pickle).

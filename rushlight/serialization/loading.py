@@ -1,4 +1,4 @@
-"""`load`: a file comes in, the objects in it go out.
+"""`load`: the objects of a file.
 
 In: paths and file objects with any of PyTorch's formats. Out: what was saved, with tensors that share storages where
 the saved ones did. By default nothing but plain data and tensors is accepted (unpickler.py); `weights_only=False`

@@ -1,4 +1,4 @@
-"""The names of classes and functions in files: PyTorch's names come in, our objects go out, and the other way round.
+"""The names of classes and functions in files: PyTorch's names for our objects, and back.
 
 Files are PyTorch's, so they say `torch.nn.modules.linear Linear` where we say `rushlight.nn...`. `find` answers for
 any name and is for trusted files only; what files that are not trusted may name is in allowed.py.

@@ -1,4 +1,4 @@
-"""Reads zip archives that `save` or PyTorch made: a file comes in, records of bytes go out.
+"""Reads records of bytes from the zip archives that `save` or PyTorch made.
 
 No size in the file is believed before it has been compared with the size of the file: records may not reach outside
 of it nor lie on top of each other, so that reading all of them takes no more memory than the file is long. Packed

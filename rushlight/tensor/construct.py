@@ -1,6 +1,6 @@
 """Tensors from Python data: `tensor`, `as_tensor`, the legacy constructors `Tensor(2, 3)` and `FloatTensor([...])`.
 
-What comes in: numbers, nested sequences, arrays, tensors. What goes out: a tensor with memory of its own (`as_tensor`:
+In: numbers, nested sequences, arrays, tensors. Out: a tensor with memory of its own (`as_tensor`:
 shared if it can).
 """
 

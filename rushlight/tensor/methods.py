@@ -1,7 +1,7 @@
 """The methods of Tensor: bound from the registry of operators, and those that read values or talk to NumPy.
 
-What comes in: REGISTRY entries "Tensor.x". What goes out: the complete class. Everything that reads a value is a sync
-point: it flushes the stream first. Read `core/tensor.py` for the state of a tensor, `api.py` next.
+In: REGISTRY entries "Tensor.x". Out: the complete class. Everything that reads a value is a sync point: it flushes the
+stream first. Read `core/tensor.py` for the state of a tensor, `api.py` next.
 """
 
 import ctypes

@@ -1,7 +1,7 @@
 """Tensors over memory of others: `asarray`, `frombuffer`, DLPack.
 
-What comes in: arrays, objects with a buffer, DLPack capsules. What goes out: a tensor over the same memory, which keeps
-its owner alive. `tensor.over_array` does the work; who sees the memory, `core/owner.py` knows.
+In: arrays, objects with a buffer, DLPack capsules. Out: a tensor over the same memory, which keeps its owner alive.
+`tensor.over_array` does the work; who sees the memory, `core/owner.py` knows.
 """
 
 from ..base.lazy import is_array, is_scalar

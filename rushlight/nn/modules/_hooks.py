@@ -1,4 +1,4 @@
-"""Hooks of modules: functions come in, a module's call with all hooks around its `forward` goes out.
+"""Hooks of modules, and the call of a module with all hooks around its `forward`.
 
 A mixin of `Module` (module.py), the hooks for all modules (`register_module_*`), and `call_with_hooks`, the slow way of
 `Module.__call__`. That looks at one flag, `_has_hooks`: an attribute of the module once it has a hook, of the class

@@ -1,4 +1,4 @@
-"""Walking a module's tree: a module comes in, its submodules, parameters and buffers with their dotted names go out.
+"""Walking a module's tree: its submodules, parameters and buffers with their dotted names.
 
 A mixin of `Module` (module.py); names are those that `state_dict` uses.
 """

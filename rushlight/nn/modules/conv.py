@@ -1,6 +1,4 @@
-"""Convolutions and transposed convolutions over one, two or three dimensions: images with channels come in and go
-out.
-"""
+"""Convolutions and transposed convolutions over one, two or three dimensions."""
 import math
 
 from ... import api as rl

@@ -1,4 +1,4 @@
-"""Instance normalization: activations come in, normalized in every channel of every example they go out."""
+"""Instance normalization: each channel of each example is normalized on its own."""
 import warnings
 
 from .. import functional as F

@@ -1,4 +1,4 @@
-"""Several modules on several inputs: lists of both come in, the list of outputs goes out."""
+"""Several modules on several inputs: the list of their outputs."""
 __all__ = ["parallel_apply"]
 
 

@@ -1,4 +1,4 @@
-"""Rules of pruning: a tensor comes in, a mask of zeros (pruned) and ones (kept) goes out."""
+"""Rules of pruning: masks of zeros (pruned) and ones (kept)."""
 import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """Indexing: `tensor[...]` and `tensor[...] = value`, the `index` and `index_put` operators.
 
-What comes in: anything PyTorch takes between brackets. Integers, slices, None and Ellipsis are one view, computed at
-once; index tensors, lists, arrays and masks then go to `index` or `index_put_` on that view. Masks become indices by
-`nonzero`, a sync point; only `x[mask] = number` needs none. Read `fetch` for the kernels.
+In: anything PyTorch takes between brackets. Integers, slices, None and Ellipsis are one view, computed at once; index
+tensors, lists, arrays and masks then go to `index` or `index_put_` on that view. Masks become indices by `nonzero`, a
+sync point; only `x[mask] = number` needs none. Read `fetch` for the kernels.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Pooling with windows of one size: max_pool, avg_pool, lp_pool and max_unpool over one to three dimensions.
 
-What comes in: (N, C, ...) or (C, ...) and window sizes. What goes out: one value per window. One dimension is done as
-two, with a unit dimension, as PyTorch shows it in graphs. The kernels are in `windows`; read `adaptive_pooling` next.
+In: (N, C, ...) or (C, ...) and window sizes. Out: one value per window. One dimension is done as two, with a unit
+dimension, as PyTorch shows it in graphs. The kernels are in `windows`; read `adaptive_pooling` next.
 """
 
 import functools

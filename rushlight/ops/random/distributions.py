@@ -1,7 +1,7 @@
 """The in-place distributions of Tensor: bernoulli_, exponential_, geometric_, cauchy_, log_normal_.
 
-What comes in: the tensor to overwrite and the parameters. What goes out: an element-wise operator over raw draws, two
-for each element. Read `random` first.
+In: the tensor to overwrite and the parameters. Out: an element-wise operator over raw draws, two for each element. Read
+`random` first.
 """
 
 from ...core import dtype as dt

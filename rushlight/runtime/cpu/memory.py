@@ -1,4 +1,4 @@
-"""The caching allocator of the CPU: sizes in bytes come in, blocks of 64-byte aligned memory go out.
+"""The caching allocator of the CPU: blocks of 64-byte aligned memory.
 
 A `Block` gives its memory back when it dies; the memory is kept for the next block of its size class, because fresh
 pages cost more than most kernels. Small classes are carved out of arenas, large blocks out of segments with huge pages.

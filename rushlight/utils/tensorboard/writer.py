@@ -1,4 +1,4 @@
-"""`SummaryWriter` and `FileWriter`: what a program logs comes in, event files that TensorBoard reads go out.
+"""`SummaryWriter` and `FileWriter`: write event files that TensorBoard reads.
 
 Event files are written by a thread of tensorboard's `EventFileWriter`. A record is complete on disk after `flush()`,
 also if the process is killed later. The summaries are made in summary.py.

@@ -1,9 +1,9 @@
 """Fourier transforms of many signals along one dimension, as many at a time as a register has lanes.
 
-What comes in: signals (complex, real, or the first half of a symmetric spectrum) and a table of roots of unity. What
-goes out: their transforms. A lane is a signal, so that no value ever moves between lanes; signals that do not lie side
-by side in memory are loaded lane by lane. Real signals of even length are transformed as complex ones of half the
-length (E. O. Brigham, The Fast Fourier Transform, 1974, section 10-10).
+In: signals (complex, real, or the first half of a symmetric spectrum) and a table of roots of unity. Out: their
+transforms. A lane is a signal, so that no value ever moves between lanes; signals that do not lie side by side in
+memory are loaded lane by lane. Real signals of even length are transformed as complex ones of half the length (E. O.
+Brigham, The Fast Fourier Transform, 1974, section 10-10).
 
 Note [Passes]
 A transform of length n = p1 p2 ... is a chain of passes over two buffers (C. Temperton, Self-sorting mixed-radix fast

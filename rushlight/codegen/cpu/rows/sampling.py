@@ -1,7 +1,7 @@
 """Native kernels that draw as many numbers as the data asks for: poisson, gamma, binomial, the slopes of rrelu.
 
-What comes in: instructions (state, operand) -> (result, state) of `ops/random/sampling` and `ops/nn/dropout`. What goes
-out: one Launch each, of one task, which walks the memory of the operand in order. Read `random` first.
+In: instructions (state, operand) -> (result, state) of `ops/random/sampling` and `ops/nn/dropout`. Out: one Launch
+each, of one task, which walks the memory of the operand in order. Read `random` first.
 """
 
 import math

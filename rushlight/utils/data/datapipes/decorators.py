@@ -1,4 +1,4 @@
-"""Decorators for classes of data pipes: a class comes in, and goes out known by a name or checked for determinism.
+"""Decorators for classes of data pipes: give them a name, or check them for determinism.
 
 Read next: iter.py, which uses them.
 """
