@@ -274,7 +274,7 @@ def last_uses(roots, every=False):
 
 
 def hooked(hook, grad):
-    """What a tensor hook makes of a gradient (None: nobody used the tensor)."""
+    """What a tensor hook makes of a gradient (None if the tensor was not used)."""
     changed = hook(grad)
     if changed is None:
         return grad
@@ -329,7 +329,7 @@ def first_grads(tensors, grad_tensors, create_graph):
 
 
 def start_layout(i, tensor):
-    """The layout of what a pass starts from, number `i` of the tensors given."""
+    """The layout of root number `i` of a pass."""
     if isinstance(tensor, GradientEdge):
         target, number = edge_of(tensor)
         return target._layout if isinstance(target, Tensor) else target.metas[number]

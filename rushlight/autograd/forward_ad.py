@@ -51,8 +51,8 @@ def pushforward(vectors, products, tangents, create_graph=False, retain_graph=No
 
 
 def foreign_leaves(outputs, own):
-    """Whether the graph of the outputs reaches a leaf that is none of `own`: then somebody else may differentiate what
-    is computed from it."""
+    """Whether the graph of the outputs reaches a leaf outside `own`, so that an outer function may differentiate the
+    results."""
     known = {id(t) for t in own}
     seen, waiting = set(), [edge_of(o)[0] for o in outputs if o.requires_grad]
     while waiting:

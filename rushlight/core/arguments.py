@@ -3,8 +3,8 @@
 Note [Kinds of arguments]
 PyTorch binds arguments to typed signatures before it looks at a value, so a wrong kind is a TypeError whatever else is
 wrong. Here composites are plain Python functions; checking each argument of each call would cost more than recording
-an operator. So kinds are checked when a call has failed: `refuse` compares the arguments with what the names and
-defaults of the parameters say, and the first that does not fit makes the error. A call that succeeds pays nothing.
+an operator. So kinds are checked only after a call has failed: `refuse` compares the arguments with the names and
+defaults of the parameters, and the first mismatch becomes the error. A call that succeeds pays nothing.
 """
 
 from ..base.lazy import is_array, is_scalar
@@ -58,7 +58,7 @@ KINDS = {
 
 
 def kind_of(name, default):
-    """The kind that a parameter takes, from its name or else its default value; None where that does not say it."""
+    """The kind that a parameter takes, from its name or else from its default value; None if neither tells."""
     for kind, names in (("Tensor", TENSORS), ("Tensor or Number", OPERANDS), ("tuple of ints", DIMS), ("int", INTEGERS),
                         ("Number", NUMBERS), ("torch.dtype", ("dtype",))):
         if name in names:
@@ -81,7 +81,7 @@ SEVERAL = frozenset(("size", "sizes", "shape", "dims", "repeats"))  # names of P
 
 
 def respelled(function, args, kwargs):
-    """(args, kwargs) of a call that failed in the spelling that `function` knows; None where that is the same."""
+    """(args, kwargs) of a failed call in the spelling that `function` knows; None if the spelling is the same."""
     params = signatures.names(function)
     given, found = kwargs, [CLASSES[v] if v.__class__ is type and v in CLASSES else v for v in args]
     kwargs = {}

@@ -161,7 +161,7 @@ def guarded(call, function):
 
 
 def one_node(function, grad, node_name, conjugates=False):
-    """The composite as one operator of the graph of gradients."""
+    """The composite as one node of the graph of gradients."""
     named = signatures.parameters(function)
     params, defaults = [p[0] for p in named], [p[1] for p in named]
     rule = GradRule(function.__name__, params, grad, node_name, conjugates)
@@ -538,7 +538,7 @@ def composed(rule, values, compute):
 
 
 def checked_layouts(op, infer, writes):
-    """`infer` that first refuses layouts the kernel is not made for. Only a mistake of ours gets there."""
+    """`infer` that first refuses layouts the kernel cannot read. Only a bug in Rushlight gets there."""
     def checked(layouts, classes, pattern, attrs, given):
         needs = ("any",) * len(layouts) if op.reads is None else op.reads(attrs) if callable(op.reads) else op.reads
         for found, need in (*zip(layouts, needs), *((found, writes) for found in given or ())):

@@ -36,12 +36,12 @@ def _calibrate():
     return [sys.getrefcount(s) for s in slots][0]
 
 
-# What sys.getrefcount reports inside `[... for s in slots]` for a storage that only `slots` refers to.
+# The result of sys.getrefcount inside `[... for s in slots]` for a storage that only `slots` refers to.
 UNREFERENCED = _calibrate()
 
 
 def references(slots):
-    """One byte per slot: 1 where something else than the list refers to the storage."""
+    """One byte per slot: 1 if anything but the list refers to the storage."""
     count, base = sys.getrefcount, UNREFERENCED
     return bytes([count(s) > base for s in slots])
 
@@ -64,7 +64,7 @@ class Buffer(Export):
         self.owner, self.view = owner, memoryview(owner)
 
     def is_seen(self):
-        """Whether somebody else refers to the owner."""
+        """Whether anyone else refers to the owner."""
         return sys.getrefcount(self.owner) > BUFFER_ALONE
 
 
@@ -78,7 +78,7 @@ GUARD_ALONE, BUFFER_ALONE = _calibrate_guards()
 
 
 def is_exposed(storage):
-    """Whether somebody else can see the memory now."""
+    """Whether anyone else can see the memory now."""
     if storage.guard is None:
         return False
     return sys.getrefcount(storage.guard) > GUARD_ALONE or (storage.guard.__class__ is Buffer

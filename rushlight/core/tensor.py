@@ -37,7 +37,7 @@ class Tensor(metaclass=TensorMeta):
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         """What a public function does with tensors of subclasses: it runs on them, and its results become instances of
-        the subclass. NotImplemented if other classes among `types` are no bases of this one."""
+        the subclass. NotImplemented unless all classes among `types` are bases of this one."""
         if not all([issubclass(cls, kind) for kind in types]):
             return NotImplemented
         with dispatch.DisableSubclasses():

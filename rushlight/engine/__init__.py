@@ -1,4 +1,4 @@
-"""The engine: runs flushed blocks of the stream, so that memory holds their results.
+"""The engine: runs flushed blocks of the stream, and leaves their results in memory.
 
 `direct` runs what is new by launch records (`records`, made by `single`), `flush` plans what comes back, compiles its
 kernels, fills the table and runs it. `statistics()` counts what happened. The runtime is loaded when the first operator

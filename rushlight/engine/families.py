@@ -7,7 +7,7 @@ size that needs one more kernel adds a recipe; sizes that no recipe can describe
 one, as is everything that is no loop.
 Families are kept on disk like records: a digest of the structure leads to the recipes and the names of their kernels.
 
-Of the other operators, those whose launches need no code generator (`lower.LIGHT`) have theirs made anew for each size.
+Of the other operators, those whose launches need no code generator (`lower.LIGHT`) have them made again for each size.
 
 In: a step of the prefix tree. Out: its packed launch, or None. Read `records` next.
 """

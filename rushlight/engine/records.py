@@ -86,7 +86,7 @@ def shared(key, places, slots):
 
 
 def make(step, pattern):
-    """The Record of a step: filled in, read from disk or planned anew. `pattern`: that of `shared`, None where each
+    """The Record of a step: filled in, read from disk or newly planned. `pattern`: that of `shared`, None where each
     operand has its own storage."""
     global made
     places = places_of(step.known, step.key)

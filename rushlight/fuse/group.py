@@ -266,7 +266,7 @@ def add(group, candidate):
 
 
 def single(instruction, number, index):
-    """A group for an instruction that shares its kernel with nobody."""
+    """A group for an instruction that shares its kernel with no other."""
     group = Group(index, None, single=True)
     group.checks = instruction.op.checks
     group.members.append(Member(instruction, None, number, "full", [None] * len(instruction.ins), []))

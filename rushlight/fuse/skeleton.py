@@ -160,8 +160,8 @@ def live_instructions(instructions, mask):
 
 
 def made_slots(instructions):
-    """(slot, number of the instruction, number of the result) of new results. A slot is new where its first appearance
-    is as a whole, fresh output."""
+    """(slot, number of the instruction, number of the result) of new results. A slot is new if it first appears
+    as an output that fills a storage of its own."""
     made, seen = [], set()
     for number, instruction in enumerate(instructions):
         seen.update([slot for slot, _, _ in instruction.ins])

@@ -45,7 +45,7 @@ class LegacyTensor:
 
 # --- checked calls ---------------------------------------------------------------------------------------------------
 # They are found by identity, so a file cannot bring a function of its own to be called. Keys are checked before
-# hashing: the hash of nested tuples that share their parts would take for ever, and of very deep ones overflow the
+# hashing: the hash of nested tuples that share their parts would take forever, and of very deep ones overflow the
 # stack.
 
 

@@ -24,7 +24,7 @@ CHECK_CHUNK = 1 << 20
 
 
 class CorruptFile(UnpicklingError, RuntimeError):
-    """A file that is no archive, or a damaged one. PyTorch raises a RuntimeError here, its unpickler an
+    """A file that is not an archive, or is damaged. PyTorch raises a RuntimeError here, its unpickler an
     UnpicklingError.
     """
 

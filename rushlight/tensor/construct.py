@@ -138,7 +138,7 @@ def owned(array):
 
 
 def from_bytes(found, content):
-    """A tensor of a row-major layout in memory of its own, with a copy of what lies at an address (or of bytes)."""
+    """A tensor of a row-major layout in memory of its own, with a copy of the memory at an address (or of bytes)."""
     storage = new_storage(found.nbytes, CPU)
     storage.block = memory.allocate(found.nbytes)
     storage.address = storage.block.address

@@ -43,7 +43,7 @@ def convolve(x, y, mode="full"):
 
     Args:
         x, y (Tensor): (..., N) and (..., M); the other dimensions are broadcast.
-        mode (str): "full" (N + M - 1 values), "valid" (where both overlap wholly) or "same" (N values, centred).
+        mode (str): "full" (N + M - 1 values), "valid" (where both overlap completely) or "same" (N values, centred).
 
     Returns:
         Tensor: (..., L).

@@ -1,7 +1,7 @@
 """Loop kernels: a fused group of element-wise, reduction and gathering operators becomes one function.
 
-What comes in is a `LoopSpec` from `fuse/` in which every decision is taken: loop dimensions, memory accesses, the order
-of values, which pass of the row each belongs to. What goes out is a KernelSource. Operator bodies run over
+The input is a `LoopSpec` from `fuse/`, in which every decision has been taken: loop dimensions, memory accesses, the
+order of values, which pass of the row each belongs to. The result is a KernelSource. Operator bodies run over
 `handler.Handler`.
 
 Note [Rows and passes]

@@ -106,7 +106,7 @@ class Maximum(Fold):
 
 
 class Top(Maximum):
-    """The largest value that is no NaN, in one instruction a step."""
+    """The largest value that is not NaN, in one instruction a step."""
 
     def join(self, a, b):
         return self.fn.maximum(b, a)

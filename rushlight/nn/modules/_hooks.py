@@ -79,8 +79,8 @@ class HookMethods:
         """Call hook(module, grad_input, grad_output) once the gradients of the inputs are known; it may return new
         ones.
 
-        grad_input and grad_output are tuples as long as the positional arguments and the outputs; an entry that is no
-        tensor, or has no gradient, is None. Raises RuntimeError if the module has hooks of `register_backward_hook`.
+        grad_input and grad_output are tuples as long as the positional arguments and the outputs; an entry that is not
+        a tensor, or has no gradient, is None. Raises RuntimeError if the module has hooks of `register_backward_hook`.
         """
         if self._is_full_backward_hook is False:
             raise RuntimeError(_MIXED.format(_HERE))

@@ -3,7 +3,7 @@ __all__ = ["parallel_apply"]
 
 
 def parallel_apply(modules, inputs, kwargs_tup=None, devices=None):
-    """[module(*input, **kwargs) for ...]; an input that is no tuple is the only argument.
+    """[module(*input, **kwargs) for ...]; an input that is not a tuple is the only argument.
 
     The calls come one after the other: each only records its work, which devices then do side by side.
     """

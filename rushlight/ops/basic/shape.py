@@ -507,8 +507,8 @@ def rolled(input, shifts, dims):
 
 @public("roll", out=False)
 def roll(input, shifts, dims=None):
-    """Positions moved by `shifts` along `dims`; what leaves at the end comes in at the start. Without dims over the
-    flattened tensor."""
+    """Positions moved by `shifts` along `dims`; elements shifted past the end reappear at the start. Without dims over
+    the flattened tensor."""
     shifts = int_list((shifts,))
     dims = [] if dims is None else int_list((dims,))
     if not shifts:

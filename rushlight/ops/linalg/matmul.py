@@ -621,7 +621,7 @@ def parse_equation(equation, operands):
 
 
 def check_output(inputs, output):
-    """RuntimeError for subscripts of the output that are no letters, stand there twice, or in no operand."""
+    """RuntimeError for subscripts of the output that are not letters, are repeated, or are in no operand."""
     for label in output.replace("...", "", 1):
         if not label.isalpha():
             raise RuntimeError(f"einsum(): found '{label}' for output, subscripts must be in [a-zA-Z], and '.' part of "
@@ -664,7 +664,7 @@ def prepare(x, labels, sizes):
 
 
 def contract(a, la, b, lb, keep):
-    """The product of two operands, summed over the labels that nobody needs later, as one batched matrix product."""
+    """The product of two operands, summed over the labels that are not needed later, as one batched matrix product."""
     drop_a = [d for d, v in enumerate(la) if v not in lb and v not in keep]
     if drop_a:
         a, la = a.sum(drop_a), [v for v in la if v in lb or v in keep]

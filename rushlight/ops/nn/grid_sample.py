@@ -61,7 +61,7 @@ def padded(k, c, size, padding, align):
 
 
 def whole(k, c):
-    """A coordinate without fraction as an index; -100 for what is no index."""
+    """A coordinate without fraction as an index; -100 if it is not an integer."""
     fits = k.abs(c) < 1e9
     return k.cast(k.where(fits, c, k.const(-100.0, c.dtype)), dt.int64)
 

@@ -144,7 +144,8 @@ def _label_matrix(target, classes):
 
 
 def _label_margins(input, target):
-    """max(0, 1 - x[target_i] + x[j]) for labels i and classes j that are no label, as (values, whether they count)."""
+    """max(0, 1 - x[target_i] + x[j]) for labels i and classes j that are not labels, as (values, whether they
+    count)."""
     is_label, named, safe = _label_matrix(target, input.shape[-1])
     own = input.gather(-1, safe)
     over = 1 - own.unsqueeze(-1) + input.unsqueeze(-2)

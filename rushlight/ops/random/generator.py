@@ -142,14 +142,14 @@ class Generator:
         return found
 
     def manual_seed(self, seed):
-        """Start anew from a seed (negative ones count from 2**64); returns the generator."""
+        """Restart from a seed (negative ones count from 2**64); returns the generator."""
         if not isinstance(seed, int):
             raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
         self._seed, self._state, self._host = checked_seed(seed), None, None
         return self
 
     def seed(self):
-        """Start anew from a seed of the operating system's entropy; returns it."""
+        """Restart from a seed of the operating system's entropy; returns it."""
         seed = int.from_bytes(os.urandom(8), "little")
         self.manual_seed(seed)
         return seed

@@ -170,7 +170,7 @@ def cache_sizes():
 
 @functools.cache
 def memory_bytes():
-    """Physical memory of the machine in bytes; 8 GiB where the system does not tell."""
+    """Physical memory in bytes; 8 GiB if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -21,8 +21,9 @@ Note [Segments]
 A segment is one large mapping; its pages count when they are first touched, and up to `top` they have been. A large
 block that no free block of its class fits is cut from the lowest gap that is long enough. Before a segment's top rises
 above what was in use at a time (and an allowance, so that small programs need not care), all free large blocks are
-gathered: neighbours join, and the blocks are cut anew. What is held then follows what is needed at a time, not the
-sum over all sizes that were ever asked for. The temporaries of running programs, one long block each, have a segment
+gathered: neighbours are merged, and new blocks are cut from them. What is held then follows what is needed at a time,
+not the sum over all sizes that were ever asked for. The temporaries of running programs, one long block each, have a
+segment
 of their own (`scratch`): among the others they would need a long gap.
 """
 
@@ -373,7 +374,7 @@ def _map(nbytes, held):
 
 
 def anonymous(nbytes):
-    """A new mapping (mmap.mmap) that is no part of the allocator; see Note [Out of memory]."""
+    """A new mapping (mmap.mmap) outside the allocator; see Note [Out of memory]."""
     try:
         return _anonymous(nbytes)
     except (OSError, OverflowError, ValueError):

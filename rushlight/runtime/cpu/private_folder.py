@@ -69,7 +69,7 @@ class PrivateFolder:
                 os.close(handle)
 
     def write(self, name, data):
-        """Put `data` (bytes) at `name`, whole or not at all; the folder is made if need be."""
+        """Put `data` (bytes) at `name`, whole or not at all; the folder is created if needed."""
         with self._made() as folder, self._new_file(data, folder) as temporary:
             if _POSIX:
                 os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -109,7 +109,7 @@ class PrivateFolder:
             return []
 
     def remove(self, name):
-        """Remove a file. A file that stays (another process was faster, or the folder is read-only) is no error."""
+        """Remove a file. A file that stays (another process was faster, or the folder is read-only) is not an error."""
         with contextlib.suppress(OSError), self._opened() as folder:
             self._remove(name, folder)
 

@@ -1,7 +1,7 @@
 """Normal numbers in groups of 16 from uniform draws: the kernel of `box_muller`.
 
 In: draws (32 bits each, or pairs of 64 for doubles). Out: for each group of 16 draws, radius from the first eight and
-angle from the other eight, eight cosines and then eight sines. Numbers of a size that is no multiple of 16 end with a
+angle from the other eight, eight cosines and then eight sines. Results whose size is not a multiple of 16 end with a
 group of their own, which overwrites the last 16 places.
 
 Note [The same bits as PyTorch] On machines with AVX2 PyTorch computes single precision Box-Muller with the

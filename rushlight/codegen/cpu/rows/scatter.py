@@ -1,8 +1,8 @@
 """Scatters: kernels that write elements at computed positions, for index_put, scatter, index_add and their family.
 
-What comes in is an instruction over a *domain* (the shape of what is scattered): each dimension of the target is either
-indexed by a tensor of indices (broadcast to the domain) or walks along one dimension of the domain. What goes out is
-one launch. `ops/index/scatter.py` declares the operators.
+The input is an instruction over a *domain* (the shape of what is scattered): each dimension of the target is either
+indexed by a tensor of indices (broadcast to the domain) or walks along one dimension of the domain. The result is one
+launch. `ops/index/scatter.py` declares the operators.
 
 Note [Deterministic scatters]
 Two elements may meet at one position, so elements that could are taken in order by one task. Dimensions of the domain
