@@ -12,7 +12,7 @@ ended the wait.
 
 import os
 
-STREAM, COMPILER, ALLOCATOR = range(3)
+STREAM, IMPROVER, COMPILER, ALLOCATOR = range(4)
 _locks = {}
 waiting = False  # whether a thread waits to fork: whoever takes a lock again and again should let it
 
