@@ -295,8 +295,7 @@ def fitted(grad, layout, node, index=0):
         if lead < 0 or any(n not in (1, m) for n, m in zip(layout.shape, found.shape[lead:])):
             name = node.name() if node is not None else "Function"
             raise RuntimeError(f"Function {name} returned an invalid gradient at index {index} - got "
-                               f"{list(found.shape)} but expected shape "
-                               f"compatible with {list(layout.shape)}")
+                               f"{list(found.shape)} but expected shape compatible with {list(layout.shape)}")
         grad = REGISTRY["Tensor.sum_to_size"](grad, *layout.shape) if layout.shape else grad.sum()
     if grad._layout.dtype.plain is not layout.dtype.plain:
         if layout.dtype.category < FLOATING:
@@ -428,8 +427,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
         if grad_tensors is not None:
             raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to "
-                               "`backward()`. Please only use "
-                               "`grad_tensors`.")
+                               "`backward()`. Please only use `grad_tensors`.")
         grad_tensors = grad_variables
     tensors = as_list(tensors)
     grad_tensors = start_list(grad_tensors, tensors)
@@ -503,8 +501,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
                 found[i] = REGISTRY["zeros"](shape, dtype=tensor.dtype)
             elif not allow_unused:
                 raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the "
-                                   f"graph. Set "
-                                   "allow_unused=True if this is the desired behavior.")
+                                   "graph. Set allow_unused=True if this is the desired behavior.")
     return tuple(found)
 
 

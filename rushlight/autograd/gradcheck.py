@@ -127,10 +127,8 @@ def check_inputs(inputs):
                           stacklevel=4)
         if any(s == 0 and n > 1 for s, n in zip(x.stride(), x.shape)):
             raise RuntimeError(f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that "
-                               f"are non-overlapping to "
-                               "be able to compute the numerical gradients correctly. You should call .contiguous on "
-                               "the input before "
-                               "passing it to gradcheck.")
+                               "are non-overlapping to be able to compute the numerical gradients correctly. You "
+                               "should call .contiguous on the input before passing it to gradcheck.")
     if not found:
         raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have "
                          "requires_grad=True.")

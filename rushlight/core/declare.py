@@ -171,8 +171,7 @@ def into_out(name, call, out, args, kwargs):
     outs = [out] if isinstance(out, Tensor) else list(out)
     if MODE.grad and any(wants_grad(v) for v in (*args, *kwargs.values(), outs)):
         raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
-                           f"one of the "
-                           "arguments requires grad.")
+                           "one of the arguments requires grad.")
     for o in outs:
         if not isinstance(o, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(o).__name__}")

@@ -140,13 +140,10 @@ class Tensor(metaclass=TensorMeta):
         """The accumulated gradient of a leaf (or of a tensor with `retain_grad`)."""
         if self._grad is None and self._grad_fn is not None and not self._retain:
             warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
-                          "attribute won't be "
-                          "populated during autograd.backward(). If you indeed want the .grad field to be populated "
-                          "for a non-leaf "
-                          "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by "
-                          "mistake, make sure "
-                          "you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more "
-                          "information.",
+                          "attribute won't be populated during autograd.backward(). If you indeed want the .grad field "
+                          "to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you "
+                          "access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See "
+                          "github.com/pytorch/pytorch/pull/30531 for more information.",
                           stacklevel=2)
         return self._grad
 
@@ -202,8 +199,7 @@ def check_grad_assignment(tensor, value):
         raise RuntimeError("can't assign Variable as its own grad")
     if value.dtype is not tensor.dtype:
         raise RuntimeError(f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with dtype "
-                           f"'{tensor.dtype}'. "
-                           "Please ensure that the gradient and the tensor have the same dtype")
+                           f"'{tensor.dtype}'. Please ensure that the gradient and the tensor have the same dtype")
     if value._layout.shape != tensor._layout.shape:
         raise RuntimeError(f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
                            f"'{list(tensor.shape)}'. Please ensure that the gradient and the tensor are the same size")
@@ -279,25 +275,18 @@ def raise_stale_view(tensor, indirect):
     made = f"Output {tensor._nr} of {graph.short_name(tensor._grad_fn)}" if tensor._grad_fn is not None else "A view"
     if tensor._creation == CUSTOM:
         raise RuntimeError(f"{made} {what}. This view was created inside a custom Function (or because an input was "
-                           f"returned as-is) and "
-                           "the autograd logic to handle view+inplace would override the custom backward associated "
-                           "with the custom "
-                           "Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
-                           "cloning the "
-                           "output of the custom Function.")
+                           "returned as-is) and the autograd logic to handle view+inplace would override the custom "
+                           "backward associated with the custom Function, leading to incorrect gradients. This "
+                           "behavior is forbidden. You can fix this by cloning the output of the custom Function.")
     if tensor._creation == MULTI_OUTPUT:
         raise RuntimeError(f"{made} {what}. This view is the output of a function that returns multiple views. Such "
-                           f"functions do not "
-                           "allow the output views to be modified inplace. You should replace the inplace operation by "
-                           "an "
-                           "out-of-place one.")
+                           "functions do not allow the output views to be modified inplace. You should replace the "
+                           "inplace operation by an out-of-place one.")
     raise RuntimeError(f"{'A view' if made == 'A view' else made} was created in no_grad mode and "
-                       f"{what.removeprefix('is a view and ')} "
-                       "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is "
-                       "forbidden. You can "
-                       "clarify your code by moving both the view and the inplace either both inside the no_grad block "
-                       "(if you "
-                       "don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked).")
+                       f"{what.removeprefix('is a view and ')} with grad mode enabled. Given that this use case is "
+                       "ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view "
+                       "and the inplace either both inside the no_grad block (if you don't want the inplace to be "
+                       "tracked) or both outside (if you want the inplace to be tracked).")
 
 
 def accumulate_node(tensor, factory):

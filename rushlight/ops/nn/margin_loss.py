@@ -247,8 +247,7 @@ def _cosine_embedding(input1, input2, target, margin, reduction):
     rank = target.dim() + 1
     if input1.dim() != rank or input2.dim() != rank:
         raise RuntimeError(f"{rank - 1}D target tensor expects {rank}D input tensors, but found inputs with sizes "
-                           f"{list(input1.shape)} and "
-                           f"{list(input2.shape)}.")
+                           f"{list(input1.shape)} and {list(input2.shape)}.")
     tiny = 1e-12
     product = (input1 * input2).sum(rank - 1)
     first, second = [(x * x).sum(rank - 1) + tiny for x in (input1, input2)]

@@ -395,8 +395,7 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     if rank not in (2, 3):
         raise RuntimeError(
             f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 'self' (while checking "
-            "arguments "
-            "for avg_pool1d)"
+            "arguments for avg_pool1d)"
         )
     values = []
     for name, value in (("kernel_size", kernel_size), ("stride", stride), ("padding", padding)):
@@ -560,15 +559,13 @@ def max_unpool(n, input, indices, kernel_size, stride, padding, output_size):
         )
     if indices._layout.shape != shape:
         raise RuntimeError(
-            f"Expected shape of indices to be same as that of the input tensor ({list(shape)}) but got indices "
-            "tensor with "
-            f"shape: {list(indices._layout.shape)}"
+            f"Expected shape of indices to be same as that of the input tensor ({list(shape)}) but got indices tensor "
+            f"with shape: {list(indices._layout.shape)}"
         )
     if 0 in shape[1:]:
         raise RuntimeError(
-            f"max_unpooling{rank}d_forward_out_cpu(): Expected input to have non-zero size for non-batch "
-            "dimensions, but got "
-            f"{list(shape)} with dimension {shape.index(0, 1)} being empty."
+            f"max_unpooling{rank}d_forward_out_cpu(): Expected input to have non-zero size for non-batch dimensions, "
+            f"but got {list(shape)} with dimension {shape.index(0, 1)} being empty."
         )
     if n == 1:
         return UNPOOLS[2](input.unsqueeze(-1), indices.unsqueeze(-1), (*sizes, 1)).squeeze(-1)

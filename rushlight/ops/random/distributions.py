@@ -120,8 +120,7 @@ def check_continuous(dtype, name):
     if dtype.category != dt.FLOATING:
         what = CPP_NAMES.get(dtype.name, dtype.name) if name == "Cauchy" else dt.scalar_type(dtype)
         raise RuntimeError(f"{name} distribution is a continuous probability distribution. dtype must be a floating "
-                           f"point but you "
-                           f"specified {what}")
+                           f"point but you specified {what}")
 
 
 @public("Tensor.exponential_", out=False)

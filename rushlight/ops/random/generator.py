@@ -179,8 +179,7 @@ class Generator:
             raise TypeError("RNG state must be a torch.ByteTensor")
         if new_state.numel() != FORM.size:
             raise RuntimeError(f"Expected a CPUGeneratorImplState of size {FORM.size} but found the input RNG state "
-                               f"size to be "
-                               f"{new_state.numel()}")
+                               f"size to be {new_state.numel()}")
         data = np.ascontiguousarray(new_state._array()).tobytes()
         seed, left, seeded, place, words, _, normal, _, cached, _, _, _ = FORM.unpack(data)
         if not 0 < left <= WORDS or place > WORDS or not seeded:

@@ -187,8 +187,7 @@ def uniform_(self, from_=0, to=1, *, generator=None, **named):
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
     if high - low > info.max:
         raise RuntimeError(f"uniform_ expects to-from <= std::numeric_limits<{dt.scalar_type(found.dtype)}>::max(), "
-                           f"but found to="
-                           f"{high:g} and from={low:g} which result in to-from to exceed the limit")
+                           f"but found to={high:g} and from={low:g} which result in to-from to exceed the limit")
     return fill_in_place(self, UNIFORM_RULE, lambda: uniform_into(self, low, high, generator))
 
 
@@ -351,11 +350,9 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None
     tensors = isinstance(mean, Tensor), isinstance(std, Tensor)
     if not any(tensors):
         if size is None:
-            raise TypeError("normal() received an invalid combination of arguments - got (float, float), but "
-                            "expected one of: (Tensor "
-                            "mean, Tensor std), (Tensor mean, float std), (float mean, Tensor std), (float mean, "
-                            "float std, tuple of "
-                            "ints size)")
+            raise TypeError("normal() received an invalid combination of arguments - got (float, float), but expected "
+                            "one of: (Tensor mean, Tensor std), (Tensor mean, float std), (float mean, Tensor std), "
+                            "(float mean, float std, tuple of ints size)")
         tensor = new_random("normal", (), size, out, dtype, device)
         return _normal(tensor, float(mean), float(std), generator, out, requires_grad)
     result = _normal_each(mean, std, generator) if all(tensors) \

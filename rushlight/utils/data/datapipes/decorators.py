@@ -90,8 +90,7 @@ class non_deterministic:
     def _refuse(self):
         raise TypeError(
             f"{self.cls.__name__} is non-deterministic, but you set 'guaranteed_datapipes_determinism'. You can turn "
-            "off "
-            "determinism for this DataPipe if that is acceptable for your application"
+            "off determinism for this DataPipe if that is acceptable for your application"
         )
 
 
