@@ -123,7 +123,7 @@ class Step:
         return found
 
     def grow(self, key, known, slots):
-        """Add the step for a key that this step has not seen; `count` slots are in use."""
+        """Add the step for a key that this step has not seen; `slots` are in use."""
         step = Step(self, key, known, slots + len(known.layouts))
         if self.next is NONE_YET:
             self.next = {key: step}

@@ -1,4 +1,4 @@
-"""What a given output must be: PyTorch's errors for operands, results and the tensors of `out=` that do not fit.
+"""Requirements on given outputs: PyTorch's errors for tensors of `out=` that do not fit operands or results.
 `into_out` (declare.py) copies the results; `infer.check_out` knows which results may be cast.
 
 Note [Dtypes of given outputs]

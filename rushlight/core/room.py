@@ -1,5 +1,5 @@
-"""Whether there is room for a tensor, asked at the user's line: results get their memory later, when it is too late to
-say which line wanted too much.
+"""Checks at the user's line whether there is memory for a tensor: results get their memory later, when that line is no
+longer known.
 
 Takes layouts; raises PyTorch's errors. The runtime puts its answer into `ASK`.
 """

@@ -23,7 +23,7 @@ def array_at(address, layout, offset):
 
 
 def flipped(values):
-    """What values of a flipped type mean, and the other way round (Note [Flipped types] in core/dtype.py)."""
+    """Convert values of a flipped type from their stored form, or back (Note [Flipped types] in core/dtype.py)."""
     return np.conj(values) if np.iscomplexobj(values) else -values
 
 

@@ -147,7 +147,7 @@ def skeleton_of(instructions, mask, temporaries):
 
 
 def live_instructions(instructions, mask):
-    """Numbers of the instructions whose results somebody may see, and the slots that have a reader."""
+    """Numbers of the instructions whose results may be read later, and the slots that have a reader."""
     needed = {slot for slot, live in enumerate(mask) if live}
     kept = []
     for number in range(len(instructions) - 1, -1, -1):

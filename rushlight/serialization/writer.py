@@ -214,7 +214,8 @@ def _is_left_over(path, process):
 
 
 def _lock(handle):
-    """Take the lock of a file, which ends with the process: True, False if somebody has it, None without locks."""
+    """Take the lock of a file, which ends with the process. Returns True, False if another process has it, None without
+    locks."""
     if fcntl is None:
         return None
     try:
