@@ -18,7 +18,7 @@ import operator
 from ..base import switches
 from ..core import dtype as dt
 from ..core.graph import MODE, Node, Saved
-from ..core.grads import Plan
+from ..core.grads import GradPlan
 from ..core.layout import Layout
 from ..core.record import user_line
 from ..core.storage import FailedStorage, Storage, is_exposed, new_storage, references
@@ -92,7 +92,7 @@ class Survey:
 
     def describe(self, node):
         op, key = node.op, self.key
-        if op.__class__ is not Plan or node.extras is not None or node.freed:
+        if op.__class__ is not GradPlan or node.extras is not None or node.freed:
             raise Unfit
         key += (op, node.metas)
         if node.counts is not op.counts:

@@ -91,7 +91,7 @@ def guarded(call, function):
 
 
 def one_node(function, grad, node_name, conjugates=False):
-    """The composite as one operator of the graph of gradients."""
+    """The composite as one node of the graph of gradients."""
     named = signatures.parameters(function)
     params, defaults = [p[0] for p in named], [p[1] for p in named]
     rule = GradRule(function.__name__, params, grad, node_name, conjugates)
@@ -176,8 +176,7 @@ def into_out(name, call, out, args, kwargs):
     outs = [out] if isinstance(out, Tensor) else list(out)
     if MODE.grad and any(wants_grad(v) for v in (*args, *kwargs.values(), outs)):
         raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
-                           f"one of the "
-                           "arguments requires grad.")
+                           "one of the arguments requires grad.")
     for o in outs:
         if not isinstance(o, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(o).__name__}")

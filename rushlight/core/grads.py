@@ -14,8 +14,8 @@ Note [Complex gradients]
 The gradient of a real loss L by z = x + iy is dL/dx + i dL/dy, as in PyTorch. For a function with a complex derivative
 the rule of the chain then has the conjugate of that derivative. Formulas do not say so: a formula F(g, values) that is
 linear in g and makes nothing but complex derivatives of `values` gives the gradient as conj(F(conj(g), values)), and
-`Plan.backward` does that wherever a saved value is complex. Functions without a complex derivative (abs, real, angle,
-norms) have rules with `conjugates=True`: their formulas are the whole truth.
+`GradPlan.backward` does that wherever a saved value is complex. Functions without a complex derivative (abs, real,
+angle, norms) have rules with `conjugates=True`: their formulas are the whole truth.
 """
 
 import functools
@@ -41,18 +41,17 @@ def wants_grad(value):
 
 
 FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-    "been freed). Saved "
-    "intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need "
-    "to backward through the graph a second time or if you need to access saved tensors after calling backward."
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+    "after calling backward."
 )
 
 
 OPERAND, LAYOUT, RESULT, RESULTS = range(4)
 
 
-class Plan:
+class GradPlan:
     """A rule for one choice of parameters that need gradients."""
 
     __slots__ = ("rule", "node_name", "wanted", "names", "calls", "counts", "sources", "results",
@@ -281,7 +280,7 @@ class GradRule:
             wanted = tuple([i for i in self.differentiable if which >> i & 1])
             if not wanted:
                 return
-            plan = self.pairs[which] = Plan(self, wanted)
+            plan = self.pairs[which] = GradPlan(self, wanted)
         if MODE.special or len(plan.wanted) != (which + 1) // 2:
             self.attach((a, b), (out,))
             return
@@ -394,8 +393,8 @@ class GradRule:
                                  (values[i] if values[i].__class__ in (list, tuple) else values[i:i + 1])], out)
 
     def new_plan(self, wanted):
-        """The Plan for the parameters whose bits are set."""
-        found = self.plans[wanted] = Plan(self, tuple([i for i in self.differentiable if wanted >> i & 1]))
+        """The GradPlan for the parameters whose bits are set."""
+        found = self.plans[wanted] = GradPlan(self, tuple([i for i in self.differentiable if wanted >> i & 1]))
         return found
 
 

@@ -307,10 +307,9 @@ class Gather(Operator):
 class Kernel(Operator):
     """A kernel with IR of its own.
 
-    lower: the lowering, (instruction) -> launches: its path, see codegen/lower.py, or the function; light: making
-    them needs no code generator. reads, writes: the
-    layouts it is made for (Note [Layouts that kernels read]). repeats: it writes in order, also into tensors some of
-    whose elements share memory.
+    lower: the lowering, (instruction) -> launches: its path, see codegen/lower.py, or the function; light: making them
+    needs no code generator. reads, writes: the layouts it is made for (Note [Layouts that kernels read]). repeats: it
+    writes in order, also into tensors some of whose elements share memory.
     """
 
     lower: str | Callable

@@ -1,9 +1,9 @@
 """Recording: the hot path from a user's operator to an instruction in the stream.
 
-What comes in: an operator, its static attributes, tensors and numbers. What goes out: tensors whose storages the
-pending instruction will write. A known step of the prefix tree costs one dictionary look-up; an unknown one runs the
-operator's `infer`, which raises the user's errors here, on the user's line. Gradients are attached by the callers
-(`grads.py`). Read `declare` next.
+In: an operator, its static attributes, tensors and numbers. Out: tensors whose storages the pending instruction will
+write. A known step of the prefix tree costs one dictionary look-up; an unknown one runs the operator's `infer`, which
+raises the user's errors here, on the user's line. Gradients are attached by the callers (`grads.py`). Read `declare`
+next.
 """
 
 import os
@@ -163,12 +163,12 @@ def described(form, tensors, numbers, outs):
 
 
 def is_flipped(tensor):
-    """Whether the memory of a tensor holds other values than the tensor (Note [Flipped types] in dtype.py)."""
+    """Whether the memory of a tensor holds values other than the tensor's (Note [Flipped types] in dtype.py)."""
     return tensor._layout.dtype.plain is not tensor._layout.dtype
 
 
 def record_plain(form, tensors, numbers, outs):
-    """`record_form` for an operator that is no loop, and so knows plain types alone: flipped operands are copied, and
+    """`record_form` for an operator that is not a loop and so takes plain types only: flipped operands are copied, and
     copies of flipped results written back."""
     tensors = [resolve(t) for t in tensors]
     if outs is None:
@@ -285,8 +285,8 @@ def fresh(key, signature, a, b=None):
 
 
 class Memo:
-    """A dictionary of bounded size that forgets what has not been used for long: in two halves, of which the older one
-    goes when the younger one is full."""
+    """A dictionary of bounded size that forgets entries not used recently. It has two halves; when the younger one is
+    full, the older one is dropped."""
 
     def __init__(self, most):
         self.half, self.young, self.old = most // 2, {}, {}

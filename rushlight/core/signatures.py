@@ -1,7 +1,6 @@
 """Signatures of plain Python functions read off their code objects: ten times cheaper than `inspect.signature`, which
-the declaration of
-a thousand operators at import would feel. Functions with *args or **kwargs are fine; callables of other kinds go
-through `inspect`."""
+the declaration of a thousand operators at import would feel. Functions with *args or **kwargs are fine; callables of
+other kinds go through `inspect`."""
 
 import inspect
 import types
@@ -91,7 +90,7 @@ def names(function):
 
 
 def star(function):
-    """How many parameters by position stand before a `*parameter`, plus one; 0 where there is none."""
+    """One more than the number of positional parameters before a `*parameter`; 0 if there is none."""
     function = unwrap(function)
     code = getattr(function, "__code__", None)
     return 1 + code.co_argcount if code is not None and code.co_flags & inspect.CO_VARARGS else 0

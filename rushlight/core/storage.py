@@ -2,11 +2,9 @@
 
 Note [Liveness by reference counts]
 A storage is referred to by the tensors that view it, by gradient nodes that saved it, and while it takes part in
-pending instructions
-by the stream's list of slots. When the stream is flushed, a storage that only the list refers to can have no reader
-any more, so its
-contents need not reach memory. `references` measures what "only the list" means on this interpreter instead of
-assuming it.
+pending instructions by the stream's list of slots. When the stream is flushed, a storage that only the list refers to
+can have no reader any more, so its contents need not reach memory. `references` measures what "only the list" means on
+this interpreter instead of assuming it.
 
 Note [Exposed storages]
 Memory that others can see (`from_numpy`, `.numpy()`, DLPack, `data_ptr()`) has a `guard`: the object that the other
@@ -52,12 +50,12 @@ def _calibrate():
     return [sys.getrefcount(s) for s in slots][0]
 
 
-# What sys.getrefcount reports inside `[... for s in slots]` for a storage that only `slots` refers to.
+# The result of sys.getrefcount inside `[... for s in slots]` for a storage that only `slots` refers to.
 UNREFERENCED = _calibrate()
 
 
 def references(slots):
-    """One byte per slot: 1 where something else than the list refers to the storage."""
+    """One byte per slot: 1 if anything but the list refers to the storage."""
     count, base = sys.getrefcount, UNREFERENCED
     return bytes([count(s) > base for s in slots])
 
@@ -80,7 +78,7 @@ class Buffer(Export):
         self.owner, self.view = owner, memoryview(owner)
 
     def is_seen(self):
-        """Whether somebody else refers to the owner."""
+        """Whether anyone else refers to the owner."""
         return sys.getrefcount(self.owner) > BUFFER_ALONE
 
 
@@ -94,7 +92,7 @@ GUARD_ALONE, BUFFER_ALONE = _calibrate_guards()
 
 
 def is_exposed(storage):
-    """Whether somebody else can see the memory now."""
+    """Whether anyone else can see the memory now."""
     if storage.guard is None:
         return False
     return sys.getrefcount(storage.guard) > GUARD_ALONE or (storage.guard.__class__ is Buffer

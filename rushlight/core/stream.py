@@ -74,7 +74,7 @@ class Stream:
 
     @property
     def tracing(self):
-        """Whether a body is run for its instructions alone."""
+        """Whether a body runs only to record its instructions."""
         return self.block.outer is not None
 
     def enter(self, storage):
@@ -87,8 +87,8 @@ class Stream:
         return index
 
     def overfull(self):
-        """Whether the block should end because of its memory. Counts anew: results that nobody refers to any more take
-        none, or only while the program runs. A few results as large as the newest are always allowed, or expressions
+        """Whether the block should end because of its memory. Recounts it: results without references take no memory,
+        or take it only while the program runs. A few results as large as the newest are always allowed, or expressions
         of large tensors would run operator by operator."""
         block = self.block
         live = references(block.slots)
@@ -102,7 +102,7 @@ class Stream:
                 and (storage.pending is not block or storage.index not in block.step.written))
 
     def grow(self, key, known):
-        """The new step that follows the current one by an unknown key."""
+        """Add the step for a key that the current step has not seen."""
         if not self.steps and self.load is not None:
             self.load()
         self.steps += 1
@@ -149,7 +149,7 @@ class Stream:
         self.taken = None
 
     def complete(self, block):
-        """Run a block that was taken, if need be with a new program."""
+        """Run a block that was taken, with a new program if it has none."""
         program = block.program
         if program is None:
             if self.steps > MOST_STEPS:

@@ -302,9 +302,8 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     need = (storage_offset + new.reach) * item
     if new.numel and need > found.nbytes:
         raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {storage_offset}, and "
-            f"itemsize {item} "
-            f"requiring a storage size of {need} are out of bounds for storage of size {found.nbytes}"
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {storage_offset}, and itemsize "
+            f"{item} requiring a storage size of {need} are out of bounds for storage of size {found.nbytes}"
         )
     self._storage, self._layout, self._offset = found, new, int(storage_offset)
     return self
@@ -350,10 +349,9 @@ def deepcopy(self, memo):
         return memo[id(self)]
     if not self.is_leaf:
         raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
-            "moment.  If you "
-            "were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
-            "https://github.com/pytorch/pytorch/pull/103001"
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
+            "see https://github.com/pytorch/pytorch/pull/103001"
         )
     key = ("storage", id(self._storage))
     if key not in memo:

@@ -53,9 +53,8 @@ def _copy_layouts(op, layouts, numbers, pattern, attrs, given):
     """The source broadcasts to the target and takes its dtype, whatever it is."""
     source, target = layouts[0], given[0]
     if rules.broadcast_shapes(source.shape, target.shape) != tuple(target.shape):
-        raise RuntimeError(f"The expanded size of the tensor must match the existing size: target sizes "
-                           f"{list(target.shape)}, "
-                           f"tensor sizes {list(source.shape)}")
+        raise RuntimeError("The expanded size of the tensor must match the existing size: target sizes "
+                           f"{list(target.shape)}, tensor sizes {list(source.shape)}")
     return [], None
 
 

@@ -263,9 +263,8 @@ def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=Non
                    pin_memory=False):
     """Uninitialised dense memory whose dimensions lie in the order `physical_layout` (outermost first)."""
     if sorted(physical_layout) != list(range(len(size))):
-        raise RuntimeError(f"Number of dimensions in size does not match the length of the physical_layout or "
-                           f"dimensions repeat: "
-                           f"size {tuple(size)}, physical_layout {tuple(physical_layout)}")
+        raise RuntimeError("Number of dimensions in size does not match the length of the physical_layout or "
+                           f"dimensions repeat: size {tuple(size)}, physical_layout {tuple(physical_layout)}")
     strides, step = [0] * len(size), 1
     for d in reversed(physical_layout):
         strides[d] = step

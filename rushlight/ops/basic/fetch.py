@@ -302,8 +302,7 @@ def check_writable(target):
     """RuntimeError for a tensor some of whose elements share memory."""
     if target._layout.overlaps_itself:
         raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
-                           "memory location. "
-                           "Please clone() the tensor before performing the operation.")
+                           "memory location. Please clone() the tensor before performing the operation.")
 
 
 def written(names, grad, node=None, name=None, keeps_strides=False, cast=None):

@@ -84,11 +84,9 @@ def detach_(input):
     """Take the tensor out of its graph. RuntimeError for views."""
     if input._base is not None:
         raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using "
-                           "DistributedDataParallel (DDP) for training, "
-                           "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
-                           "detach_() cannot be "
-                           "called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
-                           "function in "
+                           "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, "
+                           "gradients are views of DDP buckets, and hence detach_() cannot be called on these "
+                           "gradients. To fix this error, please refer to the Optimizer.zero_grad() function in "
                            "torch/optim/optimizer.py as a solution.")
     if input._grad_fn is not None:
         input._creation, input._view_version = DETACHED, sequence()

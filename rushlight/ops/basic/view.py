@@ -51,8 +51,7 @@ def inferred_size(shape, numel):
     if at is not None:
         if known == 0:
             raise RuntimeError(f"cannot reshape tensor of {numel} elements into shape {shape} because the unspecified "
-                               f"dimension size -1 "
-                               "can be any value and is ambiguous")
+                               "dimension size -1 can be any value and is ambiguous")
         if numel % known:
             raise RuntimeError(f"shape '{shape}' is invalid for input of size {numel}")
         shape[at] = numel // known
@@ -109,8 +108,7 @@ def view_dtype(self, dtype):
                                f"but got {strides[-1]}")
         if (shape[-1] * old) % new or any(s * old % new for s in strides[:-1]) or offset * old % new:
             raise RuntimeError(f"self.size(-1) must be divisible by {new // old} to view {found.dtype} as {dtype} "
-                               f"(different element "
-                               f"sizes), but got {shape[-1]}")
+                               f"(different element sizes), but got {shape[-1]}")
         shape[-1] = shape[-1] * old // new
         strides = [s * old // new for s in strides[:-1]] + [1]
         offset = offset * old // new
@@ -178,8 +176,7 @@ def unflatten(input, dim, sizes):
         sizes = inferred_size(sizes, found.shape[dim])
     except RuntimeError:
         raise RuntimeError(f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} "
-                           f"({found.shape[dim]}) in the "
-                           "input tensor") from None
+                           f"({found.shape[dim]}) in the input tensor") from None
     return view(input, (*found.shape[:dim], *sizes, *found.shape[dim + 1:]))
 
 
@@ -266,8 +263,7 @@ def movedim(input, source, destination):
     destination = [destination] if hasattr(destination, "__index__") else list(destination)
     if len(source) != len(destination):
         raise RuntimeError(f"movedim: Invalid source or destination dims: source ({source} dims) should contain the "
-                           f"same number of dims "
-                           f"as destination ({destination} dims)")
+                           f"same number of dims as destination ({destination} dims)")
     source, destination = [wrap_dim(d, rank) for d in source], [wrap_dim(d, rank) for d in destination]
     if len(set(source)) != len(source) or len(set(destination)) != len(destination):
         raise RuntimeError(f"movedim: repeated dim in `source` or `destination` ({source}, {destination})")
@@ -364,8 +360,7 @@ def expand(self, *size, implicit=False):
         if d < lead:
             if n < 0:
                 raise RuntimeError(f"expand({dt_name(self)}{{{list(found.shape)}}}, size={size}): the expanded size of "
-                                   f"the tensor ({n}) "
-                                   f"isn't allowed in a leading, non-existing dimension {d}")
+                                   f"the tensor ({n}) isn't allowed in a leading, non-existing dimension {d}")
             shape.append(n)
             strides.append(None)
             continue
@@ -534,9 +529,8 @@ def split(tensor, split_size_or_sections, dim=0):
         sizes = [min(size, n - i) for i in range(0, n, size)] if n else [0]
     elif builtin_sum(sizes) != n:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), "
-            f"but got "
-            f"split_sizes={list(sizes)}"
+            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but "
+            f"got split_sizes={list(sizes)}"
         )
     return pieces(tensor, dim, list(sizes), SPLIT)
 

@@ -149,7 +149,8 @@ def _label_matrix(target, classes):
 
 
 def _label_margins(input, target):
-    """max(0, 1 - x[target_i] + x[j]) for labels i and classes j that are no label, as (values, whether they count)."""
+    """max(0, 1 - x[target_i] + x[j]) for labels i and classes j that are not labels, as (values, whether they
+    count)."""
     is_label, named, safe = _label_matrix(target, input.shape[-1])
     own = input.gather(-1, safe)
     over = 1 - own.unsqueeze(-1) + input.unsqueeze(-2)
@@ -251,8 +252,7 @@ def _cosine_embedding(input1, input2, target, margin, reduction):
     rank = target.dim() + 1
     if input1.dim() != rank or input2.dim() != rank:
         raise RuntimeError(f"{rank - 1}D target tensor expects {rank}D input tensors, but found inputs with sizes "
-                           f"{list(input1.shape)} and "
-                           f"{list(input2.shape)}.")
+                           f"{list(input1.shape)} and {list(input2.shape)}.")
     tiny = 1e-12
     product = (input1 * input2).sum(rank - 1)
     first, second = [(x * x).sum(rank - 1) + tiny for x in (input1, input2)]

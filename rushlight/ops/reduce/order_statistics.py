@@ -70,7 +70,7 @@ def _choosing_node(name, node):
 
 
 def without(tensor, dim):
-    """A fresh tensor without a dimension of size 1, as nobody's view."""
+    """A new tensor without a dimension of size 1, which is not a view."""
     seen = tensor.squeeze(dim)
     seen._base = None
     return seen

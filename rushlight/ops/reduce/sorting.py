@@ -333,15 +333,12 @@ def check_search(edges, values, sorter):
         raise RuntimeError("torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 "
                            "dimension")
     if not values.dim() and edges.dim() != 1:
-        raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is "
-                           "1, but we got "
-                           f"boundaries tensor dim({edges.dim()}) and input value's dim(0) numel(1)")
+        raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension "
+                           f"is 1, but we got boundaries tensor dim({edges.dim()}) and input value's dim(0) numel(1)")
     if edges.dim() != 1 and tuple(edges.shape[:-1]) != tuple(values.shape[:-1]):
         raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
-                           "of boundaries tensor and "
-                           f"input value tensor must match, but we got boundaries tensor {list(edges.shape)} and input "
-                           "value tensor "
-                           f"{list(values.shape)}")
+                           "of boundaries tensor and input value tensor must match, but we got boundaries tensor "
+                           f"{list(edges.shape)} and input value tensor {list(values.shape)}")
 
 
 @public("bucketize")
