@@ -1,19 +1,16 @@
 """Loop kernels: a fused group of element-wise, reduction and gathering operators becomes one function.
 
-What comes in is a `LoopSpec` from `fuse/` in which every decision is taken: loop dimensions, memory accesses, the
-order of values,
-which pass of the row each belongs to. What goes out is a KernelSource. Operator bodies run over `handler.Handler`.
+The input is a `LoopSpec` from `fuse/`, in which every decision has been taken: loop dimensions, memory accesses, the
+order of values, which pass of the row each belongs to. The result is a KernelSource. Operator bodies run over
+`handler.Handler`.
 
 Note [Rows and passes]
 The kept dimensions K are the rows; tasks share them. For each row the reduced (or inner) dimensions R are walked once
-per pass: a value
-that needs a reduction's result belongs to a later pass (softmax: max, then exp and sum, then the quotient). Row-level
-values are computed
-between the passes. Kind "row" puts the vector lanes along the innermost R dimension; kind "col" along the innermost K
-dimension, so that
-a reduction over outer dimensions reads contiguous memory. Vectors are several registers wide, which LLVM splits: that
-is the unrolling.
-The rest of a row is one masked step (or scalar steps where an access is strided).
+per pass: a value that needs a reduction's result belongs to a later pass (softmax: max, then exp and sum, then the
+quotient). Row-level values are computed between the passes. Kind "row" puts the vector lanes along the innermost R
+dimension; kind "col" along the innermost K dimension, so that a reduction over outer dimensions reads contiguous
+memory. Vectors are several registers wide, which LLVM splits: that is the unrolling. The rest of a row is one masked
+step (or scalar steps where an access is strided).
 
 Static block: chunk, K sizes, R sizes, [block of R0, blocks] for partial sums, then per access: slot, offset, byte
 strides over K and R;
@@ -23,7 +20,7 @@ per random operand: slot, offset, sizes, byte strides; then the table index of e
 import dataclasses
 
 from ...core import dtype as dt
-from ...core.errors import ERROR_CODES
+from ...core.kinds import OUTSIDE
 from ..bodies import pairs
 from ..bodies.handler import Handler, Typed, stored_type
 from ..ir import target
@@ -42,10 +39,9 @@ class LoopSpec:
     kind: "row", "col", "flat", "tile" (see tiled.py) or "ordered": one element after the other, in one task.
     accesses: (dtype name, mode) with mode 1, 0 or "s": the stride along the vector dimension; "t": see tiled.py.
     randoms: (dtype name, rank, whether the last stride is 1).
-    nodes: ("load", access) | ("num", number, letter, dtype name) | ("apply", op name, attrs, args, joined dtype name
-    or None, dtype
-    name) | ("gather", op name, attrs, args, dtype name) | ("reduce", combine, arg, dtype name) | ("pick", reduce node,
-    output).
+    nodes: ("load", access) | ("num", number, letter, dtype name) | ("apply", op name, attrs, args, joined dtype name or
+    None, dtype name) | ("gather", op name, attrs, args, dtype name) | ("reduce", combine, arg, dtype name) | ("pick",
+    reduce node, output).
     levels: "full" or "row" per node; stages: the pass in (or, for row level, before) which a node is computed.
     reloads: node -> access, for full-level values that later passes read back from memory.
     stores: (access, node, stage).
@@ -69,7 +65,8 @@ class LoopSpec:
 
     def key(self):
         """The fields as they are: they are hashable, and `dataclasses.astuple` would copy them, node by node."""
-        return ("loop", target.current.vector_bytes, *self.__dict__.values())
+        stamps = [OUTSIDE[node[1]] for node in self.nodes if node[1] in OUTSIDE] if OUTSIDE else ()
+        return ("loop", target.current.vector_bytes, *self.__dict__.values(), *stamps)
 
     def source(self, operators):
         return KernelSource(self.key(), lambda module, name: EMITTERS[self.kind](self, module, name, operators).emit())
@@ -455,7 +452,7 @@ class LoopEmitter:
         _, op_name, attrs, args, joined, result = node
         operands = [value(a) for a in args]
         if joined is not None:
-            keep = self.operators[op_name].options.get("unjoined", 0)
+            keep = self.operators[op_name].unjoined
             wanted = dt.by_name(joined)
             operands = [handler.cast(v.under(handler), wanted) if i >= keep and v.dtype is not wanted.compute
                         else v.under(handler)
@@ -568,7 +565,7 @@ class LoopEmitter:
             chosen = fn.cast("bitcast", condition, whole).ne(0)
         with fn.if_(chosen):
             tag = min(self.spec.nodes.index(self.current), 255)
-            word = fn.constant(ERROR_CODES[code] | tag << 8)
+            word = fn.constant(self.operators[self.current[1]].code(code) | tag << 8)
             if value is not None:
                 if width > 1:
                     lowest_value = fn.convert(-(1 << 63), value.type)

@@ -1,13 +1,12 @@
 """Reductions of loop kernels: how an accumulator starts, takes a vector of values, and becomes the row's result.
 
 COMBINES maps the name in a "reduce" node to its class. `add(handler, value, position, mask)` takes one step;
-`finish(handler)` returns a
-Typed (or a tuple of them: value and index). In kind "row" lanes are folded at the end, in kind "col" every lane is a
-row of its own.
+`finish(handler)` returns a Typed (or a tuple of them: value and index). In kind "row" lanes are folded at the end, in
+kind "col" every lane is a row of its own.
 """
 
 from ...core import dtype as dt
-from ..bodies.handler import Typed, computed_type
+from ..bodies.handler import Handler, Typed, computed_type
 from ..ir.builder import lanes, vector
 from ..math.scalar_base import extreme
 
@@ -107,7 +106,7 @@ class Maximum(Fold):
 
 
 class Top(Maximum):
-    """The largest value that is no NaN, in one instruction a step."""
+    """The largest value that is not NaN, in one instruction a step."""
 
     def join(self, a, b):
         return self.fn.maximum(b, a)
@@ -218,11 +217,29 @@ COMBINES = {
 }
 
 
+class Folded(Fold):
+    """A reduction that its operator combines itself, see core/kinds.py."""
+
+    def __init__(self, emitter, node, width):
+        self.op = emitter.operators[node[1]]
+        super().__init__(emitter, node, width)
+
+    @property
+    def identity(self):
+        return self.op.start
+
+    def join(self, a, b):
+        k = Handler(self.fn, lanes(a.type))
+        k.mask = k.report = None
+        joined = self.op.combine(k, Typed(k, self.dtype, a), Typed(k, self.dtype, b))
+        return k.cast(joined, self.dtype).vector_value()
+
+
 def accumulator(emitter, node, width):
     """The accumulator of a "reduce" node."""
     if dt.by_name(node[3]).category == dt.COMPLEX:
         return PAIRS[node[1]](emitter, node, width)
-    return COMBINES[node[1]](emitter, node, width)
+    return COMBINES.get(node[1], Folded)(emitter, node, width)
 
 
 class SumOfPairs:

@@ -12,7 +12,8 @@ import itertools
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, into_out, operator, public, register
+from ...core.declare import REGISTRY, apply, into_out, public, register
+from ...core.kinds import Gather, Host
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
@@ -138,8 +139,7 @@ def check_cat(shape, found, dim, number):
     for d, (n, m) in enumerate(zip(shape, found)):
         if n != m and d != dim:
             raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got size "
-                               f"{m} for tensor number "
-                               f"{number} in the list.")
+                               f"{m} for tensor number {number} in the list.")
 
 
 def cat_strides(used, shape):
@@ -162,8 +162,7 @@ def plan_stack(layouts, dim):
     for i, found in enumerate(layouts):
         if found.shape != shape:
             raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
-                               f"{list(found.shape)} at "
-                               f"entry {i}")
+                               f"{list(found.shape)} at entry {i}")
     whole, dtype = (*shape[:dim], len(layouts), *shape[dim:]), rules.joined_dtype(layouts, ())
     strides = contiguous_strides(whole)
     if dim < len(shape) and all(map(seems_channels_last, layouts)):  # as PyTorch joins, and then splits the dimension
@@ -311,14 +310,12 @@ def tensor_split(input, indices_or_sections, dim=0):
 def split_along(name, input, sections, dim, least):
     if input.dim() < least:
         raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, "
-                           "but got a tensor with "
-                           f"{input.dim()} dimensions!")
+                           f"but got a tensor with {input.dim()} dimensions!")
     if hasattr(sections, "__index__") and not isinstance(sections, Tensor):
         size = input._layout.shape[dim]
         if sections == 0 or size % sections:
             raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
-                               f"{size} is not divisible "
-                               f"by the split_size {sections}!")
+                               f"{size} is not divisible by the split_size {sections}!")
     return tensor_split(input, sections, dim)
 
 
@@ -411,8 +408,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         repeats = repeats.reshape(1).expand(size)
     elif repeats.dim() != 1 or repeats.numel() != size:
         raise RuntimeError("repeats must have the same size as input along dim, but got repeats.size(0) = "
-                           f"{repeats.numel()} and "
-                           f"input.size({dim}) = {size}")
+                           f"{repeats.numel()} and input.size({dim}) = {size}")
     return input.index_select(dim, repeat_positions(repeats, output_size))
 
 
@@ -420,7 +416,7 @@ def _repeat_positions_body(outs, ins, numbers):
     outs[0][...] = np.repeat(np.arange(len(ins[0])), ins[0])
 
 
-POSITIONS = operator("repeat_interleave", "host", rules.explicit, _repeat_positions_body)
+POSITIONS = Host("repeat_interleave", _repeat_positions_body)
 
 
 def repeat_positions(repeats, output_size):
@@ -447,8 +443,8 @@ def _flip_body(k, input, rank: int, dims: object):
     return input.load([input.shape[d] - 1 - k.index(d) if d in dims else k.index(d) for d in range(rank)])
 
 
-FLIP = operator("flip", "loop", rules.strided, _flip_body, loop="gather", params=("input", "dims"),
-                grad={"input": lambda g, dims: flip(g, dims)})
+FLIP = Gather("flip", _flip_body, layouts=rules.strided, params=("input", "dims"),
+              grad={"input": lambda g, dims: flip(g, dims)})
 
 
 @public("flip", out=False)
@@ -507,8 +503,8 @@ def rolled(input, shifts, dims):
 
 @public("roll", out=False)
 def roll(input, shifts, dims=None):
-    """Positions moved by `shifts` along `dims`; what leaves at the end comes in at the start. Without dims over the
-    flattened tensor."""
+    """Positions moved by `shifts` along `dims`; elements shifted past the end reappear at the start. Without dims over
+    the flattened tensor."""
     shifts = int_list((shifts,))
     dims = [] if dims is None else int_list((dims,))
     if not shifts:
@@ -549,10 +545,10 @@ def _triu_body(k, input, diagonal, last: int):
     return k.where(k.index(last) - k.index(last - 1) >= diagonal, input, k.const(0, input.dtype))
 
 
-TRIL = operator("tril", "loop", rules.explicit, _tril_body, loop="gather", aligned=(0,), params=("input", "diagonal"),
-                grad={"input": lambda g, diagonal: tril(g, diagonal)})
-TRIU = operator("triu", "loop", rules.explicit, _triu_body, loop="gather", aligned=(0,), params=("input", "diagonal"),
-                grad={"input": lambda g, diagonal: triu(g, diagonal)})
+TRIL = Gather("tril", _tril_body, aligned=(0,), params=("input", "diagonal"),
+              grad={"input": lambda g, diagonal: tril(g, diagonal)})
+TRIU = Gather("triu", _triu_body, aligned=(0,), params=("input", "diagonal"),
+              grad={"input": lambda g, diagonal: triu(g, diagonal)})
 
 
 def triangle(op, input, diagonal, outs=None):
@@ -596,7 +592,7 @@ def _triangle_indices(outs, ins, numbers, name, row, col, offset):
     outs[0][1] = np.arange(outs[0].shape[1]) - np.repeat(firsts - (0 if name == "tril" else ends), counts)
 
 
-TRIANGLE_INDICES = operator("tril_indices", "host", rules.explicit, _triangle_indices)
+TRIANGLE_INDICES = Host("tril_indices", _triangle_indices)
 
 
 def _count_below(row, col, offset):

@@ -9,10 +9,12 @@ Collected matrix derivative results, 2008). Read next: `linalg_factor` (triangul
 
 import math
 
+from ...base.lapack import svd
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, operator, public
+from ...core.declare import REGISTRY, apply, public
+from ...core.kinds import Host
 from ...core.graph import MODE
 from ...core.layout import contiguous_strides
 from ...core.return_types import named_result
@@ -61,7 +63,7 @@ def check_same_dtype(name, A, B):
 
 def host(name, body, params=(), grad=None, node=None, conjugates=False):
     """A host operator whose public function works out the results."""
-    return operator(name, "host", rules.strided, body, params=params, grad=grad, node=node, conjugates=conjugates)
+    return Host(name, body, layouts=rules.strided, params=params, grad=grad, node=node, conjugates=conjugates)
 
 
 def call(op, values, tensors, *outs, **attrs):
@@ -87,10 +89,10 @@ def finite_svd(A, full):
     three, as PyTorch has for S. LinAlgError for a NaN."""
     finite = np.isfinite(A).all((-2, -1))
     if finite.all():
-        return np.linalg.svd(A, full)
+        return svd(A, full)
     if np.isnan(A).any():
         raise np.linalg.LinAlgError(NON_FINITE)
-    found = np.linalg.svd(np.where(finite[..., None, None], A, 0), full)
+    found = svd(np.where(finite[..., None, None], A, 0).astype(A.dtype), full)
     return [np.where(np.expand_dims(finite, tuple(range(finite.ndim, part.ndim))), part, np.nan) for part in found]
 
 
