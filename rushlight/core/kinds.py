@@ -24,6 +24,7 @@ from .room import check_layouts
 from .signatures import REQUIRED
 
 OPERATORS = {}
+COMPOSITES = {}  # composites and views by their first public name
 OUTSIDE = {}  # operators declared outside of the package: a stamp of their code by name, see `stamp`
 PACKAGE = __name__.partition(".")[0]
 PROMOTIONS = frozenset(("default", "float", "compare", "bool", "keep"))
@@ -63,13 +64,13 @@ def refuse(name, field, value, known):
 
 # Note [Declarations are dataclasses]
 # A dataclass makes its functions from text whenever it is defined, a millisecond each, at every import. `declaration`
-# takes the fields from `dataclasses` and leaves the functions out: `Operator` has one `__init__` for all kinds, which
-# checks the names of the fields, and is frozen.
+# takes the fields from `dataclasses` and leaves the functions out: `Declaration` has one `__init__` for all kinds,
+# which checks the names of the fields, and is frozen.
 LEADING = {"leading": True}  # of fields that may be given by position
 
 
 def declaration(kind):
-    """Make a class a dataclass whose functions are those of Operator."""
+    """Make a class a dataclass whose functions are those of Declaration."""
     kind = dataclasses.dataclass(init=False, repr=False, eq=False, match_args=False)(kind)
     fields = [field for field in dataclasses.fields(kind) if field.init]
     kind.leading = tuple([field.name for field in fields if field.metadata])
@@ -79,38 +80,8 @@ def declaration(kind):
     return kind
 
 
-@declaration
-class Operator:
-    """What operators of every kind say.
-
-    params: the parameters that gradient formulas may name; grad: formula by parameter, see core/grads.py, also for
-    `conjugates`; node: the name of the gradient's node, where it is not made of the operator's name.
-    layouts: the rule of shapes, strides and dtypes, (op, layouts, number classes, pattern, attrs, given) -> (layouts
-    of the results, info for the planner), see core/infer.py.
-    failures: what its kernel reports about data, as name -> BadData. `codes` numbers them for the error word.
-    """
-
-    name: str = dataclasses.field(metadata=LEADING)
-    params: tuple = ()
-    grad: Mapping | None = None
-    node: str | None = None
-    conjugates: bool = False
-    layouts: Callable = rules.explicit
-    failures: Mapping = dataclasses.field(default_factory=dict)
-    rule: GradRule | None = dataclasses.field(init=False)
-    forms: dict = dataclasses.field(init=False)
-    checks: bool = dataclasses.field(init=False)  # whether its kernel may report a failure
-
-    kind: ClassVar[str] = ""
-    body: ClassVar[None] = None
-    is_loop: ClassVar[bool] = False  # whether it fuses with others into one kernel of loops
-    heavy: ClassVar[bool] = False
-    checks_overlap: ClassVar[bool] = False
-    repeats: ClassVar[bool] = False
-    light: ClassVar[bool] = False
-    reads: ClassVar[None] = None
-    unjoined: ClassVar[int] = 0
-    aligned: ClassVar[tuple] = ()
+class Declaration:
+    """What all declarations do: take their fields by name, check them, and stay as they are."""
 
     def __init__(self, *leading, **facts):
         kind = self.__class__
@@ -141,6 +112,43 @@ class Operator:
 
     def check(self):
         """Refuse values of fields that no rule knows, and complete the others. Kinds extend it."""
+
+    def enter(self):
+        """Complete the declaration and make it known."""
+
+
+@declaration
+class Operator(Declaration):
+    """What operators of every kind say.
+
+    params: the parameters that gradient formulas may name; grad: formula by parameter, see core/grads.py, also for
+    `conjugates`; node: the name of the gradient's node, where it is not made of the operator's name.
+    layouts: the rule of shapes, strides and dtypes, (op, layouts, number classes, pattern, attrs, given) -> (layouts
+    of the results, info for the planner), see core/infer.py.
+    failures: what its kernel reports about data, as name -> BadData. `codes` numbers them for the error word.
+    """
+
+    name: str = dataclasses.field(metadata=LEADING)
+    params: tuple = ()
+    grad: Mapping | None = None
+    node: str | None = None
+    conjugates: bool = False
+    layouts: Callable = rules.explicit
+    failures: Mapping = dataclasses.field(default_factory=dict)
+    rule: GradRule | None = dataclasses.field(init=False)
+    forms: dict = dataclasses.field(init=False)
+    checks: bool = dataclasses.field(init=False)  # whether its kernel may report a failure
+
+    kind: ClassVar[str] = ""
+    body: ClassVar[None] = None
+    is_loop: ClassVar[bool] = False  # whether it fuses with others into one kernel of loops
+    heavy: ClassVar[bool] = False
+    checks_overlap: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False
+    light: ClassVar[bool] = False
+    reads: ClassVar[None] = None
+    unjoined: ClassVar[int] = 0
+    aligned: ClassVar[tuple] = ()
 
     def enter(self):
         """Check what all kinds say, make the rule of gradients, and enter the operator."""
@@ -423,3 +431,36 @@ class Macro(Operator):
     layouts: Callable
 
     kind: ClassVar[str] = "macro"
+
+
+@declaration
+class Composite(Declaration):
+    """Plain Python over other operators, under its public names.
+
+    grad, node, conjugates: with a formula it is one node of the graph (core/grads.py), and its body runs without
+    recording gradients. out: it takes `out=`. cast: the row of the autocast policy (core/autocast.py). quick: the
+    method is too short for a call more, and takes care of its arguments' kinds itself (Note [Kinds of arguments]).
+    """
+
+    names: str = dataclasses.field(metadata=LEADING)
+    function: Callable = dataclasses.field(metadata=LEADING)
+    grad: Mapping | None = None
+    node: str | None = None
+    conjugates: bool = False
+    out: bool = True
+    cast: str | None = None
+    quick: bool = False
+
+    def enter(self):
+        if self.names:
+            COMPOSITES[self.names.partition(" ")[0]] = self
+
+    def __repr__(self):
+        return f"<{self.__class__.__name__.lower()} {self.names or self.function.__name__}>"
+
+
+@declaration
+class View(Composite):
+    """Stride arithmetic: the result lies in the memory of its first operand, and no instruction is recorded."""
+
+    out: bool = False
