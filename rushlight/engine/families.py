@@ -60,7 +60,7 @@ class Family:
             return False
         recipe, source = found
         recipe.source = jit.kernel_name(source.key)
-        self.recipes.append((recipe, jit.compile_kernels([source])[source.key]))
+        self.recipes.append((recipe, jit.compile_kernels([source], hurry=True)[source.key]))
         packs.keep(self.name, {"recipes": [(known.source, known.plain()) for known, _ in self.recipes]})
         return True
 
@@ -105,7 +105,7 @@ def lowered(step, places):
         else:
             words.append(word)
     source = launch.source
-    return Single(jit.compile_kernels([source])[source.key], words, launch.tasks, launch.cost)
+    return Single(jit.compile_kernels([source], hurry=True)[source.key], words, launch.tasks, launch.cost)
 
 
 def structure_of(step, pattern, places):
