@@ -77,7 +77,7 @@ def publish(op):
 def guarded(call, function):
     """The call; where it fails because of an argument's kind, it raises a TypeError (Notes [Kinds of arguments],
     [Spellings of arguments])."""
-    @functools.wraps(function)
+    @signatures.named(function)
     def guard(*args, **kwargs):
         try:
             return call(*args, **kwargs) if kwargs else call(*args)
@@ -99,7 +99,7 @@ def one_node(function, grad, node_name, conjugates=False):
     positions = {p: i for i, p in enumerate(params)}
     count = len(params)
 
-    @functools.wraps(function)
+    @signatures.named(function)
     def call(*args, **kwargs):
         values = args
         if kwargs or len(args) != count:
@@ -146,7 +146,7 @@ def with_out(call, function):
     """Add `out=`: the result is copied into the tensors given (resized where empty), as PyTorch does."""
     entry = None  # of the public copy (core/dispatch.py)
 
-    @functools.wraps(function)
+    @signatures.named(function)
     def wrapper(*args, **kwargs):
         try:
             if not kwargs:
@@ -331,7 +331,7 @@ def build_elementwise(op, body):
 
     entry = None  # of the public copy (core/dispatch.py)
 
-    @functools.wraps(body)
+    @signatures.named(body)
     def function(*args, **kwargs):
         try:
             if not kwargs and fast is not None and len(args) == count:
@@ -346,7 +346,7 @@ def build_elementwise(op, body):
                 raise
         return entry.enter(args, kwargs)
 
-    @functools.wraps(body)
+    @signatures.named(body)
     def inplace(*args, **kwargs):
         return spec.apply_inplace(bind(name + "_", args, kwargs, params, defaults, positions, count))
     function.__signature__ = signatures.signature(body, 1)

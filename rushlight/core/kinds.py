@@ -74,9 +74,10 @@ def declaration(kind):
     kind = dataclasses.dataclass(init=False, repr=False, eq=False, match_args=False)(kind)
     fields = [field for field in dataclasses.fields(kind) if field.init]
     kind.leading = tuple([field.name for field in fields if field.metadata])
-    kind.needed = tuple([f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING])
+    needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
     kind.optional = {f.name: {} if f.default is dataclasses.MISSING else f.default
-                     for f in fields if f.name not in kind.needed}
+                     for f in fields if f.name not in needed}
+    kind.known = frozenset([*needed, *kind.optional])
     return kind
 
 
@@ -87,22 +88,22 @@ class Declaration:
         kind = self.__class__
         if len(leading) > len(kind.leading):
             raise TypeError(f"{kind.__name__}() takes {', '.join(kind.leading)} by position, not {len(leading)} values")
-        facts.update(zip(kind.leading, leading))
-        wrong = [name for name in facts if name not in kind.optional and name not in kind.needed]
-        if wrong:
-            raise TypeError(f"{kind.__name__}() has no field {wrong[0]!r}; fields: {', '.join(kind.fields())}")
-        missing = [name for name in kind.needed if name not in facts]
-        if missing:
-            raise TypeError(f"{kind.__name__}() needs the fields {', '.join(missing)}")
-        self.__dict__.update(kind.optional)
-        self.__dict__.update(facts)
+        values = self.__dict__
+        values.update(kind.optional)
+        values.update(zip(kind.leading, leading))
+        values.update(facts)
+        if values.keys() != kind.known:
+            self.complain()
         self.check()
         self.enter()
 
-    @classmethod
-    def fields(cls):
-        """The names of the fields that a declaration may give."""
-        return (*cls.needed, *cls.optional)
+    def complain(self):
+        """TypeError for a field that the kind does not have, or one that is missing."""
+        kind, given = self.__class__.__name__, self.__dict__.keys()
+        wrong, missing = sorted(given - self.known), sorted(self.known - given)
+        if wrong:
+            raise TypeError(f"{kind}() has no field {wrong[0]!r}; fields: {', '.join(sorted(self.known))}")
+        raise TypeError(f"{kind}() needs the fields {', '.join(missing)}")
 
     def __setattr__(self, name, value):
         raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r} of {self!r}")
