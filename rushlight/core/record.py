@@ -24,6 +24,14 @@ MOST_KNOWN = 1 << 16
 acquire, release, owned = STREAM.acquire, STREAM.release, STREAM.owned
 
 
+def no_answer(form, *operands):
+    """The native form of a function that records, as long as the engine has given no other, see engine/quick.py."""
+    return None
+
+
+quick_form = quick_unary = quick_binary = quick_binary_number = no_answer
+
+
 class Form:
     """One way to record an operator: its pattern of tensors and numbers and its static attributes. Equal forms are
     one object, so that the keys of the prefix tree compare them by identity. Made by `Op.form`."""
@@ -51,6 +59,9 @@ def record(op, pattern, attrs, tensors, numbers=(), outs=None):
 
 def record_form(form, tensors, numbers=(), outs=None):
     """`record` of a form."""
+    results = quick_form(form, tensors, numbers, outs)
+    if results is not None:
+        return results
     if any([n.__class__ is int and not LOWEST <= n <= HIGHEST for n in numbers]):
         numbers = [fitted(n, (*tensors, *(outs or ()))) for n in numbers]
     try:
@@ -378,6 +389,9 @@ def user_line():
 
 def binary(form, a, b):
     """The result of a form of two tensors."""
+    tensor = quick_binary(form, a, b)
+    if tensor is not None:
+        return tensor
     try:
         acquire()
         if STREAM.dirty:
@@ -422,6 +436,9 @@ def binary(form, a, b):
 
 def binary_number(form, a, number):
     """The result of a form of a tensor and a number."""
+    tensor = quick_binary_number(form, a, number)
+    if tensor is not None:
+        return tensor
     try:
         acquire()
         if STREAM.dirty:
@@ -460,6 +477,9 @@ def binary_number(form, a, number):
 
 def unary(form, a):
     """The result of a form of one tensor."""
+    tensor = quick_unary(form, a)
+    if tensor is not None:
+        return tensor
     try:
         acquire()
         if STREAM.dirty:

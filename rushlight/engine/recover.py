@@ -9,7 +9,7 @@ import ctypes
 import struct
 
 from ..core import errors
-from ..codegen.kernel import Scratch
+from ..codegen.ir.kernel import Scratch
 from ..core.block import Failure, Instruction, Step, new_block
 from ..core.storage import FailedStorage, fail, new_storage
 from ..runtime.cpu.program import Program
@@ -155,7 +155,7 @@ class Recovery:
             if slot in places and not instruction.given:  # computed elsewhere, then moved to its place
                 storages[slot].address = 0
                 moved.append(slot)
-        failure = run_alone(instruction, storages, block.scalars, self.program.constants, self.line(number),
+        failure = run_alone(instruction, storages, block.scalars, self.program.plan.constants, self.line(number),
                             self.report)
         if failure is None:
             for slot in moved:

@@ -2,7 +2,7 @@
 
 A picture is memory with strides: a tensor of uint8, or what Pillow holds. Functions here run at once, outside of the
 stream: a picture that was just decoded is used once, and its size is new each time, so that a program for it would
-never be used again. The numbers are those of the separate steps. Read codegen.native_pixels next.
+never be used again. The numbers are those of the separate steps. Read codegen.cpu.pixels next.
 """
 import ctypes
 import dataclasses
@@ -11,14 +11,14 @@ import math
 import struct
 
 from .. import api as rl
-from ..codegen import native_pixels
+from ..codegen.cpu import pixels
 from ..core.device import CPU
 from ..core.layout import contiguous_layout
 from ..core.storage import new_storage
 from ..core.tensor import view
 from ..runtime.cpu import jit, memory
 
-FILTERS, LANES = native_pixels.FILTERS, native_pixels.LANES
+FILTERS, LANES = pixels.FILTERS, pixels.LANES
 PILLOW_BITS = 22  # of Pillow's weights
 FITTING_BITS = 0  # PyTorch's: as many as fit into 16
 
@@ -177,6 +177,6 @@ class _Columns:
 @functools.cache
 def _native():
     """The compiled functions."""
-    found = jit.compile_text(native_pixels.text(), list(native_pixels.SYMBOLS))
+    found = jit.compile_text(pixels.text(), list(pixels.SYMBOLS))
     kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
-    return [kind(found[symbol]) for symbol in native_pixels.SYMBOLS]
+    return [kind(found[symbol]) for symbol in pixels.SYMBOLS]

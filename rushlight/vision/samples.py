@@ -9,7 +9,7 @@ import ctypes
 import functools
 
 from .. import api as rl
-from ..codegen import native_pixels
+from ..codegen.cpu import pixels
 from ..core.layout import contiguous_layout
 from ..core.storage import new_storage
 from ..core.tensor import view
@@ -41,7 +41,7 @@ def statistics_of(mean, std, channels):
 @functools.cache
 def _native():
     """The compiled function of (bytes, address of the result, pixels, channels, statistics)."""
-    name = native_pixels.SCALE
-    address = jit.compile_text(native_pixels.scale_text(), [name])[name]
+    name = pixels.SCALE
+    address = jit.compile_text(pixels.scale_text(), [name])[name]
     return ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64,
                             ctypes.c_void_p)(address)
