@@ -94,8 +94,8 @@ def main():
                     process.stdin.flush()
                     best[engine] = min(best[engine], float(process.stdout.readline()))
             rates = {engine: COUNT / seconds for engine, seconds in best.items()}
-            print("%-12s %d workers" % way + f"   torchvision {rates['torch']:7.1f}   rushlight {rates['rushlight']:7.1f} "
-                  f"images/s   {rates['rushlight'] / rates['torch']:5.2f}x", flush=True)
+            print("%-12s %d workers" % way + f"   torchvision {rates['torch']:7.1f}   rushlight "
+                  f"{rates['rushlight']:7.1f} images/s   {rates['rushlight'] / rates['torch']:5.2f}x", flush=True)
         for process in workers.values():
             process.stdin.close()
             process.wait()

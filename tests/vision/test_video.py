@@ -109,7 +109,7 @@ def test_hmdb51(actions):
     (lists / "Jump_test_split1.txt").write_text("jump_1.avi 1\n")
     (lists / "Walk_test_split1.txt").write_text("walk_1.avi 2\nwalk_2.avi 0\n")
     for train, label in ((True, 0), (False, 1)):
-        data = datasets.HMDB51(str(actions / "videos"), str(lists), frames_per_clip=6, step_between_clips=6, train=train)
+        data = datasets.HMDB51(str(actions / "videos"), str(lists), 6, 6, train=train)
         assert len(data) == 2 and data[0][2] == label
     with pytest.raises(ValueError, match="fold"):
         datasets.HMDB51(str(actions / "videos"), str(lists), 6, fold=4)

@@ -359,8 +359,9 @@ def test_eth3d(tmp_path):
 def test_module_paths():
     import importlib
 
-    for name, cls in (("cifar", "CIFAR10"), ("coco", "CocoDetection"), ("imagenet", "ImageNet"), ("voc", "VOCDetection"),
-                      ("celeba", "CelebA"), ("video_utils", "VideoClips"), ("samplers.clip_sampler", "RandomClipSampler"),
-                      ("stanford_cars", "StanfordCars"), ("ucf101", "UCF101"), ("sbd", "SBDataset")):
+    classes = {"cifar": "CIFAR10", "coco": "CocoDetection", "imagenet": "ImageNet", "voc": "VOCDetection",
+               "celeba": "CelebA", "video_utils": "VideoClips", "samplers.clip_sampler": "RandomClipSampler",
+               "stanford_cars": "StanfordCars", "ucf101": "UCF101", "sbd": "SBDataset"}
+    for name, cls in classes.items():
         module = importlib.import_module(f"rushlight.vision.datasets.{name}")
         assert getattr(module, cls) is getattr(datasets, cls, getattr(module, cls))
