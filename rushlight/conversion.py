@@ -35,7 +35,8 @@ def to(self, *args, **kwargs):
     device, dtype, copy_, memory_format = parse_to(args, kwargs)
     dtype = dtype or self.dtype
     if device is not None and resolve(device) is not self._storage.device:
-        return moved(self, resolve(device), dtype)
+        there = REGISTRY["Tensor._moved"](self, resolve(device), self._storage.device)
+        return there if dtype is self.dtype else there._cast(dtype)
     changed = dtype is not self.dtype
     if changed and self._layout.dtype.is_complex:
         warn_of_parts(dtype)
@@ -45,12 +46,6 @@ def to(self, *args, **kwargs):
     if changed:
         return self._cast(dtype)
     return self.clone() if copy_ else self
-
-
-def moved(tensor, device, dtype):
-    """A tensor on another device. NotImplementedError for one that has no values to move."""
-    check(tensor._storage)
-    return empty(tensor._layout.shape, dtype, device, dense_strides_like(tensor._layout.shape, tensor._layout.strides))
 
 
 def warn_of_parts(dtype):
