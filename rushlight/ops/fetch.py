@@ -101,6 +101,7 @@ class Place:
     serve."""
 
     __slots__ = ("spec", "domain", "negative", "code", "skip", "attributes")
+    tensorless = True
 
     def __init__(self, spec, domain, negative=False, code="index", skip=None):
         self.spec, self.domain, self.negative, self.code, self.skip = spec, tuple(domain), negative, code, skip

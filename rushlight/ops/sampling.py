@@ -37,12 +37,14 @@ CHOOSE = operator("multinomial", "host", rules.explicit, _choose)
 def _check_probabilities(input, many):
     """RuntimeError for probabilities that are not finite, negative, or sum up to nothing. `many`: with replacement."""
     found = input.detach()
-    if many and not bool((found >= 0).all()):
-        raise RuntimeError("invalid multinomial distribution (encountering probability entry < 0)")
-    if not bool(((found >= 0) & (found < float("inf"))).all()):
+    positive = found >= 0
+    finite, empty = (positive & (found < float("inf"))).all(), (found.sum(-1) == 0).any()  # one flush computes both
+    if not finite:
+        if many and not positive.all():
+            raise RuntimeError("invalid multinomial distribution (encountering probability entry < 0)")
         raise RuntimeError("invalid multinomial distribution (encountering probability entry = infinity or NaN)" if many
                            else "probability tensor contains either `inf`, `nan` or element < 0")
-    if bool((found.sum(-1) == 0).any()):
+    if empty:
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
 
 
