@@ -16,11 +16,11 @@ from .core import dtype as dt
 from .core.arguments import CLASSES
 from .core.declare import REGISTRY
 from .core.device import CPU, Device, resolve
-from .core.layout import contiguous_strides, dense_strides_like, layout
+from .core.layout import contiguous_strides, layout
 from .core.owner import Kept, expose, is_foreign
 from .core.room import LARGEST, check_bytes
-from .core.storage import EVERYBODY, check, new_storage
-from .core.tensor import Tensor, accumulate_node, empty, make, view
+from .core.storage import EVERYBODY, new_storage, storage_on
+from .core.tensor import Tensor, accumulate_node, make, view
 from .runtime.cpu import memory
 from .tensor import materialise, over_array
 
@@ -147,7 +147,7 @@ class UntypedStorage:
             if size < 0:
                 raise RuntimeError(f"UntypedStorage: a number of bytes must not be negative, but got {size}")
             check_bytes(size)
-        self._storage = new_storage(size, resolve(device)) if _storage is None else _storage
+        self._storage = storage_on(size, resolve(device)) if _storage is None else _storage
 
     def nbytes(self):
         """The number of bytes."""

@@ -46,8 +46,8 @@ def materialise(tensor):
     if not storage.address:
         check(storage)
     if storage.device is not CPU:
-        raise TypeError(f"the CPU cannot reach the memory of device {storage.device}; use Tensor.cpu() to copy the tensor "
-                        "to host memory first")
+        raise TypeError(f"the CPU cannot reach the memory of device {storage.device}. Use Tensor.cpu() to copy the "
+                        "tensor to host memory first.")
     return memory.provide(storage)
 
 
@@ -88,7 +88,7 @@ def _array(self):
     """An array over the tensor's memory, valid while the tensor lives; copies of bfloat16 (as float32) and of lazily
     conjugated or negated views."""
     if self._storage.device is not CPU:
-        found = _array(at_home(self)).copy()
+        found = np.array(_array(at_home(self)))
         found.flags.writeable = False  # what is written there would not reach the tensor
         return found
     return values_at(materialise(self), self._layout, self._offset)
@@ -98,8 +98,8 @@ def numpy(self, *, force=False):
     """A NumPy array that shares this tensor's memory. RuntimeError for tensors that require grad (unless `force`)."""
     if self._storage.device is not CPU:
         if not force:
-            raise TypeError(f"can't convert {self._storage.device} device type tensor to numpy. Use Tensor.cpu() to copy "
-                            "the tensor to host memory first.")
+            raise TypeError(f"can't convert {self._storage.device} device type tensor to numpy. Use Tensor.cpu() to "
+                            "copy the tensor to host memory first.")
         self = at_home(self.detach())
     if force:
         return numpy(REGISTRY["resolve_neg"](REGISTRY["resolve_conj"](self.detach())))

@@ -24,7 +24,8 @@ class Parts:
     stream: called with the Device once, gives what takes operators: `append(form, tensors, numbers, outs)` returns
         the results, `flush()` runs what is pending. `PendingStream` of core/elsewhere.py collects blocks.
     allocator: `allocate(nbytes)` gives a block with an `address` that is not 0; `content(storage)` the bytes of a
-        storage as an object with the buffer protocol, `fill(storage, content)` sets them. None for a device without values.
+        storage as an object with the buffer protocol, `fill(storage, content)` sets them. None for a device without
+        values.
     generator: `kernel(instruction)` gives what the launcher runs for one instruction. None for a device without values.
     launcher: `make(block, mask)` gives the program of a block, whose `run(block)` returns None when it has computed
         every slot that `mask` marks. None where the engine does it, which fuses blocks and compiles LLVM IR.

@@ -6,7 +6,6 @@
 
 from ..base import switches
 from . import dtype as dt
-from . import record as recording
 from .record import OtherDevice, append, check_overlap, infer, set_version
 from .storage import check, storage_elsewhere
 from .stream import ELSEWHERE, STREAM, Stream

@@ -60,7 +60,7 @@ def record(op, pattern, attrs, tensors, numbers=(), outs=None, device=CPU):
 
 def record_form(form, tensors, numbers=(), outs=None, device=CPU):
     """`record` of a form."""
-    results = quick_form(form, tensors, numbers, outs)
+    results = quick_form(form, tensors, numbers, outs) if device is CPU else None
     if results is not None:
         return results
     if any([n.__class__ is int and not LOWEST <= n <= HIGHEST for n in numbers]):

@@ -121,6 +121,11 @@ def storage_elsewhere(nbytes, device, index=-1, pending=None):
     return storage
 
 
+def storage_on(nbytes, device):
+    """A storage on any device, without memory yet."""
+    return new_storage(nbytes, device) if device.type == "cpu" else storage_elsewhere(nbytes, device)
+
+
 def fail(storage, failure):
     """Mark a storage as failed."""
     if storage.__class__ is Storage:

@@ -180,7 +180,7 @@ def imag(input):
 def part_property(function):
     def assign(self, value):
         REGISTRY["Tensor.copy_"](function(self), value if isinstance(value, Tensor) else
-                                 REGISTRY["full"]((), value, dtype=function(self).dtype))
+                                 REGISTRY["full"]((), value, dtype=function(self).dtype, device=self.device))
     return property(function, assign, doc=function.__doc__)
 
 

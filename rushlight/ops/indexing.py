@@ -26,6 +26,7 @@ from .copy import COPY_FORM
 from .creation import FILL_FORM
 from .fetch import (INDEX_DTYPES, Place, check_writable, fetch, fetch_operator, fetch_rule, spread, write,
                     write_operator, written)
+from .transfer import to_device
 from .view import SELECT, embed
 
 INVALID_SCALAR = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
@@ -539,7 +540,15 @@ def index_rows(input, index):
         plain = index
         index = raw_view(plain._storage, spread_layout, plain._offset)
         index._versions = plain._versions
-    return fetch(INDEX, INDEX_RULE, input, [index], place)
+    return fetch(INDEX, INDEX_RULE, input, beside(input, [index]), place)
+
+
+def beside(input, tensors):
+    """Index tensors on the device of what they index; those of the CPU may index any tensor."""
+    device = input._storage.device
+    if device is CPU:
+        return tensors
+    return [to_device(t, device) if t._storage.device is CPU else t for t in tensors]
 
 
 def index_(input, indices):
@@ -548,7 +557,7 @@ def index_(input, indices):
     if all(i is None for i in indices):
         return REGISTRY["clone"](input)
     place, tensors = placement(input._layout.shape, indices)
-    return fetch(INDEX, INDEX_RULE, input, tensors, place)
+    return fetch(INDEX, INDEX_RULE, input, beside(input, tensors), place)
 
 
 register("Tensor._index", index_)
@@ -690,7 +699,7 @@ def _put_values(g, tensors, place):
          "index_put", keeps_strides=True)
 def put_values(input, tensors, values, place, accumulate):
     """Write (or add) values at a placement."""
-    write(PUT, input, tensors, values, place, "add" if accumulate else "set")
+    write(PUT, input, beside(input, tensors), values, place, "add" if accumulate else "set")
 
 
 def prepared_put(input, indices, values):

@@ -24,7 +24,7 @@ from .statistics import vector_norm
 def _gaps(values):
     """values[j] - values[i], 1 on the diagonal."""
     gaps = values.unsqueeze(-2) - values.unsqueeze(-1)
-    return gaps + REGISTRY["eye"](values.shape[-1], dtype=values.dtype)
+    return gaps + REGISTRY["eye"](values.shape[-1], dtype=values.dtype, device=values.device)
 
 
 # -- symmetric eigenvalues -------------------------------------------------------------------------------------------

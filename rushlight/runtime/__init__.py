@@ -1,7 +1,7 @@
 """Runtimes, one folder a device: memory, kernels, launches. `load("cpu")` gives the folder's package.
 
-What a device offers is a row of the table `Parts` of core/device.py: the `PARTS` of its folder. Nothing above this layer
-asks how it works. Read next: reference/__init__.py, the shortest one; cpu/__init__.py.
+What a device offers is a row of the table `Parts` of core/device.py: the `PARTS` of its folder. Nothing above this
+layer asks how it works. Read next: reference/__init__.py, the shortest one; cpu/__init__.py.
 """
 
 import importlib

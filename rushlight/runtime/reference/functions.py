@@ -52,7 +52,7 @@ OF_NUMPY = {
     "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2",
     "atanh": "arctanh", "ceil": "ceil", "copysign": "copysign", "cos": "cos", "cosh": "cosh", "exp": "exp",
     "exp2": "exp2", "expm1": "expm1", "floor": "floor", "hypot": "hypot", "log": "log", "log10": "log10",
-    "log1p": "log1p", "log2": "log2", "logaddexp": "logaddexp", "logaddexp2": "logaddexp2", "pow": "power",
+    "log1p": "log1p", "log2": "log2", "logaddexp2": "logaddexp2", "pow": "power",
     "rint": "rint", "round": "rint", "roundeven": "rint", "sin": "sin", "sinc": "sinc", "sinh": "sinh", "sqrt": "sqrt",
     "tan": "tan", "tanh": "tanh", "trunc": "trunc",
 }
@@ -61,7 +61,7 @@ OF_SCIPY = {
     "gammaincc": "gammaincc", "i0": "i0", "i0e": "i0e", "i1": "i1", "i1e": "i1e", "log_ndtr": "log_ndtr",
     "ndtr": "ndtr", "ndtri": "ndtri", "xlog1py": "xlog1py", "xlogy": "xlogy", "zeta": "zeta", "bessel_j0": "j0",
     "bessel_j1": "j1", "bessel_y0": "y0", "bessel_y1": "y1", "modified_bessel_k0": "k0", "modified_bessel_k1": "k1",
-    "scaled_modified_bessel_k0": "k0e", "scaled_modified_bessel_k1": "k1e",
+    "scaled_modified_bessel_k0": "k0e", "scaled_modified_bessel_k1": "k1e", "airy_ai": "airy",
 }
 
 
@@ -76,7 +76,8 @@ def scipy_function(name):
         except ImportError:
             raise NotImplementedError(f"the device reference computes scipy.special.{name} with SciPy, which is not "
                                       "installed") from None
-        return found(*values)
+        result = found(*values)
+        return result[0] if isinstance(result, tuple) else result
     return call
 
 
@@ -96,6 +97,17 @@ def lgamma(x):
 
 
 @function
+def logaddexp(x, y):
+    """log(exp(x) + exp(y)), also of complex numbers."""
+    if x.dtype.kind != "c":
+        return np.logaddexp(x, y)
+    top = np.where(x.real >= y.real, x, y)
+    low = np.where(x.real >= y.real, y, x)
+    same = np.isinf(top.real) & (top.real == low.real)
+    return np.where(same & (top.real < 0), top, top + np.log1p(np.exp(np.where(same, 0, low - top))))
+
+
+@function
 def rsqrt(x):
     return 1.0 / np.sqrt(x)
 
@@ -111,6 +123,47 @@ def polygamma(n, x):
     sign = np.where(n % 2 == 0, -1.0, 1.0)
     value = sign * FUNCTIONS["zeta"](n + 1.0, x) * np.exp(lgamma(n + 1.0))
     return np.where(n == 0, FUNCTIONS["digamma"](x), value)
+
+
+@function
+def spherical_bessel_j0(x):
+    """sin(x) / x, 1 at 0."""
+    return np.where(np.isinf(x), 0, np.sinc(x / math.pi))
+
+
+# Families of orthogonal polynomials: the one of degree 1, and (a, b, c) of the degree k + 1, which is
+# (a x + b) p(k) - c p(k - 1). Degree 0 is 1.
+FAMILIES = {
+    "chebyshev_polynomial_t": (lambda x: x, lambda k: (2, 0, 1)),
+    "chebyshev_polynomial_u": (lambda x: 2 * x, lambda k: (2, 0, 1)),
+    "chebyshev_polynomial_v": (lambda x: 2 * x - 1, lambda k: (2, 0, 1)),
+    "chebyshev_polynomial_w": (lambda x: 2 * x + 1, lambda k: (2, 0, 1)),
+    "hermite_polynomial_h": (lambda x: 2 * x, lambda k: (2, 0, 2 * k)),
+    "hermite_polynomial_he": (lambda x: x, lambda k: (1, 0, k)),
+    "laguerre_polynomial_l": (lambda x: 1 - x, lambda k: (-1 / (k + 1), (2 * k + 1) / (k + 1), k / (k + 1))),
+    "legendre_polynomial_p": (lambda x: x, lambda k: ((2 * k + 1) / (k + 1), 0, k / (k + 1))),
+}
+
+
+def polynomial(first, step, shifted):
+    """The function (x, degree) of a family; 0 for negative degrees. `shifted`: over [0, 1] instead of [-1, 1]."""
+    def value(x, degree):
+        x, degree = np.broadcast_arrays(2 * x - 1 if shifted else x, np.trunc(degree))
+        before, now = np.ones_like(x), first(x)
+        result = np.where(degree == 0, before, np.where(degree == 1, now, np.where(degree < 0, 0.0, np.nan)))
+        top = degree[np.isfinite(degree)].max(initial=0)
+        for k in range(1, int(top)):
+            a, b, c = step(k)
+            before, now = now, (a * x + b) * now - c * before
+            result = np.where(degree == k + 1, now, result)
+        return result
+    return value
+
+
+for _name, _family in FAMILIES.items():
+    enter(_name, polynomial(*_family, False))
+    if _name.startswith("chebyshev"):
+        enter(f"shifted_{_name}", polynomial(*_family, True))
 
 
 @function

@@ -55,6 +55,11 @@ class Geometry:
         return array.reshape(*shape[:dim], self.groups, shape[dim] // self.groups, *shape[dim + 1:])
 
 
+def flat(array):
+    """(batch, groups, channels, ...) with the dimensions of the image as one."""
+    return array.reshape(*array.shape[:3], -1)
+
+
 def conv(instruction, ins, outs, numbers):
     """ins: input, weight[, bias]."""
     image, filters, *bias = map(wide, values(instruction, ins))
@@ -89,9 +94,9 @@ def conv_weight_grad(instruction, ins, outs, numbers):
     found = Geometry(instruction, image.shape, outs[0].shape, g.shape)
     room, _ = found.padded(image)
     total = np.zeros(outs[0].shape)
-    slopes = found.split(g, 1)
+    slopes = flat(found.split(g, 1))
     for tap, part in found.taps():
-        slope = np.einsum("bgo...,bgi...->goi", slopes, found.split(room[part], 1))
+        slope = np.einsum("bgon,bgin->goi", slopes, flat(found.split(room[part], 1)))
         total[(..., *tap)] = slope.reshape(total.shape[:2])
     save(instruction, outs, 0, total)
 

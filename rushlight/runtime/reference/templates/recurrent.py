@@ -106,8 +106,8 @@ SLOPES = {"lstm": lstm_slope, "gru": gru_slope, "tanh": tanh_slope, "relu": relu
 
 
 def recurrent_back(instruction, ins, outs, numbers):
-    """g_out, g_hn, (g_cn), out, h0, (c0), (kept), (cells), weight, (weight_x), (x), (lengths) -> dgates_x or dw_x, dw_h;
-    db_x; for GRU dgates_h and db_h; dh0, (dc0), (dx)."""
+    """g_out, g_hn, (g_cn), out, h0, (c0), (kept), (cells), weight, (weight_x), (x), (lengths) -> dgates_x or dw_x,
+    dw_h; db_x; for GRU dgates_h and db_h; dh0, (dc0), (dx)."""
     layer = Layer(instruction, ins)
     given = layer.given
     found = {name: np.zeros(array.shape) for name, array in zip(layer.results, outs)}

@@ -1,5 +1,7 @@
 """What goes along rows: scans, stable sorts, the first of a row, binary searches, sums of few values."""
 
+import math
+
 from ....base.lazy import numpy as np
 from ....core import dtype as dt
 from .values import save, values, wide
@@ -74,9 +76,10 @@ def searchsorted(instruction, ins, outs, numbers):
     if edges.ndim == 1:
         save(instruction, outs, 0, np.searchsorted(edges, wanted, side))
         return
-    rows = zip(edges.reshape(-1, edges.shape[-1]), wanted.reshape(-1, wanted.shape[-1]))
+    count = math.prod(edges.shape[:-1])
+    rows = zip(edges.reshape(count, edges.shape[-1]), wanted.reshape(count, wanted.shape[-1]))
     found = [np.searchsorted(row, row_values, side) for row, row_values in rows]
-    save(instruction, outs, 0, np.reshape(found, outs[0].shape))
+    save(instruction, outs, 0, np.reshape(found, outs[0].shape) if found else np.zeros(outs[0].shape))
 
 
 def ordered_sum(instruction, ins, outs, numbers):
