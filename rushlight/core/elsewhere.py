@@ -33,6 +33,13 @@ class PendingStream(Stream):
                 check(t._storage)
         return ready
 
+    def flush(self):
+        """Run what is pending."""
+        if STREAM.dirty:  # an interrupted operator may have left traces here
+            with self.lock:
+                STREAM.repair()
+        super().flush()
+
 
 class DescribingStream:
     """What takes the operators of a device without values: results are layouts, and nothing is recorded."""

@@ -5,9 +5,10 @@ from ..core import infer as rules
 from ..core import record as recording
 from ..core.declare import REGISTRY, elementwise, public
 from ..core.dtype import FLOATING
-from ..core.grads import GradRule, begin_write, end_write, settle_write
+from ..core.grads import GradRule, begin_write, end_write
 from ..core.layout import channels_last_strides, contiguous_strides, strides_of_format
 from ..core.record import record
+from ..core.stream import STREAM
 from ..core.tensor import Tensor, empty
 
 
@@ -97,7 +98,8 @@ def copy_(self, src, non_blocking=False):
         if self._layout.dtype.category >= FLOATING:
             end_write(node, self)
     except BaseException:
-        settle_write(node, self, version)
+        STREAM.unsettled.append((node, self, version))  # Note [Unsettled writes] in core/grads.py
+        STREAM.dirty = True
         raise
     return self
 

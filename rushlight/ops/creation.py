@@ -14,6 +14,7 @@ from ..core.layout import contiguous_layout, dense_strides_like, strides_of_form
 from ..core.layout import layout as make_layout
 from ..core.record import record
 from ..core.room import LARGEST
+from ..core.stream import STREAM
 from ..core.tensor import Tensor, empty as empty_tensor
 from ..core.views import without_repeats
 
@@ -172,7 +173,8 @@ def fill_(self, value):
             fill(self, value if isinstance(value, complex) else as_number("fill_", "value", value))
         grads.end_write(node, self)
     except BaseException:
-        grads.settle_write(node, self, version)
+        STREAM.unsettled.append((node, self, version))  # Note [Unsettled writes] in core/grads.py
+        STREAM.dirty = True
         raise
     return self
 

@@ -10,8 +10,9 @@ import warnings
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
-from ..core.grads import GradRule, begin_write, end_write, settle_write
+from ..core.grads import GradRule, begin_write, end_write
 from ..core.record import record
+from ..core.stream import STREAM
 from ..core.tensor import empty as empty_tensor
 from .arithmetic import mul
 from .copy import to_dtype
@@ -288,7 +289,8 @@ def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
         record(mul.op, "tt", (), (input, noise), (), (input,))
         end_write(node, input)
     except BaseException:
-        settle_write(node, input, version)
+        STREAM.unsettled.append((node, input, version))  # Note [Unsettled writes] in core/grads.py
+        STREAM.dirty = True
         raise
     return input
 

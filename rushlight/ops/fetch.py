@@ -16,10 +16,11 @@ from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.bounds import first_bad
 from ..core.declare import REGISTRY, bind, into_out, one_node, operator, register, with_out
-from ..core.grads import GradRule, begin_write, end_write, settle_write
+from ..core.grads import GradRule, begin_write, end_write
 from ..core.graph import MODE
 from ..core.layout import layout
 from ..core.record import binary, partly_overlaps, record
+from ..core.stream import STREAM
 from ..core.tensor import Tensor
 from ..core.tensor import view as raw_view
 from .copy import clone_values, contiguous_values
@@ -334,6 +335,7 @@ def in_place(rule, values, write_into):
         end_write(node, target)
     except BaseException:
         MODE.grad = True
-        settle_write(node, target, version)
+        STREAM.unsettled.append((node, target, version))  # Note [Unsettled writes] in core/grads.py
+        STREAM.dirty = True
         raise
     return target

@@ -15,11 +15,12 @@ from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
 from ..core.device import resolve
-from ..core.grads import GradRule, begin_write, check_inplace, end_write, settle_write
+from ..core.grads import GradRule, begin_write, check_inplace, end_write
 from ..core.graph import MODE
 from ..core.layout import contiguous_strides, dense_strides_like
 from ..core.record import record
 from ..core.storage import MetaStorage
+from ..core.stream import STREAM
 from ..core.tensor import Tensor
 from ..core.tensor import empty as empty_tensor
 from .complex import view_as_complex, view_as_real
@@ -133,7 +134,8 @@ def fill_in_place(self, rule, write):
             write()
         end_write(node, self)
     except BaseException:
-        settle_write(node, self, version)
+        STREAM.unsettled.append((node, self, version))  # Note [Unsettled writes] in core/grads.py
+        STREAM.dirty = True
         raise
     return self
 

@@ -9,10 +9,11 @@ the kernel, which writes nothing outside, and raised at the flush. Read `fetch` 
 from ..core import dtype as dt
 from ..core import infer as rules
 from ..core.declare import REGISTRY, elementwise, operator, public
-from ..core.grads import begin_write, end_write, settle_write
+from ..core.grads import begin_write, end_write
 from ..core.infer import wrap_dim
 from ..core.layout import broadcast_shapes as common_shape
 from ..core.record import record
+from ..core.stream import STREAM
 from ..core.tensor import Tensor
 from .fetch import Place, along_place, check_no_overlap, check_writable, spread, write, write_operator, written
 from .gather import check_gather
@@ -528,7 +529,8 @@ def masked_fill_(self, mask, value):
             masked_fill.inplace(part, mask, value.detach() if isinstance(value, Tensor) else value)
             end_write(node, self)
         except BaseException:
-            settle_write(node, self, version)
+            STREAM.unsettled.append((node, self, version))  # Note [Unsettled writes] in core/grads.py
+            STREAM.dirty = True
             raise
         return self
     return masked_fill.inplace(self, mask, value)

@@ -7,12 +7,14 @@ import threading
 import pytest
 
 import rushlight as rl
+from rushlight.base import switches
 from rushlight.core import record, storage, stream
 from rushlight.core.stream import STREAM
 from rushlight.engine import quick
 from rushlight.runtime.cpu import native
 
-pytestmark = pytest.mark.skipif(not native.records(), reason="this interpreter keeps slots elsewhere")
+pytestmark = [pytest.mark.skipif(not native.records(), reason="this interpreter keeps slots elsewhere"),
+              pytest.mark.skipif(switches.EAGER, reason="the eager mode takes the long way")]
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,8 @@
 """The native form of `record_form`, for any number of operands, numbers, results and targets.
 
 See Note [Native short paths] in native_record.py for what it handles and why it may. Unlike the unrolled functions
-there, it enters operands as it meets them: `append` of core/record.py, which follows where the answer is None, finds
-them entered in the order in which it enters them itself.
+there, it enters operands as it meets them, and takes them out again where the answer is None: a signal may come before
+`append` of core/record.py goes on.
 """
 
 from ...core.block import Block, Step
@@ -26,7 +26,7 @@ class Appender(Writer):
         self.none, self.true, self.false, self.stream = map(self.context, ("None", "True", "False", "stream"))
         self.position, self.chosen, self.device = self.variable("i64"), self.variable(), self.variable()
         self.key, self.results, self.held = self.variable(), self.variable(), self.variable()
-        self.argument, self.collects = self.variable(), self.variable("i32")
+        self.argument, self.collects, self.first = self.variable(), self.variable("i32"), self.variable("i64")
 
     def text(self, name):
         """The IR text of the function."""
@@ -48,6 +48,7 @@ class Appender(Writer):
         """Take the lock, keep the collector of garbage out, look at the block."""
         for variable in (self.key, self.results, self.held, self.device):
             self.store("null", variable)
+        self.store(-1, self.first, "i64")
         self.unless(self.same(self.get(self.form, Form, "checks"), self.false), "back")
         self.store(self.false, self.argument)
         got = self.call("PyObject_Vectorcall", self.context("acquire"), self.argument, 1, "null")
@@ -58,6 +59,7 @@ class Appender(Writer):
         self.unless(self.same(self.get(self.stream, Stream, "dirty"), self.false), "drop")
         self.block = self.get(self.stream, Stream, "block")
         self.slots, self.step = self.get(self.block, Block, "slots"), self.get(self.block, Block, "step")
+        self.store(self.call("PyList_Size", self.slots), self.first, "i64")
         self.writes = self.differs(self.outs, self.none)
 
     def make_key(self):
@@ -215,13 +217,25 @@ class Appender(Writer):
         self.drop(self.key)
 
     def endings(self):
-        """What gives no answer. lost: no memory, when results had slots already: the stream must be repaired. drop: the
-        lock is ours. back: nothing is."""
+        """What gives no answer. lost: no memory, when more than operands may have changed: the stream must be repaired.
+        drop: the lock is ours. back: nothing is."""
         self.at("lost")
         self.call("Py_IncRef", self.true)
         self.call("Py_DecRef", self.swap(self.stream, Stream, "dirty", self.true))
-        self.go("drop")
+        self.go("clean")
         self.at("drop")
+        self.call("PyErr_Clear")
+        first = self.load(self.first, "i64")
+        with self.where(self.value(f"icmp sge i64 {first}, 0")):
+            slots = self.get(self.get(self.stream, Stream, "block"), Block, "slots")
+            end = self.call("PyList_Size", slots)
+            with self.each(self.value(f"sub i64 {end}, {first}")) as i:
+                own = self.item(slots, self.value(f"add i64 {first}, {i}"))
+                self.call("Py_IncRef", self.none)
+                self.call("Py_DecRef", self.swap(own, Storage, "pending", self.none))
+            self.call("PyList_SetSlice", slots, first, end, "null")
+        self.go("clean")
+        self.at("clean")
         self.call("PyErr_Clear")
         self.leave()
         self.drop(self.held)

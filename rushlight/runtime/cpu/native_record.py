@@ -4,10 +4,10 @@ The Python forms are the specification, and what runs where an interpreter is no
 
 Note [Native short paths]
 `unary`, `binary`, `binary_number` and `record_form` of core/record.py ask their native forms first, and go their own
-way where the answer is None. Such an answer has changed nothing but slots that `Block.repair` drops. What the native
-forms handle is the common case: an operator that the path has seen here before, on operands without a guard, whose data
-it does not check, with the lock free. They call no Python code between the look at the block and the commit, so no
-signal and no other thread gets between.
+way where the answer is None. Such an answer has changed nothing. What the native forms handle is the common case: an
+operator that the path has seen here before, on operands without a guard, whose data it does not check, with the lock
+free. They call no Python code between the look at the block and the commit, so no signal and no other thread gets
+between.
 
 `py_references` is `references` of core/storage.py, `py_fill` the filling of a table in engine/executable.py. `text()`
 goes out, with the offsets of slots in the classes of this interpreter; `executor` compiles it, engine/quick.py binds
@@ -340,6 +340,8 @@ class _Recorder(Writer):
     def endings(self):
         """What gives no answer. lost: no memory for the lists. drop: the lock is ours. back: nothing is."""
         self.at("lost")
+        self.call("Py_IncRef", self.true)
+        self.call("Py_DecRef", self.swap(self.stream, Stream, "dirty", self.true))
         self.call("Py_DecRef", self.held)
         self.go("cleared")
         self.at("drop")

@@ -23,6 +23,7 @@ PYTHON = {
     "PyErr_Occurred": "ptr ()", "PyLong_AsLongLong": "i64 (ptr)", "PySequence_GetItem": "ptr (ptr, i64)",
     "PyObject_Size": "i64 (ptr)", "PyObject_RichCompareBool": "i32 (ptr, ptr, i32)", "PyList_New": "ptr (i64)",
     "PyList_SetItem": "i32 (ptr, i64, ptr)", "PyGC_Disable": "i32 ()", "PyGC_Enable": "i32 ()",
+    "PyList_SetSlice": "i32 (ptr, i64, i64, ptr)",
 }
 POINTER = ctypes.sizeof(ctypes.c_void_p)
 
