@@ -461,6 +461,11 @@ def detach_(self):
     return self
 
 
+def device_property(name):
+    """The property that tells whether a tensor is on a device of this type."""
+    return property(lambda self: self._storage.device.type == name, doc=f"Whether the tensor is on a {name} device.")
+
+
 def data_property_is(name, value):
     return property(lambda self: value, doc=f"Always {value} here ({name}).")
 
@@ -520,13 +525,8 @@ def not_sparse(name):
 
 
 FLAGS = dict(  # of every tensor here
-    is_cuda=False,
-    is_cpu=True,
     is_sparse=False,
     is_quantized=False,
-    is_mps=False,
-    is_meta=False,
-    is_xpu=False,
     is_mkldnn=False,
     is_nested=False,
     is_sparse_csr=False,
@@ -534,6 +534,13 @@ FLAGS = dict(  # of every tensor here
     is_vulkan=False,
     names=None,
 )
+
+
+def dlpack_device(self):
+    """The device in DLPack's numbers. BufferError for one that DLPack has no number for."""
+    if self._storage.device is not CPU:
+        raise BufferError(f"DLPack has no number for device {self._storage.device}")
+    return 1, 0
 
 
 def bind():
@@ -574,10 +581,12 @@ def bind():
         setattr(Tensor, name, caster(dtype))
     for name, value in FLAGS.items():
         setattr(Tensor, name, data_property_is(name, value))
+    for name in ("cpu", "cuda", "meta", "mps", "xpu"):
+        setattr(Tensor, f"is_{name}", device_property(name))
     Tensor.nbytes = property(lambda self: self.numel() * self.element_size())
     Tensor.itemsize = property(lambda self: self.element_size())
     Tensor.layout = property(lambda self: STRIDED)
-    Tensor.__dlpack_device__ = lambda self: (1, 0)
+    Tensor.__dlpack_device__ = dlpack_device
     Tensor.is_inference = lambda self: False
     Tensor.is_pinned = lambda self, device=None: False
     Tensor.pin_memory = lambda self, device=None: self

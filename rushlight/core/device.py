@@ -26,9 +26,10 @@ class Parts:
     allocator: `allocate(nbytes)` gives a block with an `address` that is not 0; `content(storage)` the bytes of a
         storage as an object with the buffer protocol, `fill(storage, content)` sets them. None for a device without
         values.
-    generator: `kernel(instruction)` gives what the launcher runs for one instruction. None for a device without values.
-    launcher: `make(block, mask)` gives the program of a block, whose `run(block)` returns None when it has computed
-        every slot that `mask` marks. None where the engine does it, which fuses blocks and compiles LLVM IR.
+    generator: `kernel(instruction)` gives what the launcher runs for one instruction, None where there is nothing.
+    launcher: called with the Device once; `make(block, mask)` gives the program of a block, whose `run(block)` returns
+        None when it has computed every slot that `mask` marks. None for the CPU, whose launcher is the engine: it fuses
+        blocks and compiles LLVM IR.
     """
 
     name: str

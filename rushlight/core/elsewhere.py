@@ -19,7 +19,7 @@ class PendingStream(Stream):
 
     def __init__(self, device):
         super().__init__(STREAM.lock)
-        self.device, self.make = device, device.parts.launcher.make
+        self.device, self.make = device, device.parts.launcher(device).make
         ELSEWHERE.append(self)
         switches.WATCHERS.append(self.restart)
         dt.WATCHERS.append(self.restart)

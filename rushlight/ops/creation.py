@@ -191,8 +191,8 @@ def fill_copy(input, value):
     return fill_(input.clone(), value)
 
 
-def _grad_zeros(shape, dtype):
-    return constant(shape, dtype, None, 0)
+def _grad_zeros(shape, dtype, device):
+    return constant(shape, dtype, device, 0)
 
 
 grads.zeros = _grad_zeros

@@ -14,4 +14,4 @@ from ...core.device import Parts
 from ...core.elsewhere import PendingStream
 from . import kernels, memory, program
 
-PARTS = Parts("reference", PendingStream, memory, kernels, program)
+PARTS = Parts("reference", PendingStream, memory, kernels, program.Launcher)

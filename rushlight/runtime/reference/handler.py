@@ -366,7 +366,7 @@ class Handler:
         """Mathematical functions by name: `k.exp(x)`."""
         function = FUNCTIONS.get(name)
         if function is None:
-            raise NotImplementedError(f"the function {name} is not implemented on the device reference")
+            raise NotImplementedError(f"the function {name} is not implemented over NumPy")
 
         def call(first, *others):
             values = [first]

@@ -1,7 +1,7 @@
 """The generator of the reference device: what runs one instruction, by the kind of its operator.
 
-In: an Instruction of core/block.py. Out: a function (arrays of operands and results as they lie in memory, numbers),
-which writes the results. A kernel without a body is looked up in `templates` by the name of its lowering. Read
+In: an Instruction of core/block.py. Out: a function of arrays, of operands and results as they lie in memory, and of
+numbers, which writes the results. A kernel without a body is looked up in `templates` by the name of its lowering. Read
 `program` next.
 """
 
@@ -13,17 +13,14 @@ from .operand import Operand
 
 
 def kernel(instruction):
-    """The function of an instruction: (stored operands, stored results, numbers) -> None, which writes the results.
-    NotImplementedError for operators that this device lacks."""
+    """The function of an instruction: (instruction, stored operands, stored results, numbers) -> None, which writes the
+    results. None for an operator that has no kernel here."""
     op = instruction.op
     if op.kind == "loop":
         return LOOPS[op.options["loop"]]
     if op.kind == "host":
         return host
-    lower = op.options.get("lower")
-    if lower not in templates.TABLE:
-        raise NotImplementedError(f"{op.name} is not implemented on the device reference")
-    return templates.TABLE[lower]
+    return templates.TABLE.get(op.options.get("lower"))
 
 
 def attributes(instruction):

@@ -9,27 +9,35 @@ from ...base.lazy import numpy as np
 from ...core.block import Failure
 from ...core.storage import FailedStorage, fail, heal
 from ...fuse.expand import expand
-from . import kernels, memory
 
 MOST_PROGRAMS = 64  # of one step, by which results are alive
 
 
-def make(block, mask):
-    """The program of a block; the step remembers it."""
-    step = block.step
-    if not step.programs or len(step.programs) >= MOST_PROGRAMS:
-        step.programs = {}
-    found = step.programs[mask] = Program(step.path(), mask, len(block.scalars))
-    return found
+class Launcher:
+    """Makes the programs of a device, of the kernels that its generator gives."""
+
+    def __init__(self, device):
+        self.device = device
+
+    def make(self, block, mask):
+        """The program of a block; the step remembers it."""
+        step = block.step
+        if not step.programs or len(step.programs) >= MOST_PROGRAMS:
+            step.programs = {}
+        found = step.programs[mask] = Program(self.device, step.path(), mask, len(block.scalars))
+        return found
 
 
 class Program:
-    """The kernels of a block."""
+    """The kernels of a block. `launches`: (kernel or None, instruction, depth of its step)."""
 
-    def __init__(self, path, mask, numbers):
-        self.path, self.slots = path, len(mask)
+    def __init__(self, device, path, mask, numbers):
+        self.device, self.path, self.slots = device, path, len(mask)
+        self.memory = device.parts.allocator
         instructions, depths, self.temps, self.constants = expand(path, self.slots, numbers)
-        self.launches = needed(instructions, depths, mask)
+        kernel = device.parts.generator.kernel
+        self.launches = [(kernel(instruction), instruction, depth)
+                         for instruction, depth in needed(instructions, depths, mask)]
 
     def run(self, block):
         """Run a block. Nothing is left to do afterwards, so this returns None."""
@@ -61,24 +69,26 @@ class Run:
 
     def run(self):
         """Run every instruction; mark what failed."""
-        for instruction, depth in self.program.launches:
+        for kernel, instruction, depth in self.program.launches:
             touched = [slot for slot, _, _ in (*instruction.ins, *(instruction.outs if instruction.given else ()))]
             lost = next((self.failures[slot] for slot in touched if slot in self.failures), None)
             if lost is None:
-                lost = self.launch(instruction, depth)
+                lost = self.launch(kernel, instruction, depth)
             if lost is not None:
                 self.failures.update(dict.fromkeys([slot for slot, _, _ in instruction.outs], lost))
         for slot, failure in self.failures.items():
             if slot < self.program.slots:
                 fail(self.block.slots[slot], failure)
 
-    def launch(self, instruction, depth):
+    def launch(self, kernel, instruction, depth):
         """Run one instruction; its Failure, or None."""
         try:
+            if kernel is None:
+                raise NotImplementedError(f"{instruction.op.name} is not implemented on device {self.program.device}")
             ins = [self.array(*ref) for ref in instruction.ins]
             outs = [self.array(*ref, True) for ref in instruction.outs]
             with np.errstate(all="ignore"):
-                kernels.kernel(instruction)(instruction, ins, outs, self.numbers)
+                kernel(instruction, ins, outs, self.numbers)
         except Lost as lost:
             return lost.failure
         except Exception as error:
@@ -90,18 +100,18 @@ class Run:
         content = self.content.get(slot)
         if content is None:
             content = self.content[slot] = self.room(slot, written and layout.dense)
-        return memory.array(content, layout, offset)
+        return self.program.memory.array(content, layout, offset)
 
     def room(self, slot, overwritten):
         """The bytes of a slot."""
         if slot >= self.program.slots:
-            return memory.allocate(self.program.temps[slot - self.program.slots]).content
+            return self.program.memory.allocate(self.program.temps[slot - self.program.slots]).content
         storage = self.block.slots[slot]
         if storage.__class__ is FailedStorage:
             if not overwritten:
                 raise Lost(storage.guard.failure)
             heal(storage)
-        memory.provide(storage)
+        self.program.memory.provide(storage)
         return storage.block.content
 
     def located(self, error, depth):
