@@ -15,8 +15,8 @@ __version__ = "2.13.0+rushlight"
 
 _LIBRARIES = {
     "_C": "", "_foreach": "", "amp": "autocast", "backends": "", "compiler": "compile", "cpu": "", "cuda": "",
-    "distributed": "", "distributions": "", "func": "vmap", "fx": "", "hub": "", "multiprocessing": "", "nn": "",
-    "optim": "", "overrides": "", "serialization": "load save",
+    "distributed": "", "distributions": "", "func": "vmap", "futures": "", "fx": "", "hub": "", "multiprocessing": "",
+    "nn": "", "optim": "", "overrides": "", "serialization": "load save",
     "sparse": "sparse_bsc sparse_bsc_tensor sparse_bsr sparse_bsr_tensor sparse_compressed_tensor sparse_coo "
               "sparse_coo_tensor sparse_csc sparse_csc_tensor sparse_csr sparse_csr_tensor",
     "testing": "", "utils": "",

@@ -151,10 +151,10 @@ def scans(leaf):
 
 @call
 def ordering(leaf):
-    x = leaf(4, 7)
+    x, long = leaf(4, 7), leaf(9000).detach()  # rows of that length are not sorted
     edges = leaf(6).detach().sort().values
     return [x.sort(1), x.sort(0, descending=True), x.topk(3, 1), rl.searchsorted(edges, x.detach()), x.kthvalue(2, 1),
-            x.median(1), x.nanmedian(0), x.mode(1), rl.isin(edges, edges[:2]), edges.unique(), x.detach().unique(dim=0),
+            x.median(1), x.nanmedian(0), x.mode(1), long.kthvalue(9), long.median(0), long.nanmedian(0), rl.isin(edges, edges[:2]), edges.unique(), x.detach().unique(dim=0),
             rl.histc(edges, 4), rl.bincount(integers(leaf, 9, below=4)), rl.histogram(edges, 3),
             integers(leaf, 3, below=3).repeat_interleave(2), rl.arange(3, device=x.device).repeat_interleave(
                 rl.tensor([1, 0, 2], device=x.device))]
@@ -189,7 +189,8 @@ def windows(leaf):
     x = leaf(2, 3, 6, 6)
     folded = F.unfold(x, 2, stride=2)
     pooled, places = F.max_pool2d(x, 2, return_indices=True)
-    return [F.avg_pool2d(x, 3, 2, 1), pooled, F.max_pool2d(x, 3, 1), F.max_unpool2d(pooled, places, 2), folded,
+    last = F.max_pool2d(leaf(2, 3, 6, 6).contiguous(memory_format=rl.channels_last), 3, 2)
+    return [last * last, F.avg_pool2d(x, 3, 2, 1), pooled, F.max_pool2d(x, 3, 1), F.max_unpool2d(pooled, places, 2), folded,
             F.fold(folded, (6, 6), 2, stride=2), F.fold(leaf(1, 50, 4), (6, 6), 5),
             F.adaptive_avg_pool2d(x, (4, 3)), F.adaptive_max_pool2d(x, 4),
             F.fractional_max_pool2d(x, 2, output_size=3, _random_samples=rl.full((2, 3, 2), 0.4, device=x.device)),

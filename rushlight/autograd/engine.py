@@ -36,6 +36,7 @@ class Task:
         self.leaves, self.owned = {}, {}
         self.reached = None
         self.waiting = None  # (-number of the last node that uses it, id) of leaves with hooks
+        self.callbacks = []  # functions to call at the end of the pass
 
     def send(self, edge, grad, source=None, index=0):
         """A gradient arrives at an edge; input `index` of node `source` sent it."""
@@ -224,6 +225,13 @@ class Task:
         return REGISTRY["detach"](grad)
 
 
+def queue_callback(callback):
+    """Call a function without arguments at the end of the backward pass that is running."""
+    if MODE.task is None:
+        raise RuntimeError("Final callbacks can only be installed during backward pass.")
+    MODE.task.callbacks.append(callback)
+
+
 def is_watched(leaf):
     """Whether hooks look at the gradient of a leaf, so that it has to be complete as early as possible."""
     return bool(leaf._hooks) or leaf._accumulate is not None or "_post_accumulate_hooks" in leaf.__dict__
@@ -385,6 +393,8 @@ def execute(tensors, grad_tensors, keep_graph, create_graph, inputs=None, accumu
         except BaseException:
             MODE.grad, MODE.task = before
             raise
+        for callback in task.callbacks:
+            callback()
         return task.captured
 
     if inputs is None and not create_graph:

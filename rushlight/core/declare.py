@@ -11,7 +11,7 @@ are static attributes. Its signature (without `k`) and docstring are the public 
 `torch.exp` and `Tensor.exp`; "exp_" the in-place forms; "nn.functional.relu" a function at that path; "Tensor.x" only
 a method; "torch.x" only a function.
 
-REGISTRY maps public paths to callables; OPERATORS maps names to Op. `tensor.py`, `api.py` and the namespaces bind
+REGISTRY maps public paths to callables; OPERATORS maps names to Op. `tensor/`, `api.py` and the namespaces bind
 from REGISTRY. Read `infer` (shape and dtype rules) next.
 """
 

@@ -123,7 +123,9 @@ class Plan:
         conjugated = values and not self.rule.conjugates and has_complex(values)
         if conjugated:
             grads = conjugate_all(node, grads)
-        g = grads[0] if len(grads) == 1 else [make_zeros(m, grads) if x is None else x for x, m in zip(grads, node.metas)]
+        g = grads[0]
+        if len(grads) > 1:
+            g = [make_zeros(m, grads) if x is None else x for x, m in zip(grads, node.metas)]
         results, shared = [], {}
         for (formula, takes), count in zip(self.calls, node.counts):
             if formula.__class__ is Joint:

@@ -17,9 +17,10 @@ def _engine():
 
 
 def _load():
-    """Load what runs blocks."""
+    """Load what runs blocks, and make the native code: what is recorded will run."""
     module = importlib.import_module(".direct", __name__)
     STREAM.load, STREAM.make, STREAM.recover = None, module.make, module.recover
+    module.executor.code()
 
 
 def _first_make(block, mask):

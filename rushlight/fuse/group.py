@@ -27,10 +27,10 @@ import bisect
 from ..base.memo import Memo
 from ..core.layout import broadcast_strides
 from .overlap import may_meet, meets_itself
+from .sizes import REORDER_ELEMENTS
 
 MOST_MEMBERS, MOST_ACCESSES = 64, 24
 SEARCHED = 64  # groups after the last that an instruction depends on
-REORDER_ELEMENTS = 8192  # what is smaller stays in the cache, in whatever order it is read
 
 
 class Access:

@@ -6,20 +6,14 @@ and the Launches.
 
 import math
 
-from ..codegen import tiled  # noqa: F401  (enters its kind of kernel)
-from ..codegen.kernel import Argument, Launch, Memory, Scratch
-from ..codegen.loops import LoopSpec, arguments, vector_lanes
+from ..codegen.loops import tiled  # noqa: F401  (enters its kind of kernel)
+from ..codegen.ir.kernel import Argument, Launch, Memory, Scratch
+from ..codegen.loops.emitter import LoopSpec, arguments, vector_lanes
 from ..core import dtype as dt
 from ..core.declare import OPERATORS
 from ..core.layout import stride_order
-
-ROW_NANOSECONDS, ELEMENT_NANOSECONDS, HEAVY_NANOSECONDS = 8.0, 0.12, 0.6
-TASK_NANOSECONDS = 25_000.0
-TILE_SIDE = 16  # tiles pay from here on
-SPLIT_ELEMENTS, SPLIT_BLOCK, SPLIT_ROWS = 65536, 16384, 4
-# A split of kind "col" has so many rows and elements at least; a block of it so many rows. More than 32 were slower:
-# the processor reads ahead in so many pages.
-SPLIT_TALL, SPLIT_AREA, SPLIT_STEPS = 256, 1 << 18, 32
+from .sizes import (ELEMENT_NANOSECONDS, HEAVY_NANOSECONDS, ROW_NANOSECONDS, SPLIT_BLOCK, SPLIT_STEPS, TASK_NANOSECONDS,
+                    TILE_SIDE, divide, is_col, splits)
 
 
 class Builder:
@@ -214,17 +208,6 @@ def canonical(builder):
     return Loops("col" if is_col(steps, kept[-1][0]) else "row", kept, reduced, (), steps)
 
 
-def is_col(steps, size):
-    """Whether rows lie closer together than the elements of one, so that vectors go across them.
-
-    steps: for each operand the strides along the innermost kept and the innermost reduced dimension. What has one value
-    a row or column tells nothing about the order of memory, if there is something else.
-    """
-    moving = [pair for pair in steps if pair[0] and pair[1]] or steps
-    kept, reduced = [min([abs(pair[i]) or 1 << 40 for pair in moving]) for i in (0, 1)]
-    return kept < reduced and size >= 4
-
-
 def ordered_dims(dims, builder):
     """The dimensions in the order in which PyTorch visits the elements: by what is written, then by what is read."""
     written = next(at for at, _ in builder.stores.values())
@@ -306,14 +289,6 @@ def plan_loops(group, stored):
     return [only], b, loops
 
 
-def splits(kind, kept, reduced):
-    """Whether a reduction of these sizes is worth two steps."""
-    rows, columns = math.prod([d[0] for d in kept]), math.prod([d[0] for d in reduced])
-    if kind == "row":
-        return rows <= SPLIT_ROWS and columns >= SPLIT_ELEMENTS
-    return columns >= SPLIT_TALL and rows * columns >= SPLIT_AREA
-
-
 def may_split(b):
     """Whether a reduction can be done in two steps."""
     return (b.group.reduce_dims is not None and max(b.stages) <= 1 and not b.reloads and not has_arg(b)
@@ -362,23 +337,6 @@ def weight_of(b, spec, accesses):
     weight = (HEAVY_NANOSECONDS if b.heavy_nodes else ELEMENT_NANOSECONDS) * (4 / spec.widest if spec.widest < 4
                                                                               else spec.widest / 4)
     return weight * max(1, accesses / 3) * passes * (6 if strided or b.randoms else 1) + 0.01 * len(spec.nodes)
-
-
-def divide(kind, kept, reduced, weight, lanes):
-    """(chunk, tasks, cost) of loops of these sizes; `lanes`: the elements of one step."""
-    rows, columns = math.prod([d[0] for d in kept]), math.prod([d[0] for d in reduced])
-    if kind == "flat":
-        units, unit = columns, weight
-    elif kind in ("tile", "col"):
-        units = math.prod([d[0] for d in kept[:-1]]) * -(-kept[-1][0] // lanes)
-        unit = ROW_NANOSECONDS + columns * lanes * weight * (2 if kind == "tile" else 1)
-    else:
-        units, unit = rows, ROW_NANOSECONDS + columns * weight
-    cost = units * unit
-    chunk = max(1, math.ceil(TASK_NANOSECONDS / unit)) if kind != "ordered" else rows
-    if kind == "flat":
-        chunk = max(4096, -(-chunk // 256) * 256)
-    return chunk, max(1, -(-units // chunk)), cost
 
 
 def partial_launches(b, kind, kept, reduced):

@@ -11,6 +11,7 @@ import numpy as np
 from ... import api as rl
 from ..pictures import byte_channels, from_array, is_picture, to_array
 from ..samples import scale, statistics_of
+from .pending import Pending, finished, table_of
 
 __all__ = ["convert_image_dtype", "normalize", "pil_to_tensor", "to_pil_image", "to_tensor"]
 
@@ -33,6 +34,7 @@ def to_tensor(pic):
     scaled = _scaled_picture(pic, (0.0,), (1.0,))
     if scaled is not None:
         return scaled
+    pic = finished(pic)
     samples = _samples(pic)
     if samples.dtype != _BYTE:
         # An array keeps sharing memory with its tensor where it lies in order already; a picture never does.
@@ -47,6 +49,11 @@ def _scaled_picture(pic, mean, std):
     """The normalised tensor of a picture of byte samples, None for anything else (see samples.py)."""
     if not is_picture(pic) or rl.get_default_dtype() is not rl.float32:
         return None
+    if type(pic) is Pending:
+        if not pic.steps:
+            return _scaled_picture(pic.original, mean, std)
+        table = table_of(len(pic.getbands()), mean, std, True)
+        return None if table is None else pic.to_floats(table)
     channels = byte_channels(pic)
     statistics = None if channels is None else statistics_of(mean, std, channels)
     if statistics is None:
@@ -85,6 +92,7 @@ def to_normalized_tensor(pic, mean, std):
     scaled = _scaled_picture(pic, tuple(mean), tuple(std))
     if scaled is not None:
         return scaled
+    pic = finished(pic)
     samples = _samples(pic)
     dtype = _ARRAY_DTYPES.get(rl.get_default_dtype())
     if samples.dtype == _BYTE and dtype is not None and samples.size <= SMALL:

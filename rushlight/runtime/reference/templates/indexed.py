@@ -12,7 +12,7 @@ ADD = {"add": "add", "mul": "multiply", "amax": "maximum", "amin": "minimum"}
 
 
 def scatter(instruction, ins, outs, numbers):
-    """args: indices, source (tensor or number)[, skipped index]; out: the target. See ops/fetch.py for placements."""
+    """args: indices, source (tensor or number)[, skipped index]; out: the target. See ops/basic/fetch.py for placements."""
     options = dict(instruction.attrs)
     domain, spec = tuple(options["domain"]), options["spec"]
     layout = instruction.outs[0][1]

@@ -1,6 +1,6 @@
 """Recurrent layers, one step of time after the other: LSTM, GRU and plain cells, forward and backward.
 
-Operands and results have the names of the attribute "names", see ops/recurrent.py."""
+Operands and results have the names of the attribute "names", see ops/nn/recurrent.py."""
 
 from ....base.lazy import numpy as np
 from .values import save, values, wide

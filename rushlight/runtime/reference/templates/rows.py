@@ -83,13 +83,13 @@ def searchsorted(instruction, ins, outs, numbers):
 
 
 def ordered_sum(instruction, ins, outs, numbers):
-    """The sum over attrs dims, divided by count if that is not None. (The CPU's kernel has PyTorch's order of
+    """The sum over attrs dims, or the mean. (The CPU's kernel has PyTorch's order of
     additions; here they are in double precision.)"""
     options = dict(instruction.attrs)
     array, = values(instruction, ins)
     total = wide(array).sum(tuple(options["dims"]), keepdims=options["keepdim"])
-    count = options["count"]
-    save(instruction, outs, 0, total if count is None else np.true_divide(total, count))
+    count = math.prod([array.shape[d] for d in options["dims"]])
+    save(instruction, outs, 0, np.true_divide(total, count) if options["mean"] else total)
 
 
 SPECIFICATIONS = {"scan": scan, "argsort": argsort, "topk": topk, "searchsorted": searchsorted,

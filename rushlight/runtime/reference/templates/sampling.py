@@ -1,12 +1,12 @@
 """Random numbers: draws of MT19937 from a state that is a tensor, and what is made of them.
 
-An operator that draws takes the state first and gives the state after its draws last, see ops/generator.py. From the
+An operator that draws takes the state first and gives the state after its draws last, see ops/random/generator.py. From the
 same state the numbers are those of the CPU."""
 
 import math
 
 from ....base.lazy import numpy as np
-from ....ops.generator import CACHED, LEFT, NEXT, NORMAL, STATE_WORDS, WORDS
+from ....ops.random.generator import CACHED, LEFT, NEXT, NORMAL, STATE_WORDS, WORDS
 from .values import in_memory_order, numbers_of, save, values
 
 MIDDLE = 397
