@@ -122,7 +122,7 @@ def plan(step, pattern):
     global made
     made += 1
     description, sources = single.describe(step, pattern, places_of(step.known, step.key))
-    known = jit.compile_kernels(sources)
+    known = jit.compile_kernels(sources, hurry=True)
     return description, [known[source.key] for source in sources]
 
 

@@ -52,7 +52,7 @@ def on_one_device(form, tensors, outs):
     others = devices - {CPU}
     small = all([t._storage.device is not CPU or not t._layout.ndim for t in tensors])
     written = all([t._storage.device is not CPU for t in outs or ()])
-    if len(others) != 1 or not small or not written or form.op.kind not in ("loop", "macro"):
+    if len(others) != 1 or not small or not written or not form.op.is_loop and form.op.kind != "macro":
         raise mixed_devices(form.op.name, devices)
     device, = others
     return tuple([t if t._storage.device is device else moved.plain(t, device, CPU) for t in tensors])

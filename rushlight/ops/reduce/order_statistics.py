@@ -7,8 +7,8 @@ as the largest number.
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, into_out, operator, public
+from ...core.declare import REGISTRY, into_out, public
+from ...core.kinds import Host
 from ...core.infer import wrap_dim
 from ...core.record import record
 from ...core.return_types import named_result
@@ -71,7 +71,7 @@ def _mode_body(outs, ins, numbers, dim):
 
 
 BODIES = {"kthvalue": _kthvalue_body, "median": _median_body, "nanmedian": _nanmedian_body, "mode": _mode_body}
-POSITIONS = {name: operator(f"{name}_position", "host", rules.explicit, body) for name, body in BODIES.items()}
+POSITIONS = {name: Host(f"{name}_position", body) for name, body in BODIES.items()}
 
 
 # -- positions by sorting ----------------------------------------------------------------------------------------------

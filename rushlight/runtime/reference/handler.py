@@ -7,15 +7,17 @@ functions come from `functions`. Read `kernels` next.
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core.errors import ERROR_CODES, exception
+from ...core.errors import DIVISION
 from .functions import FUNCTIONS
 
 PREDICATES = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal",
               "ne": "not_equal"}
 
 
-class Failed(Exception):
-    """A body has met bad data. `args`: the error word."""
+def failed(op, name, values=None):
+    """The exception of a failure that an operator declares. `values`: the offending ones."""
+    failure = DIVISION if name == "division" and name not in op.failures else op.failures[name]
+    return failure.exception(failure.text if values is None else failure.text.replace("{value}", str(values.max())))
 
 
 def computed(dtype):
@@ -124,10 +126,10 @@ class Value:
 
 
 class Handler:
-    """The operations of a body. `domain`: the shape over which a gathering body runs, see `index`."""
+    """The operations of the body of an operator. `domain`: the shape over which a gathering body runs, see `index`."""
 
-    def __init__(self, domain=()):
-        self.domain = domain
+    def __init__(self, op, domain=()):
+        self.op, self.domain = op, domain
 
     # -- making values -------------------------------------------------------------
 
@@ -169,14 +171,12 @@ class Handler:
             a, b = self.cast(a, joined), self.cast(b, joined)
         return a.dtype, a.array, b.array
 
-    def report(self, condition, code, value=None):
-        """Fail where an element of `condition` holds: with a code of core/errors.py and the largest of those values."""
+    def report(self, condition, failure, value=None):
+        """Raise what the operator declares as this failure where an element of `condition` holds. Its text shows the
+        largest of those values."""
         if np.any(condition):
-            word = ERROR_CODES[code]
-            if value is not None:
-                condition, value = np.broadcast_arrays(condition, value)
-                word |= int(value[condition].max()) << 16
-            raise exception(word, "")
+            values = None if value is None else np.broadcast_to(value, condition.shape)[condition]
+            raise failed(self.op, failure, values)
 
     # -- arithmetic ----------------------------------------------------------------
 

@@ -2,12 +2,12 @@
 
 In: an Instruction of core/block.py. Out: a function of arrays, of operands and results as they lie in memory, and of
 numbers, which writes the results. A kernel without a body is looked up in `templates` by the name of its lowering. Read
-`program` next.
+`ordered` for scans and scatters, `program` next.
 """
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from . import reductions, templates
+from . import ordered, reductions, templates
 from .handler import Handler, Value, from_bfloat, to_bfloat
 from .operand import Operand
 
@@ -16,11 +16,7 @@ def kernel(instruction):
     """The function of an instruction: (instruction, stored operands, stored results, numbers) -> None, which writes the
     results. None for an operator that has no kernel here."""
     op = instruction.op
-    if op.kind == "loop":
-        return LOOPS[op.options["loop"]]
-    if op.kind == "host":
-        return host
-    return templates.TABLE.get(op.options.get("lower"))
+    return KINDS.get(op.kind) or templates.TABLE.get(op.lower)
 
 
 def attributes(instruction):
@@ -48,11 +44,11 @@ def store(k, value, result, layout):
 
 def elementwise(instruction, ins, outs, numbers):
     """The body once over whole arrays, which broadcast."""
-    k, op, joined = Handler(), instruction.op, instruction.info
+    op, joined = instruction.op, instruction.info
+    k = Handler(op)
     operands = arguments(k, instruction, ins, numbers)
     if joined is not None:
-        keep = op.options.get("unjoined", 0)
-        operands = [k.cast(v, joined) if i >= keep and v.dtype is not joined.compute else v
+        operands = [k.cast(v, joined) if i >= op.unjoined and v.dtype is not joined.compute else v
                     for i, v in enumerate(operands)]
     layout = instruction.outs[0][1]
     value = op.body(k, *operands, **attributes(instruction))
@@ -62,30 +58,25 @@ def elementwise(instruction, ins, outs, numbers):
 def gather(instruction, ins, outs, numbers):
     """The body once over the domain, which is the shape of the result."""
     (_, layout, _), op = instruction.outs[0], instruction.op
-    k = Handler(tuple(layout.shape))
-    aligned = dict(instruction.attrs).get("aligned", op.options.get("aligned", ()))
-    values = []
-    for where, i, *cls in instruction.args:
-        if where == "num":
-            values.append(number(k, numbers[i], cls[0], instruction.info))
-        else:
-            value = k.from_memory(instruction.ins[i][1].dtype, ins[i])
-            values.append(value if i in aligned else Operand(k, value))
-    found = op.body(k, *values, **attributes(instruction))
-    store(k, k.cast(found, layout.dtype.plain), outs[0], layout)
+    k = Handler(op, tuple(layout.shape))
+    aligned = dict(instruction.attrs).get("aligned", op.aligned)
+    values = arguments(k, instruction, ins, numbers)
+    values = [Operand(k, value) if where == "in" and i not in aligned else value
+              for value, (where, i, *_) in zip(values, instruction.args)]
+    value = op.body(k, *values, **attributes(instruction))
+    store(k, k.cast(value, layout.dtype.plain), outs[0], layout)
 
 
 def reduction(instruction, ins, outs, numbers):
     """Combine the elements along the reduced dimensions."""
-    k, op, options = Handler(), instruction.op, dict(instruction.attrs)
-    layout = instruction.ins[0][1]
-    accumulate = op.options["accumulate"](layout.dtype, options).plain
+    op, options = instruction.op, dict(instruction.attrs)
+    k, layout = Handler(op), instruction.ins[0][1]
+    accumulate = op.accumulate(layout.dtype, options).plain
     value = k.cast(k.from_memory(layout.dtype, ins[0]), accumulate)
-    results = reductions.TABLE[op.options["combine"]](value.array, options["dims"])
-    first = op.options.get("output", 0)
-    for at, (result, (_, found, _)) in enumerate(zip(outs, instruction.outs), first):
-        dtype = dt.int64 if at == 1 else accumulate
-        store(k, Value(k, dtype, np.reshape(results[at], result.shape)), result, found)
+    results = reductions.reduce(k, op, value, options["dims"])
+    for at, (result, array, (_, found, _)) in enumerate(zip(outs, results, instruction.outs)):
+        dtype = dt.int64 if at else accumulate
+        store(k, Value(k, dtype, np.reshape(array, result.shape)), result, found)
 
 
 def host(instruction, ins, outs, numbers):
@@ -101,4 +92,5 @@ def host(instruction, ins, outs, numbers):
             array[...] = to_bfloat(values)
 
 
-LOOPS = {"elementwise": elementwise, "gather": gather, "reduction": reduction}
+KINDS = {"elementwise": elementwise, "gather": gather, "reduction": reduction, "host": host, "scan": ordered.scan,
+         "scatter": ordered.scatter}

@@ -1,9 +1,10 @@
-"""Reductions over NumPy: `TABLE[combine](array, dims)` gives (values,) or (values, positions), without the reduced
-dimensions. Floats are summed in double precision, so that the order does not matter."""
+"""Reductions over NumPy: `reduce` gives (values,) or (values, positions), without the reduced dimensions. Floats are
+summed in double precision, so that the order does not matter."""
 
 import math
 
 from ...base.lazy import numpy as np
+from .handler import Value
 
 
 def flat(array, dims):
@@ -65,3 +66,14 @@ TABLE = {
     "max": extreme("maximum", lowest), "min": extreme("minimum", highest), "top": top,
     "argmax": position("maximum", "argmax"), "argmin": position("minimum", "argmin"),
 }
+
+
+def reduce(k, op, value, dims):
+    """The results of a reduction of a value, in its dtype."""
+    if not callable(op.combine):
+        return TABLE[op.combine](value.array, dims)
+    rows = np.moveaxis(flat(value.array, dims), -1, 0)
+    total = Value(k, value.dtype, np.full(rows.shape[1:], op.start, rows.dtype))
+    for row in rows:
+        total = op.combine(k, total, Value(k, value.dtype, row))
+    return (total.array,)

@@ -53,4 +53,4 @@ def attention_back(instruction, ins, outs, numbers):
     save(instruction, outs, 2, summed(np.matmul(np.swapaxes(found, -1, -2), g), value.shape))
 
 
-SPECIFICATIONS = {"attention": attention, "attention_back": attention_back}
+SPECIFICATIONS = {"rows.attention:attention": attention, "rows.attention:attention_back": attention_back}

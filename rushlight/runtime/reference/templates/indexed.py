@@ -1,63 +1,10 @@
-"""Writing at computed positions, and selecting by masks. Elements are written one after the other in the order of the
-domain, so that the last of those that meet stays."""
+"""Selecting by masks, and adding at positions of planes."""
 
 import math
 
 from ....base.lazy import numpy as np
-from ....core.errors import ERROR_CODES, exception
-from ..handler import Value
-from .values import K, numbers_of, save, values
-
-ADD = {"add": "add", "mul": "multiply", "amax": "maximum", "amin": "minimum"}
-
-
-def scatter(instruction, ins, outs, numbers):
-    """args: indices, source (tensor or number)[, skipped index]; out: the target. See ops/basic/fetch.py for placements."""
-    options = dict(instruction.attrs)
-    domain, spec = tuple(options["domain"]), options["spec"]
-    layout = instruction.outs[0][1]
-    operands = values(instruction, ins)
-    count = sum([kind == "i" for kind, _ in spec])
-    own = numbers_of(instruction, numbers)
-    if instruction.args[count][0] == "in":
-        source, dtype = operands[count], instruction.ins[count][1].dtype.plain
-        value = Value(K, dtype, source)
-    else:
-        value = K.const(own[0], layout.dtype.plain.compute)
-    value = np.broadcast_to(K.cast(value, layout.dtype.plain).array, domain)
-    places, good = [], np.ones(domain, bool)
-    for size, (kind, n) in zip(layout.shape, spec):
-        if kind == "d":
-            places.append(np.broadcast_to(K.__class__(domain).index(n).array, domain))
-            continue
-        index = np.broadcast_to(operands[n].astype(np.int64), domain)
-        if options["negative"]:
-            index = np.where(index < 0, index + size, index)
-        if np.any((index < 0) | (index >= size)):
-            raise exception(ERROR_CODES[options["code"]], "")
-        if options["skip"]:
-            good &= index != own[-1]
-        places.append(index)
-    places = tuple([p[good] for p in places])
-    write(outs[0], places, value[good], options["mode"], layout.dtype)
-
-
-def write(target, places, value, mode, dtype):
-    """Combine values with what is there, in order."""
-    if mode == "set":
-        for number in range(len(value)):  # NumPy does not promise an order
-            target[tuple([p[number] for p in places])] = K.to_memory(Value(K, dtype.plain, value[number]), dtype)
-        return
-    now = np.array(K.from_memory(dtype, target).array)
-    if dtype.compute is not dtype.plain:  # a half precision is rounded at each step
-        for number in range(len(value)):
-            at = tuple([p[number] for p in places])
-            step = Value(K, dtype.plain, getattr(np, ADD[mode])(now[at], value[number]))
-            now[at] = K.rounded(step).array
-    else:
-        getattr(np, ADD[mode]).at(now, places, value)
-    target[...] = K.to_memory(Value(K, dtype.plain, now), dtype)
-
+from ..handler import failed
+from .values import K, save, values
 
 def truth(instruction, ins):
     """The mask of a selection."""
@@ -85,7 +32,7 @@ def compress(instruction, ins, outs, numbers):
         places = np.broadcast_to(mask, outs[0].shape)
         count = np.count_nonzero(places)
         if count > ins[2].size:
-            raise exception(ERROR_CODES["source"], "")
+            raise failed(instruction.op, "source")
         outs[0][places] = ins[2][:count]
 
 
@@ -100,4 +47,5 @@ def plane_add(instruction, ins, outs, numbers):
     save(instruction, outs, 0, total)
 
 
-SPECIFICATIONS = {"scatter": scatter, "count_blocks": count_blocks, "compress": compress, "plane_add": plane_add}
+SPECIFICATIONS = {"rows.compress:lower_count": count_blocks, "rows.compress:lower_compress": compress,
+                  "rows.planes:plane_add": plane_add}

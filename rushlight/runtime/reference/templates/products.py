@@ -101,4 +101,6 @@ def conv_weight_grad(instruction, ins, outs, numbers):
     save(instruction, outs, 0, total)
 
 
-SPECIFICATIONS = {"gemm": gemm, "conv": conv, "conv_input_grad": conv_input_grad, "conv_weight_grad": conv_weight_grad}
+SPECIFICATIONS = {"gemm.products:gemm": gemm, "conv.convolutions:conv": conv,
+                  "conv.convolutions:conv_input_grad": conv_input_grad,
+                  "conv.convolutions:conv_weight_grad": conv_weight_grad}

@@ -144,4 +144,4 @@ def collect(found, time, in_x, in_h, given, h):
         found["dx"][time] = in_x @ given["weight_x"]
 
 
-SPECIFICATIONS = {"recurrent": recurrent, "recurrent_back": recurrent_back}
+SPECIFICATIONS = {"rows.recurrent:recurrent": recurrent, "rows.recurrent:recurrent_back": recurrent_back}

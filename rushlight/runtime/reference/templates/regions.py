@@ -5,7 +5,7 @@ is a plane P for each bin where the features are "sensitive", else one.
 """
 
 from ....base.lazy import numpy as np
-from ....core.errors import ERROR_CODES, exception
+from ..handler import failed
 from .values import save, values
 
 FARTHEST = 1e9
@@ -98,7 +98,7 @@ def regions(instruction, ins, outs, numbers):
     for number, box in enumerate(boxes):
         image = pooling.image(box)
         if not 0 <= image < pooling.images:
-            raise exception(ERROR_CODES["index"], "")
+            raise failed(instruction.op, "index")
         for row, column, values_of in bins(pooling, box):
             plane = features[image, pooling.plane(row, column)]
             result[number, row, column], where[number, row, column] = values_of(plane)
@@ -184,4 +184,4 @@ def suppression(instruction, ins, outs, numbers):
         outs[0][i + 1:][overlap.astype(np.float64) > options["threshold"]] = 1
 
 
-SPECIFICATIONS = {"regions": regions, "suppression": suppression}
+SPECIFICATIONS = {"rows.regions:lower_regions": regions, "rows.regions:lower_suppression": suppression}

@@ -1,42 +1,10 @@
-"""What goes along rows: scans, stable sorts, the first of a row, binary searches, sums of few values."""
+"""What goes along rows: stable sorts, the first of a row, binary searches, sums of few values."""
 
 import math
 
 from ....base.lazy import numpy as np
 from ....core import dtype as dt
 from .values import save, values, wide
-
-
-def scan(instruction, ins, outs, numbers):
-    """ins: input; outs: values[, positions]; attrs kind, dim."""
-    options = dict(instruction.attrs)
-    array, = values(instruction, ins)
-    kind, dim = options["kind"], options["dim"]
-    if not array.ndim:
-        array, outs, dim = array.reshape(1), [out.reshape(1) for out in outs], 0
-    if kind in ("max", "min"):
-        found = running_extreme(np.moveaxis(array, dim, 0), np.greater_equal if kind == "max" else np.less_equal)
-        for number, result in enumerate(found):
-            save(instruction, outs, number, np.moveaxis(result, 0, dim))
-        return
-    result = instruction.outs[0][1].dtype.plain
-    array = wide(array.astype(result.compute.numpy))
-    ufunc = {"sum": np.add, "prod": np.multiply, "logsumexp": np.logaddexp}[kind]
-    save(instruction, outs, 0, ufunc.accumulate(array, dim))
-
-
-def running_extreme(rows, at_least):
-    """Running extremes along the first dimension and the last position where each was met; NaN stays."""
-    best, where = np.empty_like(rows), np.zeros(rows.shape, np.int64)
-    for i, value in enumerate(rows):
-        if not i:
-            best[0] = value
-            continue
-        take = at_least(value, best[i - 1])
-        if rows.dtype.kind == "f":
-            take = take & ~np.isnan(best[i - 1]) | np.isnan(value)
-        best[i], where[i] = np.where(take, value, best[i - 1]), np.where(take, i, where[i - 1])
-    return best, where
 
 
 def order(array, dim, descending):
@@ -92,5 +60,5 @@ def ordered_sum(instruction, ins, outs, numbers):
     save(instruction, outs, 0, np.true_divide(total, count) if options["mean"] else total)
 
 
-SPECIFICATIONS = {"scan": scan, "argsort": argsort, "topk": topk, "searchsorted": searchsorted,
-                  "ordered_sum": ordered_sum}
+SPECIFICATIONS = {"rows.sort:lower_argsort": argsort, "rows.sort:lower_topk": topk,
+                  "rows.sort:lower_search": searchsorted, "rows.sum_order:ordered_sum": ordered_sum}

@@ -1,7 +1,7 @@
 """Random numbers: draws of MT19937 from a state that is a tensor, and what is made of them.
 
-An operator that draws takes the state first and gives the state after its draws last, see ops/random/generator.py. From the
-same state the numbers are those of the CPU."""
+An operator that draws takes the state first and gives the state after its draws last, see ops/random/generator.py. From
+the same state the numbers are those of the CPU."""
 
 import math
 
@@ -264,6 +264,9 @@ def binomial(drawing, total, p):
     return float(total) - count if mirrored else count
 
 
-SPECIFICATIONS = {"random_draws": random_draws, "random_normals": random_normals, "box_muller": box_muller,
-                  "random_shuffle": random_shuffle, "rrelu_noise": each(rrelu_noise), "random_poisson": each(poisson),
-                  "random_gamma": each(gamma), "random_binomial": each(binomial)}
+SPECIFICATIONS = {
+    "rows.random:lower_draws": random_draws, "rows.random:lower_normals": random_normals,
+    "rows.random:lower_shuffle": random_shuffle, "rows.box_muller:lower_box_muller": box_muller,
+    "rows.sampling:lower_slopes": each(rrelu_noise), "rows.sampling:lower_poisson": each(poisson),
+    "rows.sampling:lower_gamma": each(gamma), "rows.sampling:lower_binomial": each(binomial),
+}

@@ -39,4 +39,4 @@ def feedback(instruction, ins, outs, numbers):
     save(instruction, outs, 0, result)
 
 
-SPECIFICATIONS = {"fft": fft, "feedback": feedback}
+SPECIFICATIONS = {"rows.fft:lower_fft": fft, "rows.feedback:lower_feedback": feedback}

@@ -3,7 +3,7 @@
 from ....base.lazy import numpy as np
 from ..handler import Handler, Value
 
-K = Handler()
+K = Handler(None)
 
 
 def values(instruction, ins):
