@@ -13,6 +13,7 @@ from ..futures import Future, collect_all
 from .arena import Arena
 from .store import DistBackendError, PrefixStore
 
+SHARED = 1 << 16  # bytes from which more than two ranks share the work of an all_reduce
 KINDS = ("broadcast", "all_reduce", "reduce", "all_gather", "gather", "scatter", "reduce_scatter", "all_to_all",
          "barrier", "send")
 NUMBER = {name: (number + 1, name) for number, name in enumerate(KINDS)}
@@ -246,10 +247,23 @@ class SharedGroup:
 
     def reduce(self, data, dtype, op, root=None, scale=None):
         """The reduction of all ranks' data replaces that of the root, or of all."""
+        if root is None and self.size > 2 and data.size >= SHARED:
+            self._share_reduction(data, dtype, op, scale)
+            return
+
         def consume(parts, start):
             if parts[0].size and root in (None, self.rank):
                 data[start:start + parts[0].size] = fold(parts, dtype, op, scale)
         self._exchange("all_reduce" if root is None else "reduce", data, consume, check_size=True)
+
+    def _share_reduction(self, data, dtype, op, scale):
+        """An all_reduce in which each rank reduces a part for all."""
+        def consume(parts, start):
+            for part in parts:
+                data[start:start + part.size] = part
+                start += part.size
+        self._arena.exchange(NUMBER["all_reduce"], data, consume, self.timeout, True,
+                             reduce=lambda parts: fold(parts, dtype, op, scale))
 
     def all_gather(self, data, outputs):
         """outputs[r] becomes the data of rank r."""

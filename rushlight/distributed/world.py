@@ -64,7 +64,7 @@ class ProcessGroup:
         return self.engine.backend
 
 
-_state = {"count": 0, "groups": {}, "store": None}
+_state = {"count": 0, "groups": {}, "store": None, "make": None}
 
 
 def is_available():
@@ -187,14 +187,24 @@ def init_process_group(backend=None, init_method=None, timeout=None, world_size=
         raise ValueError("rank and world_size must be given if using store")
     if not 0 <= rank < world_size:
         raise ValueError(f"init_process_group: rank {rank} is not within 0 to {world_size - 1}")
-    _state.update(store=store, count=0, timeout=timeout)
+    _state.update(store=store, count=0, timeout=timeout, make=None)
     GroupMember.WORLD = _open(range(world_size), rank, timeout, "0", name)
+
+
+def adopt(store, make, rank, world_size):
+    """Make the group of all ranks, and later ones, with a function from ranks to an engine (see simulated.py)."""
+    if is_initialized():
+        raise ValueError("trying to initialize the default process group twice!")
+    _state.update(store=store, count=0, timeout=DEFAULT_TIMEOUT, make=make)
+    GroupMember.WORLD = _open(range(world_size), rank, DEFAULT_TIMEOUT, "0", "simulated")
 
 
 def _open(ranks, rank, timeout, name, backend):
     store = PrefixStore(f"group/{name}", _state["store"])
     ranks = list(ranks)
-    if backend == "mpi":
+    if _state["make"] is not None:
+        engine = _state["make"](ranks)
+    elif backend == "mpi":
         engine = mpi.MPIGroup(store, ranks.index(rank), len(ranks), ranks, timeout, int(name))
     else:
         engine = SharedGroup(store, ranks.index(rank), len(ranks), ranks, timeout, _lost)
