@@ -96,7 +96,7 @@ class _Member:
 
 def checkpoints():
     """What the coordinator does for a checkpoint of sharded parameters and Adam's state: measured, not simulated."""
-    print("\n| ranks | parts | plan on rank 0 | table of contents | bytes a rank, largest |\n|" + "---:|" * 5, flush=True)
+    print("\n| ranks | parts | plan on rank 0 | table of contents | largest file |\n|" + "---:|" * 5, flush=True)
     shapes = {f"{kind}.{name}": tuple(p.shape) for name, p in network().named_parameters()
               for kind in ("model", "exp_avg", "exp_avg_sq")}
     for ranks in RANKS:

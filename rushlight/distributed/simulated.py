@@ -21,8 +21,8 @@ class Network:
         inner_latency, outer_latency (float): seconds of one message within, between machines.
         inner_bandwidth (float): bytes a second of each rank within its machine.
         outer_bandwidth (float): bytes a second of each machine's link.
-        algorithm (str): "ring" over all ranks; "tree": pairs of binary trees; "levels": a ring within each machine, then
-            for each part the faster of ring and tree between machines; "best": the fastest of them.
+        algorithm (str): "ring" over all ranks; "tree": two binary trees; "levels": a ring within each machine, then for
+            each part the faster of ring and tree between machines; "best": the fastest of them.
     """
 
     def __init__(self, node=8, inner_latency=2e-6, outer_latency=8e-6, inner_bandwidth=200e9, outer_bandwidth=50e9,
