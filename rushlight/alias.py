@@ -17,8 +17,8 @@ ROOTS = {"torch": "rushlight", "torchvision": "rushlight.vision", "torchaudio": 
 VERSIONS = {"torch": "2.13.0", "torchvision": "0.28.0", "torchaudio": "2.11.0"}
 # Parts of Rushlight that PyTorch has no module for: `import torch.core` finds nothing.
 OURS = frozenset((
-    "_foreach", "alias", "api", "audio", "base", "codegen", "construct", "conversion", "core", "data", "engine", "fuse",
-    "namespace", "ops", "printing", "runtime", "settings", "sharing", "tensor", "text", "tools", "vision", "__main__",
+    "_foreach", "alias", "api", "audio", "base", "codegen", "core", "data", "engine", "fuse", "ops", "runtime",
+    "settings", "tensor", "text", "tools", "vision", "__main__",
 ))
 
 

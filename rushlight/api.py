@@ -9,25 +9,25 @@ from math import e, inf, nan, pi  # noqa: F401
 
 from . import autograd  # noqa: F401
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
-from .construct import as_tensor, legacy_types, scalar_tensor, tensor
 from .core import dtype as _dt
 from .core.device import Device as device
 from .core.dtype import DType as dtype
 from .core.dtype import finfo, get_default_dtype, iinfo, set_default_dtype
 from .core.layout import Size
+from .core.namespace import fill as _fill
+from .core.namespace import publish as _publish
+from .core.namespace import publish_tensor as _publish_tensor
 from .core.stream import STREAM as _STREAM
-from .conversion import STRIDED as strided
-from .conversion import TypedStorage, UntypedStorage
 from .core.tensor import Tensor
-from .namespace import fill as _fill
-from .namespace import publish as _publish
-from .namespace import publish_tensor as _publish_tensor
-from .ops.creation import FORMATS as _FORMATS
-from .ops.creation import MemoryFormat as memory_format
-from .printing import set_printoptions
+from .ops.basic.creation import FORMATS as _FORMATS
+from .ops.basic.creation import MemoryFormat as memory_format
 from .settings import *  # noqa: F401,F403
-from .sharing import asarray, from_dlpack, frombuffer, to_dlpack
-from .tensor import from_numpy, is_complex, is_floating_point
+from .tensor.construct import as_tensor, legacy_types, scalar_tensor, tensor
+from .tensor.conversion import STRIDED as strided
+from .tensor.conversion import TypedStorage, UntypedStorage
+from .tensor.methods import from_numpy, is_complex, is_floating_point
+from .tensor.printing import set_printoptions
+from .tensor.sharing import asarray, from_dlpack, frombuffer, to_dlpack
 
 _importlib.import_module(".ops", __package__)  # the registry is complete from here on
 fft = _importlib.import_module(".fft", __package__)

@@ -12,7 +12,7 @@ from .core import dtype as _dt
 from .core.device import CPU
 from .core.device import Device as _Device
 from .core.device import resolve
-from .ops.creation import Unwritten as _Unwritten
+from .ops.basic.creation import Unwritten as _Unwritten
 
 
 class _State:

@@ -355,6 +355,9 @@ def reachable(roots, inputs):
 def execute(tensors, grad_tensors, keep_graph, create_graph, inputs=None, accumulate=True):
     """Run a backward pass. With `inputs`: returns their gradients (or accumulates only into them, if `accumulate` is
     None)."""
+    if STREAM.dirty:
+        with STREAM.lock:
+            STREAM.repair()
     grads = first_grads(tensors, grad_tensors, create_graph)
     roots = [edge_of(t) for t in tensors]
     capture, needed = None, None

@@ -7,10 +7,11 @@ templates it uses.
 
 import importlib
 
-from .kernel import Memory
+from .ir.kernel import Memory
 
 LOWERINGS = {}
 HOMES = {
+<<<<<<< HEAD
     "cpu.products": ("gemm",),
     "cpu.convolutions": ("conv", "conv_input_grad", "conv_weight_grad"),
     "box_muller": ("box_muller",),
@@ -27,6 +28,24 @@ HOMES = {
     "native_scatter": ("scatter",),
     "native_sort": ("argsort", "searchsorted", "topk"),
     "sum_order": ("ordered_sum",),
+=======
+    "cpu.gemm.products": ("gemm",),
+    "cpu.conv.convolutions": ("conv", "conv_input_grad", "conv_weight_grad"),
+    "cpu.rows.box_muller": ("box_muller",),
+    "cpu.rows.attention": ("attention", "attention_back"),
+    "cpu.rows.compress": ("compress", "count_blocks"),
+    "cpu.rows.feedback": ("feedback",),
+    "cpu.rows.fft": ("fft",),
+    "cpu.rows.planes": ("plane_add",),
+    "cpu.rows.random": ("random_draws", "random_normals", "random_shuffle"),
+    "cpu.rows.recurrent": ("recurrent", "recurrent_back"),
+    "cpu.rows.sampling": ("random_poisson", "rrelu_noise", "random_gamma", "random_binomial"),
+    "cpu.rows.regions": ("regions", "suppression"),
+    "cpu.rows.scan": ("scan",),
+    "cpu.rows.scatter": ("scatter",),
+    "cpu.rows.sort": ("argsort", "searchsorted", "topk"),
+    "cpu.rows.sum": ("ordered_sum",),
+>>>>>>> main
 }
 LIGHT = frozenset(["ordered_sum"])  # whose homes need no code generator to make launches
 HOME_OF = {name: home for home, names in HOMES.items() for name in names}

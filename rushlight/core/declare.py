@@ -11,7 +11,7 @@ are static attributes. Its signature (without `k`) and docstring are the public 
 `torch.exp` and `Tensor.exp`; "exp_" the in-place forms; "nn.functional.relu" a function at that path; "Tensor.x" only
 a method; "torch.x" only a function.
 
-REGISTRY maps public paths to callables; OPERATORS maps names to Op. `tensor.py`, `api.py` and the namespaces bind
+REGISTRY maps public paths to callables; OPERATORS maps names to Op. `tensor/`, `api.py` and the namespaces bind
 from REGISTRY. Read `infer` (shape and dtype rules) next.
 """
 
@@ -24,13 +24,14 @@ from . import signatures
 from .arguments import ALIASES, refuse, respelled
 from .device import resolve
 from .dispatch import REFUSALS, foreign
-from .grads import GradRule, begin_write, end_write, settle_write, wants_grad
+from .grads import GradRule, begin_write, end_write, wants_grad
 from .graph import MODE, under_grad
 from .out import ITERATED, check_apart, dtype_of, settles
 from .signatures import REQUIRED
 from .record import (HIGHEST, LOWEST, MOST_FORMS, Form, binary, binary_number, record, record_form,
                      unary)
 from .room import check_layouts
+from .stream import STREAM
 from .tensor import Tensor, view
 
 REGISTRY, OPERATORS = {}, {}
@@ -375,7 +376,8 @@ def write_form(form, tensors, numbers, target, node):
         record_form(form, tensors, numbers, (target,))
         end_write(node, target)
     except BaseException:
-        settle_write(node, target, version)
+        STREAM.unsettled.append((node, target, version))  # Note [Unsettled writes] in core/grads.py
+        STREAM.dirty = True
         raise
 
 

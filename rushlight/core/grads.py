@@ -24,6 +24,7 @@ from . import signatures
 from . import tensor as tensors
 from .dtype import COMPLEX, FLOATING, scalar_type
 from .graph import MODE, Node, Saved, raise_modified, save, save_plain_result, save_result, sequence
+from .stream import STREAM
 from .tensor import CUSTOM, MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
 
 
@@ -475,11 +476,21 @@ def begin_write(rule, values, target):
     return node
 
 
+# Note [Unsettled writes]
+# An exception may end an in-place operator between the write and its history. The handler cannot mend that: where the
+# recursion limit is reached, a call would fail again. It puts the write on a list of the stream, which settles it in
+# `repair`, before the next operator or backward pass.
 def settle_write(node, target, version):
-    """An exception has ended an in-place operator: if the target was written (its version moved from `version`), its
-    history says so."""
-    if target._version != version and target._grad_fn is not node:
-        end_write(node, target)
+    """If the target of an interrupted in-place operator was written (its version moved from `version`), its history
+    says so."""
+    if node is not None and target._version != version:
+        written = target if target._base is None else target._base
+        fn = written._grad_fn
+        if fn is not node and not (fn is not None and fn.saved and fn.saved[-1] is node):  # that of CopySlices
+            end_write(node, target)
+
+
+STREAM.settle = settle_write
 
 
 def end_write(node, target):
@@ -504,9 +515,8 @@ def rebase(tensor, node, own=None):
     else:
         slices = make_copy_slices(base, tensor, node, own)
         move_retained(base, base._grad_fn, slices)
-        base._grad_fn, base._nr, base._rg = slices, 0, True
-        tensor._rg = True
-        tensor._view_version = -1
+        # In one line, which nothing interrupts: what is left then, `refresh` does whenever somebody looks at a view.
+        base._grad_fn, base._nr, base._rg, tensor._rg, tensor._view_version = slices, 0, True, True, -1
         refresh(tensor)
     move_retained(tensor, before, tensor._grad_fn)
 

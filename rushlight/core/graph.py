@@ -182,6 +182,11 @@ def under_grad(mode, function, *args):
     return result
 
 
+def without_grad(function, *args):
+    """Call a function without recording gradients."""
+    return under_grad(False, function, *args)
+
+
 def pack_saved(saved, tensor, hooks):
     """Hand a saved tensor to the pack hook (which records no gradients) and keep what it returns."""
     view = tensor if saved.leaf is tensor else make_view(tensor._storage, tensor._layout, tensor._offset)

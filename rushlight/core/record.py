@@ -24,6 +24,14 @@ MOST_KNOWN = 1 << 16
 acquire, release, owned = STREAM.acquire, STREAM.release, STREAM.owned
 
 
+def no_answer(form, *operands):
+    """The native form of a function that records, as long as the engine has given no other, see engine/quick.py."""
+    return None
+
+
+quick_form = quick_unary = quick_binary = quick_binary_number = no_answer
+
+
 class Form:
     """One way to record an operator: its pattern of tensors and numbers and its static attributes. Equal forms are
     one object, so that the keys of the prefix tree compare them by identity. Made by `Op.form`."""
@@ -51,6 +59,9 @@ def record(op, pattern, attrs, tensors, numbers=(), outs=None):
 
 def record_form(form, tensors, numbers=(), outs=None):
     """`record` of a form."""
+    results = quick_form(form, tensors, numbers, outs)
+    if results is not None:
+        return results
     if any([n.__class__ is int and not LOWEST <= n <= HIGHEST for n in numbers]):
         numbers = [fitted(n, (*tensors, *(outs or ()))) for n in numbers]
     try:
@@ -374,13 +385,6 @@ def user_line():
 
 
 # -- the short paths: `append` with everything unrolled ----------------------------------------------------------------
-
-def no_answer(form, *operands):
-    """The quick form of a short path as long as the engine has given no other, see engine/quick.py."""
-    return None
-
-
-quick_unary = quick_binary = quick_binary_number = no_answer
 
 
 def binary(form, a, b):

@@ -37,7 +37,7 @@ class Stream:
     """The pending block. All access is under the lock (Note [The lock])."""
 
     __slots__ = ("root", "block", "taken", "steps", "dirty", "make", "recover", "load", "watch", "lock", "acquire",
-                 "release", "owned")
+                 "release", "owned", "unsettled", "settle")
 
     def __init__(self):
         self.root = Step()
@@ -45,6 +45,7 @@ class Stream:
         self.taken = None  # the block that a flush runs, or that an interrupted flush has left
         self.steps = 0
         self.dirty = False  # whether an exception has left an operator that did not complete
+        self.unsettled, self.settle = [], None  # in-place writes without their history, see grads.py; who gives it
         # Set by the engine: make(block, liveness mask) -> program; program.run(block) -> where it stopped, or None;
         # recover(program, block, where) computes what does not depend on what failed.
         # load(): called when something is recorded that will need the engine.
@@ -62,6 +63,13 @@ class Stream:
             self.block = block = block.outer
         block.repair()
         self.dirty = False
+        try:
+            while self.unsettled:
+                self.settle(*self.unsettled[0])
+                del self.unsettled[0]
+        except BaseException:
+            self.dirty = True
+            raise
 
     @property
     def tracing(self):

@@ -2,7 +2,7 @@
 
 A tensor is a view (layout, offset) of a Storage plus what autograd keeps about it. Methods that compute are bound to
 this class by
-`rushlight/tensor.py` from the operator registry. Read `record` next.
+`rushlight/tensor/methods.py` from the operator registry. Read `record` next.
 
 Note [Views and in-place writes]
 A view knows its base (`_base`, the tensor that owns the storage in autograd's eyes) and the version at which its

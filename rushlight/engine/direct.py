@@ -254,7 +254,6 @@ class Run:
             self.at, self.queue = behind, None
             if behind < len(steps):
                 self.alone(steps[behind])
-                self.at = behind + 1
         if self.failures:
             self.slowly()
         self.held = None
@@ -277,7 +276,7 @@ class Run:
                     self.alone(step)
                 else:
                     self.failures.update(dict.fromkeys(writes(step), lost))
-                self.at += 1
+                    self.at += 1
         except BaseException:
             cause = Failure.quiet(RuntimeError("this value was not computed: its computation was interrupted"))
             for step in self.steps[self.at:]:
@@ -288,9 +287,11 @@ class Run:
                 fail(self.slots[slot], failure)
 
     def alone(self, step):
-        """Run one step: a library's, or one that could not be queued."""
+        """Run the next step: a library's, or one that could not be queued."""
         try:
-            queue, behind, area, cost = self.fill(self.at, self.at + 1)
+            if self.queue is None:
+                self.queue = self.fill(self.at, self.at + 1)
+            queue, behind, area, cost = self.queue
             if behind == self.at:
                 if self.error is not None:
                     raise self.error
@@ -301,6 +302,7 @@ class Run:
                 self.failed(step, errors.exception(error_word(queue), self.line(step)))
         except Exception as error:
             self.failed(step, recovery.located(error, self.line(step)))
+        self.at, self.queue = self.at + 1, None
 
     def failed(self, step, error):
         self.failures.update(dict.fromkeys(writes(step), Failure(error, self.report)))
@@ -360,11 +362,19 @@ class Run:
         return array.array("q", words), start + count, area, cost
 
     def results(self, step, place, spare):
-        """(addresses of the new results of a step, the place of the next temporary result)."""
+        """(addresses of the new results of a step, the place of the next temporary result). Results that a queue had,
+        which was interrupted or failed before them, keep their places."""
         mask, layouts, new = self.mask, step.layouts, []
         for slot, layout in enumerate(layouts, step.count - len(layouts)):
             nbytes = layout.nbytes
-            if mask[slot]:
+            address = self.addresses[slot]
+            if address:
+                if not mask[slot]:
+                    if self.last is None:
+                        place = max(place, address + (nbytes + 63 & -64))
+                    elif self.held[slot] in spare.get(nbytes, ()):
+                        spare[nbytes].remove(self.held[slot])
+            elif mask[slot]:
                 storage = self.slots[slot]
                 room = storage.block = memory.allocate(nbytes)
                 address = storage.address = room.address

@@ -8,7 +8,7 @@ import sys
 import time
 
 from ..base import switches
-from ..codegen import target
+from ..codegen.ir import target
 from ..runtime.cpu import cpuinfo, jit
 from . import direct, records
 from .executable import Counters, Executable

@@ -10,11 +10,11 @@ from ..core import record, stream
 from ..core.storage import Storage
 from ..core.stream import STREAM
 from ..core.tensor import Tensor
-from ..runtime.cpu import executor, native_record
+from ..runtime.cpu import executor, native_record, native_writer
 
 WORD = 8
-OBJECTS = dict(zip(native_record.CONTEXT, (STREAM, Tensor, Storage, None, True, False, 0, STREAM.acquire,
-                                           STREAM.release, float)))  # which keeps them alive
+OBJECTS = dict(zip(native_writer.CONTEXT, (STREAM, Tensor, Storage, None, True, False, 0, STREAM.acquire,
+                                           STREAM.release, float, "out", 1)))  # which keeps them alive
 
 
 def plain_fill(address, slots, arena, numbers, words):
@@ -40,6 +40,7 @@ def install():
     context[:] = [id(item) for item in OBJECTS.values()]
     record.quick_unary, record.quick_binary, record.quick_binary_number = map(executor.function,
                                                                               native_record.RECORDERS)
+    record.quick_form = executor.function("py_record_form")
     stream.references = executor.function("py_references")
     fill = executor.function("py_fill")
 

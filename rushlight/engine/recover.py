@@ -9,7 +9,7 @@ import ctypes
 import struct
 
 from ..core import errors
-from ..codegen.kernel import Scratch
+from ..codegen.ir.kernel import Scratch
 from ..core.block import Failure, Instruction, Step, new_block
 from ..core.storage import FailedStorage, fail, new_storage
 from ..runtime.cpu.program import Program

@@ -7,8 +7,9 @@ and a `Placed` launch is a reference to it with their values. See plan.py for wh
 """
 
 from ..base.memo import Memo
-from ..codegen import lower, target
-from ..codegen.kernel import Argument, Memory, Scratch
+from ..codegen import lower
+from ..codegen.ir import target
+from ..codegen.ir.kernel import Argument, Memory, Scratch
 from . import loopspec
 
 KITS = Memo(1 << 12)
@@ -17,7 +18,7 @@ SOURCES = Memo(1 << 13)  # kernels by key: one object each, so that they compare
 
 class Template:
     """A launch without its slots: the words of its static block, and which of them say where an operand, a scratch or
-    a number is. `checking`: see codegen/kernel.py.
+    a number is. `checking`: see codegen/ir/kernel.py.
 
     operands: (position of its two words, number of the operand, bytes from where the group first touches its slot);
     scratches: the same for the kit's scratch buffers; numbers: (position, number of the number)."""

@@ -6,9 +6,9 @@ and the Launches.
 
 import math
 
-from ..codegen import tiled  # noqa: F401  (enters its kind of kernel)
-from ..codegen.kernel import Argument, Launch, Memory, Scratch
-from ..codegen.loops import LoopSpec, arguments, vector_lanes
+from ..codegen.loops import tiled  # noqa: F401  (enters its kind of kernel)
+from ..codegen.ir.kernel import Argument, Launch, Memory, Scratch
+from ..codegen.loops.emitter import LoopSpec, arguments, vector_lanes
 from ..core import dtype as dt
 from ..core.declare import OPERATORS
 from ..core.layout import stride_order

@@ -8,7 +8,7 @@ numbers.
 
 import dataclasses
 
-from ..codegen.kernel import Scratch
+from ..codegen.ir.kernel import Scratch
 from .expand import expand
 from .skeleton import skeleton_of
 

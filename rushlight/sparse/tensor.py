@@ -9,12 +9,12 @@ Note [Operators of sparse tensors] `x.add(y)` finds the methods of these classes
 a failed storage and raises it as well. Read operators.py next.
 """
 from .. import api as rl
-from ..conversion import Layout
+from ..tensor.conversion import Layout
 from ..core import block, dispatch
 from ..core.layout import contiguous_layout
 from ..core.storage import fail, new_storage
 from ..core.tensor import Tensor, make
-from ..printing import suffixes_of, values_text
+from ..tensor.printing import suffixes_of, values_text
 
 TABLE = {}  # public function -> what it does with sparse arguments
 PLAIN = set()  # public functions that read what every tensor has: shape, dtype, device

@@ -7,12 +7,14 @@ import threading
 import pytest
 
 import rushlight as rl
+from rushlight.base import switches
 from rushlight.core import record, storage, stream
 from rushlight.core.stream import STREAM
 from rushlight.engine import quick
 from rushlight.runtime.cpu import native
 
-pytestmark = pytest.mark.skipif(not native.records(), reason="this interpreter keeps slots elsewhere")
+pytestmark = [pytest.mark.skipif(not native.records(), reason="this interpreter keeps slots elsewhere"),
+              pytest.mark.skipif(switches.EAGER, reason="the eager mode takes the long way")]
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +27,7 @@ def loaded():
 def answers(monkeypatch):
     """What the native forms say from now on: a list of (name, whether there was an answer)."""
     seen = []
-    for name in ("quick_unary", "quick_binary", "quick_binary_number"):
+    for name in ("quick_unary", "quick_binary", "quick_binary_number", "quick_form"):
         def spy(*args, native=getattr(record, name), name=name):
             result = native(*args)
             seen.append((name, result is not None))
@@ -34,8 +36,15 @@ def answers(monkeypatch):
     return seen
 
 
+def steps(a, b):
+    """Operators of one and two results, of three operands, with numbers, and in place."""
+    values, places = (a + b).exp().max(0)
+    c = rl.addcmul(values * 2, a, b, value=0.5)
+    return c.add_(places.sum()).mul_(3)
+
+
 def program(a, b):
-    return ((a + b).exp() * 2 + a * a).tolist()
+    return steps(a, b).tolist()
 
 
 def test_an_operator_seen_before_is_recorded_natively(monkeypatch):
@@ -44,28 +53,28 @@ def test_an_operator_seen_before_is_recorded_natively(monkeypatch):
     program(a, b)
     seen = answers(monkeypatch)
     assert program(a, b) == expected
-    assert {name for name, _ in seen} == {"quick_unary", "quick_binary", "quick_binary_number"}
-    assert all(answered for _, answered in seen)
+    assert {name for name, _ in seen} == {"quick_unary", "quick_binary", "quick_binary_number", "quick_form"}
+    assert all([answered for _, answered in seen]), seen
 
 
 def test_both_forms_record_the_same(monkeypatch):
     a, b = rl.arange(4.0), rl.ones(4)
     program(a, b)
-    steps = []
+    found = []
     for native_forms in (True, False):
         if not native_forms:
-            for name in ("quick_unary", "quick_binary", "quick_binary_number"):
+            for name in ("quick_unary", "quick_binary", "quick_binary_number", "quick_form"):
                 monkeypatch.setattr(record, name, record.no_answer)
-        result = (a + b).exp() * 2 + a * a
+        result = steps(a, b)
         block = STREAM.block
-        steps.append((block.step, len(block.slots), list(block.scalars), block.held))
+        found.append((block.step, len(block.slots), list(block.scalars), block.held))
         owner = result._storage
         state = [getattr(owner, slot) for slot in storage.Storage.__slots__ if slot not in ("pending", "__weakref__")]
-        kept = [getattr(result, slot) for slot in rl.Tensor.__slots__
-                if not slot.startswith("__") and slot != "_storage"]
-        steps[-1] += (state, kept, owner.pending is block)
+        slots = rl.Tensor.__slots__
+        kept = [getattr(result, slot) for slot in slots if not slot.startswith("__") and slot != "_storage"]
+        found[-1] += (state, kept, owner.pending is block)
         STREAM.flush()
-    assert steps[0] == steps[1]
+    assert found[0] == found[1]
 
 
 def test_nothing_is_answered_where_python_has_to_look(monkeypatch):

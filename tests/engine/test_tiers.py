@@ -229,7 +229,8 @@ x = rl.arange(12.0).reshape(3, 4)
 y = rl.softmax(x * 2, 1) @ x.t() + rl.linalg.inv(rl.eye(3) * 2)
 print(y.tolist())
 print(sys.modules["rushlight.engine.records"].made)
-print([name for name in ("rushlight.fuse.plan", "rushlight.codegen.loops", "llvmlite.binding") if name in sys.modules])
+late = ("rushlight.fuse.plan", "rushlight.codegen.loops.emitter", "llvmlite.binding")
+print([name for name in late if name in sys.modules])
 """
 
 

@@ -8,7 +8,7 @@ import pytest
 import source
 
 from rushlight.base import switches
-from rushlight.codegen.kernel import KernelSource
+from rushlight.codegen.ir.kernel import KernelSource
 from rushlight.runtime.cpu import jit, loader, program
 from rushlight.runtime.cpu.object_cache import ObjectCache
 

@@ -3,7 +3,7 @@
 `compile_kernels` is the whole interface: kernels it has seen are dictionary look-ups, kernels on disk are loaded,
 the rest is emitted into a module for each thread, compiled (llvm.py) and kept on disk. Code is never unloaded:
 worker threads may be inside it, and programs hold bare addresses. Read next: llvm.py, object_cache.py,
-codegen/kernel.py for what a kernel source is.
+codegen/ir/kernel.py for what a kernel source is.
 
 Note [Code model]
 Code is position independent with the small code model, so that constants are addressed relative to the instruction
@@ -30,7 +30,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__fil
 _GENERATORS = ("ops", "fuse", "codegen", "runtime", "engine")  # whose code decides what a kernel's key means
 PART_MILLISECONDS = 50.0  # of LLVM that pay for a thread
 PARTS_A_THREAD = 4  # at most: a thread whose core is slower takes fewer of them
-builder = Lazy(f"{__package__.split('.')[0]}.codegen.builder")  # a warm start needs none
+builder = Lazy(f"{__package__.split('.')[0]}.codegen.ir.builder")  # a warm start needs none
 _lock = threading.RLock()
 _addresses = {}
 _caches = {}

@@ -22,7 +22,7 @@ this thread; bit 1: do not wake sleeping workers for it.
 import functools
 import string
 
-from . import native_record, platform
+from . import native_record, native_writer, platform
 from .native_run import BOUNDS, EXECUTOR
 
 OFFSETS = {
@@ -539,7 +539,7 @@ def text():
 @functools.cache
 def records():
     """Whether this interpreter has the functions that record operators."""
-    return native_record.supported()
+    return native_writer.supported()
 
 
 def symbols():
@@ -549,4 +549,4 @@ def symbols():
 
 def python_names():
     """The functions of the interpreter that `text()` calls."""
-    return (*PYTHON, *(native_record.PYTHON if records() else ()))
+    return (*PYTHON, *(native_writer.PYTHON if records() else ()))

@@ -3,39 +3,29 @@
 The Python forms are the specification, and what runs where an interpreter is not `supported`.
 
 Note [Native short paths]
-`unary`, `binary` and `binary_number` of core/record.py ask their native forms first, and go their own way where the
-answer is None. Such an answer has changed nothing but slots that `Block.repair` drops. What the native forms handle is
-the common case: an operator that the path has seen here before, on operands without a guard, whose data it does not
-check, with the lock free. They call no Python code between the look at the block and the commit, so no signal and no
-other thread gets between.
+`unary`, `binary`, `binary_number` and `record_form` of core/record.py ask their native forms first, and go their own
+way where the answer is None. Such an answer has changed nothing. What the native forms handle is the common case: an
+operator that the path has seen here before, on operands without a guard, whose data it does not check, with the lock
+free. They call no Python code between the look at the block and the commit, so no signal and no other thread gets
+between.
 
 `py_references` is `references` of core/storage.py, `py_fill` the filling of a table in engine/executable.py. `text()`
 goes out, with the offsets of slots in the classes of this interpreter; `executor` compiles it, engine/quick.py binds
 it.
 """
 
-import ctypes
 import string
-import sys
 
 from ...core.block import Block, Step
 from ...core.record import Form
 from ...core.storage import Storage
 from ...core.stream import MOST_BYTES, Stream
 from ...core.tensor import Tensor
+from .native_append import Appender
+from .native_writer import CONTEXT, PYTHON, Writer, slot_offset
 
-CONTEXT = ("stream", "Tensor", "Storage", "None", "True", "False", "zero", "acquire", "release", "float")
 RECORDERS = {"py_record_unary": (1, False), "py_record_binary": (2, False), "py_record_binary_number": (1, True)}
-PYTHON = {
-    "PyObject_Vectorcall": "ptr (ptr, ptr, i64, ptr)", "PyObject_Type": "ptr (ptr)",
-    "PyType_GenericAlloc": "ptr (ptr, i64)", "PyDict_GetItemWithError": "ptr (ptr, ptr)", "PyTuple_New": "ptr (i64)",
-    "PyTuple_SetItem": "i32 (ptr, i64, ptr)", "PyTuple_GetItem": "ptr (ptr, i64)", "PyTuple_Size": "i64 (ptr)",
-    "PyList_Append": "i32 (ptr, ptr)", "PyList_Size": "i64 (ptr)", "PyNumber_Add": "ptr (ptr, ptr)",
-    "PyLong_AsSsize_t": "i64 (ptr)", "PyLong_FromSsize_t": "ptr (i64)", "Py_IncRef": "void (ptr)",
-    "Py_DecRef": "void (ptr)", "PyErr_Clear": "void ()", "PyList_GetItem": "ptr (ptr, i64)",
-    "PyBytes_FromStringAndSize": "ptr (ptr, i64)", "PyBytes_AsString": "ptr (ptr)", "PyFloat_AsDouble": "double (ptr)",
-    "PyErr_Occurred": "ptr ()", "PyLong_AsLongLong": "i64 (ptr)",
-}
+FUNCTIONS = (*RECORDERS, "py_record_form", "py_references", "py_fill")
 OTHERS = """
 ; references(slots): a byte for each storage, 1 where something else than the list refers to it. The first word of an
 ; object counts its references.
@@ -155,123 +145,9 @@ bad:
   ret ptr null
 }
 """
-FUNCTIONS = (*RECORDERS, "py_references", "py_fill")
-POINTER = ctypes.sizeof(ctypes.c_void_p)
 
 
-class _Descriptor(ctypes.Structure):
-    """CPython's PyMemberDescrObject: the descriptor of a slot."""
-
-    _fields_ = [("head", ctypes.c_ssize_t * 2), ("type", ctypes.c_void_p), ("name", ctypes.c_void_p),
-                ("qualified", ctypes.c_void_p), ("member", ctypes.c_void_p)]
-
-
-class _Member(ctypes.Structure):
-    """CPython's PyMemberDef."""
-
-    _fields_ = [("name", ctypes.c_char_p), ("type", ctypes.c_int), ("offset", ctypes.c_ssize_t),
-                ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
-
-
-def slot_offset(cls, slot):
-    """Where instances of a class keep a slot, in bytes."""
-    descriptor = _Descriptor.from_address(id(cls.__dict__[slot]))
-    return _Member.from_address(descriptor.member).offset
-
-
-def supported():
-    """Whether this interpreter keeps slots where `slot_offset` says, and has the functions that the text calls."""
-    if not getattr(sys, "_is_gil_enabled", bool)() and sys.version_info >= (3, 13):
-        return False  # other threads would get between
-    if any([not hasattr(ctypes.pythonapi, name) for name in PYTHON]):
-        return False
-    probe, seen = Storage(), object()
-    probe.guard = seen
-    try:
-        offset = slot_offset(Storage, "guard")
-    except (AttributeError, KeyError, ValueError):
-        return False
-    if not 0 < offset <= Storage.__basicsize__ - POINTER:
-        return False
-    alone = [Storage()]
-    return (ctypes.c_void_p.from_address(id(probe) + offset).value == id(seen)
-            and ctypes.c_int32.from_address(id(alone[0])).value == 1)
-
-
-class _Writer:
-    """Lines of one function: names for values, slots by their names."""
-
-    def __init__(self):
-        self.variables, self.lines, self.values, self.blocks = [], [], 0, 0
-
-    def line(self, text):
-        self.lines.append("  " + text)
-
-    def value(self, text):
-        self.values += 1
-        self.line(f"%v{self.values} = {text}")
-        return f"%v{self.values}"
-
-    def variable(self, kind="ptr"):
-        """The address of a local variable."""
-        self.values += 1
-        self.variables.append(f"  %v{self.values} = alloca {kind}")
-        return f"%v{self.values}"
-
-    def call(self, name, *arguments):
-        """A call of a Python function by its declaration."""
-        result, _, kinds = PYTHON[name].partition(" ")
-        given = ", ".join([f"{kind} {a}" for kind, a in zip(kinds.strip("()").split(", "), arguments)])
-        text = f"call {result} @{name}({given})"
-        return self.line(text) if result == "void" else self.value(text)
-
-    def context(self, name):
-        """One of the objects that engine/quick.py has given."""
-        return self.value(f"load ptr, ptr getelementptr (ptr, ptr @record_context, i64 {CONTEXT.index(name)})")
-
-    def place(self, item, cls, slot):
-        return self.value(f"getelementptr i8, ptr {item}, i64 {slot_offset(cls, slot)}")
-
-    def get(self, item, cls, slot):
-        return self.value(f"load ptr, ptr {self.place(item, cls, slot)}")
-
-    def put(self, item, cls, slot, value):
-        self.line(f"store ptr {value}, ptr {self.place(item, cls, slot)}")
-
-    def swap(self, item, cls, slot, value):
-        """Put a value, and return the old one, whose reference is the caller's now."""
-        place = self.place(item, cls, slot)
-        old = self.value(f"load ptr, ptr {place}")
-        self.line(f"store ptr {value}, ptr {place}")
-        return old
-
-    def label(self, name="go"):
-        self.blocks += 1
-        return f"{name}{self.blocks}"
-
-    def at(self, label):
-        self.lines.append(f"{label}:")
-
-    def go(self, label):
-        self.line(f"br label %{label}")
-
-    def branch(self, condition, yes, no):
-        self.line(f"br i1 {condition}, label %{yes}, label %{no}")
-
-    def unless(self, condition, otherwise):
-        """Go on where the condition holds."""
-        here = self.label()
-        self.branch(condition, here, otherwise)
-        self.at(here)
-
-    def same(self, a, b):
-        return self.value(f"icmp eq ptr {a}, {b}")
-
-    def differs(self, a, b):
-        return self.value(f"icmp ne ptr {a}, {b}")
-
-
-class _Recorder(_Writer):
+class _Recorder(Writer):
     """One function of (form, tensors ..., [number]), part by part in the order of `text`."""
 
     def __init__(self, tensors, number):
@@ -413,7 +289,7 @@ class _Recorder(_Writer):
         """Fill the new objects, as `result` of core/record.py does."""
         self.at("known")
         self.after = self.value(f"load ptr, ptr {self.chosen}")
-        nbytes, zero = self.get(self.after, Step, "nbytes"), self.context("zero")
+        nbytes = self.get(self.after, Step, "nbytes")
         self.held = self.call("PyNumber_Add", self.get(self.block, Block, "held"), nbytes)
         place = self.call("PyLong_FromSsize_t", self.value(f"add i64 {self.length}, {self.entering}"))
         self.unless(self.differs(self.held, "null"), "drop")
@@ -427,19 +303,9 @@ class _Recorder(_Writer):
         self.go("drop")
         self.at(small)
         layout = self.call("PyTuple_GetItem", self.get(self.after, Step, "layouts"), 0)
-        self.put(self.storage, Storage, "index", place)
         device = self.get(self.storages[0], Storage, "device")
-        for slot, value in (("pending", self.block), ("nbytes", nbytes), ("device", device), ("address", zero),
-                            ("version", zero), ("block", self.none), ("guard", self.none)):
-            self.call("Py_IncRef", value)
-            self.put(self.storage, Storage, slot, value)
-        self.put(self.tensor, Tensor, "_storage", self.storage)  # with our reference
-        values = dict(_layout=layout, _offset=zero, _nr=zero, _view_version=zero, _creation=zero, _rg=self.false)
-        for slot in Tensor.__slots__:
-            if not slot.startswith("__") and slot != "_storage":
-                value = values.get(slot, self.none)
-                self.call("Py_IncRef", value)
-                self.put(self.tensor, Tensor, slot, value)
+        self.fill_result(self.storage, self.tensor, dict(index=place, pending=self.block, nbytes=nbytes, device=device,
+                                                         layout=layout))
 
     def commit(self):
         """Append to the lists of the block, take the step, release the lock."""
@@ -474,6 +340,8 @@ class _Recorder(_Writer):
     def endings(self):
         """What gives no answer. lost: no memory for the lists. drop: the lock is ours. back: nothing is."""
         self.at("lost")
+        self.call("Py_IncRef", self.true)
+        self.call("Py_DecRef", self.swap(self.stream, Stream, "dirty", self.true))
         self.call("Py_DecRef", self.held)
         self.go("cleared")
         self.at("drop")
@@ -494,16 +362,6 @@ class _Recorder(_Writer):
         self.call("Py_IncRef", self.none)
         self.line(f"ret ptr {self.none}")
 
-    def drop(self, variable):
-        """Give up the reference in a variable, if there is one."""
-        gone, kept = self.label("gone"), self.label("kept")
-        value = self.value(f"load ptr, ptr {variable}")
-        self.branch(self.differs(value, "null"), gone, kept)
-        self.at(gone)
-        self.call("Py_DecRef", value)
-        self.go(kept)
-        self.at(kept)
-
 
 def text(declared):
     """The IR text, for the classes of this process; without the declarations of functions that are `declared`."""
@@ -516,5 +374,6 @@ def text(declared):
     return "".join([f"@record_context = internal global [{len(CONTEXT)} x ptr] zeroinitializer\n",
                     "define ptr @record_place() nounwind {\n  ret ptr @record_context\n}\n", *declarations,
                     *[_Recorder(*shape).text(name) for name, shape in RECORDERS.items()],
+                    Appender().text("py_record_form"),
                     string.Template(OTHERS).substitute(FLOAT=CONTEXT.index("float"), NONE=CONTEXT.index("None"),
                                                        ADDRESS=slot_offset(Storage, "address"))])

@@ -1,7 +1,7 @@
 """Planned launches in, one callable out that runs them all.
 
 `Program(launches)` packs the launches into native memory; `program.run(table_address)` runs them in order and
-returns the error word (0 where nothing went wrong). Read next: codegen/kernel.py for the ABI, native.py for the
+returns the error word (0 where nothing went wrong). Read next: codegen/ir/kernel.py for the ABI, native.py for the
 executor.
 """
 

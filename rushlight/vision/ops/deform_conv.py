@@ -5,7 +5,7 @@ import math
 from ... import api as rl
 from ... import nn
 from ...nn import init
-from ...ops.regions import sample_planes
+from ...ops.media.regions import sample_planes
 from ._utils import pair
 
 

@@ -18,7 +18,7 @@ from ....base.lazy import numpy as np
 from .... import api as rl
 from ....core.layout import layout
 from ....core.tensor import view
-from ....tensor import over_array
+from ....tensor.methods import over_array
 from . import blocks
 
 HEADER = struct.Struct("<QI")  # bytes of the pickle, number of descriptors
