@@ -11,24 +11,6 @@ from .ir.kernel import Memory
 
 LOWERINGS = {}
 HOMES = {
-<<<<<<< HEAD
-    "cpu.products": ("gemm",),
-    "cpu.convolutions": ("conv", "conv_input_grad", "conv_weight_grad"),
-    "box_muller": ("box_muller",),
-    "native_attention": ("attention", "attention_back"),
-    "native_compress": ("compress", "count_blocks"),
-    "native_feedback": ("feedback",),
-    "native_fft": ("fft",),
-    "native_planes": ("plane_add",),
-    "native_random": ("random_draws", "random_normals", "random_shuffle"),
-    "native_recurrent": ("recurrent", "recurrent_back"),
-    "native_sampling": ("random_poisson", "rrelu_noise", "random_gamma", "random_binomial"),
-    "native_regions": ("regions", "suppression"),
-    "native_scan": ("scan",),
-    "native_scatter": ("scatter",),
-    "native_sort": ("argsort", "searchsorted", "topk"),
-    "sum_order": ("ordered_sum",),
-=======
     "cpu.gemm.products": ("gemm",),
     "cpu.conv.convolutions": ("conv", "conv_input_grad", "conv_weight_grad"),
     "cpu.rows.box_muller": ("box_muller",),
@@ -44,8 +26,7 @@ HOMES = {
     "cpu.rows.scan": ("scan",),
     "cpu.rows.scatter": ("scatter",),
     "cpu.rows.sort": ("argsort", "searchsorted", "topk"),
-    "cpu.rows.sum": ("ordered_sum",),
->>>>>>> main
+    "cpu.rows.sum_order": ("ordered_sum",),
 }
 LIGHT = frozenset(["ordered_sum"])  # whose homes need no code generator to make launches
 HOME_OF = {name: home for home, names in HOMES.items() for name in names}

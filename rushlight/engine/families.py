@@ -16,7 +16,7 @@ In: a step of the prefix tree. Out: its packed launch, or None. Read `records` n
 from ..base.lazy import Lazy
 from ..base.memo import Memo
 from ..codegen import lower
-from ..codegen.kernel import Memory
+from ..codegen.ir.kernel import Memory
 from ..core import dtype as dt
 from ..fuse.recipe import Recipe
 from ..fuse.structure import class_of, text_of

@@ -3,7 +3,7 @@
 In: a group, with its Builder and Loops (see loopspec.py). Out: a Recipe (recipe.py).
 """
 
-from ..codegen.loops import vector_lanes
+from ..codegen.loops.emitter import vector_lanes
 from .group import row_positions
 from .loopspec import may_split, weight_of
 from .recipe import Recipe

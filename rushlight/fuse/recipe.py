@@ -8,13 +8,7 @@ Made by origins.py; filling one in needs no code generator.
 
 import math
 
-<<<<<<< HEAD
 from .sizes import TILE_SIDE, divide, is_col, splits
-=======
-from ..codegen.loops.emitter import vector_lanes
-from .group import row_positions
-from .loopspec import TILE_SIDE, divide, is_col, may_split, splits, weight_of
->>>>>>> main
 
 
 class Filled:

@@ -15,15 +15,9 @@ vectors across rows, tiles of merged dimensions) are taken again for each size; 
 """
 
 from ..base.memo import Memo
-<<<<<<< HEAD
-from ..codegen import target
+from ..codegen.ir import target
 from . import loopspec, origins
 from .group import Group, Grouping, add, facts_of, is_loop, member, overlaps, single
-=======
-from ..codegen.ir import target
-from . import loopspec
-from .group import REORDER_ELEMENTS, Group, Grouping, add, facts_of, is_loop, member, overlaps, single
->>>>>>> main
 from .kits import Kit, Signature, launches_of
 from .structure import class_of, text_of
 

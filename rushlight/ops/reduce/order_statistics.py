@@ -17,13 +17,7 @@ from ..basic.fetch import check_no_overlap
 from ..basic.pick import pick, spread
 from ..basic.pointwise import need_tensor
 from .extremes import shared
-<<<<<<< HEAD:rushlight/ops/order_statistics.py
-from .fetch import check_no_overlap
-from .pick import pick, spread
-from .pointwise import need_tensor
 from .sorting import positions
-=======
->>>>>>> main:rushlight/ops/reduce/order_statistics.py
 
 MOST_SORTED = 8192  # elements of a row up to which sorting takes less time than a host call
 RESULTS = {name: named_result(name, "values", "indices") for name in ("median", "nanmedian", "kthvalue", "mode")}

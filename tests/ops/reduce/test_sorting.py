@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import rushlight as rl
-from rushlight.ops import order_statistics
+from rushlight.ops.reduce import order_statistics
 
 RNG = np.random.default_rng(0)
 

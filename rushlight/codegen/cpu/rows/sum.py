@@ -18,20 +18,11 @@ each outer dimension its size and strides; for each of the columns and outer dim
 of a mean; result, input. Made by sum_order.py.
 """
 
-<<<<<<< HEAD:rushlight/codegen/native_sum.py
-from ..core import dtype as dt
-from .builder import vector
-from .handler import stored_type
-from .static_block import StaticReader
-from .sum_order import TURNS, VECTOR_BYTES
-=======
-from ....core.layout import coalesce, stride_order
+from ....core import dtype as dt
 from ...bodies.handler import stored_type
 from ...ir.builder import vector
-from ...ir.kernel import KernelSource, Launch
 from ...ir.statics import StaticReader, kernel
-from ...lower import lowering, memory
->>>>>>> main:rushlight/codegen/cpu/rows/sum.py
+from .sum_order import TURNS, VECTOR_BYTES
 
 STEP, LEVELS = 16, 4
 

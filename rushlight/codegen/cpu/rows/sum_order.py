@@ -1,16 +1,16 @@
-"""The launch of a sum in PyTorch's order (Note [The order of a sum] in native_sum.py, which writes the kernel).
+"""The launch of a sum in PyTorch's order (Note [The order of a sum] in sum.py, which writes the kernel).
 
 In: an instruction. Out: its Launch. Needs no code generator as long as the kernel is on disk.
 """
 
-from ..base.lazy import Lazy
-from ..core.layout import coalesce, stride_order
-from .kernel import KernelSource, Launch
-from .lower import lowering, memory
+from ....base.lazy import Lazy
+from ....core.layout import coalesce, stride_order
+from ...ir.kernel import KernelSource, Launch
+from ...lower import lowering, memory
 
 VECTOR_BYTES, TURNS = 32, 4
 ELEMENT_NANOSECONDS = 1.0
-native_sum = Lazy(f"{__package__}.native_sum")
+kernels = Lazy(f"{__package__}.sum")
 
 
 def iteration(source, result, dims):
@@ -54,5 +54,5 @@ def ordered_sum(instruction):
               memory(instruction.outs[0]), memory(instruction.ins[0])]
 
     def emit(module, name):
-        native_sum.OrderedSum(*kernel[1:]).emit(module, name)
+        kernels.OrderedSum(*kernel[1:]).emit(module, name)
     return [Launch(KernelSource(kernel, emit), static, 1, ELEMENT_NANOSECONDS * source.numel)]
