@@ -27,6 +27,7 @@ from . import packs
 MOST_FAMILIES = 1 << 13
 MOST_RECIPES = 8  # of one family
 FAMILIES = Memo(MOST_FAMILIES)
+KERNELS = {}  # of what is lowered: key -> address; code is never unloaded
 single = Lazy(f"{__package__}.single")
 
 
@@ -105,13 +106,17 @@ def lowered(step, places):
         else:
             words.append(word)
     source = launch.source
-    return Single(jit.compile_kernels([source])[source.key], words, launch.tasks, launch.cost)
+    address = KERNELS.get(source.key)
+    if address is None:
+        address = KERNELS[source.key] = jit.compile_kernels([source])[source.key]
+    return Single(address, words, launch.tasks, launch.cost)
 
 
 def structure_of(step, pattern, places):
     """What the recipe of a step depends on besides its sizes."""
     key, known, symbols = step.key, step.known, {}
-    found = [key[0].op, text_of(key[0].attrs), known.info, known.args, known.given, pattern]
+    joined = known.info.name if known.info is not None else None  # the dtype of the computation
+    found = [key[0].op, text_of(key[0].attrs), joined, known.args, known.given, pattern]
     for layout in (*[key[at + 1] for at in places], *known.layouts):
         found.append(class_of(layout))
         for n in layout.shape:
