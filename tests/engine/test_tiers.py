@@ -49,6 +49,7 @@ SIZES = {
     "rows": lambda n, m: rl.arange(float(n * m)).reshape(n, m)[1:, 2:].contiguous(),
     "transposed": lambda n, m: rl.arange(float(n * m)).reshape(n, m).t() * rl.ones(m, 1),
     "in place": lambda n, m: rl.ones(n, m).mul_(3.0)[:, 1].add_(rl.arange(float(n))),
+    "in place with a number": lambda n, m: rl.ones(n, m).add_(rl.arange(float(m)), alpha=3.5).mul_(0.5),
     "maximum": lambda n, m: rl.arange(float(n * m)).reshape(n, m).amax(0),
     "sum": lambda n, m: rl.arange(float(n * m)).reshape(n, m).sum(1),
     "mean": lambda n, m: rl.arange(float(n * m)).mean(),
