@@ -13,6 +13,7 @@ from ..base import switches
 from . import dtype as dt
 from .block import HARD_LENGTH, LONG_WAY, SOFT_LENGTH, Known
 from .device import CPU
+from .layout import Layout
 from .storage import (INFERRING, FailedStorage, Storage, check, check_tracked, first_version, is_exposed, new_storage,
                       storage_elsewhere)
 from .stream import MOST_BYTES, STREAM, flush
@@ -136,7 +137,7 @@ def append(stream, form, tensors, numbers, outs, device):
         step = before.then
     else:
         if (before.depth >= SOFT_LENGTH and block.outer is None
-                and ends_here(stream, before, form, tensors, numbers, outs)):
+                and ends_here(stream, before, key, form, tensors, numbers, outs)):
             block.repair()
             stream.flush()
             return False, None
@@ -245,19 +246,21 @@ def new_results(stream, block, step, device):
     return outs
 
 
-def ends_here(stream, before, form, tensors, numbers, outs):
+def ends_here(stream, before, key, form, tensors, numbers, outs):
     """Whether a long block should end before this operator: a known block starts with it, or the block is too long."""
     if before.depth >= HARD_LENGTH:
         return True
-    seen, key = {}, [form]
+    if (form, *key[2:4]) not in stream.starts:
+        return False
+    seen, start = {}, [form]
     for t in tensors:
-        key += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
-    key += [n.__class__ for n in numbers]
+        start += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
+    start += [n.__class__ for n in numbers]
     if outs is not None:
-        key.append("out")
+        start.append("out")
         for t in outs:
-            key += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
-    return tuple(key) in stream.root.next
+            start += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
+    return tuple(start) in stream.root.next
 
 
 def checked(stream, key, form, tensors, numbers, outs):
@@ -276,10 +279,16 @@ def fresh(key, signature):
     """The new step of a short path that knows none; None where `append` has to look into it. `signature`: that of Note
     [Known forms]. What is written is in no storage that is read."""
     before = STREAM.block.step
-    known = KNOWN.young.get(signature)
-    if known is None or before.short is LONG_WAY:
-        return None
-    step = STREAM.grow(key, known)
+    step = None
+    if before.short is LONG_WAY:
+        if switches.EAGER or before.depth >= HARD_LENGTH or (key[0], *key[2:4]) in STREAM.starts:
+            return None
+        step = before.next.get(key)
+    if step is None:
+        known = KNOWN.young.get(signature) or KNOWN.get(signature) or learnt(*signature)
+        if known is None:
+            return None
+        step = STREAM.grow(key, known)
     before.likely, before.then = key, step
     return step
 
@@ -322,6 +331,22 @@ def infer(form, tensors, numbers, outs, rule=None):
     layouts, classes = [t._layout for t in tensors], [n.__class__ for n in numbers]
     given = None if outs is None else [t._layout for t in outs]
     results, info = (rule or form.op.infer)(layouts, classes, form.pattern, form.attrs, given)
+    return Known(results if given is None else (), info, arguments(form, classes), given is not None)
+
+
+def learnt(form, *operands):
+    """The Known of a new signature of a short path, which has no more than layouts and classes of numbers; None where
+    `append` has to look into it."""
+    layouts = [x for x in operands if x.__class__ is Layout]
+    classes = operands[len(layouts):]
+    if "out" in operands or not form.op.is_loop and any([x.dtype.plain is not x.dtype for x in layouts]):
+        return None
+    results, info = form.op.infer(layouts, classes, form.pattern, form.attrs, None)
+    return KNOWN.keep((form, *operands), Known(results, info, arguments(form, classes), False))
+
+
+def arguments(form, classes):
+    """Where the parameters of a form's body come from, see Instruction in block.py."""
     args, i, n = [], 0, 0
     for letter in form.pattern:
         if letter == "t":
@@ -330,7 +355,7 @@ def infer(form, tensors, numbers, outs, rule=None):
         else:
             args.append(("num", n, classes[n]))
             n += 1
-    return Known(results if given is None else (), info, tuple(args), given is not None)
+    return tuple(args)
 
 
 def check_devices(op, tensors, outs):

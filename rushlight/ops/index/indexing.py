@@ -354,6 +354,10 @@ def getitem(self, index):
             return index_rows(self, index)
         if index._layout.dtype is dt.bool_ and index._layout.shape == found.shape and found.ndim:
             return REGISTRY["Tensor._index_masked"](self, found.shape, index)
+    if kind is slice and found.ndim and not (MODE.grad and (self._rg or self._base is not None)):
+        view = rows_between(self, found, index)
+        if view is not None:
+            return view
     if kind is not tuple:
         index = as_tuple(index)
     known = known_view(found, index)
@@ -370,6 +374,21 @@ def getitem(self, index):
         return take_view(self, chosen)
     source = self if chosen.last is None and not any(i is None for i in chosen.items) else take_view(self, chosen)
     return index_(source, index_list(chosen, source))
+
+
+def rows_between(tensor, found, index):
+    """The view of the neighbouring rows that a slice of integers chooses; None for other slices. Nothing is remembered
+    about the slice: bounds often never come back."""
+    for bound in (index.start, index.stop):
+        if bound is not None and bound.__class__ is not int:
+            return None
+    if index.step is not None and index.step != 1:
+        return None
+    start, stop, _ = index.indices(found.shape[0])
+    rows = layout((stop - start if stop > start else 0, *found.shape[1:]), found.strides, found.dtype)
+    view = raw_view(tensor._storage, rows, tensor._offset + start * found.strides[0])
+    mark_view(view, tensor)
+    return view
 
 
 def index_list(chosen, source):
