@@ -26,8 +26,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import numpy as np
 
 import rushlight as rl
-from rushlight.codegen.cpu.statics import kernel, repeat
-from rushlight.codegen.kernel import KernelSource
+from rushlight.codegen.ir.statics import kernel, repeat
+from rushlight.codegen.ir.kernel import KernelSource
 from rushlight.runtime.cpu import cpuinfo, jit
 from rushlight.runtime.cpu.program import Program
 

@@ -1,7 +1,6 @@
 """The flat namespace of everything `torch.*` has at its top: what the package root and the upper layers import.
 
-What comes in: the registry, classes and functions of the layers below. What goes out: names. Nothing is defined here
-but names.
+In: the registry, classes and functions of the layers below. Out: names. Nothing is defined here but names.
 """
 
 import importlib as _importlib
@@ -9,25 +8,27 @@ from math import e, inf, nan, pi  # noqa: F401
 
 from . import autograd  # noqa: F401
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
-from .construct import as_tensor, legacy_types, scalar_tensor, tensor
 from .core import dtype as _dt
 from .core.device import Device as device
 from .core.dtype import DType as dtype
 from .core.dtype import finfo, get_default_dtype, iinfo, set_default_dtype
 from .core.layout import Size
+from .core.namespace import fill as _fill
+from .core.namespace import publish as _publish
+from .core.namespace import publish_tensor as _publish_tensor
 from .core.stream import STREAM as _STREAM
-from .conversion import STRIDED as strided
-from .conversion import TypedStorage, UntypedStorage
 from .core.tensor import Tensor
-from .namespace import fill as _fill
-from .namespace import publish as _publish
-from .namespace import publish_tensor as _publish_tensor
-from .ops.creation import FORMATS as _FORMATS
-from .ops.creation import MemoryFormat as memory_format
-from .printing import set_printoptions
+from .ops.basic.creation import FORMATS as _FORMATS
+from .ops.basic.creation import MemoryFormat as memory_format
 from .settings import *  # noqa: F401,F403
-from .sharing import asarray, from_dlpack, frombuffer, to_dlpack
-from .tensor import from_numpy, is_complex, is_floating_point
+from .streams import AcceleratorError, Event, OutOfMemoryError, Stream
+from .tensor.construct import as_tensor, legacy_types, scalar_tensor, tensor
+from .tensor.conversion import STRIDED as strided
+from .tensor.conversion import Layout as layout
+from .tensor.conversion import TypedStorage, UntypedStorage
+from .tensor.methods import from_numpy, is_complex, is_floating_point
+from .tensor.printing import set_printoptions
+from .tensor.sharing import asarray, from_dlpack, frombuffer, to_dlpack
 
 _importlib.import_module(".ops", __package__)  # the registry is complete from here on
 fft = _importlib.import_module(".fft", __package__)
@@ -39,7 +40,7 @@ globals().update(_dt.BY_NAME)
 globals().update(_FORMATS)
 globals().update(legacy_types())
 
-newaxis = None
+newaxis, legacy_contiguous_format = None, _FORMATS["contiguous_format"]
 
 
 def is_tensor(obj):
@@ -68,6 +69,26 @@ def result_type(tensor1, tensor2):
     return _dt.result_type(*groups)
 
 
+def is_storage(obj):
+    """Whether an object is a storage."""
+    return isinstance(obj, UntypedStorage)
+
+
+def is_inference(input):
+    """Whether a tensor was made in inference mode."""
+    return input.is_inference()
+
+
+def is_distributed(input):
+    """False: tensors belong to one process."""
+    return input.is_distributed()
+
+
+def get_device(input):
+    """-1: the number of the CPU."""
+    return input.get_device()
+
+
 def typename(obj):
     """The name of an object's type, as PyTorch prints it."""
     if isinstance(obj, Tensor):
@@ -85,9 +106,9 @@ def get_num_threads():
     return _pool().get_num_threads()
 
 
-def set_num_threads(count):
+def set_num_threads(int):
     """Set the number of threads that kernels use; results do not depend on it."""
-    _pool().set_num_threads(count)
+    _pool().set_num_threads(int)
 
 
 def get_num_interop_threads():
@@ -95,7 +116,7 @@ def get_num_interop_threads():
     return 1
 
 
-def set_num_interop_threads(count):
+def set_num_interop_threads(int):
     """Accepted; operators do not run beside one another."""
 
 

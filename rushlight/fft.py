@@ -1,5 +1,5 @@
-"""`torch.fft`: Fourier transforms by their names in the registry (see `ops/fft.py`)."""
+"""`torch.fft`: Fourier transforms by their names in the registry (see `ops/signal/fft.py`)."""
 
-from .namespace import fill as _fill
+from .core.namespace import fill as _fill
 
 _fill(globals(), "fft")

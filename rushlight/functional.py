@@ -1,7 +1,7 @@
 """`torch.functional`: the functions of torch that PyTorch writes in Python."""
 
 from . import api as _api
-from .namespace import FUNCTIONAL as _FUNCTIONAL
+from .core.namespace import FUNCTIONAL as _FUNCTIONAL
 
 __all__ = sorted(name for name in _FUNCTIONAL if hasattr(_api, name))
 globals().update({name: getattr(_api, name) for name in __all__})

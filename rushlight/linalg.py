@@ -1,5 +1,5 @@
 """`torch.linalg`: linear algebra by its names in the registry of operators."""
 
-from .namespace import fill as _fill
+from .core.namespace import fill as _fill
 
 _fill(globals(), "linalg")

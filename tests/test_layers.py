@@ -1,4 +1,5 @@
 """The import order: a part of the package imports only what stands above it in the table, and nothing in a circle."""
+import pytest
 import source
 
 # A row is a layer. Parts of one layer do not import each other.
@@ -11,12 +12,9 @@ LAYERS = (
     ("runtime",),
     ("engine",),
     ("autograd",),
-    ("printing",),
     ("tensor",),
-    ("construct", "conversion", "namespace"),
-    ("sharing",),
     ("overrides",),
-    ("_C", "special", "return_types", "random", "settings", "fft", "linalg", "signal"),
+    ("_C", "special", "return_types", "random", "settings", "streams", "fft", "linalg", "signal"),
     ("api",),
     ("functional", "_foreach"),
     ("nn",),  # before optim, whose AveragedModel is a module
@@ -25,12 +23,19 @@ LAYERS = (
     ("optim", "utils", "serialization", "compiler", "distributions", "backends", "cpu", "cuda", "futures", "testing",
      "version"),
     ("func", "distributed"),  # distributed has optimizers and checkpoints of its own
-    ("hub", "multiprocessing", "fx"),  # both read and write files with serialization
+    ("hub", "multiprocessing", "fx", "__config__", "__future__", "accelerator", "library", "masked", "mps", "mtia",
+     "nested", "profiler", "quasirandom", "storage", "types", "xpu"),  # both read and write files with serialization
+    ("export", "jit"),  # over the graphs of fx
     ("vision", "audio", "text"),
     ("alias",),
     ("tools", "__main__"),
     ("",),  # the package root itself, which nothing imports
 )
+# The rooms of a folder, in import order: a file imports from its own room and from those before it.
+ROOMS = {
+    "ops": ("basic", "index", "reduce", "random", "linalg", "signal", "nn", "media"),
+    "codegen": ("ir", "math", "bodies", "lower", "loops", "cpu.gemm", "cpu.rows", "cpu.conv"),
+}
 LEVEL = {part: level for level, row in enumerate(LAYERS) for part in row}
 # Third-party packages that may be imported inside a function: optional ones, and what start-up must not wait for.
 LAZY = {"llvmlite", "PIL", "matplotlib", "scipy", "soundfile", "tensorboard", "mpi4py", "nccl4py", "flashlight"}
@@ -47,6 +52,12 @@ def package_imports():
     for name in source.modules():
         for target, line, _ in source.imported_modules(name):
             yield name, line, target
+
+
+def room_of(module, folder):
+    """The room that a module of a folder lies in, as its level; None for the folder's own `__init__`s."""
+    inside = module.removeprefix(f"rushlight.{folder}.") + "."
+    return next((level for level, room in enumerate(ROOMS[folder]) if inside.startswith(room + ".")), None)
 
 
 def show(rows):
@@ -66,6 +77,25 @@ def test_imports_go_down():
         if part != own and LEVEL.get(part, len(LAYERS)) >= LEVEL[own]:
             wrong.append(f"{name}:{line} imports {target}, which does not stand above it")
     assert not wrong, show(wrong)
+
+
+@pytest.mark.parametrize("folder", ROOMS)
+def test_rooms_are_in_import_order(folder):
+    wrong = []
+    for name, line, target in package_imports():
+        if part_of(name) == part_of(target) == folder:
+            own, other = room_of(name, folder), room_of(target, folder)
+            if own is not None and other is not None and other > own:
+                wrong.append(f"{name}:{line} imports {target}, whose room comes later")
+    assert not wrong, show(wrong)
+
+
+@pytest.mark.parametrize("folder", ROOMS)
+def test_every_module_has_a_room(folder):
+    inside = [name for name, path in source.modules().items()
+              if name.startswith(f"rushlight.{folder}.") and path.name != "__init__.py"]
+    homeless = [name for name in inside if room_of(name, folder) is None]
+    assert inside and not homeless, show(homeless)
 
 
 def test_the_package_root_is_not_imported():

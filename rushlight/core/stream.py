@@ -36,18 +36,23 @@ MOST_BYTES = 1 << 28  # of results held back that somebody may still look at
 class Stream:
     """The pending block. All access is under the lock (Note [The lock])."""
 
-    def __init__(self):
+    __slots__ = ("root", "block", "taken", "steps", "dirty", "inferring", "make", "recover", "load", "watch", "lock",
+                 "acquire", "release", "owned", "unsettled", "settle")
+
+    def __init__(self, lock=None):
         self.root = Step()
         self.block = new_block(self.root)
         self.taken = None  # the block that a flush runs, or that an interrupted flush has left
         self.steps = 0
         self.dirty = False  # whether an exception has left an operator that did not complete
+        self.inferring = False  # whether a thread is in inference mode, see core/storage.py
+        self.unsettled, self.settle = [], None  # in-place writes without their history, see grads.py; who gives it
         # Set by the engine: make(block, liveness mask) -> program; program.run(block) -> where it stopped, or None;
         # recover(program, block, where) computes what does not depend on what failed.
         # load(): called when something is recorded that will need the engine.
         self.make = self.recover = self.load = None
         self.watch = None  # who else sees the blocks that run: watch(block), see utils/module_trace.py
-        self.lock = threading.RLock()
+        self.lock = lock or threading.RLock()  # one for the streams of all devices
         self.acquire, self.release, self.owned = self.lock.acquire, self.lock.release, self.lock._is_owned
 
     def repair(self):
@@ -58,11 +63,20 @@ class Stream:
             MODE.grad = block.grad
             self.block = block = block.outer
         block.repair()
+        for stream in ELSEWHERE:
+            stream.block.repair()
         self.dirty = False
+        try:
+            while self.unsettled:
+                self.settle(*self.unsettled[0])
+                del self.unsettled[0]
+        except BaseException:
+            self.dirty = True
+            raise
 
     @property
     def tracing(self):
-        """Whether a body is run for its instructions alone."""
+        """Whether a body runs only to record its instructions."""
         return self.block.outer is not None
 
     def enter(self, storage):
@@ -75,8 +89,8 @@ class Stream:
         return index
 
     def overfull(self):
-        """Whether the block should end because of its memory. Counts anew: results that nobody refers to any more take
-        none, or only while the program runs. A few results as large as the newest are always allowed, or expressions
+        """Whether the block should end because of its memory. Recounts it: results without references take no memory,
+        or take it only while the program runs. A few results as large as the newest are always allowed, or expressions
         of large tensors would run operator by operator."""
         block = self.block
         live = references(block.slots)
@@ -90,7 +104,7 @@ class Stream:
                 and (storage.pending is not block or storage.index not in block.step.written))
 
     def grow(self, key, known):
-        """The new step that follows the current one by an unknown key."""
+        """Add the step for a key that the current step has not seen."""
         if not self.steps and self.load is not None:
             self.load()
         self.steps += 1
@@ -137,7 +151,7 @@ class Stream:
         self.taken = None
 
     def complete(self, block):
-        """Run a block that was taken, if need be with a new program."""
+        """Run a block that was taken, with a new program if it has none."""
         program = block.program
         if program is None:
             if self.steps > MOST_STEPS:
@@ -169,7 +183,8 @@ class Stream:
                     self.block = new_block(self.root)
 
 
-STREAM = Stream()
+ELSEWHERE = []  # the streams of other devices that collect blocks
+STREAM = Stream()  # of the CPU
 flush = STREAM.flush
 switches.WATCHERS.append(STREAM.restart)
 dt.WATCHERS.append(STREAM.restart)
@@ -178,8 +193,9 @@ dt.WATCHERS.append(STREAM.restart)
 @atexit.register
 def _check_pending():
     """Run a last block that checks its data, so that its errors are reported."""
-    if STREAM.block.lines:
-        flush()
+    for stream in (STREAM, *ELSEWHERE):
+        if stream.block.lines:
+            stream.flush()
 
 
 forks.hold(STREAM.lock, forks.STREAM)  # a child finds the stream as it was between two operators

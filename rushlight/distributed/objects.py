@@ -3,7 +3,7 @@ import pickle
 
 from .. import api as rl
 from ..base.lazy import numpy as np
-from ..tensor import over_array
+from ..tensor.methods import over_array
 from .collectives import all_gather, broadcast, gather, recv, scatter, send
 from .world import member
 

@@ -1,7 +1,8 @@
 """`torch.distributions`: samples, densities, moments, divergences, and transforms between them.
 
 Read in this order: distribution.py (the base class), normal.py (a simple one), utils.py, constraints.py, transforms.py,
-transformed_distribution.py, kl.py. Samples of gamma and binomial numbers are operators: ../ops/gamma_sampling.py.
+transformed_distribution.py, kl.py. Samples of gamma and binomial numbers are operators:
+../ops/random/gamma_sampling.py.
 """
 from . import _kl_pairs, _kl_vectors, constraints, transforms
 from .bernoulli import Bernoulli

@@ -1,7 +1,7 @@
 """The Dirichlet distribution: a point of the simplex."""
 from .. import api as rl
 from ..nn.functional import one_hot
-from ..ops.gamma_sampling import sample_dirichlet
+from ..ops.random.gamma_sampling import sample_dirichlet
 from . import constraints
 from .distribution import Distribution
 from .exp_family import ExponentialFamily

@@ -1,6 +1,6 @@
 """The gamma distribution."""
 from .. import api as rl
-from ..ops.gamma_sampling import standard_gamma
+from ..ops.random.gamma_sampling import standard_gamma
 from . import constraints
 from .exp_family import ExponentialFamily
 

@@ -1,4 +1,4 @@
-"""The engine: flushed blocks of the stream come in, memory holds their results after.
+"""The engine: runs flushed blocks of the stream, and leaves their results in memory.
 
 `direct` runs what is new by launch records (`records`, made by `single`), `flush` plans what comes back, compiles its
 kernels, fills the table and runs it. `statistics()` counts what happened. The runtime is loaded when the first operator
@@ -17,9 +17,10 @@ def _engine():
 
 
 def _load():
-    """Load what runs blocks."""
+    """Load what runs blocks, and make the native code: what is recorded will run."""
     module = importlib.import_module(".direct", __name__)
     STREAM.load, STREAM.make, STREAM.recover = None, module.make, module.recover
+    module.executor.code()
 
 
 def _first_make(block, mask):
@@ -29,8 +30,7 @@ def _first_make(block, mask):
 
 def statistics():
     """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from
-    disk), launches,
-    bytes of results allocated, seconds spent planning."""
+    disk), launches, bytes of results allocated, seconds spent planning."""
     return _engine().statistics()
 
 

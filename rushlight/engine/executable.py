@@ -1,9 +1,9 @@
 """Running a planned block: give results memory, fill the table, launch.
 
 Note [A run]
-`Executable` is a Plan with machine code. Its run fills one table of addresses and numbers, then makes a native call
-per segment; host segments (library calls on arrays) come in between. The native code keeps its progress in the table,
-so that a run which a signal ended goes on where it was. Errors that only the data shows set the table's error word;
+`Executable` is a Plan with machine code. Its run fills one table of addresses and numbers, then makes a native call per
+segment; host segments (library calls on arrays) come in between. The native code keeps its progress in the table, so
+that a run that a signal interrupted continues where it stopped. Errors that depend on data set the table's error word;
 `recover` then runs what does not depend on the operator that failed.
 """
 
@@ -14,7 +14,8 @@ from ..core.storage import FailedStorage, heal
 from ..fuse import plan as planning
 from ..runtime.cpu import jit, memory
 from ..runtime.cpu.program import Batch, Program
-from . import host
+from . import host, quick
+from .quick import WORD
 
 
 class Counters:
@@ -35,11 +36,10 @@ class Stopped:
 
 
 SMALL_ARENA = 16384  # temporaries up to this many bytes stay with their program
-WORD = 8
 
 
 def find_code(sources):
-    """Give these kernels the addresses of their machine code, making what does not exist yet."""
+    """Give these kernels the addresses of their machine code, compiling those that have none."""
     missing = [source for source in sources if not source.address]
     if missing:
         addresses = jit.compile_kernels(missing)
@@ -54,7 +54,7 @@ class Executable:
     address that programs get points to), then the addresses and numbers.
     """
 
-    __slots__ = ("plan", "slots", "steps", "pack", "table", "launches", "user", "path", "tally", "constants",
+    __slots__ = ("plan", "slots", "steps", "fill", "table", "launches", "user", "path", "tally",
                  "own_arena", "words", "address", "mask")
 
     def __init__(self, path, mask, scalars):
@@ -70,12 +70,12 @@ class Executable:
                 self.launches += len(segment.launches)
                 self.steps.append((program.run, None))
         self.words = len(self.steps) + 1
-        self.constants = plan.constants
-        formats = "".join(["d" if s.__class__ is float else "q" for s in (*scalars, *plan.constants)])
-        form = struct.Struct(f"={WORD * (self.words + 1)}x{self.slots + 1}q{formats}")  # pad bytes are zeros
-        self.pack = form.pack_into
-        self.table = ctypes.create_string_buffer(form.size)
+        constants = struct.pack("".join(["=", *["d" if s.__class__ is float else "q" for s in plan.constants]]),
+                                *plan.constants)
+        empty = bytes(WORD * (self.words + 1 + self.slots + 1 + len(scalars)))
+        self.table = ctypes.create_string_buffer(empty + constants, len(empty) + len(constants))
         self.address = ctypes.addressof(self.table) + WORD * self.words
+        self.fill = quick.fill
         self.user = None  # the block that has the table
         self.own_arena = memory.allocate(plan.arena) if 0 < plan.arena <= SMALL_ARENA else None
         self.tally = [0, len(path), self.launches, sum(n for _, n in plan.allocate)]
@@ -91,12 +91,12 @@ class Executable:
         return (address, Batch(blocks), 0, cost)
 
     def run(self, block):
-        """Run a block, or what an interrupted run has left of it; where it stopped, None at the end. What this raises
-        comes from outside of the block."""
+        """Run a block, or the rest of it after an interrupted run. Returns where it stopped, or None at the end.
+        Exceptions come from outside the block."""
         if not block.table:
             try:
                 ready = self.prepare(block)
-            except (RuntimeError, MemoryError, struct.error) as error:
+            except (RuntimeError, MemoryError, OverflowError, struct.error) as error:
                 return Stopped(error, None)
             if not ready:
                 return Stopped(None, 0)
@@ -132,15 +132,14 @@ class Executable:
                 storage.address = room.address
         user, table, address, arena = self.user, self.table, self.address, self.own_arena
         if user is not None and user.slots is not None and user is not block:  # that run has not ended
-            table = ctypes.create_string_buffer(len(table))
+            table = ctypes.create_string_buffer(table.raw, len(table))
             address = ctypes.addressof(table) + WORD * self.words
             arena = None
         else:
             self.user = block
         if arena is None and plan.arena:
             arena = memory.scratch(plan.arena)
-        self.pack(table, 0, *[s.address for s in slots], 0 if arena is None else arena.address, *block.scalars,
-                  *self.constants)
+        self.fill(address, slots, 0 if arena is None else arena.address, block.scalars, self.words)
         block.table = table, address, arena
         return ready
 

@@ -6,29 +6,25 @@ it depends on a slot, an offset or a number: its table holds one address per ope
 has one per slot, and a view's offset is added to the address. So the static blocks are packed once, and running an
 instruction again, wherever it stands in a block, takes a table of a few words.
 
-Operands of one storage share a table entry only where something is written in place: there the planner has to see how
-they lie to each other, which then takes part in the key.
+Operands of one storage share a table entry only if something is written in place. The planner then needs their relative
+positions, which become part of the key.
 
-Note [Records on disk]
-A record is plain numbers and names of kernels, so it is kept beside the kernels, under a digest of what it depends on.
-A program whose records are all there loads neither the planner nor the code generators: reading a record takes a
-twentieth of the time of making it, and half of the time to the first result used to go into importing what makes it.
+Records are kept on disk, see `packs`; those of loops are filled in from recipes for their structure, see
+`families`.
 
 In: a step of the prefix tree. Out: its Record, kept by the step's `Known` (core/stream.py) and forgotten with it.
 Read `direct` next.
 """
 
-import atexit
-import json
 import struct
 
 from ..base.lazy import Lazy
 from ..core import dtype as dt
-from ..runtime.cpu import cpuinfo, jit
+from ..runtime.cpu import jit
 from ..runtime.cpu.program import Program
+from . import families, packs
 
 ALIGN = 16  # bytes: a multiple of all sizes of elements
-MOST_WAITING = 512  # records that are made before they are written
 MOST_PATTERNS = 64  # of operands that lie in one storage, for one form and layouts
 SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1
 BITS, DOUBLE = struct.Struct("=q"), struct.Struct("=d")
@@ -46,7 +42,6 @@ class Record:
 
 made = 0  # records that were planned, for statistics
 single = Lazy(f"{__package__}.single")
-waiting, packs = {}, {}  # digest -> description of records that are not on disk yet; those of packs that have been read
 
 
 def find(step):
@@ -77,31 +72,49 @@ def places_of(known, key):
 
 
 def shared(key, places, slots):
-    """How operands lie to each other: for each the number of the first operand in its storage, and its elements from
-    the address that the two have in common: its own, or, where there are others, what is aligned before it."""
+    """The relative positions of operands: for each, the number of the first operand in its storage, and its distance in
+    elements from their common address: where they all begin, or else an aligned address before the first."""
     pattern, bases = [], {}
+    starts = [key[place + 2] * key[place + 1].dtype.itemsize for place in places]
     for i, (slot, place) in enumerate(zip(slots, places)):
-        at, size = slots.index(slot), key[place + 1].dtype.itemsize
-        start = key[place + 2] * size
+        at, size, start = slots.index(slot), key[place + 1].dtype.itemsize, starts[i]
         if at == i:
-            bases[i] = start // ALIGN * ALIGN if slot in slots[i + 1:] else start
+            apart = any([starts[j] != start for j in range(i + 1, len(slots)) if slots[j] == slot])
+            bases[i] = start // ALIGN * ALIGN if apart else start
         pattern.append((at, (start - bases[at]) // size))
     return tuple(pattern)
 
 
 def make(step, pattern):
-    """The Record of a step, from disk or planned anew. `pattern`: that of `shared`, None where each operand has its own
-    storage."""
+    """The Record of a step: filled in, read from disk or newly planned. `pattern`: that of `shared`, None where each
+    operand has its own storage."""
+    global made
+    places = places_of(step.known, step.key)
+    launch, new = families.find(step, pattern, places)
+    made += new
+    if launch is not None:
+        return filled(launch, step, pattern, places)
     key = name_of(step, pattern)
-    description = read(key)
+    description = packs.read(key)
     addresses = None
     if description is not None:
         addresses = jit.find_kernels([name for name, _, _, _ in description["launches"]])
     if addresses is None:
         description, addresses = plan(step, pattern)
-        if key is not None:
-            keep(key, description)
+        packs.keep(key, description)
     return assemble(description, addresses)
+
+
+def filled(launch, step, pattern, places):
+    """The Record of a loop that one kernel runs."""
+    key, known, found = step.key, step.known, Record()
+    found.program, found.cost, found.launches, found.host = launch, launch.cost, 1, False
+    found.arena, found.numbers, found.constants = 0, known.numbers, ()
+    found.fresh = 0 if known.given else len(known.layouts)
+    found.inputs = tuple([(place, key[place + 1].dtype.itemsize, 0) for i, place in enumerate(places)
+                          if pattern is None or pattern[i][0] == i])
+    found.head = (launch.address, 2 + len(found.inputs) + found.fresh + found.numbers, 0)
+    return found
 
 
 def plan(step, pattern):
@@ -109,7 +122,7 @@ def plan(step, pattern):
     global made
     made += 1
     description, sources = single.describe(step, pattern, places_of(step.known, step.key))
-    known = jit.compile_kernels(sources)
+    known = jit.compile_kernels(sources, hurry=True)
     return description, [known[source.key] for source in sources]
 
 
@@ -130,54 +143,14 @@ def assemble(description, addresses):
     return found
 
 
-# -- on disk -----------------------------------------------------------------------------------------------------------
-
-
 def name_of(step, pattern):
-    """The digest of all that a record depends on; None where that has no text that is the same in every process."""
+    """The name on disk of a record that holds for these layouts alone."""
     key, known = step.key, step.known
     form, places = key[0], places_of(known, key)
     layouts = [key[at + 1] for at in places]
     classes = [cls.__name__ for cls in key[known.operands:known.operands + known.numbers]]
-    text = repr(("record", form.op.name, form.pattern, form.attrs, layouts, classes, known.given, known.layouts,
-                 pattern, dt.get_default_dtype(), cpuinfo.vector_bytes(), cpuinfo.cache_sizes(), cpuinfo.stack_bytes()))
-    return None if " at 0x" in text else jit.digest(text.encode())
-
-
-def read(key):
-    """The description on disk, or None."""
-    cache = jit.disk()
-    if key is None or cache is None:
-        return None
-    if key in waiting:
-        return waiting[key]
-    name = cache.lookup(key)
-    if name is None:
-        return None
-    if name not in packs:
-        content = cache.load(name)
-        if content is None or key not in content[0]:
-            cache.forget(name)
-            return None
-        packs[name] = json.loads(bytes(content[1]))
-    return packs[name].get(key)
-
-
-def keep(key, description):
-    """Write a description with others: when there are many, or at the end of the process."""
-    if jit.disk() is not None:
-        waiting[key] = description
-        if len(waiting) >= MOST_WAITING:
-            write()
-
-
-@atexit.register
-def write():
-    """Put the records that were made into a pack."""
-    cache = jit.disk()
-    if waiting and cache is not None:
-        cache.store(list(waiting), json.dumps(waiting).encode())
-    waiting.clear()
+    return packs.name_of(("record", form.op.name, form.pattern, form.attrs, layouts, classes, known.given,
+                          known.layouts, pattern, dt.get_default_dtype()))
 
 
 def word(number):

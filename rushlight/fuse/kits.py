@@ -1,14 +1,15 @@
 """The launches of a group, planned once for each structure and shape.
 
-What comes in: a group, and which of its results need memory. What goes out: its launches in the slots of a program. The
-same group comes again and again, in every layer of a model and in every program that has the layer: in other slots, at
-other offsets, with other numbers. So what is planned is a `Kit`, in which slots, offsets and numbers are parameters,
-and a `Placed` launch is a reference to it with their values. See plan.py for what becomes of them.
+In: a group, and which of its results need memory. Out: its launches in the slots of a program. The same group comes
+again and again, in every layer of a model and in every program that has the layer: in other slots, at other offsets,
+with other numbers. So what is planned is a `Kit`, in which slots, offsets and numbers are parameters, and a `Placed`
+launch is a reference to it with their values. See plan.py for what becomes of them.
 """
 
 from ..base.memo import Memo
-from ..codegen import lower, target
-from ..codegen.kernel import Argument, Memory, Scratch
+from ..codegen import lower
+from ..codegen.ir import target
+from ..codegen.ir.kernel import Argument, Memory, Scratch
 from . import loopspec
 
 KITS = Memo(1 << 12)
@@ -17,7 +18,7 @@ SOURCES = Memo(1 << 13)  # kernels by key: one object each, so that they compare
 
 class Template:
     """A launch without its slots: the words of its static block, and which of them say where an operand, a scratch or
-    a number is. `checking`: see codegen/kernel.py.
+    a number is. `checking`: see codegen/ir/kernel.py.
 
     operands: (position of its two words, number of the operand, bytes from where the group first touches its slot);
     scratches: the same for the kit's scratch buffers; numbers: (position, number of the number)."""
@@ -145,7 +146,7 @@ def launches_of(group, stored):
     kit = KITS.get(key)
     if kit is None:
         if group.single:
-            launches = lower.find(instruction.op.options["lower"])(instruction)
+            launches = lower.launches(instruction.op, instruction)
         else:
             launches = loopspec.build(group, stored)
         kit = KITS.put(key, Kit(launches, signature, group))

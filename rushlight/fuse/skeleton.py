@@ -1,7 +1,7 @@
 """What two programs that differ in sizes and offsets alone have in common.
 
-What comes in: expanded instructions, and which slots are live. What goes out: a `Skeleton`, which holds the groups,
-their order and levels and which results need memory, and fills in the launches of other sizes. Read recipe.py next.
+In: expanded instructions, and which slots are live. Out: a `Skeleton`, which holds the groups, their order and levels
+and which results need memory, and fills in the launches of other sizes. Read recipe.py next.
 
 Note [Structure is the key]
 The key of a skeleton holds everything that the rules of group.py and the choices of loopspec.py may depend on:
@@ -15,67 +15,13 @@ vectors across rows, tiles of merged dimensions) are taken again for each size; 
 """
 
 from ..base.memo import Memo
-from ..codegen import target
-from . import loopspec
-from .group import REORDER_ELEMENTS, Group, Grouping, add, facts_of, is_loop, member, overlaps, single
+from ..codegen.ir import target
+from . import loopspec, origins
+from .group import Group, Grouping, add, facts_of, is_loop, member, overlaps, single
 from .kits import Kit, Signature, launches_of
-from .recipe import Recipe
+from .structure import class_of, text_of
 
-MOST_PATTERNS = 1 << 14
-PATTERNS = {}
-CLASSES = Memo(1 << 15)
 SKELETONS = Memo(1 << 15, weigh=lambda skeleton: 1 + skeleton.length)  # so many instructions
-
-
-TEXTS = Memo(1 << 14)
-
-
-def attributes_of(instruction):
-    """What the structure keeps of an instruction's attributes: a text without the layouts of results, which are those
-    of its operands; nothing for what has a kernel of its own, because it joins no group."""
-    attrs = instruction.attrs
-    if not attrs or not is_loop(instruction):
-        return None
-    found = TEXTS.get(id(attrs))
-    if found is None or found[0] is not attrs:
-        found = TEXTS.put(id(attrs), (attrs, repr([entry for entry in attrs if entry[0] != "out"])))
-    return found[1]
-
-
-class Pattern:
-    """A class of layouts, compared by identity. `loose`: they leave gaps."""
-
-    __slots__ = ("loose",)
-
-    def __init__(self, loose):
-        self.loose = loose
-
-
-def class_of(layout):
-    """What the structure keeps of a layout besides its sizes: a Pattern, or the layout itself."""
-    return CLASSES.get(layout) or CLASSES.put(layout, classify(layout))
-
-
-def classify(layout):
-    """The Pattern of a layout whose dimensions lie inside one another; any other layout comes back."""
-    how, expected = [], {}
-    end = 1
-    for rank, (stride, d) in enumerate(sorted([(s, d) for d, (n, s) in enumerate(zip(layout.shape, layout.strides))
-                                               if n > 1 and s])):
-        if stride < end:
-            return layout
-        expected[d] = (rank, stride == end)
-        end = stride * layout.shape[d]
-    for d, (n, s) in enumerate(zip(layout.shape, layout.strides)):
-        how.append((min(n, 2) + (n >= 4) + (n >= loopspec.TILE_SIDE), s == 1 if n <= 1 else expected.get(d)))
-    numel = layout.numel
-    key = (layout.dtype, min(numel, 2) + (numel >= REORDER_ELEMENTS), *how)
-    found = PATTERNS.get(key)
-    if found is None:
-        if len(PATTERNS) >= MOST_PATTERNS:
-            PATTERNS.clear()
-        found = PATTERNS[key] = Pattern(any([not tight for _, tight in expected.values()]))
-    return found
 
 
 def key_of(instructions, mask, temporaries):
@@ -84,7 +30,8 @@ def key_of(instructions, mask, temporaries):
     key = [target.current, mask, temporaries]
     for instruction in instructions:
         ins, outs = instruction.ins, instruction.outs
-        key += (instruction.op, attributes_of(instruction), instruction.info, instruction.args, len(outs))
+        attrs = text_of(instruction.attrs) if is_loop(instruction) else None  # what is no loop joins no group
+        key += (instruction.op, attrs, instruction.info, instruction.args, len(outs))
         if instruction.given:
             key.append(is_loop(instruction) and overlaps(instruction))
         for slot, layout, offset in (*ins, *outs):
@@ -143,7 +90,7 @@ class Part:
         signature = Signature(group, self.is_stored)
         placed = Kit(launches, signature, group).place(signature)
         if builder is not None:
-            self.recipe = Recipe(group, builder, loops, placed[0].source)
+            self.recipe = origins.recipe_of(group, builder, loops, placed[0].source)
         return placed
 
 
@@ -200,7 +147,7 @@ def skeleton_of(instructions, mask, temporaries):
 
 
 def live_instructions(instructions, mask):
-    """Numbers of the instructions whose results somebody may see, and the slots that have a reader."""
+    """Numbers of the instructions whose results may be read later, and the slots that have a reader."""
     needed = {slot for slot, live in enumerate(mask) if live}
     kept = []
     for number in range(len(instructions) - 1, -1, -1):
@@ -213,8 +160,8 @@ def live_instructions(instructions, mask):
 
 
 def made_slots(instructions):
-    """(slot, number of the instruction, number of the result) of new results. A slot is new where its first appearance
-    is as a whole, fresh output."""
+    """(slot, number of the instruction, number of the result) of new results. A slot is new if it first appears
+    as an output that fills a storage of its own."""
     made, seen = [], set()
     for number, instruction in enumerate(instructions):
         seen.update([slot for slot, _, _ in instruction.ins])

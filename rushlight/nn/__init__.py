@@ -2,7 +2,7 @@
 modules/module.py.
 """
 from ..base import lazy
-from ..namespace import publish as _publish
+from ..core.namespace import publish as _publish
 from . import functional, init, modules
 from .attention_functional import multi_head_attention_forward
 from .loss_functional import linear_cross_entropy

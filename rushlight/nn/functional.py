@@ -1,8 +1,8 @@
 """The functional form of the layers: `relu`, `conv2d`, `cross_entropy` and the others, from the operator registry."""
 
 from .. import _C
-from ..namespace import NATIVE as _NATIVE
-from ..namespace import fill as _fill
+from ..core.namespace import NATIVE as _NATIVE
+from ..core.namespace import fill as _fill
 
 _fill(globals(), "nn.functional")
 

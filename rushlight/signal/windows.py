@@ -1,5 +1,5 @@
-"""`torch.signal.windows`: window functions by their names in the registry (see `ops/signal_windows.py`)."""
+"""`torch.signal.windows`: window functions by their names in the registry (see `ops/signal/windows.py`)."""
 
-from ..namespace import fill as _fill
+from ..core.namespace import fill as _fill
 
 _fill(globals(), "signal.windows")

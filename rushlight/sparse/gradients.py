@@ -1,10 +1,10 @@
 """Sparse gradients: of embeddings with `sparse=True`, where only the rows that were used have one.
 
-`ops/gather.py` calls `lookup`; the gradient of the table is a CooTensor with the rows' numbers as indices.
+`ops/index/gather.py` calls `lookup`; the gradient of the table is a CooTensor with the rows' numbers as indices.
 """
 from .. import api as rl
 from ..autograd.function import Function
-from ..ops import gather
+from ..ops.index import gather
 from .tensor import CooTensor
 
 

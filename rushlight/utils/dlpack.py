@@ -1,3 +1,3 @@
 """`torch.utils.dlpack`: the exchange of memory with other libraries (see `sharing`)."""
 
-from ..sharing import from_dlpack, to_dlpack  # noqa: F401
+from ..tensor.sharing import from_dlpack, to_dlpack  # noqa: F401

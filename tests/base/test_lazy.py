@@ -57,3 +57,14 @@ def test_a_name_that_does_not_exist():
             module.no_such_name
     with pytest.raises(ImportError):
         from rushlight.nn import NoSuchLayer  # noqa: F401
+
+
+def test_looking_at_values_needs_no_numpy():
+    run("-c", """if True:
+        import sys
+        import rushlight as torch
+        x = torch.arange(30.0).reshape(6, 5)
+        print(x.median(), x.t(), x[1:, ::2].tolist(), x[:, None].expand(6, 2, 5)[0].tolist())
+        assert x.t()[1:, ::2].tolist() == [[float(i + 5 * j) for j in (0, 2, 4)] for i in range(1, 5)]
+        assert "numpy" not in sys.modules
+    """)

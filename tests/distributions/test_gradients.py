@@ -4,7 +4,7 @@ import pytest
 
 import rushlight as torch
 from rushlight import distributions as D
-from rushlight.ops.gamma_sampling import dirichlet_grad, standard_gamma_grad
+from rushlight.ops.random.gamma_sampling import dirichlet_grad, standard_gamma_grad
 
 special = pytest.importorskip("scipy.special")
 

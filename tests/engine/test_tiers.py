@@ -42,6 +42,33 @@ def test_a_new_offset_plans_nothing():
     assert grown(before, "programs_planned", "records_made", "kernels_compiled") == [0, 0, 0]
 
 
+SIZES = {
+    "chain": lambda n, m: (rl.ones(n, m) * 2 + rl.arange(float(m))).exp().relu(),
+    "rows": lambda n, m: rl.arange(float(n * m)).reshape(n, m)[1:, 2:].contiguous(),
+    "transposed": lambda n, m: rl.arange(float(n * m)).reshape(n, m).t() * rl.ones(m, 1),
+    "in place": lambda n, m: rl.ones(n, m).mul_(3.0)[:, 1].add_(rl.arange(float(n))),
+    "maximum": lambda n, m: rl.arange(float(n * m)).reshape(n, m).amax(0),
+    "sum": lambda n, m: rl.arange(float(n * m)).reshape(n, m).sum(1),
+    "mean": lambda n, m: rl.arange(float(n * m)).mean(),
+    "choice": lambda n, m: rl.where(rl.arange(n) > 2, 1.0, rl.zeros(n)),
+    "gathered": lambda n, m: rl.arange(float(n * m)).reshape(n, m)[rl.arange(n) // 2],
+    "integers": lambda n, m: (rl.arange(n * m) // 3).to(rl.int16),
+}
+
+
+@switches.env(TIER="0")
+@pytest.mark.parametrize("name", SIZES)
+def test_a_new_size_plans_nothing(name):
+    build = SIZES[name]
+    for size in ((20, 17), (17, 20), (18, 18)):
+        build(*size).tolist()
+    before = rl.engine.statistics()
+    found = [build(n, m).tolist() for n, m in ((31, 19), (45, 45), (18, 33))]
+    assert grown(before, "records_made", "programs_planned", "kernels_compiled") == [0, 0, 0]
+    with switches.env(TIER="1"):
+        assert found == [build(n, m).tolist() for n, m in ((31, 19), (45, 45), (18, 33))]
+
+
 @auto
 def test_the_third_pass_of_a_loop_is_fused():
     w = rl.ones(6, 5)
@@ -202,7 +229,8 @@ x = rl.arange(12.0).reshape(3, 4)
 y = rl.softmax(x * 2, 1) @ x.t() + rl.linalg.inv(rl.eye(3) * 2)
 print(y.tolist())
 print(sys.modules["rushlight.engine.records"].made)
-print([name for name in ("rushlight.fuse.plan", "rushlight.codegen.loops", "llvmlite.binding") if name in sys.modules])
+late = ("rushlight.fuse.plan", "rushlight.codegen.loops.emitter", "llvmlite.binding")
+print([name for name in late if name in sys.modules])
 """
 
 

@@ -5,12 +5,15 @@ import random
 import signal
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import rushlight as rl
+from rushlight.base import switches
 from rushlight.core.stream import STREAM
+from rushlight.engine.executable import Executable
 
 FULL = bool(os.environ.get("RUSHLIGHT_TEST_FULL"))  # every event, a thousand signals, 200 forks
 
@@ -23,7 +26,7 @@ def program(a, b, w, index):
     """Ten operators: views, in-place writes, gradients, a library call, indexing."""
     y = (a + b) * w
     y[2:] *= 2
-    z = y.view(2, 4).t()
+    z = y.view(2, -1).t()
     z[0] += 1
     order = (y.detach() * 3).sort()[0]
     picked = order[index]
@@ -33,8 +36,9 @@ def program(a, b, w, index):
     return loss
 
 
-def operands():
-    return (rl.full((8,), 0.5), rl.full((8,), 0.25), rl.full((8,), 0.125, requires_grad=True), rl.tensor([0, 3, 7]))
+def operands(size=8):
+    return (rl.full((size,), 0.5), rl.full((size,), 0.25), rl.full((size,), 0.125, requires_grad=True),
+            rl.tensor([0, 3, 7]))
 
 
 def settled(tensor):
@@ -136,36 +140,44 @@ def test_an_exception_in_a_cold_program():
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals need the main thread")
-def test_signals_at_random_moments():
+@pytest.mark.parametrize("cold", [False, True], ids=["warm", "cold"])
+def test_signals_at_random_moments(cold):
+    """Warm: a program that is known. Cold: each round has a size of its own, so that it plans and fills records."""
     def handler(number, frame):
         raise Stop
+
+    def work(*given):
+        for _ in range(3):
+            program(*given).item()
+            given[1].mul_(0.125)
     before = signal.signal(signal.SIGALRM, handler)
-    draw = random.Random(0)
-    stopped = 0
+    draw, stopped = random.Random(0), 0
+    work(*operands())
     try:
-        for _ in range(1000 if FULL else 150):
-            def run(*operands):
+        for turn in range(1000 if FULL else 150):
+            size = 20 + 2 * turn if cold else 8
+            if turn % 10 == 0:
+                began = time.perf_counter()
+                work(*operands(size + 1002 if cold else size))
+                usual = time.perf_counter() - began
+            given = operands(size)
+            kept = given[0] * 2
+            try:
                 try:
-                    signal.setitimer(signal.ITIMER_REAL, draw.uniform(2e-5, 4e-3))
-                    for _ in range(3):
-                        program(*operands).item()
-                        operands[1].mul_(0.125)
+                    signal.setitimer(signal.ITIMER_REAL, draw.uniform(2e-5, usual))
+                    work(*given)
                 finally:
                     signal.setitimer(signal.ITIMER_REAL, 0)
-            a, b, w, index = operands()
-            kept = a * 2
-            try:
-                run(a, b, w, index)
             except Stop:
                 stopped += 1
-            check_numbers(kept, a)
+            check_numbers(kept, given[0], size)
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert stopped
+    assert stopped > turn // 4
 
 
-def check_numbers(kept, a):
-    assert kept.tolist() == [1.0] * 8 and a.tolist() == [0.5] * 8
+def check_numbers(kept, a, size):
+    assert kept.tolist() == [1.0] * size and a.tolist() == [0.5] * size
     assert (rl.arange(5.0) * 3).tolist() == [0.0, 3.0, 6.0, 9.0, 12.0]
     large = rl.full((10_000,), 9.0) + 1
     assert large.sum().item() == 100_000.0
@@ -254,3 +266,62 @@ def test_a_block_that_cannot_be_planned_runs_operator_by_operator(monkeypatch):
             y.tolist()
     assert y.tolist() == [10.0] * 7
     np.testing.assert_array_equal((y + x).numpy(), np.full(7, 15.0, np.float32))
+
+
+@pytest.mark.skipif(switches.EAGER, reason="the eager mode plans nothing")
+def test_an_interrupted_run_goes_on_with_its_own_program(monkeypatch):
+    """Who is alive may have changed since it was chosen; its table is filled already."""
+    x = rl.full((7,), 5.0)
+    for _ in range(4):
+        y = x * 2
+        z = y.exp().log() + y
+        STREAM.flush()
+    run, stopped = Executable.run, []
+
+    def broken(self, block):
+        if not stopped:
+            assert self.prepare(block)
+            stopped.append(self)
+            raise Stop
+        stopped.append(self)
+        return run(self, block)
+    monkeypatch.setattr(Executable, "run", broken)
+    y = x * 2
+    z = y.exp().log() + y
+    with pytest.raises(Stop):
+        z.tolist()
+    del y
+    assert z.tolist() == pytest.approx([20.0] * 7)
+    assert stopped[0] is stopped[1]
+
+
+def deep(depth, function):
+    """Call a function in so many frames."""
+    return function() if depth <= 0 else deep(depth - 1, function)
+
+
+@pytest.mark.parametrize("write", [
+    lambda y: y.mul_(2), lambda y: y.exp_(), lambda y: y[1:].mul_(2), lambda y: y.copy_(y.detach() * 3),
+    lambda y: y.fill_(2.0), lambda y, index=rl.tensor([0]): y.index_fill_(0, index, 5.0),
+    lambda y: y.masked_fill_(y > 0, 4.0),
+    lambda y: y.clamp_(max=1.0), lambda y: y.t_(), lambda y: y.__setitem__(0, 7.0)],
+    ids="mul exp view copy fill index_fill masked_fill clamp t setitem".split())
+def test_the_history_of_a_write_at_the_recursion_limit_fits_its_values(write):
+    def history(depth):
+        w = rl.full((4,), 3.0, requires_grad=True)
+        y = w * 1
+        try:
+            deep(depth, lambda: write(y))
+        except RecursionError:
+            pass
+        values = y.tolist()
+        rl.autograd.backward([y], [rl.ones(4)])
+        return values, w.grad.tolist()
+    unwritten, written = history(sys.getrecursionlimit() * 2), history(0)
+    assert unwritten == ([3.0] * 4, [1.0] * 4)
+    left = sys.getrecursionlimit()
+    frame = sys._getframe()
+    while frame is not None:
+        frame, left = frame.f_back, left - 1
+    seen = [history(depth) for depth in range(left - 60, left)]
+    assert set(map(str, seen)) == {str(unwritten), str(written)}

@@ -5,8 +5,8 @@ import pytest
 
 import rushlight as rl
 from rushlight.base import switches
-from rushlight.codegen import target
-from rushlight.codegen.builder import Module
+from rushlight.codegen.ir import target
+from rushlight.codegen.ir.builder import Module
 from rushlight.core.stream import STREAM
 from rushlight.fuse import plan
 

@@ -6,7 +6,7 @@ import pytest
 import rushlight as rl
 from rushlight.base import switches
 from rushlight.core.stream import STREAM
-from rushlight.fuse import group, kits, plan, skeleton
+from rushlight.fuse import group, kits, plan, skeleton, structure
 from rushlight.fuse.recipe import Filled
 from rushlight.nn import functional as F
 
@@ -25,7 +25,7 @@ def recorded(build, *sizes):
 
 
 def forget():
-    for memo in (skeleton.SKELETONS, kits.KITS, group.FACTS, skeleton.CLASSES):
+    for memo in (skeleton.SKELETONS, kits.KITS, group.FACTS, structure.CLASSES):
         memo.clear()
 
 

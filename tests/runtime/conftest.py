@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from rushlight.codegen.kernel import KernelSource
+from rushlight.codegen.ir.kernel import KernelSource
 
 PARAMS = [("ptr", "table"), ("ptr", "static"), ("i64", "task")]
 

@@ -11,7 +11,7 @@ import warnings
 import pytest
 import source
 
-from rushlight.codegen.kernel import KernelSource
+from rushlight.codegen.ir.kernel import KernelSource
 from rushlight.runtime.cpu import jit, llvm, object_cache, private_folder
 from rushlight.runtime.cpu.object_cache import ObjectCache
 from rushlight.runtime.cpu.private_folder import PrivateFolder

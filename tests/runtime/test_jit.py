@@ -8,7 +8,7 @@ import pytest
 import source
 
 from rushlight.base import switches
-from rushlight.codegen.kernel import KernelSource
+from rushlight.codegen.ir.kernel import KernelSource
 from rushlight.runtime.cpu import jit, loader, program
 from rushlight.runtime.cpu.object_cache import ObjectCache
 
@@ -57,7 +57,7 @@ CHILD = """
 import sys
 sys.path[:0] = {path!r}
 import conftest
-from rushlight.codegen.kernel import KernelSource
+from rushlight.codegen.ir.kernel import KernelSource
 from rushlight.runtime.cpu import jit
 assert "llvmlite" not in sys.modules or {strict} == 0
 def add(amount):

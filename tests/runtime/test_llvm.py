@@ -6,7 +6,7 @@ import pytest
 
 import rushlight as rl
 from rushlight.base import switches
-from rushlight.codegen.builder import Module
+from rushlight.codegen.ir.builder import Module
 from rushlight.runtime.cpu import jit, llvm
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 from ... import api as rl
 from ...base.lazy import numpy as np
-from ...ops.transducer import transducer_loss
+from ...ops.media.transducer import transducer_loss
 
 
 def _check_lattice(logits, targets, logit_lengths, target_lengths, blank):

@@ -2,7 +2,7 @@
 
 from ... import api as rl
 from ... import linalg
-from ...tensor import Tensor
+from ...tensor.methods import Tensor
 
 
 def _expect_complex(names, *tensors):

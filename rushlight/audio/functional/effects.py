@@ -5,7 +5,7 @@ import math
 from ... import api as rl
 from ...base.lazy import numpy as np
 from ...nn import functional as nnf
-from ...ops.feedback import feedback, recur
+from ...ops.media.feedback import feedback, recur
 
 BITS = 16  # of a quantised sample
 GAUSSIAN_DRAWS = 6

@@ -1,13 +1,14 @@
 """Recursive filters: `lfilter`, and biquads by the formulas of Bristow-Johnson's "Audio EQ Cookbook" and of SoX.
 
-The part that feeds back is one kernel (codegen/native_feedback.py), which is differentiable by input and coefficients.
+The part that feeds back is one kernel (codegen/cpu/rows/feedback.py), which is differentiable by input and
+coefficients.
 """
 
 import math
 
 from ... import api as rl
 from ...nn import functional as nnf
-from ...ops.feedback import recur
+from ...ops.media.feedback import recur
 
 LN10 = math.log(10)
 

@@ -1,7 +1,7 @@
 """Layers that mask stretches of spectrograms: SpecAugment (Park et al. 2019, arXiv:1904.08779)."""
 
 from ... import nn
-from ...tensor import Tensor
+from ...tensor.methods import Tensor
 from .. import functional as F
 
 

@@ -1,1 +1,1 @@
-"""Templates of CPU kernels: contractions here (gemm, matvec, conv); read gemm.py first."""
+"""Templates of CPU kernels; declarations of operators name the lowerings here."""

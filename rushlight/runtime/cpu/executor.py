@@ -41,9 +41,9 @@ def _start():
     libc = ctypes.CDLL(None)
     for name in native.LIBC + system.symbols:
         jit.add_symbol(name, jit.pointer(getattr(libc, name)))
-    for name in native.PYTHON:
+    for name in native.python_names():
         jit.add_symbol(name, jit.pointer(getattr(ctypes.pythonapi, name)))
-    found = jit.compile_text(native.text(), native.SYMBOLS)
+    found = jit.compile_text(native.text(), native.symbols())
     address = found["state"] = ctypes.CFUNCTYPE(ctypes.c_void_p)(found["pool_state"])()
     ctypes.c_int64.from_address(address + native.OFFSETS["spin"]).value = SPIN_NANOSECONDS
     mask = _BLOCKED
@@ -89,10 +89,15 @@ def bind(block, release):
 def outside():
     """A function (address, count, step, size, low, high, skip): the number of the first integer that is out of bounds,
     or -1; see native.py. No argument is checked."""
-    text = b"The number of the first integer that is out of bounds, or -1."
-    definition = _MethodDef(b"outside", code()["py_outside"], _METH_FASTCALL, text)
+    return function("py_outside")
+
+
+def function(symbol):
+    """A Python function of positional arguments (METH_FASTCALL) over one of the native functions. No argument is
+    checked."""
+    definition = _MethodDef(symbol.encode(), code()[symbol], _METH_FASTCALL, b"See the native code of this name.")
     _kept.append(definition)
-    return _new_method()(ctypes.byref(definition), 0, None)
+    return _new_method()(ctypes.byref(definition), None, None)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""The thread pool and the executor as LLVM IR text. Nothing comes in but the platform's rows; `text()` goes out.
+"""The thread pool and the executor as LLVM IR text: `text()`.
 
 Note [Pool state]
 One block of memory, never freed, is the pool; the offsets are those of `OFFSETS`. Fields that different threads write
@@ -19,9 +19,10 @@ A program is an array of records {function, static block, tasks, mode}; `run_pro
 this thread; bit 1: do not wake sleeping workers for it.
 """
 
+import functools
 import string
 
-from . import platform
+from . import native_record, native_writer, platform
 from .native_run import BOUNDS, EXECUTOR
 
 OFFSETS = {
@@ -532,4 +533,20 @@ def text():
         **OFFSETS,
     }
     parts = (_HEAD, _TASKS, _WAKE_BOUND if system.affinity else _WAKE_PLAIN, _START, _PARALLEL, EXECUTOR, BOUNDS)
-    return string.Template("".join(parts)).substitute(values)
+    return string.Template("".join(parts)).substitute(values) + (native_record.text(PYTHON) if records() else "")
+
+
+@functools.cache
+def records():
+    """Whether this interpreter has the functions that record operators."""
+    return native_writer.supported()
+
+
+def symbols():
+    """The names of the functions in `text()`."""
+    return (*SYMBOLS, *(("record_place", *native_record.FUNCTIONS) if records() else ()))
+
+
+def python_names():
+    """The functions of the interpreter that `text()` calls."""
+    return (*PYTHON, *(native_writer.PYTHON if records() else ()))

@@ -1,10 +1,11 @@
 """Planned launches in, one callable out that runs them all.
 
 `Program(launches)` packs the launches into native memory; `program.run(table_address)` runs them in order and
-returns the error word (0 where nothing went wrong). Read next: codegen/kernel.py for the ABI, native.py for the
+returns the error word (0 where nothing went wrong). Read next: codegen/ir/kernel.py for the ABI, native.py for the
 executor.
 """
 
+import array
 import ctypes
 
 from . import executor, native
@@ -33,7 +34,7 @@ class Program:
     `address` is that of the packed launches. `run(table_address)` runs the launches in order until one sets the error
     word, entry 0 of the table, and returns that word. It keeps the packed launches alive by itself. `word`: the word
     before the table in which the number of completed launches stands; a run starts with the launch of that number, so
-    that a run that a signal ended can be called again. 0: such a run starts anew.
+    that a run that a signal ended can be called again. 0: such a run starts again from the beginning.
     """
 
     __slots__ = ("run", "cost", "launches", "address", "_block")
@@ -84,6 +85,20 @@ class Program:
         at = len(words)
         words += [address, len(blocks), *places, *sums]
         return executor.batch_task(), at, sums[-1]
+
+
+class Single:
+    """One launch ready to run in a queue: its packed words at `address`, which it keeps alive, and its cost."""
+
+    __slots__ = ("address", "cost", "_words")
+
+    def __init__(self, kernel, static, tasks, cost):
+        shared = tasks > 1 and cost >= AHEAD_NANOSECONDS
+        words = self._words = array.array("q", (0, 1, shared, 0, kernel, 0, tasks,
+                                                native.NO_WAKE if cost < WAKE_NANOSECONDS else 0, *static))
+        self.address = address = words.buffer_info()[0]
+        words[0], words[5] = address + 32, address + 64
+        self.cost = cost
 
 
 class _Place:

@@ -3,7 +3,7 @@
 import math
 
 from ... import api as rl
-from ...ops.regions import suppress
+from ...ops.media.regions import suppress
 from ._box_convert import ROTATED, UPRIGHT, converted
 from ._utils import _upcast
 from .rotated import rotated_iou

@@ -1,7 +1,7 @@
 """Position-sensitive RoIAlign (Li et al. 2017, arXiv:1711.07264): each bin reads a channel of its own."""
 
 from ... import nn
-from ...ops.regions import pool_regions
+from ...ops.media.regions import pool_regions
 from ._utils import as_rois, pair
 
 

@@ -1,7 +1,7 @@
 """Position-sensitive RoI pooling (Dai et al. 2016, arXiv:1605.06409): each bin reads a channel of its own."""
 
 from ... import nn
-from ...ops.regions import pool_regions
+from ...ops.media.regions import pool_regions
 from ._utils import as_rois, pair
 from .ps_roi_align import check_channels
 

@@ -1,7 +1,7 @@
 """RoIAlign (He et al. 2017, arXiv:1703.06870): means of samples interpolated in the bins of boxes."""
 
 from ... import nn
-from ...ops.regions import pool_regions
+from ...ops.media.regions import pool_regions
 from ._utils import as_rois, pair
 
 

@@ -1,7 +1,7 @@
 """RoI pooling (Girshick 2015, arXiv:1504.08083): maxima in the bins of boxes."""
 
 from ... import nn
-from ...ops.regions import pool_regions
+from ...ops.media.regions import pool_regions
 from ._utils import as_rois, pair
 
 

@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import harness  # noqa: E402
 
-from rushlight.codegen import target  # noqa: E402
+from rushlight.codegen.ir import target  # noqa: E402
 
 
 @pytest.fixture(params=harness.TARGETS)

@@ -6,8 +6,8 @@ import functools
 import llvmlite.binding as llvm
 import numpy as np
 
-from rushlight.codegen import builder, target
-from rushlight.codegen.kernel import Argument, Memory, Scratch
+from rushlight.codegen.ir import builder, target
+from rushlight.codegen.ir.kernel import Argument, Memory, Scratch
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()

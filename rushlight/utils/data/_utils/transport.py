@@ -18,7 +18,7 @@ from ....base.lazy import numpy as np
 from .... import api as rl
 from ....core.layout import layout
 from ....core.tensor import view
-from ....tensor import over_array
+from ....tensor.methods import over_array
 from . import blocks
 
 HEADER = struct.Struct("<QI")  # bytes of the pickle, number of descriptors
@@ -164,8 +164,8 @@ class WorkerEnd:
         return data
 
     def send(self, message):
-        """Sends a message; whatever `pickle` raises when it cannot be pickled. Disconnected when nobody listens any
-        more.
+        """Sends a message; whatever `pickle` raises when it cannot be pickled. Disconnected when the other side
+        has gone.
         """
         buffer = io.BytesIO()
         pickler = _Pickler(buffer, self._pool)

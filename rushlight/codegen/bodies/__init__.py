@@ -1,0 +1,1 @@
+"""The handler that runs operator bodies as IR, complex values included."""

@@ -1,0 +1,1 @@
+"""Convolutions; read `conv` first."""

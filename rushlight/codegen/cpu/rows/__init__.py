@@ -1,0 +1,1 @@
+"""Kernels written by hand: attention, recurrent layers, sorting, scans, scattering, random numbers."""

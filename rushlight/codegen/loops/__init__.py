@@ -1,0 +1,1 @@
+"""Fused loops: element-wise kernels, reductions and tiles."""

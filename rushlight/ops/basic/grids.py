@@ -1,0 +1,125 @@
+"""Grids and common shapes: meshgrid, cartesian products, combinations, atleast_*d, broadcast_tensors and
+broadcast_shapes.
+"""
+
+import itertools
+
+from ...base.lazy import numpy as np
+from ...core import dtype as dt
+from ...core.declare import public
+from ...core.layout import broadcast_shapes as common_shape
+from ...core.layout import layout as make_layout
+from .creation import empty, index_tensor
+from .shape import stack, tensor_list
+
+
+@public("torch.meshgrid", out=False)
+def meshgrid(*tensors, indexing=None):
+    """Views of vectors that together give the coordinates of a grid; indexing "ij" (default) or "xy"."""
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tensors[0]
+    tensors = tensor_list("meshgrid", tensors)
+    if not tensors:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    if indexing not in (None, "ij", "xy"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    for t in tensors:
+        if t.dim() > 1:
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t.dim()}D tensor"
+            )
+        if t.dtype is not tensors[0].dtype:
+            raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
+    swap = indexing == "xy" and len(tensors) >= 2
+    if swap:
+        tensors[0], tensors[1] = tensors[1], tensors[0]
+    shape = [t.numel() for t in tensors]
+    grids = [
+        t.reshape([n if d == i else 1 for d in range(len(shape))]).expand(shape)
+        for i, (t, n) in enumerate(zip(tensors, shape))
+    ]
+    if swap:
+        grids[0], grids[1] = grids[1], grids[0]
+    return tuple(grids)
+
+
+@public("torch.cartesian_prod", out=False)
+def cartesian_prod(*tensors):
+    """All combinations of elements of vectors as rows."""
+    for t in tensors:
+        if t.dim() != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(t.shape)}")
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([g.reshape(-1) for g in meshgrid(*tensors, indexing="ij")], 1)
+
+
+@public("torch.combinations", out=False)
+def combinations(input, r=2, with_replacement=False):
+    """All subsets of `r` elements of a vector as rows, in lexicographic order of their positions."""
+    if input.dim() != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    if r == 0:
+        return empty(0, dtype=input.dtype, device=input.device)
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = np.array(list(choose(range(input.numel()), r)), np.int64).reshape(-1, r)
+    index = index_tensor(rows).to(input.device)
+    return input.index_select(0, index.reshape(-1)).reshape(-1, r)
+
+
+def for_all(convert, tensors):
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tensors[0]
+        return tuple([convert(t) for t in tensors])
+    if len(tensors) == 1:
+        return convert(tensors[0])
+    return tuple([convert(t) for t in tensors])
+
+
+@public("torch.atleast_1d", out=False)
+def atleast_1d(*tensors):
+    """Views with at least one dimension."""
+    return for_all(lambda t: t.reshape(1) if t.dim() == 0 else t, tensors)
+
+
+@public("torch.atleast_2d", out=False)
+def atleast_2d(*tensors):
+    """Views with at least two dimensions; vectors become rows."""
+    return for_all(lambda t: t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t, tensors)
+
+
+def _three(t):
+    if t.dim() == 0:
+        return t.reshape(1, 1, 1)
+    if t.dim() == 1:
+        return t.unsqueeze(0).unsqueeze(-1)
+    return t.unsqueeze(-1) if t.dim() == 2 else t
+
+
+@public("torch.atleast_3d", out=False)
+def atleast_3d(*tensors):
+    """Views with at least three dimensions."""
+    return for_all(_three, tensors)
+
+
+@public("torch.broadcast_tensors", out=False)
+def broadcast_tensors(*tensors):
+    """Views of all tensors in their common shape."""
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tensors[0]
+    shape = common_shape(*[t._layout.shape for t in tensors])
+    return tuple([t.expand(shape) for t in tensors])
+
+
+@public("torch.broadcast_shapes", out=False)
+def broadcast_shapes(*shapes):
+    """The common shape of shapes (or ints). RuntimeError where there is none."""
+    shapes = [(s,) if hasattr(s, "__index__") else tuple(s) for s in shapes]
+    if any(n < 0 for s in shapes for n in s):
+        raise RuntimeError("Trying to create tensor with negative dimension")
+    try:
+        return make_layout(common_shape(*shapes), (0,) * max(map(len, shapes), default=0), dt.bool_).shape
+    except RuntimeError:
+        raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape") from None

@@ -1,0 +1,1 @@
+"""Reading and writing at computed positions: indexing, gather, scatter, masks, segments."""

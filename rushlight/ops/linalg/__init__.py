@@ -1,0 +1,1 @@
+"""Products of matrices, solvers, factorisations and spectra."""

@@ -1,0 +1,1 @@
+"""Operators of `vision` and `audio`: regions of images, recursive filters, the transducer loss."""

@@ -1,0 +1,1 @@
+"""What `nn.functional` adds: convolution, pooling, attention, normalisation, losses."""

@@ -1,0 +1,1 @@
+"""What a Tensor can do besides operators: methods, construction, conversion, printing, NumPy and DLPack."""
