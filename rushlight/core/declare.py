@@ -21,7 +21,7 @@ from ..base.lazy import is_array
 from . import dtype as dt
 from . import infer as rules
 from . import signatures
-from .arguments import ALIASES, refuse, respelled
+from .arguments import FIRST, alias, check_keywords, refuse, respelled
 from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, wants_grad
 from .kinds import OPERATORS, Composite, Elementwise, View
@@ -31,7 +31,7 @@ from .signatures import REQUIRED
 from .record import (HIGHEST, LOWEST, MOST_FORMS, binary, binary_number, record_form,
                      unary)
 from .stream import STREAM
-from .tensor import Tensor, view
+from .tensor import Tensor, version_of, view
 
 REGISTRY = {}
 
@@ -80,7 +80,10 @@ def guarded(call, function):
     @signatures.named(function)
     def guard(*args, **kwargs):
         try:
-            return call(*args, **kwargs) if kwargs else call(*args)
+            if not kwargs:
+                return call(*args)
+            check_keywords(function, kwargs)
+            return call(*args, **kwargs)
         except REFUSALS as error:
             again = respelled(function, args, kwargs)
             if again is None:
@@ -92,7 +95,7 @@ def guarded(call, function):
 
 
 def one_node(function, grad, node_name, conjugates=False):
-    """The composite as one operator of the graph of gradients."""
+    """The composite as one node of the graph of gradients."""
     named = signatures.parameters(function)
     params, defaults = [p[0] for p in named], [p[1] for p in named]
     rule = GradRule(function.__name__, params, grad, node_name, conjugates)
@@ -130,7 +133,7 @@ def bind(name, args, kwargs, params, defaults, positions, count):
     for key, value in kwargs.items():
         at = positions.get(key)
         if at is None:
-            at = positions.get(ALIASES.get(key))
+            at = positions.get(alias(key, positions)) if key not in FIRST or args else 0
             if at is None:
                 raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
         if at < len(args):
@@ -151,6 +154,7 @@ def with_out(call, function):
         try:
             if not kwargs:
                 return call(*args)
+            check_keywords(function, kwargs)
             if kwargs.get("out") is not None:
                 return into_out(function.__name__, call, kwargs["out"], args, without(kwargs, "out"))
             kwargs.pop("out", None)
@@ -162,6 +166,7 @@ def with_out(call, function):
                 raise
         return entry.enter(args, kwargs) if again is None else wrapper(*again[0], **again[1])
     wrapper.rule = getattr(call, "rule", None)
+    wrapper.takes_out = True
     return wrapper
 
 
@@ -175,8 +180,7 @@ def into_out(name, call, out, args, kwargs):
     outs = [out] if isinstance(out, Tensor) else list(out)
     if MODE.grad and any(wants_grad(v) for v in (*args, *kwargs.values(), outs)):
         raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
-                           f"one of the "
-                           "arguments requires grad.")
+                           "one of the arguments requires grad.")
     for o in outs:
         if not isinstance(o, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(o).__name__}")
@@ -279,7 +283,7 @@ class Calls:
 def write_form(form, tensors, numbers, target, node):
     """Record a form that writes into `target`, and give the target the node of `begin_write`. No exception leaves a
     write without its history."""
-    version = target._version
+    version = version_of(target)
     try:
         record_form(form, tensors, numbers, (target,))
         end_write(node, target)
@@ -350,6 +354,7 @@ def build_elementwise(op, body):
     def inplace(*args, **kwargs):
         return spec.apply_inplace(bind(name + "_", args, kwargs, params, defaults, positions, count))
     function.__signature__ = signatures.signature(body, 1)
+    function.takes_out = True
     inplace.__signature__ = function.__signature__
     inplace.__name__ = name + "_"
     function.fast = fast

@@ -232,7 +232,8 @@ class Elementwise(Operator):
     checks_overlap: operands that share memory with a written one in part are refused. casts: the result may have
     another dtype than its rule of gradients. tensors: how many of the first parameters must be tensors. fills: a number
     is written to the first operand as it is, so that it has to fit its dtype. wraps: a call of numbers alone counts as
-    one of zero-dim tensors. unjoined: how many of the first operands keep their dtype.
+    one of zero-dim tensors. unjoined: how many of the first operands keep their dtype. repeats: it may write into a
+    tensor some of whose elements share memory, as PyTorch's does.
     """
 
     body: Callable = dataclasses.field(metadata=LEADING)
@@ -249,6 +250,7 @@ class Elementwise(Operator):
     fills: bool = False
     wraps: bool = False
     unjoined: int = 0
+    repeats: bool = False
     letters: list = dataclasses.field(init=False)
     defaults: list = dataclasses.field(init=False)
 
@@ -314,10 +316,9 @@ class Gather(Operator):
 class Kernel(Operator):
     """A kernel with IR of its own.
 
-    lower: the lowering, (instruction) -> launches: its path, see codegen/lower.py, or the function; light: making
-    them needs no code generator. reads, writes: the
-    layouts it is made for (Note [Layouts that kernels read]). repeats: it writes in order, also into tensors some of
-    whose elements share memory.
+    lower: the lowering, (instruction) -> launches: its path, see codegen/lower.py, or the function; light: making them
+    needs no code generator. reads, writes: the layouts it is made for (Note [Layouts that kernels read]). repeats: it
+    writes in order, also into tensors some of whose elements share memory.
     """
 
     lower: str | Callable

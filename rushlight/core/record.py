@@ -1,9 +1,9 @@
 """Recording: the hot path from a user's operator to an instruction in the stream.
 
-What comes in: an operator, its static attributes, tensors and numbers. What goes out: tensors whose storages the
-pending instruction will write. A known step of the prefix tree costs one dictionary look-up; an unknown one runs the
-operator's `infer`, which raises the user's errors here, on the user's line. Gradients are attached by the callers
-(`grads.py`). Read `declare` next.
+In: an operator, its static attributes, tensors and numbers. Out: tensors whose storages the pending instruction will
+write. A known step of the prefix tree costs one dictionary look-up; an unknown one runs the operator's `infer`, which
+raises the user's errors here, on the user's line. Gradients are attached by the callers (`grads.py`). Read `declare`
+next.
 """
 
 import os
@@ -13,9 +13,10 @@ from ..base import switches
 from . import dtype as dt
 from .block import HARD_LENGTH, LONG_WAY, SOFT_LENGTH, Known
 from .device import CPU, META
-from .storage import FailedStorage, MetaStorage, Storage, check, is_exposed, meta_storage, new_storage
+from .storage import (INFERRING, FailedStorage, MetaStorage, Storage, check, check_tracked, first_version, is_exposed,
+                      meta_storage, new_storage)
 from .stream import MOST_BYTES, STREAM, flush
-from .tensor import Tensor, view
+from .tensor import Tensor, version_of, view
 
 FOLDER = __file__.removesuffix(os.path.join("core", "record.py"))
 MOST_FORMS = 4096  # of one operator
@@ -113,6 +114,8 @@ def append(form, tensors, numbers, outs):
     if outs is not None:
         key.append("out")
         for t in outs:
+            if t._storage.version < 0:
+                check_tracked(t._storage)
             if t._storage.__class__ is FailedStorage and overwrites(form, t, tensors):
                 if t._storage.pending is not block:
                     stream.enter(t._storage)
@@ -154,18 +157,18 @@ def described(form, tensors, numbers, outs):
     known = infer(form, tensors, numbers, outs, form.op.results)
     if outs is not None:
         for t in outs:
-            set_version(t, t._version + 1)
+            set_version(t, version_of(t) + 1)
         return outs
     return [view(meta_storage(found.nbytes, META), found, 0) for found in known.layouts]
 
 
 def is_flipped(tensor):
-    """Whether the memory of a tensor holds other values than the tensor (Note [Flipped types] in dtype.py)."""
+    """Whether the memory of a tensor holds values other than the tensor's (Note [Flipped types] in dtype.py)."""
     return tensor._layout.dtype.plain is not tensor._layout.dtype
 
 
 def record_plain(form, tensors, numbers, outs):
-    """`record_form` for an operator that is no loop, and so knows plain types alone: flipped operands are copied, and
+    """`record_form` for an operator that is not a loop and so takes plain types only: flipped operands are copied, and
     copies of flipped results written back."""
     tensors = [resolve(t) for t in tensors]
     if outs is None:
@@ -203,7 +206,7 @@ resolve = None  # set by ops: a tensor of a flipped type -> one of the plain typ
 
 def commit_writes(block, step, outs):
     """Commit a step that writes into `outs`, with their versions: both or none."""
-    before = [t._version for t in outs]
+    before = [version_of(t) for t in outs]
     try:
         for t, version in zip(outs, before):
             set_version(t, version + 1)
@@ -282,8 +285,8 @@ def fresh(key, signature, a, b=None):
 
 
 class Memo:
-    """A dictionary of bounded size that forgets what has not been used for long: in two halves, of which the older one
-    goes when the younger one is full."""
+    """A dictionary of bounded size that forgets entries not used recently. It has two halves; when the younger one is
+    full, the older one is dropped."""
 
     def __init__(self, most):
         self.half, self.young, self.old = most // 2, {}, {}
@@ -520,7 +523,7 @@ def result(block, step, device, _new=Tensor.__new__, _tensor=Tensor):
     layout = step.layouts[0]
     storage = Storage()
     storage.pending, storage.index, storage.nbytes, storage.device = block, step.count - 1, layout.nbytes, device
-    storage.address = storage.version = 0
+    storage.address, storage.version = 0, first_version() if INFERRING else 0
     storage.block = storage.guard = None
     block.slots.append(storage)
     tensor = _new(_tensor)

@@ -36,8 +36,8 @@ MOST_BYTES = 1 << 28  # of results held back that somebody may still look at
 class Stream:
     """The pending block. All access is under the lock (Note [The lock])."""
 
-    __slots__ = ("root", "block", "taken", "steps", "dirty", "make", "recover", "load", "watch", "lock", "acquire",
-                 "release", "owned", "unsettled", "settle")
+    __slots__ = ("root", "block", "taken", "steps", "dirty", "inferring", "make", "recover", "load", "watch", "lock",
+                 "acquire", "release", "owned", "unsettled", "settle")
 
     def __init__(self):
         self.root = Step()
@@ -45,6 +45,7 @@ class Stream:
         self.taken = None  # the block that a flush runs, or that an interrupted flush has left
         self.steps = 0
         self.dirty = False  # whether an exception has left an operator that did not complete
+        self.inferring = False  # whether a thread is in inference mode, see core/storage.py
         self.unsettled, self.settle = [], None  # in-place writes without their history, see grads.py; who gives it
         # Set by the engine: make(block, liveness mask) -> program; program.run(block) -> where it stopped, or None;
         # recover(program, block, where) computes what does not depend on what failed.
@@ -73,7 +74,7 @@ class Stream:
 
     @property
     def tracing(self):
-        """Whether a body is run for its instructions alone."""
+        """Whether a body runs only to record its instructions."""
         return self.block.outer is not None
 
     def enter(self, storage):
@@ -86,8 +87,8 @@ class Stream:
         return index
 
     def overfull(self):
-        """Whether the block should end because of its memory. Counts anew: results that nobody refers to any more take
-        none, or only while the program runs. A few results as large as the newest are always allowed, or expressions
+        """Whether the block should end because of its memory. Recounts it: results without references take no memory,
+        or take it only while the program runs. A few results as large as the newest are always allowed, or expressions
         of large tensors would run operator by operator."""
         block = self.block
         live = references(block.slots)
@@ -101,7 +102,7 @@ class Stream:
                 and (storage.pending is not block or storage.index not in block.step.written))
 
     def grow(self, key, known):
-        """The new step that follows the current one by an unknown key."""
+        """Add the step for a key that the current step has not seen."""
         if not self.steps and self.load is not None:
             self.load()
         self.steps += 1
@@ -148,7 +149,7 @@ class Stream:
         self.taken = None
 
     def complete(self, block):
-        """Run a block that was taken, if need be with a new program."""
+        """Run a block that was taken, with a new program if it has none."""
         program = block.program
         if program is None:
             if self.steps > MOST_STEPS:

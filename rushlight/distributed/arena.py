@@ -102,7 +102,7 @@ class Arena:
             os.close(opened)
 
     def _first_lost(self, lost, limit=0.0):
-        """The member whose end the launcher has seen (a signal before exit statuses), within so many seconds."""
+        """The member whose end the launcher has seen (a signal before exit statuses), within `limit` seconds."""
         end = time.monotonic() + limit
         while not (codes := {name: code for name in self.names if (code := lost(name))}):
             if time.monotonic() >= end:

@@ -153,7 +153,7 @@ class Launcher:
                 child.wait()
 
     def _wait(self, limit):
-        """Wait until all processes have ended, or so many seconds."""
+        """Wait until all processes have ended, at most `limit` seconds."""
         end = time.monotonic() + limit
         while time.monotonic() < end and any(child.poll() is None for child in self.children):
             time.sleep(0.02)

@@ -230,8 +230,7 @@ def new_subgroups(group_size=None, group=None, timeout=None, backend=None, pg_op
 def world_group():
     """The group of all processes. ValueError before `init_process_group`."""
     if GroupMember.WORLD is None:
-        raise ValueError("Default process group has not been initialized, please make sure to call "
-                         "init_process_group.")
+        raise ValueError("Default process group has not been initialized, please make sure to call init_process_group.")
     return GroupMember.WORLD
 
 

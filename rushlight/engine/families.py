@@ -1,13 +1,13 @@
-"""Launch records of new sizes: what is known of a structure is filled in, and nothing is planned.
+"""Launch records of new sizes, filled in from recipes for their structure without planning.
 
 Note [Families]
 Steps with a loop operator that differ in sizes alone share a `Family`: the recipes (fuse/recipe.py) of the kernels that
 some of these sizes have needed so far. The record of another size is one of them, with extents and strides filled in. A
 size that needs one more kernel adds a recipe; sizes that no recipe can describe (a sum in two steps) are planned one by
-one, as is everything that is no loop.
+one, as are all operators that are not loops.
 Families are kept on disk like records: a digest of the structure leads to the recipes and the names of their kernels.
 
-Of the other operators, those whose launches need no code generator (`light` ones) have theirs made anew for each size.
+Of the other operators, those whose launches need no code generator (`light` ones) have them made again for each size.
 
 In: a step of the prefix tree. Out: its packed launch, or None. Read `records` next.
 """
@@ -75,7 +75,7 @@ class Refs:
 
 
 def find(step, pattern, places):
-    """(launch of a step, whether it was planned anew): a Single, or None for what needs more. `places`: where the
+    """(launch of a step, whether it was newly planned): a Single, or None if it needs more. `places`: where the
     step's key has the operands that exist before."""
     op = step.key[0].op
     if not op.is_loop:

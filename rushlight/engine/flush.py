@@ -1,7 +1,7 @@
 """Flushing: look up or make the program of a block, and count what happens.
 
 Takes blocks from the stream (core/stream.py). Read `executable` for the run of a program, and `recover` for what
-happens where an instruction fails.
+happens when an instruction fails.
 """
 
 import sys
@@ -15,7 +15,7 @@ from .executable import Counters, Executable
 
 
 def _describe_machine():
-    """Tell the code generators what the processor has."""
+    """Set the target of the code generators to this processor."""
     caches = cpuinfo.cache_sizes()
     registers, stack = cpuinfo.vector_registers(), cpuinfo.stack_bytes()
     target.set_current(target.Target(cpuinfo.vector_bytes(), registers, *caches, cpuinfo.matrix_unit(), stack))
@@ -26,8 +26,7 @@ _describe_machine()
 
 def statistics():
     """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from
-    disk), launches,
-    bytes of results allocated, seconds spent planning."""
+    disk), launches, bytes of results allocated, seconds spent planning."""
     tallies = Counters.tallies
     return dict(
         instructions=sum(t[0] * t[1] for t in tallies) + direct.TALLY[1],

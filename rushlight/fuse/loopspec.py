@@ -1,7 +1,6 @@
 """From a group of instructions to a LoopSpec and the numbers of its static block.
 
-What comes in: a Group, and which slots need memory after it. What goes out: the spec (structure, shared by all sizes)
-and the Launches.
+In: a Group, and which slots need memory after it. Out: the spec (structure, shared by all sizes) and the Launches.
 """
 
 import math

@@ -1,19 +1,16 @@
 """Loop kernels: a fused group of element-wise, reduction and gathering operators becomes one function.
 
-What comes in is a `LoopSpec` from `fuse/` in which every decision is taken: loop dimensions, memory accesses, the
-order of values,
-which pass of the row each belongs to. What goes out is a KernelSource. Operator bodies run over `handler.Handler`.
+The input is a `LoopSpec` from `fuse/`, in which every decision has been taken: loop dimensions, memory accesses, the
+order of values, which pass of the row each belongs to. The result is a KernelSource. Operator bodies run over
+`handler.Handler`.
 
 Note [Rows and passes]
 The kept dimensions K are the rows; tasks share them. For each row the reduced (or inner) dimensions R are walked once
-per pass: a value
-that needs a reduction's result belongs to a later pass (softmax: max, then exp and sum, then the quotient). Row-level
-values are computed
-between the passes. Kind "row" puts the vector lanes along the innermost R dimension; kind "col" along the innermost K
-dimension, so that
-a reduction over outer dimensions reads contiguous memory. Vectors are several registers wide, which LLVM splits: that
-is the unrolling.
-The rest of a row is one masked step (or scalar steps where an access is strided).
+per pass: a value that needs a reduction's result belongs to a later pass (softmax: max, then exp and sum, then the
+quotient). Row-level values are computed between the passes. Kind "row" puts the vector lanes along the innermost R
+dimension; kind "col" along the innermost K dimension, so that a reduction over outer dimensions reads contiguous
+memory. Vectors are several registers wide, which LLVM splits: that is the unrolling. The rest of a row is one masked
+step (or scalar steps where an access is strided).
 
 Static block: chunk, K sizes, R sizes, [block of R0, blocks] for partial sums, then per access: slot, offset, byte
 strides over K and R;

@@ -1,9 +1,8 @@
 """Reductions of loop kernels: how an accumulator starts, takes a vector of values, and becomes the row's result.
 
 COMBINES maps the name in a Reduce node to its class. `add(handler, value, position, mask)` takes one step;
-`finish(handler)` returns a
-Typed (or a tuple of them: value and index). In kind "row" lanes are folded at the end, in kind "col" every lane is a
-row of its own.
+`finish(handler)` returns a Typed (or a tuple of them: value and index). In kind "row" lanes are folded at the end, in
+kind "col" every lane is a row of its own.
 """
 
 from ...core import dtype as dt
@@ -107,7 +106,7 @@ class Maximum(Fold):
 
 
 class Top(Maximum):
-    """The largest value that is no NaN, in one instruction a step."""
+    """The largest value that is not NaN, in one instruction a step."""
 
     def join(self, a, b):
         return self.fn.maximum(b, a)

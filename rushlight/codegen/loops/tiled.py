@@ -1,6 +1,6 @@
 """Loop kernels that turn tiles: some operands are contiguous along the columns, others along the rows.
 
-What comes in is a LoopSpec of kind "tile": element-wise, the last K dimension is the rows of the tiles, the last R
+The input is a LoopSpec of kind "tile": element-wise, the last K dimension is the rows of the tiles, the last R
 dimension their columns; accesses of mode "t" are contiguous along the rows. A tile has as many rows and columns as a
 register has lanes of the widest element. Operands of mode "t" are read column by column, turned in registers, and kept
 in a buffer of one tile, from which the body reads rows; results of mode "t" go the other way. So every cache line is

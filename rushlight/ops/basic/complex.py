@@ -350,3 +350,15 @@ def angle(k, input):
 def isreal(k, input):
     """Whether the imaginary part is 0."""
     return input.imag.eq(0) if input.dtype.category == dt.COMPLEX else k.const(True, dt.bool_)
+
+
+@public("torch.view_as_real_copy")
+def view_as_real_copy(input):
+    """`view_as_real` with memory of its own."""
+    return view_as_real(input).clone()
+
+
+@public("torch.view_as_complex_copy")
+def view_as_complex_copy(input):
+    """`view_as_complex` with memory of its own."""
+    return view_as_complex(input).clone()

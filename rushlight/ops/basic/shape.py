@@ -139,8 +139,7 @@ def check_cat(shape, found, dim, number):
     for d, (n, m) in enumerate(zip(shape, found)):
         if n != m and d != dim:
             raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got size "
-                               f"{m} for tensor number "
-                               f"{number} in the list.")
+                               f"{m} for tensor number {number} in the list.")
 
 
 def cat_strides(used, shape):
@@ -163,8 +162,7 @@ def plan_stack(layouts, dim):
     for i, found in enumerate(layouts):
         if found.shape != shape:
             raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
-                               f"{list(found.shape)} at "
-                               f"entry {i}")
+                               f"{list(found.shape)} at entry {i}")
     whole, dtype = (*shape[:dim], len(layouts), *shape[dim:]), rules.joined_dtype(layouts, ())
     strides = contiguous_strides(whole)
     if dim < len(shape) and all(map(seems_channels_last, layouts)):  # as PyTorch joins, and then splits the dimension
@@ -312,14 +310,12 @@ def tensor_split(input, indices_or_sections, dim=0):
 def split_along(name, input, sections, dim, least):
     if input.dim() < least:
         raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, "
-                           "but got a tensor with "
-                           f"{input.dim()} dimensions!")
+                           f"but got a tensor with {input.dim()} dimensions!")
     if hasattr(sections, "__index__") and not isinstance(sections, Tensor):
         size = input._layout.shape[dim]
         if sections == 0 or size % sections:
             raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
-                               f"{size} is not divisible "
-                               f"by the split_size {sections}!")
+                               f"{size} is not divisible by the split_size {sections}!")
     return tensor_split(input, sections, dim)
 
 
@@ -412,8 +408,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         repeats = repeats.reshape(1).expand(size)
     elif repeats.dim() != 1 or repeats.numel() != size:
         raise RuntimeError("repeats must have the same size as input along dim, but got repeats.size(0) = "
-                           f"{repeats.numel()} and "
-                           f"input.size({dim}) = {size}")
+                           f"{repeats.numel()} and input.size({dim}) = {size}")
     return input.index_select(dim, repeat_positions(repeats, output_size))
 
 
@@ -508,8 +503,8 @@ def rolled(input, shifts, dims):
 
 @public("roll", out=False)
 def roll(input, shifts, dims=None):
-    """Positions moved by `shifts` along `dims`; what leaves at the end comes in at the start. Without dims over the
-    flattened tensor."""
+    """Positions moved by `shifts` along `dims`; elements shifted past the end reappear at the start. Without dims over
+    the flattened tensor."""
     shifts = int_list((shifts,))
     dims = [] if dims is None else int_list((dims,))
     if not shifts:

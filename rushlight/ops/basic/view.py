@@ -3,11 +3,13 @@
 import functools
 
 from ...core import dtype as dt
+from ...core.arguments import needed, spelled_again
 from ...core.declare import REGISTRY, public, view_operator
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import as_index, wrap_dim
 from ...core.layout import contiguous_strides, layout, view_strides
+from ...core.signatures import REQUIRED
 from ...core.tensor import Tensor
 from ...core.tensor import view as raw_view
 from ...core.views import view_of, viewed
@@ -49,8 +51,7 @@ def inferred_size(shape, numel):
     if at is not None:
         if known == 0:
             raise RuntimeError(f"cannot reshape tensor of {numel} elements into shape {shape} because the unspecified "
-                               f"dimension size -1 "
-                               "can be any value and is ambiguous")
+                               "dimension size -1 can be any value and is ambiguous")
         if numel % known:
             raise RuntimeError(f"shape '{shape}' is invalid for input of size {numel}")
         shape[at] = numel // known
@@ -107,8 +108,7 @@ def view_dtype(self, dtype):
                                f"but got {strides[-1]}")
         if (shape[-1] * old) % new or any(s * old % new for s in strides[:-1]) or offset * old % new:
             raise RuntimeError(f"self.size(-1) must be divisible by {new // old} to view {found.dtype} as {dtype} "
-                               f"(different element "
-                               f"sizes), but got {shape[-1]}")
+                               f"(different element sizes), but got {shape[-1]}")
         shape[-1] = shape[-1] * old // new
         strides = [s * old // new for s in strides[:-1]] + [1]
         offset = offset * old // new
@@ -176,8 +176,7 @@ def unflatten(input, dim, sizes):
         sizes = inferred_size(sizes, found.shape[dim])
     except RuntimeError:
         raise RuntimeError(f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} "
-                           f"({found.shape[dim]}) in the "
-                           "input tensor") from None
+                           f"({found.shape[dim]}) in the input tensor") from None
     return view(input, (*found.shape[:dim], *sizes, *found.shape[dim + 1:]))
 
 
@@ -218,10 +217,16 @@ def _permuted(found, dims):
     return layout(shape, strides, found.dtype), dims
 
 
-@view_operator("transpose swapaxes swapdims", quick=True)
+@view_operator("transpose swapdims", quick=True)
 def transpose(input, dim0, dim1):
     """Two dimensions swapped."""
     return _swap(input, dim0, dim1, TRANSPOSE)
+
+
+@public("swapaxes", out=False)
+def swapaxes(input, axis0, axis1):
+    """`transpose`."""
+    return _swap(input, axis0, axis1, TRANSPOSE)
 
 
 def _swap(input, dim0, dim1, rule):
@@ -258,8 +263,7 @@ def movedim(input, source, destination):
     destination = [destination] if hasattr(destination, "__index__") else list(destination)
     if len(source) != len(destination):
         raise RuntimeError(f"movedim: Invalid source or destination dims: source ({source} dims) should contain the "
-                           f"same number of dims "
-                           f"as destination ({destination} dims)")
+                           f"same number of dims as destination ({destination} dims)")
     source, destination = [wrap_dim(d, rank) for d in source], [wrap_dim(d, rank) for d in destination]
     if len(set(source)) != len(source) or len(set(destination)) != len(destination):
         raise RuntimeError(f"movedim: repeated dim in `source` or `destination` ({source}, {destination})")
@@ -281,8 +285,10 @@ UNSQUEEZE = GradRule("unsqueeze", ["input", "shape"], {"input": _reshape_back})
 
 
 @view_operator("squeeze", quick=True)
-def squeeze(input, dim=None):
+def squeeze(input, dim=None, **spelled):
     """Without the dimensions of size 1 (all, or those given)."""
+    if spelled:
+        return spelled_again(squeeze, spelled, input, **({} if dim is None else {"dim": dim}))
     found = input._layout
     if dim is None:
         drop = [d for d, n in enumerate(found.shape) if n == 1]
@@ -295,8 +301,10 @@ def squeeze(input, dim=None):
 
 
 @view_operator("unsqueeze", quick=True)
-def unsqueeze(input, dim):
+def unsqueeze(input, dim=REQUIRED, **spelled):
     """With a dimension of size 1 inserted at `dim`."""
+    if dim is REQUIRED:
+        return spelled_again(unsqueeze, needed("unsqueeze", "dim", spelled), input)
     found = input._layout
     return viewed(input, _unsqueezed(found, dim), input._offset, UNSQUEEZE, (input, found.shape))
 
@@ -352,8 +360,7 @@ def expand(self, *size, implicit=False):
         if d < lead:
             if n < 0:
                 raise RuntimeError(f"expand({dt_name(self)}{{{list(found.shape)}}}, size={size}): the expanded size of "
-                                   f"the tensor ({n}) "
-                                   f"isn't allowed in a leading, non-existing dimension {d}")
+                                   f"the tensor ({n}) isn't allowed in a leading, non-existing dimension {d}")
             shape.append(n)
             strides.append(None)
             continue
@@ -418,8 +425,11 @@ DIAGONAL = GradRule("diagonal", ["input", "shape", "offset", "dim1", "dim2"],
 
 
 @view_operator("select", quick=True)
-def select(input, dim, index):
+def select(input, dim=REQUIRED, index=REQUIRED, **spelled):
     """One position of a dimension, which disappears."""
+    if dim is REQUIRED or index is REQUIRED:
+        given = {k: v for k, v in (("dim", dim), ("index", index)) if v is not REQUIRED}
+        return spelled_again(select, needed("select", "dim", spelled), input, **given)
     found = input._layout
     if not found.ndim:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
@@ -454,8 +464,11 @@ def slice_(input, dim, start, stop, step):
 
 
 @view_operator("narrow", quick=True)
-def narrow(input, dim, start, length):
+def narrow(input, dim=REQUIRED, start=REQUIRED, length=REQUIRED, **spelled):
     """`length` positions of a dimension from `start` on."""
+    if dim is REQUIRED or length is REQUIRED:
+        given = {k: v for k, v in (("dim", dim), ("start", start), ("length", length)) if v is not REQUIRED}
+        return spelled_again(narrow, needed("narrow", "length", spelled), input, **given)
     found = input._layout
     if not found.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
@@ -475,7 +488,13 @@ def narrow(input, dim, start, length):
     return slice_(input, dim, start, start + length, 1)
 
 
-@view_operator("diagonal Tensor.diagonal linalg.diagonal")
+@view_operator("linalg.diagonal")
+def linalg_diagonal(A, *, offset=0, dim1=-2, dim2=-1):
+    """The diagonals of matrices as a last dimension."""
+    return diagonal(A, offset, dim1, dim2)
+
+
+@view_operator("diagonal Tensor.diagonal")
 def diagonal(input, offset=0, dim1=0, dim2=1):
     """The diagonal of two dimensions as a last dimension."""
     found = input._layout
@@ -510,9 +529,8 @@ def split(tensor, split_size_or_sections, dim=0):
         sizes = [min(size, n - i) for i in range(0, n, size)] if n else [0]
     elif builtin_sum(sizes) != n:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), "
-            f"but got "
-            f"split_sizes={list(sizes)}"
+            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but "
+            f"got split_sizes={list(sizes)}"
         )
     return pieces(tensor, dim, list(sizes), SPLIT)
 
@@ -571,8 +589,10 @@ def chunk(input, chunks, dim=0):
 
 
 @view_operator("unbind", quick=True)
-def unbind(input, dim=0):
+def unbind(input, dim=0, **spelled):
     """All positions of a dimension as a tuple of views."""
+    if spelled:
+        return spelled_again(unbind, spelled, input)
     found = input._layout
     if not found.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")

@@ -110,8 +110,7 @@ def take_along_dim(input, indices, dim=None):
         input, indices, dim = input.reshape(-1), indices.reshape(-1), 0
     if input.dim() != indices.dim():
         raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but "
-                           f"got {input.dim()} "
-                           f"dimensions for input, and {indices.dim()} dimensions for indices")
+                           f"got {input.dim()} dimensions for input, and {indices.dim()} dimensions for indices")
     dim = wrap_dim(dim, input.dim())
     a, b = list(input._layout.shape), list(indices._layout.shape)
     rest = list(broadcast_shapes(a[:dim] + [1] + a[dim + 1:], b[:dim] + [1] + b[dim + 1:]))
@@ -212,8 +211,7 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
     if per_sample_weights is not None:
         if per_sample_weights._layout.shape != input._layout.shape:
             raise ValueError(f"embedding_bag: If per_sample_weights ({list(per_sample_weights.shape)}) is not None, "
-                             "then it must have the "
-                             f"same shape as the input ({list(input.shape)})")
+                             f"then it must have the same shape as the input ({list(input.shape)})")
         if mode != "sum":
             raise NotImplementedError("embedding_bag: per_sample_weights was not None. per_sample_weights is only "
                                       "supported for "
@@ -243,8 +241,7 @@ def bag_numbers(input, offsets, include_last_offset):
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of "
-                             "fixed length sequences. "
-                             f"However, found offsets of type {type(offsets)}")
+                             f"fixed length sequences. However, found offsets of type {type(offsets)}")
         count, length = input._layout.shape
         return input.reshape(-1), arange(count).unsqueeze(1).expand(count, length).reshape(-1), count
     if input.dim() != 1:
@@ -255,12 +252,10 @@ def bag_numbers(input, offsets, include_last_offset):
         raise ValueError("offsets has to be a 1D Tensor")
     if offsets.numel() and offsets[0].item() != 0:
         raise RuntimeError("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
-                           "position 0. However, got "
-                           f"{offsets[0].item()}")
+                           f"position 0. However, got {offsets[0].item()}")
     if offsets.numel() and offsets[-1].item() > input.numel():
         raise RuntimeError(f"offsets[-1] can not be greater than input's length({input.numel()}) but got offsets[-1] "
-                           "of "
-                           f"{offsets[-1].item()}")
+                           f"of {offsets[-1].item()}")
     count = offsets.numel() - (1 if include_last_offset else 0)
     starts = offsets[:count].long()
     bags = REGISTRY["searchsorted"](starts, arange(input.numel()), right=True) - 1

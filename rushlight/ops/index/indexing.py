@@ -1,8 +1,8 @@
 """Indexing: `tensor[...]` and `tensor[...] = value`, the `index` and `index_put` operators.
 
-What comes in: anything PyTorch takes between brackets. Integers, slices, None and Ellipsis are one view, computed at
-once; index tensors, lists, arrays and masks then go to `index` or `index_put_` on that view. Masks become indices by
-`nonzero`, a sync point; only `x[mask] = number` needs none. Read `fetch` for the kernels.
+In: anything PyTorch takes between brackets. Integers, slices, None and Ellipsis are one view, computed at once; index
+tensors, lists, arrays and masks then go to `index` or `index_put_` on that view. Masks become indices by `nonzero`, a
+sync point; only `x[mask] = number` needs none. Read `fetch` for the kernels.
 """
 
 import functools
@@ -37,8 +37,7 @@ from ..basic.view import SELECT, embed, reshape
 from .nonzero import nonzero
 
 INVALID_SCALAR = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
-                  "convert a 0-dim tensor "
-                  "to a number")
+                  "convert a 0-dim tensor to a number")
 
 
 def _basic_back(g, shape, items):
@@ -205,8 +204,7 @@ def parse_object(chosen, found, item):
         chosen.integer(found, as_index(item))
     else:
         raise IndexError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
-                         "indices (got "
-                         f"{type_name(item)})")
+                         f"indices (got {type_name(item)})")
 
 
 def is_scalar_bool(value):
@@ -247,8 +245,7 @@ def check_mask(chosen, found, mask):
     for d, n in enumerate(shape):
         if found.shape[chosen.dim + d] != n:
             raise IndexError(f"The shape of the mask {list(shape)} at index {d} does not match the shape of the "
-                             "indexed tensor "
-                             f"{list(found.shape)} at index {chosen.dim + d}")
+                             f"indexed tensor {list(found.shape)} at index {chosen.dim + d}")
 
 
 def sequence_tensor(item):
@@ -281,10 +278,9 @@ def as_tuple(index):
     if isinstance(index, list) and len(index) < 32 and any(
             x is None or x is Ellipsis or isinstance(x, (Tensor, slice, list, tuple)) or is_array(x) for x in index):
         warnings.warn("Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in "
-                      "pytorch 2.9; use "
-                      "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
-                      "x[torch.tensor(seq)], "
-                      "which will result either in an error or a different result", stacklevel=4)
+                      "pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as "
+                      "tensor index, x[torch.tensor(seq)], which will result either in an error or a different "
+                      "result", stacklevel=4)
         return tuple(index)
     return (index,)
 
@@ -509,8 +505,7 @@ def normal_indices(input, indices):
                     raise IndexError(f"too many indices for tensor of dimension {input._layout.ndim}")
                 if input._layout.shape[at] != n:
                     raise IndexError(f"The shape of the mask {list(index._layout.shape)} at index {d} does not match "
-                                     "the shape of the "
-                                     f"indexed tensor {list(input._layout.shape)} at index {at}")
+                                     f"the shape of the indexed tensor {list(input._layout.shape)} at index {at}")
             found += nonzero_columns(index)
         elif kind in INDEX_DTYPES or kind in (dt.int8, dt.int16):
             found.append(index)
@@ -565,7 +560,8 @@ def setitem(self, index, value):
         if index.__class__ is Tensor and index._layout.dtype is dt.bool_ and index._layout.shape == self._layout.shape:
             REGISTRY["Tensor.masked_fill_"](self, index, value)
             return
-    if self._versions is None and not (MODE.grad and (may_want_grad(self) or tensor and may_want_grad(value))):
+    recorded = MODE.grad and (may_want_grad(self) or tensor and may_want_grad(value))
+    if self._versions is None and self._storage.version >= 0 and not recorded:
         if set_quietly(self, index, value):
             return
     chosen = None
@@ -696,8 +692,7 @@ def prepared_put(input, indices, values):
     if values.dtype is not input.dtype:
         raise RuntimeError("Index put requires the source and destination dtypes match, got "
                            f"{dt.scalar_type(input._layout.dtype)} for the destination and "
-                           f"{dt.scalar_type(values._layout.dtype)} for the "
-                           "source.")
+                           f"{dt.scalar_type(values._layout.dtype)} for the source.")
     found = normal_indices(input, indices)
     if all([i is None for i in found]):
         raise RuntimeError("index_put_(): at least one index tensor is needed")
@@ -706,8 +701,7 @@ def prepared_put(input, indices, values):
     lead = len(shape) - len(place.domain)
     if lead > 0 or any(n not in (1, m) for n, m in zip(shape, place.domain[-lead:] if lead else place.domain)):
         raise RuntimeError(f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing "
-                           "result of shape "
-                           f"{list(place.domain)}")
+                           f"result of shape {list(place.domain)}")
     return tensors, place
 
 

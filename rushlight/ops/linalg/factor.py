@@ -505,7 +505,7 @@ def lu_node(A):
 
 @public("lu_unpack")
 def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
-    """P, L, U from what `linalg.lu_factor` gives; what is not wanted is empty."""
+    """P, L, U from what `linalg.lu_factor` gives; parts that are not wanted are empty."""
     check_matrix("torch.lu_unpack", LU_data)
     if unpack_pivots and LU_pivots.dtype is not dt.int32:
         raise RuntimeError("torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.\n"

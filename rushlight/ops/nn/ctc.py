@@ -178,8 +178,7 @@ def _check_lengths(log_probs, targets, input_lengths, target_lengths):
             raise RuntimeError(f"Expected input_lengths to have value at least 0, but got value {n}")
         if n > steps:
             raise RuntimeError(f"Expected input_lengths to have value at most {steps}, but got value {n} (while "
-                               "checking arguments for "
-                               "ctc_loss_cpu)")
+                               "checking arguments for ctc_loss_cpu)")
     for n in labels:
         if n < 0:
             raise RuntimeError(f"Expected target_lengths to have value at least 0, but got value {n}")

@@ -15,6 +15,7 @@ from ...core.grads import GradRule, begin_write, end_write
 from ...core.record import record
 from ...core.stream import STREAM
 from ...core.tensor import empty as empty_tensor
+from ...core.tensor import version_of
 from ..basic.arithmetic import mul, where
 from ..basic.copy import to_dtype
 from ..basic.creation import ones_like, zeros, zeros_like
@@ -140,8 +141,8 @@ def native_dropout(input, p, train):
 
 @public("nn.functional.dropout", out=False)
 def dropout(input, p=0.5, training=True, inplace=False):
-    """While training: zero each element with probability p and scale the others by 1 / (1 - p). ValueError unless 0 "
-      "<= p <= 1."""
+    """While training: zero each element with probability p and scale the others by 1 / (1 - p). ValueError unless 0
+    <= p <= 1."""
     _check_probability(p, ValueError)
     return drop(input, p, training, inplace=inplace)
 
@@ -176,21 +177,17 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
     rank = input.dim()
     if rank not in (2, 3):
         raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {rank}D input. Note that dropout1d "
-                           f"exists to provide "
-                           "channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an "
-                           "optional batch "
-                           "dimension (i.e. 2D or 3D inputs).")
+                           "exists to provide channel-wise dropout on inputs with 1 spatial dimension, a channel "
+                           "dimension, and an optional batch dimension (i.e. 2D or 3D inputs).")
     return _drop_channels(input, p, training, inplace, rank == 3)
 
 
 def _warn_rank(name, rank, spatial):
-    warnings.warn(f"{name}: Received a {rank}-D input to {name}, which is deprecated and will result in an error in "
-                  f"a future release. To "
-                  f"retain the behavior and silence this warning, please use dropout instead. Note that {name} "
-                  f"exists to provide "
-                  f"channel-wise dropout on inputs with {spatial} spatial dimensions, a channel dimension, and an "
-                  f"optional batch "
-                  f"dimension (i.e. {spatial + 1}D or {spatial + 2}D inputs).", stacklevel=3)
+    warnings.warn(f"{name}: Received a {rank}-D input to {name}, which is deprecated and will result in an error in a "
+                  "future release. To retain the behavior and silence this warning, please use dropout instead. Note "
+                  f"that {name} exists to provide channel-wise dropout on inputs with {spatial} spatial dimensions, a "
+                  f"channel dimension, and an optional batch dimension (i.e. {spatial + 1}D or {spatial + 2}D "
+                  "inputs).", stacklevel=3)
 
 
 @public("nn.functional.dropout2d", out=False)
@@ -201,13 +198,11 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
     if rank not in (3, 4):
         _warn_rank("dropout2d", rank, 2)
     if rank == 3:
-        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
-                      "behavior is desired - "
-                      "input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will "
-                      "change in a future "
-                      "release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To "
-                      "maintain the 1D "
-                      "channel-wise dropout behavior, please switch to using dropout1d instead.", stacklevel=2)
+        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior "
+                      "is desired - input is interpreted as shape (N, C, L), where C is the channel dim. This behavior "
+                      "will change in a future release to interpret the input as one without a batch dimension, i.e. "
+                      "shape (C, H, W). To maintain the 1D channel-wise dropout behavior, please switch to using "
+                      "dropout1d instead.", stacklevel=2)
     return drop(input, p, training, feature=True, inplace=inplace)
 
 
@@ -285,7 +280,7 @@ def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
         return input
     noise = _slopes(input, float(lower), float(upper))
     node = begin_write(RRELU_RULE, (input, noise), input)
-    version = input._version
+    version = version_of(input)
     try:
         record(mul.op, "tt", (), (input, noise), (), (input,))
         end_write(node, input)

@@ -89,7 +89,12 @@ def _multi_margin_forward(input, target, p, margin, weight, reduction):
     values = where(counts, _power_of(over, p), 0)
     factors = _class_factors(weight, target)
     values = values if factors is None else values * factors
-    return reduced(values.sum(1) / input.shape[1], reduction)
+    return reduced_rows(values.sum(1) / input.shape[1], reduction)
+
+
+def reduced_rows(values, reduction):
+    """`reduced`, with 0 for the mean of no rows."""
+    return reduced(values, reduction if values.numel() or reduction == "none" else "sum")
 
 
 def _multi_margin_grad(g, input, target, p, margin, weight, reduction):
@@ -144,7 +149,8 @@ def _label_matrix(target, classes):
 
 
 def _label_margins(input, target):
-    """max(0, 1 - x[target_i] + x[j]) for labels i and classes j that are no label, as (values, whether they count)."""
+    """max(0, 1 - x[target_i] + x[j]) for labels i and classes j that are not labels, as (values, whether they
+    count)."""
     is_label, named, safe = _label_matrix(target, input.shape[-1])
     own = input.gather(-1, safe)
     over = 1 - own.unsqueeze(-1) + input.unsqueeze(-2)
@@ -153,7 +159,7 @@ def _label_margins(input, target):
 
 def _multilabel_forward(input, target, reduction):
     over, counts, _ = _label_margins(input, target)
-    return reduced(where(counts, over, 0).sum((-1, -2)) / input.shape[-1], reduction)
+    return reduced_rows(where(counts, over, 0).sum((-1, -2)) / input.shape[-1], reduction)
 
 
 def _multilabel_grad(g, input, target, reduction):
@@ -246,8 +252,7 @@ def _cosine_embedding(input1, input2, target, margin, reduction):
     rank = target.dim() + 1
     if input1.dim() != rank or input2.dim() != rank:
         raise RuntimeError(f"{rank - 1}D target tensor expects {rank}D input tensors, but found inputs with sizes "
-                           f"{list(input1.shape)} and "
-                           f"{list(input2.shape)}.")
+                           f"{list(input1.shape)} and {list(input2.shape)}.")
     tiny = 1e-12
     product = (input1 * input2).sum(rank - 1)
     first, second = [(x * x).sum(rank - 1) + tiny for x in (input1, input2)]

@@ -1,9 +1,9 @@
 """Sums and maxima over windows of the spatial dimensions, and their transposes: the kernels of all pooling.
 
-What comes in: tensors and a `Geometry`, which says where the windows of each dimension lie. What goes out: tensors
-without history. A kernel unrolls the positions of one window. Windows of many positions are taken one dimension after
-another, and very long ones as a reduction over a strided view. Gradients gather too: each input position visits the
-windows that can cover it. Read `pooling` next.
+In: tensors and a `Geometry`, which says where the windows of each dimension lie. Out: tensors without history. A kernel
+unrolls the positions of one window. Windows of many positions are taken one dimension after another, and very long ones
+as a reduction over a strided view. Gradients gather too: each input position visits the windows that can cover it. Read
+`pooling` next.
 """
 
 import itertools

@@ -1,7 +1,7 @@
 """The in-place distributions of Tensor: bernoulli_, exponential_, geometric_, cauchy_, log_normal_.
 
-What comes in: the tensor to overwrite and the parameters. What goes out: an element-wise operator over raw draws, two
-for each element. Read `random` first.
+In: the tensor to overwrite and the parameters. Out: an element-wise operator over raw draws, two for each element. Read
+`random` first.
 """
 
 from ...core import dtype as dt
@@ -120,8 +120,7 @@ def check_continuous(dtype, name):
     if dtype.category != dt.FLOATING:
         what = CPP_NAMES.get(dtype.name, dtype.name) if name == "Cauchy" else dt.scalar_type(dtype)
         raise RuntimeError(f"{name} distribution is a continuous probability distribution. dtype must be a floating "
-                           f"point but you "
-                           f"specified {what}")
+                           f"point but you specified {what}")
 
 
 @public("Tensor.exponential_", out=False)

@@ -142,14 +142,14 @@ class Generator:
         return found
 
     def manual_seed(self, seed):
-        """Start anew from a seed (negative ones count from 2**64); returns the generator."""
+        """Restart from a seed (negative ones count from 2**64); returns the generator."""
         if not isinstance(seed, int):
             raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
         self._seed, self._state, self._host = checked_seed(seed), None, None
         return self
 
     def seed(self):
-        """Start anew from a seed of the operating system's entropy; returns it."""
+        """Restart from a seed of the operating system's entropy; returns it."""
         seed = int.from_bytes(os.urandom(8), "little")
         self.manual_seed(seed)
         return seed
@@ -171,16 +171,15 @@ class Generator:
         return found
 
     def set_state(self, new_state):
-        """Continue from a state that `get_state` gave. TypeError unless a uint8 tensor, RuntimeError for a wrong "
-          "size."""
+        """Continue from a state that `get_state` gave. TypeError unless a uint8 tensor, RuntimeError for a wrong
+        size."""
         if not isinstance(new_state, Tensor):
             raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
         if new_state.dtype is not dt.uint8:
             raise TypeError("RNG state must be a torch.ByteTensor")
         if new_state.numel() != FORM.size:
             raise RuntimeError(f"Expected a CPUGeneratorImplState of size {FORM.size} but found the input RNG state "
-                               f"size to be "
-                               f"{new_state.numel()}")
+                               f"size to be {new_state.numel()}")
         data = np.ascontiguousarray(new_state._array()).tobytes()
         seed, left, seeded, place, words, _, normal, _, cached, _, _, _ = FORM.unpack(data)
         if not 0 < left <= WORDS or place > WORDS or not seeded:

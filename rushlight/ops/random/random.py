@@ -22,7 +22,7 @@ from ...core.layout import contiguous_strides, dense_strides_like
 from ...core.record import record
 from ...core.storage import MetaStorage
 from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.tensor import Tensor, version_of
 from ...core.tensor import empty as empty_tensor
 from ..basic.complex import view_as_complex, view_as_real
 from ..basic.copy import COPY, cast
@@ -126,7 +126,7 @@ def fill_in_place(self, rule, write):
     """Run `write()`, which overwrites a tensor with random numbers, under the rules of in-place operators; the
     tensor."""
     node = begin_write(rule, (self,), self)
-    version = self._version
+    version = version_of(self)
     try:
         if self._layout.numel and self._storage.__class__ is not MetaStorage:
             write()
@@ -187,8 +187,7 @@ def uniform_(self, from_=0, to=1, *, generator=None, **named):
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
     if high - low > info.max:
         raise RuntimeError(f"uniform_ expects to-from <= std::numeric_limits<{dt.scalar_type(found.dtype)}>::max(), "
-                           f"but found to="
-                           f"{high:g} and from={low:g} which result in to-from to exceed the limit")
+                           f"but found to={high:g} and from={low:g} which result in to-from to exceed the limit")
     return fill_in_place(self, UNIFORM_RULE, lambda: uniform_into(self, low, high, generator))
 
 
@@ -346,16 +345,14 @@ def randn_like(input, *, generator=None, dtype=None, layout=None, device=None, r
 @public("torch.normal", out=False)
 def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None,
            requires_grad=False, pin_memory=False):
-    """Normal numbers with the given mean and standard deviation, each a number or a tensor (broadcast); `size` for "
-      "two numbers."""
+    """Normal numbers with the given mean and standard deviation, each a number or a tensor (broadcast); `size` for
+    two numbers."""
     tensors = isinstance(mean, Tensor), isinstance(std, Tensor)
     if not any(tensors):
         if size is None:
-            raise TypeError("normal() received an invalid combination of arguments - got (float, float), but "
-                            "expected one of: (Tensor "
-                            "mean, Tensor std), (Tensor mean, float std), (float mean, Tensor std), (float mean, "
-                            "float std, tuple of "
-                            "ints size)")
+            raise TypeError("normal() received an invalid combination of arguments - got (float, float), but expected "
+                            "one of: (Tensor mean, Tensor std), (Tensor mean, float std), (float mean, Tensor std), "
+                            "(float mean, float std, tuple of ints size)")
         tensor = new_random("normal", (), size, out, dtype, device)
         return _normal(tensor, float(mean), float(std), generator, out, requires_grad)
     result = _normal_each(mean, std, generator) if all(tensors) \
@@ -547,8 +544,8 @@ def randint(*args, low=None, high=None, size=None, generator=None, out=None, dty
 
 
 def _bounds(name, args, low, high, size, most):
-    """(low, high, size) from positional arguments (low may be left out) and keywords. TypeError where they do not "
-      "fit."""
+    """(low, high, size) from positional arguments (low may be left out) and keywords. TypeError where they do not
+    fit."""
     given = args + [v for v in (low, high, size if most == 3 else None) if v is not None]
     if most == 3 and size is None and args:
         size = args.pop()

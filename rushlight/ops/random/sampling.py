@@ -1,7 +1,6 @@
 """Samples from distributions given by tensors: multinomial and poisson.
 
-What comes in: probabilities, rates. What goes out: samples of the generator's draws, in PyTorch's order. Read
-`random` first.
+In: probabilities, rates. Out: samples of the generator's draws, in PyTorch's order. Read `random` first.
 """
 
 from ...base.lazy import numpy as np
