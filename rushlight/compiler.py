@@ -6,7 +6,8 @@ captured functions without recording is a later step.
 """
 
 
-def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None, disable=False):
+def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None, name=None,
+            disable=False, recompile_limit=None, isolate_recompiles=False, shapes_spec=None):
     """The function or module itself; usable as a decorator with and without arguments."""
     if model is None:
         return lambda function: function

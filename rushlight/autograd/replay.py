@@ -23,7 +23,7 @@ from ..core.layout import Layout
 from ..core.record import user_line
 from ..core.storage import FailedStorage, Storage, is_exposed, new_storage, references
 from ..core.stream import STREAM
-from ..core.tensor import Tensor, view
+from ..core.tensor import Tensor, view, DETACHED
 
 MOST_RECORDINGS = 16  # at one place of the tree
 NUMBERS = frozenset([int, float, bool])
@@ -106,7 +106,7 @@ class Survey:
         for value, version in zip(node.saved, node.versions):
             if version is not None:
                 now = value._storage.version if value._versions is None else value._versions[0]
-                if now != version:
+                if now != version or value._creation == DETACHED:
                     raise Unfit
                 key += (self.storage(value._storage), value._layout, value._offset)
             elif isinstance(value, Saved):

@@ -13,9 +13,10 @@ from ..base import switches
 from . import dtype as dt
 from .block import HARD_LENGTH, LONG_WAY, SOFT_LENGTH, Known
 from .device import CPU, META
-from .storage import FailedStorage, MetaStorage, Storage, check, is_exposed, meta_storage, new_storage
+from .storage import (INFERRING, FailedStorage, MetaStorage, Storage, check, check_tracked, first_version, is_exposed,
+                      meta_storage, new_storage)
 from .stream import MOST_BYTES, STREAM, flush
-from .tensor import Tensor, view
+from .tensor import Tensor, version_of, view
 
 FOLDER = __file__.removesuffix(os.path.join("core", "record.py"))
 MOST_FORMS = 4096  # of one operator
@@ -113,6 +114,8 @@ def append(form, tensors, numbers, outs):
     if outs is not None:
         key.append("out")
         for t in outs:
+            if t._storage.version < 0:
+                check_tracked(t._storage)
             if t._storage.__class__ is FailedStorage and overwrites(form, t, tensors):
                 if t._storage.pending is not block:
                     stream.enter(t._storage)
@@ -154,7 +157,7 @@ def described(form, tensors, numbers, outs):
     known = infer(form, tensors, numbers, outs, form.op.results)
     if outs is not None:
         for t in outs:
-            set_version(t, t._version + 1)
+            set_version(t, version_of(t) + 1)
         return outs
     return [view(meta_storage(found.nbytes, META), found, 0) for found in known.layouts]
 
@@ -203,7 +206,7 @@ resolve = None  # set by ops: a tensor of a flipped type -> one of the plain typ
 
 def commit_writes(block, step, outs):
     """Commit a step that writes into `outs`, with their versions: both or none."""
-    before = [t._version for t in outs]
+    before = [version_of(t) for t in outs]
     try:
         for t, version in zip(outs, before):
             set_version(t, version + 1)
@@ -520,7 +523,7 @@ def result(block, step, device, _new=Tensor.__new__, _tensor=Tensor):
     layout = step.layouts[0]
     storage = Storage()
     storage.pending, storage.index, storage.nbytes, storage.device = block, step.count - 1, layout.nbytes, device
-    storage.address = storage.version = 0
+    storage.address, storage.version = 0, first_version() if INFERRING else 0
     storage.block = storage.guard = None
     block.slots.append(storage)
     tensor = _new(_tensor)

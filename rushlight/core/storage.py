@@ -13,6 +13,20 @@ run as soon as they are recorded, so that both sides see PyTorch's order.
 """
 
 import sys
+from threading import get_ident
+
+# Note [Inference tensors]
+# A storage made in inference mode has a version below zero: it is not tracked. Its tensors, views included, are not
+# written outside that mode and not saved for backward. `INFERRING` has the threads that are in it, so that programs
+# without the mode pay for one look at an empty set; the native forms of recording (runtime/cpu/native_record.py) give
+# no answer while there are any.
+INFERRING = set()
+UNTRACKED = -(1 << 62)
+
+
+def first_version():
+    """The version of a new storage while some thread is in inference mode."""
+    return UNTRACKED if get_ident() in INFERRING else 0
 
 
 class Storage:
@@ -26,7 +40,7 @@ def new_storage(nbytes, device, index=-1, pending=None):
     """A Storage without memory yet. (Not its __init__, which would cost as much as all the rest.)"""
     storage = Storage()
     storage.index, storage.pending, storage.nbytes, storage.device = index, pending, nbytes, device
-    storage.address = storage.version = 0
+    storage.address, storage.version = 0, first_version() if INFERRING else 0
     storage.block = storage.guard = None  # block keeps the memory alive
     return storage
 
@@ -112,7 +126,7 @@ def meta_storage(nbytes, device):
     """A MetaStorage."""
     storage = MetaStorage()
     storage.index, storage.pending, storage.nbytes, storage.device = -1, None, nbytes, device
-    storage.address = storage.version = 0
+    storage.address, storage.version = 0, first_version() if INFERRING else 0
     storage.block, storage.guard = None, NO_MEMORY
     return storage
 
@@ -135,6 +149,14 @@ def heal(storage):
     lost = storage.guard
     storage.__class__ = Storage
     storage.guard, storage.address = lost.guard, lost.address
+
+
+def check_tracked(storage):
+    """Refuse to write memory of an inference tensor outside inference mode."""
+    if storage.version < 0 and get_ident() not in INFERRING:
+        raise RuntimeError("Inplace update to inference tensor outside InferenceMode is not allowed.You can make a "
+                           "clone to get a normal tensor before doing inplace update.See "
+                           "https://github.com/pytorch/rfcs/pull/17 for more details.")
 
 
 def check(storage):

@@ -36,8 +36,8 @@ MOST_BYTES = 1 << 28  # of results held back that somebody may still look at
 class Stream:
     """The pending block. All access is under the lock (Note [The lock])."""
 
-    __slots__ = ("root", "block", "taken", "steps", "dirty", "make", "recover", "load", "watch", "lock", "acquire",
-                 "release", "owned", "unsettled", "settle")
+    __slots__ = ("root", "block", "taken", "steps", "dirty", "inferring", "make", "recover", "load", "watch", "lock",
+                 "acquire", "release", "owned", "unsettled", "settle")
 
     def __init__(self):
         self.root = Step()
@@ -45,6 +45,7 @@ class Stream:
         self.taken = None  # the block that a flush runs, or that an interrupted flush has left
         self.steps = 0
         self.dirty = False  # whether an exception has left an operator that did not complete
+        self.inferring = False  # whether a thread is in inference mode, see core/storage.py
         self.unsettled, self.settle = [], None  # in-place writes without their history, see grads.py; who gives it
         # Set by the engine: make(block, liveness mask) -> program; program.run(block) -> where it stopped, or None;
         # recover(program, block, where) computes what does not depend on what failed.

@@ -87,9 +87,9 @@ def describe(executable):
           file=sys.stderr)
     for segment in executable.plan.segments:
         for row in segment.launches:
-            what = [n[1] for n in row[0].source.key[7] if n[0] in ("apply", "reduce",
-                                                                   "gather")] if row[0].source.key[0] == "loop" \
-                else row[0].source.key[:2]
+            key = row[0].source.key
+            what = key[:2] if key[0] != "loop" else [getattr(node, "op", None) or node.combine for node in key[7]
+                                                     if hasattr(node, "op") or hasattr(node, "combine")]
             print(f"  {len(row)} x {row[0].tasks} tasks, {sum(x.cost for x in row) / 1e3:.1f} us: {what}",
                   file=sys.stderr)
         if segment.host is not None:

@@ -258,6 +258,12 @@ class LegacyType(type):
     def __instancecheck__(cls, value):
         return isinstance(value, Tensor) and value.dtype is cls.dtype
 
+    def __dir__(cls):
+        return dir(Tensor)
+
+    def __getattr__(cls, name):
+        return getattr(Tensor, name)
+
     def __call__(cls, *args, device=None):
         check_legacy_device(device)
         return legacy(cls.dtype, cls.__name__, args)

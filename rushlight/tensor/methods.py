@@ -112,16 +112,16 @@ def numpy(self, *, force=False):
 _ARRAY_LAYOUTS = {}  # (dtype, shape, strides) of arrays that passed the checks -> layout
 
 
-def from_numpy(array):
+def from_numpy(ndarray):
     """A tensor over an array's memory. TypeError for other objects and dtypes, ValueError for negative strides.
 
     Warns where the array cannot be written: the tensor's methods would write all the same."""
-    if not is_array(array):
-        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    found = array_layout(array)
-    if not array.flags.writeable:
+    if not is_array(ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    found = array_layout(ndarray)
+    if not ndarray.flags.writeable:
         warn_read_only("NumPy array")
-    return over_array(array, found)
+    return over_array(ndarray, found)
 
 
 def warn_read_only(what):

@@ -2,7 +2,7 @@
 
 A picture is memory with strides: a tensor of uint8, or what Pillow holds. Functions here run at once, outside of the
 stream: a picture that was just decoded is used once, and its size is new each time, so that a program for it would
-never be used again. The numbers are those of the separate steps. Read codegen/cpu/rows/pixels.py next.
+never be used again. The numbers are those of the separate steps. Read codegen.cpu.rows.pixels next.
 """
 import ctypes
 import dataclasses

@@ -266,7 +266,7 @@ class Handler:
         """Division rounded towards zero; an integer divisor of zero reports ZeroDivisionError."""
         dtype, x, y = self.pair(a, b)
         if dtype.is_floating_point:
-            return self.trunc(Typed(self, dtype, x / y))
+            return self.trunc(self.rounded(Typed(self, dtype, x / y)))
         return Typed(self, dtype, self._integer_divide(dtype, x, y)[0])
 
     def _safe_divisor(self, dtype, x, y):

@@ -17,7 +17,7 @@ from ...core.record import record
 from ...core.room import LARGEST
 from ...core.storage import new_storage
 from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.tensor import Tensor, version_of
 from ...core.tensor import empty as empty_tensor
 from ...core.tensor import view as raw_view
 from ...core.views import without_repeats
@@ -167,7 +167,7 @@ def fill_(self, value):
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} "
                                f"dimensions.")
     node = grads.begin_write(FILL_RULE, (self, value), self)
-    version = self._version
+    version = version_of(self)
     try:
         if isinstance(value, Tensor):
             record(FILL, "t", (), (value,), (), (self,))
@@ -206,15 +206,31 @@ def _options(dtype, layout, device, pin_memory, memory_format, shape):
     return dtype, device, strides
 
 
-class Unwritten:
-    """Whether memory that a program asks for without values gets some: `use_deterministic_algorithms`."""
+class Determinism:
+    """What `use_deterministic_algorithms` asks for: `demanded`, or with `warn_only` just a warning. `filled`: memory
+    that a program asks for without values gets some."""
 
-    filled = False
+    demanded, warn_only, filled = False, False, True
+
+
+def alert_not_deterministic(caller):
+    """Refuse an operator that PyTorch counts as not deterministic, where a program demands determinism."""
+    if not Determinism.demanded:
+        return
+    text = (f"{caller} does not have a deterministic implementation, but you set "
+            "'torch.use_deterministic_algorithms(True")
+    if not Determinism.warn_only:
+        raise RuntimeError(f"{text})'. You can turn off determinism just for this operation, or you can use the "
+                           "'warn_only=True' option, if that's acceptable for your application. You can also file an "
+                           "issue at https://github.com/pytorch/pytorch/issues to help us prioritize adding "
+                           "deterministic support for this operation.")
+    warnings.warn(f"{text}, warn_only=True)'. You can file an issue at https://github.com/pytorch/pytorch/issues to "
+                  "help us prioritize adding deterministic support for this operation.", stacklevel=3)
 
 
 def unwritten(tensor, requires_grad=False):
     """A new tensor without values; in deterministic programs with NaN or else the largest number of the dtype."""
-    if Unwritten.filled and tensor._layout.numel:
+    if Determinism.demanded and Determinism.filled and tensor._layout.numel:
         dtype = tensor._layout.dtype
         if dtype.category >= dt.FLOATING:
             tensor = filled(tensor, float("nan"))
@@ -557,6 +573,7 @@ def array_tensor(values, dtype):
     values = np.array(values, dtype.numpy, order="C")
     storage = new_storage(values.nbytes, CPU)
     storage.address, storage.guard = values.ctypes.data, values
+    storage.version = 0  # a constant of ours, that others keep beyond an inference mode
     return raw_view(storage, contiguous_layout(values.shape, dtype), 0)
 
 

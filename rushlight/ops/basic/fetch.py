@@ -22,7 +22,7 @@ from ...core.graph import MODE
 from ...core.layout import layout
 from ...core.record import binary, partly_overlaps, record
 from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.tensor import Tensor, version_of
 from ...core.tensor import view as raw_view
 from .arithmetic import where
 from .copy import clone_values, contiguous_values
@@ -355,7 +355,7 @@ def in_place(rule, values, write_into):
         write_into(*values)
         return target
     node = begin_write(rule, values, target)
-    version = target._version
+    version = version_of(target)
     try:
         MODE.grad = False
         write_into(*values)

@@ -12,7 +12,7 @@ import itertools
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, into_out, public, register
+from ...core.declare import REGISTRY, apply, into_out, public, register, view_operator
 from ...core.kinds import Gather, Host
 from ...core.grads import GradRule
 from ...core.graph import MODE
@@ -695,7 +695,7 @@ def unfold_sum(g, shape, dim, size, step):
 UNFOLD = GradRule("unfold", ["input", "shape", "dim", "size", "step"], {"input": _unfold_back})
 
 
-@public("Tensor.unfold", out=False)
+@view_operator("Tensor.unfold")
 def unfold(self, dimension, size, step):
     """A view of all windows of `size` positions along a dimension, `step` apart; the window is a new last dimension."""
     found = self._layout

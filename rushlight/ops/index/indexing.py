@@ -560,7 +560,8 @@ def setitem(self, index, value):
         if index.__class__ is Tensor and index._layout.dtype is dt.bool_ and index._layout.shape == self._layout.shape:
             REGISTRY["Tensor.masked_fill_"](self, index, value)
             return
-    if self._versions is None and not (MODE.grad and (may_want_grad(self) or tensor and may_want_grad(value))):
+    recorded = MODE.grad and (may_want_grad(self) or tensor and may_want_grad(value))
+    if self._versions is None and self._storage.version >= 0 and not recorded:
         if set_quietly(self, index, value):
             return
     chosen = None

@@ -15,9 +15,9 @@ from ...core.infer import wrap_dim
 from ...core.layout import broadcast_shapes as common_shape
 from ...core.record import record
 from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.tensor import Tensor, version_of
 from ..basic.arithmetic import where
-from ..basic.creation import ones_like, zeros, zeros_like
+from ..basic.creation import alert_not_deterministic, ones_like, zeros, zeros_like
 from ..basic.fetch import Place, along_place, check_no_overlap, check_writable, spread, write, write_operator, written
 from ..basic.view import diagonal, select, slice_
 from .gather import check_gather
@@ -478,7 +478,10 @@ def put(input, index, source, accumulate=False):
                            f"{dt.scalar_type(input.dtype)} and source.dtype = {dt.scalar_type(source.dtype)}")
     if index.numel() != source.numel():
         raise RuntimeError("put_(): Expected source and index to have the same number of elements, but got "
-                           f"source.numel() = {source.numel()}, index.numel() = {index.numel()}")
+                           "source.numel() = "
+                           f"{source.numel()}, index.numel() = {index.numel()}")
+    if not accumulate:
+        alert_not_deterministic("put_")
     check_writable(input)
     check_no_overlap(input, index, source)
     if not input.numel() and index.numel():
@@ -521,7 +524,7 @@ def masked_fill_(self, mask, value):
     found = self._layout
     if found.overlaps_itself and mask._layout.dtype is dt.bool_:
         node = begin_write(masked_fill.op.rule, (self, mask, value), self)
-        version = self._version
+        version = version_of(self)
         try:
             part, mask = self.detach(), mask.expand(found.shape)
             for d, (n, s) in enumerate(zip(found.shape, found.strides)):

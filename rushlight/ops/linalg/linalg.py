@@ -9,6 +9,7 @@ Collected matrix derivative results, 2008). Read next: `linalg_factor` (triangul
 
 import math
 
+from ...base.lapack import svd
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
@@ -88,10 +89,10 @@ def finite_svd(A, full):
     three, as PyTorch has for S. LinAlgError for a NaN."""
     finite = np.isfinite(A).all((-2, -1))
     if finite.all():
-        return np.linalg.svd(A, full)
+        return svd(A, full)
     if np.isnan(A).any():
         raise np.linalg.LinAlgError(NON_FINITE)
-    found = np.linalg.svd(np.where(finite[..., None, None], A, 0), full)
+    found = svd(np.where(finite[..., None, None], A, 0).astype(A.dtype), full)
     return [np.where(np.expand_dims(finite, tuple(range(finite.ndim, part.ndim))), part, np.nan) for part in found]
 
 

@@ -537,18 +537,16 @@ def _einsum_cast(equation, *operands):
 def einsum(equation, *operands):
     """Sums of products in Einstein's notation, e.g. einsum("ij,jk->ik", a, b); "..." stands for broadcast
     dimensions."""
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
     if not operands:
         raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand "
                          "and its subscripts list")
     if not isinstance(equation, str):
         equation, operands = sublists(equation, operands)
-    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-        operands = tuple(operands[0])
     for i, x in enumerate(operands):
         if not isinstance(x, Tensor):
             raise TypeError(f"einsum(): operand {i} must be a Tensor, not {type(x).__name__}")
-    if not operands:
-        raise ValueError("einsum(): must specify at least one operand")
     inputs, output = parse_equation(equation, operands)
     sizes = label_sizes(inputs, operands)
     terms = [(prepare(x, labels, sizes)) for x, labels in zip(operands, inputs)]

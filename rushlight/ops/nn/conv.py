@@ -4,8 +4,11 @@ Three template operators carry them: `conv`, its gradient for the input (also th
 weight. Each is the gradient of the others, so that all orders of derivatives stay inside the templates.
 """
 
+from ...core import dtype as dt
+from ...core import infer as rules
 from ...core.declare import apply, composed, public
 from ...core.kinds import Template
+from ...core.layout import channels_last_strides, contiguous_strides, seems_channels_last
 from ...core.tensor import Tensor
 from ..basic.complex import conj, from_parts, imag, real
 from ..basic.shape import stack
@@ -21,7 +24,7 @@ def _bias_grad(g):
 
 
 # parameters: the tensors, the shape of the tensor whose gradient is meant, and the geometry
-CONV = Template("convolution", lower="conv.convolutions:conv", node="ConvolutionBackward0",
+CONV = Template("convolution", lower="conv.convolutions:conv", layouts=rules.strided, node="ConvolutionBackward0",
                 reads=("any", "any", "contiguous"),
                 params=("input", "weight", "bias", "input_shape", "weight_shape", "options"),
                 grad={"input": lambda g, weight, input_shape, options: conv_input_grad(g, weight, None, input_shape,
@@ -29,8 +32,8 @@ CONV = Template("convolution", lower="conv.convolutions:conv", node="Convolution
                       "weight": lambda g, input, weight_shape, options: conv_weight_grad(g, input, weight_shape,
                                                                                          options),
                       "bias": _bias_grad})
-INPUT_GRAD = Template("convolution_input", lower="conv.convolutions:conv_input_grad", node="ConvolutionBackward0",
-                      reads=("any", "any", "contiguous"),
+INPUT_GRAD = Template("convolution_input", lower="conv.convolutions:conv_input_grad", layouts=rules.strided,
+                      node="ConvolutionBackward0", reads=("any", "any", "contiguous"),
                       params=("result", "weight", "bias", "result_shape", "weight_shape", "options"),
                       grad={"result": lambda g, weight, result_shape, options: convolve(g, weight, None, result_shape,
                                                                                         options),
@@ -46,6 +49,12 @@ WEIGHT_GRAD = Template("convolution_weight", lower="conv.convolutions:conv_weigh
                                                                                               input_shape, options)})
 
 
+def described(shape, input, weight):
+    """(shape, strides, dtype) of a result: channels_last where PyTorch takes an operand for that, except in float64."""
+    last = input.dtype is not dt.float64 and (seems_channels_last(input) or seems_channels_last(weight))
+    return shape, (channels_last_strides if last else contiguous_strides)(shape), input.dtype
+
+
 def convolve(input, weight, bias, out_shape, options):
     """Record a convolution whose geometry has been checked."""
     if input._layout.dtype.is_complex:
@@ -54,7 +63,7 @@ def convolve(input, weight, bias, out_shape, options):
             apart(input), weight_apart(weight), None if bias is None else apart(bias.unsqueeze(0)).squeeze(0),
             doubled(out_shape), options)))
     tensors = (input, weight) if bias is None else (input, weight, bias)
-    attrs = (*options, ("out", ((tuple(out_shape), input._layout.dtype),)))
+    attrs = (*options, ("out", (described(tuple(out_shape), input._layout, weight._layout),)))
     return apply(CONV, (input, weight, bias, input._layout.shape, weight._layout.shape, options), tensors, (), attrs)[0]
 
 
@@ -66,7 +75,7 @@ def conv_input_grad(g, weight, bias, shape, options):
             apart(g), weight_apart(conj(weight)), None if bias is None else apart(bias.unsqueeze(0)).squeeze(0),
             doubled(shape), options)))
     tensors = (g, weight) if bias is None else (g, weight, bias)
-    attrs = (*options, ("out", ((tuple(shape), g._layout.dtype),)))
+    attrs = (*options, ("out", (described(tuple(shape), g._layout, weight._layout),)))
     return apply(INPUT_GRAD, (g, weight, bias, g._layout.shape, weight._layout.shape, options), tensors, (), attrs)[0]
 
 
@@ -280,3 +289,12 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
 def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of `conv3d`."""
     return conv_transpose("conv_transpose3d", input, weight, bias, stride, padding, output_padding, groups, dilation, 3)
+
+
+@public("torch.convolution", out=False, cast="lower")
+def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+    """A convolution, or with `transposed` its transpose, over as many dimensions as the weight has."""
+    n = weight.dim() - 2
+    if transposed:
+        return conv_transpose("convolution", input, weight, bias, stride, padding, output_padding, groups, dilation, n)
+    return conv("convolution", input, weight, bias, stride, padding, dilation, groups, n)

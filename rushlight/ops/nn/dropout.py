@@ -15,6 +15,7 @@ from ...core.grads import GradRule, begin_write, end_write
 from ...core.record import record
 from ...core.stream import STREAM
 from ...core.tensor import empty as empty_tensor
+from ...core.tensor import version_of
 from ..basic.arithmetic import mul, where
 from ..basic.copy import to_dtype
 from ..basic.creation import ones_like, zeros, zeros_like
@@ -279,7 +280,7 @@ def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
         return input
     noise = _slopes(input, float(lower), float(upper))
     node = begin_write(RRELU_RULE, (input, noise), input)
-    version = input._version
+    version = version_of(input)
     try:
         record(mul.op, "tt", (), (input, noise), (), (input,))
         end_write(node, input)

@@ -89,7 +89,12 @@ def _multi_margin_forward(input, target, p, margin, weight, reduction):
     values = where(counts, _power_of(over, p), 0)
     factors = _class_factors(weight, target)
     values = values if factors is None else values * factors
-    return reduced(values.sum(1) / input.shape[1], reduction)
+    return reduced_rows(values.sum(1) / input.shape[1], reduction)
+
+
+def reduced_rows(values, reduction):
+    """`reduced`, with 0 for the mean of no rows."""
+    return reduced(values, reduction if values.numel() or reduction == "none" else "sum")
 
 
 def _multi_margin_grad(g, input, target, p, margin, weight, reduction):
@@ -154,7 +159,7 @@ def _label_margins(input, target):
 
 def _multilabel_forward(input, target, reduction):
     over, counts, _ = _label_margins(input, target)
-    return reduced(where(counts, over, 0).sum((-1, -2)) / input.shape[-1], reduction)
+    return reduced_rows(where(counts, over, 0).sum((-1, -2)) / input.shape[-1], reduction)
 
 
 def _multilabel_grad(g, input, target, reduction):

@@ -10,7 +10,7 @@ from ...core.graph import MODE
 from ...core.layout import channels_last_strides, seems_channels_last
 from ...core.record import record, write_copy
 from ...core.tensor import empty
-from ..basic.copy import COPY, COPY_FORM
+from ..basic.copy import COPY, COPY_FORM, in_format_of
 from ..basic.creation import fill, index_tensor
 from ..basic.fetch import Place, fetch, fetch_operator, fetch_rule, spread
 from ..basic.view import slice_
@@ -164,7 +164,8 @@ def by_slices(input, pad, mode, shape):
     """Narrow padding: the interior is copied, then one dimension after the other gets its border from what is there
     already."""
     found = input._layout
-    out = empty(tuple(shape), found.dtype, input._storage.device)
+    last = found.ndim == 4 and seems_channels_last(found)
+    out = empty(tuple(shape), found.dtype, input._storage.device, channels_last_strides(shape) if last else None)
     take, rank = slice_, found.ndim
     parts = [out]
     for d in range(rank):
@@ -236,7 +237,7 @@ def pixel_shuffle(input, upscale_factor):
     parts = input.reshape(*lead, c // (r * r), r, r, h, w)
     moved = parts.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
     found = moved.reshape(*lead, c // (r * r), h * r, w * r)
-    return found.clone() if r == 1 else found
+    return in_format_of(found.clone() if r == 1 else found, input)
 
 
 @public("pixel_unshuffle nn.functional.pixel_unshuffle",
@@ -260,7 +261,7 @@ def pixel_unshuffle(input, downscale_factor):
     parts = input.reshape(*lead, c, h // r, r, w // r, r)
     moved = parts.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
     found = moved.reshape(*lead, c * r * r, h // r, w // r)
-    return found.clone() if r == 1 else found
+    return in_format_of(found.clone() if r == 1 else found, input)
 
 
 @public("channel_shuffle nn.functional.channel_shuffle native_channel_shuffle", out=False)
@@ -273,4 +274,5 @@ def channel_shuffle(input, groups):
     n, c, *rest = input._layout.shape
     if c % groups:
         raise RuntimeError(f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups.")
-    return input.reshape(n, groups, c // groups, *rest).transpose(1, 2).reshape(n, c, *rest)
+    found = input.reshape(n, groups, c // groups, *rest).transpose(1, 2).reshape(n, c, *rest)
+    return in_format_of(found, input)

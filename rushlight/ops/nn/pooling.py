@@ -15,7 +15,8 @@ from ...core.grads import wants_grad
 from ...core.graph import MODE
 from ...core.tensor import Tensor
 from ..basic.arithmetic import div
-from ..basic.creation import zeros
+from ..basic.copy import in_format_of
+from ..basic.creation import alert_not_deterministic, zeros
 from ..basic.fetch import write, write_operator
 from ..basic.pointwise import sign
 from .activation import functional_relu
@@ -491,7 +492,7 @@ def _unpool(input, indices, sizes):
         check_places(indices, sizes)
         flat = result.reshape(count, -1)
         write(UNPOOL, flat, [indices.reshape(count, size)], input.reshape(count, size), plane_place(count, size))
-    return result
+    return in_format_of(result, input) if rank == 2 else result
 
 
 def check_places(indices, sizes):
@@ -567,6 +568,7 @@ def max_unpool(n, input, indices, kernel_size, stride, padding, output_size):
             f"max_unpooling{rank}d_forward_out_cpu(): Expected input to have non-zero size for non-batch dimensions, "
             f"but got {list(shape)} with dimension {shape.index(0, 1)} being empty."
         )
+    alert_not_deterministic(f"max_unpooling{rank}d_forward_out")
     if n == 1:
         return UNPOOLS[2](input.unsqueeze(-1), indices.unsqueeze(-1), (*sizes, 1)).squeeze(-1)
     return UNPOOLS[n](input, indices, sizes)

@@ -289,6 +289,12 @@ def binary_cross_entropy_with_logits(
     return logit_loss(input, target, weight, pos_weight, reduction)
 
 
+@public("torch.binary_cross_entropy_with_logits", out=False)
+def logit_losses(input, target, weight=None, pos_weight=None, reduction=1):
+    """`nn.functional.binary_cross_entropy_with_logits` with the reduction as a number."""
+    return logit_loss(input, target, weight, pos_weight, MODES[reduction])
+
+
 @elementwise("", dtypes="floating", heavy=True)
 def soft_margin(k, input, target):
     """log(1 + exp(-t x))."""

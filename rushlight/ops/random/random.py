@@ -22,7 +22,7 @@ from ...core.layout import contiguous_strides, dense_strides_like
 from ...core.record import record
 from ...core.storage import MetaStorage
 from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.tensor import Tensor, version_of
 from ...core.tensor import empty as empty_tensor
 from ..basic.complex import view_as_complex, view_as_real
 from ..basic.copy import COPY, cast
@@ -126,7 +126,7 @@ def fill_in_place(self, rule, write):
     """Run `write()`, which overwrites a tensor with random numbers, under the rules of in-place operators; the
     tensor."""
     node = begin_write(rule, (self,), self)
-    version = self._version
+    version = version_of(self)
     try:
         if self._layout.numel and self._storage.__class__ is not MetaStorage:
             write()

@@ -227,6 +227,24 @@ def slices_of(array, dim):
     return np.moveaxis(array, dim, 0).reshape(count, array.size // count if count else 1)
 
 
+INSERTED = 16  # rows up to which PyTorch sorts by insertion
+
+
+def inserted(rows):
+    """The order of rows after PyTorch's sort, where comparisons with NaN are false: rows stay behind it."""
+    def less(a, b):
+        return next((x < y for x, y in zip(rows[a], rows[b]) if x < y or x > y), False)
+    order = []
+    for row in range(len(rows)):
+        at = len(order)
+        if order and less(row, order[0]):
+            at = 0
+        while at and less(row, order[at - 1]):
+            at -= 1
+        order.insert(at, row)
+    return np.array(order)
+
+
 def unique_slices(array, dim):
     """Distinct slices along a dimension in lexicographic order."""
     rows = slices_of(array, dim)
@@ -236,7 +254,8 @@ def unique_slices(array, dim):
         return array, np.empty(0, np.int64), np.empty(0, np.int64)
     if not len(rows):
         return array, np.empty(0, np.int64), np.empty(0, np.int64)
-    order = np.lexsort(rows.T[::-1])
+    order = inserted(rows) if len(rows) <= INSERTED and rows.dtype.kind == "f" and np.isnan(rows).any() else (
+        np.lexsort(rows.T[::-1]))
     ordered = rows[order]
     starts = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(1)])
     number = np.cumsum(starts) - 1
