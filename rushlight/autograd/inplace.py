@@ -27,14 +27,18 @@ class CopySlices:
         base_layout, base_offset, view_layout, view_offset, inner = node.saved
         if grads[0] is None:
             return [None] * len(node.edges)
-        whole = tensors.empty(base_layout.shape, base_layout.dtype, grads[0].device,
-                              base_layout.strides if base_layout.dense else None)
+        if base_layout.dense or base_layout.overlaps_itself:
+            strides = base_layout.strides if base_layout.dense else None
+            whole = tensors.empty(base_layout.shape, base_layout.dtype, grads[0].device, strides)
+        else:
+            whole = REGISTRY["empty_strided"](base_layout.shape, base_layout.strides, dtype=base_layout.dtype,
+                                              device=grads[0].device)
         whole.copy_(grads[0])
         if view_layout.overlaps_itself:
             raise RuntimeError(REPEATED)
-        if not base_layout.dense:
-            raise NotImplementedError("backward of an in-place write to a view of a base with gaps is not implemented "
-                                      "in rushlight")
+        if base_layout.overlaps_itself:
+            raise NotImplementedError("backward of an in-place write to a view of a base whose elements share memory is "
+                                      "not implemented in rushlight")
         part = part_of(whole, base_offset, view_layout, view_offset)
         results = inner.apply([part.clone()])
         found = list(results)

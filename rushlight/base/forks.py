@@ -11,7 +11,7 @@ child makes the locks anew instead of releasing them, because a fork goes on eve
 
 import os
 
-STREAM, COMPILER, ALLOCATOR = range(3)
+STREAM, IMPROVER, COMPILER, ALLOCATOR = range(4)
 _locks = {}
 waiting = False  # whether a thread waits to fork: whoever takes a lock again and again should let it
 

@@ -48,14 +48,14 @@ def as_float(dtype):
 
 def check_dtype(op, dtype):
     allowed = op.dtypes
-    bad = (dtype.is_complex and not op.options.get("complex")) \
+    bad = (dtype.is_complex and not op.complex) \
         or (allowed == "numeric" and dtype is dt.bool_) \
         or (allowed == "integral" and dtype.category > dt.INTEGRAL) or (allowed == "integers"
                                                                         and dtype.category != dt.INTEGRAL) \
         or (allowed == "floating" and dtype.category < dt.FLOATING)
     if bad:
-        if op.options.get("refuse"):
-            raise RuntimeError(op.options["refuse"])
+        if op.refuse is not None:
+            raise RuntimeError(op.refuse)
         raise NotImplementedError(f"\"{op.name}\" not implemented for '{dt.scalar_type(dtype)}'")
 
 
@@ -66,7 +66,7 @@ def elementwise(op, layouts, numbers, pattern, attrs, given):
     joined, result = promoted(op, layouts, numbers, attrs)
     result = result.plain
     check_dtype(op, joined or layouts[0].dtype)
-    if given is None and op.options.get("contiguous"):
+    if given is None and op.contiguous:
         return [contiguous_layout(shape, result)], joined
     if given is None:
         return [layout(tuple(shape), result_strides(shape, layouts), result)], joined
@@ -154,11 +154,11 @@ def reduction(op, layouts, numbers, pattern, attrs, given):
     arg-reductions.
     """
     options = dict(attrs)
-    if layouts[0].dtype.is_complex and op.options.get("combine") not in ("sum", "prod", "any", "all"):
+    if layouts[0].dtype.is_complex and op.combine not in ("sum", "prod", "any", "all"):
         raise NotImplementedError(f"\"{op.name.removesuffix('_reduce')}\" not implemented for "
                                   f"'{dt.scalar_type(layouts[0].dtype)}'")
     shape = reduced_shape(layouts[0].shape, options["dims"], options["keepdim"])
-    outs = [contiguous_layout(shape, dtype.plain) for dtype in op.options["results"](layouts[0].dtype, options)]
+    outs = [contiguous_layout(shape, dtype.plain) for dtype in op.outs(layouts[0].dtype, options)]
     if given is not None:
         return [], None
     return outs, None

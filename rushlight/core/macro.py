@@ -25,7 +25,7 @@ import functools
 
 from . import dtype as dt
 from .block import Step, new_block
-from .declare import Op
+from .kinds import Macro
 from .device import CPU
 from .grads import wants_grad
 from .graph import MODE
@@ -132,19 +132,17 @@ class MacroForm(Form):
         return f"present={self.present}, statics={self.statics}"
 
 
-def macro(name, tensors, numbers=0, writes=0, checks=False):
+def macro(name, tensors, numbers=0, writes=0, failures=None):
     """Declare a function as a macro: its first `tensors` parameters are tensors or None, the next `numbers` ones
     numbers or None, the others static and hashable.
 
-    `writes`: how many of the first parameters the body writes, instead of returning results. `checks`: the body has
-    operators that check data."""
+    `writes`: how many of the first parameters the body writes, instead of returning results. `failures`: those
+    that operators of the body declare."""
     def declare(body):
         forms = {}
-        op = Op(name, "macro", body, None, checks=checks)
-        op.params = ()
         last = tensors + numbers
 
-        def infer(layouts, kinds, pattern, form, given):
+        def infer(op, layouts, kinds, pattern, form, given):
             key = (dt.get_default_dtype(), *kinds, *layouts)
             found = form.traces.get(key)
             if found is None:
@@ -152,8 +150,10 @@ def macro(name, tensors, numbers=0, writes=0, checks=False):
                     form.traces.clear()
                 found = form.traces[key] = trace(body, form.present, kinds, form.statics, layouts)
                 form.given = found.given
+                reporting = [i.op for i in found.instructions if i.op.checks]
+                assert all(part.failures == op.failures for part in reporting), f"{name}: parts report other failures"
             return found.results, found
-        op.infer = infer
+        op = Macro(name, body, layouts=infer, failures=failures or {})
 
         @functools.wraps(body)
         def call(*values):
@@ -176,7 +176,7 @@ def macro(name, tensors, numbers=0, writes=0, checks=False):
                 return None
             outs = record_form(form, chosen, figures)
             if len(form.given) == 1:
-                form.short = form.all_tensors and tensors <= 2 and not numbers and not checks
+                form.short = form.all_tensors and tensors <= 2 and not numbers and not op.checks
                 return outs[0]
             if len(outs) == len(form.given):
                 return outs

@@ -77,7 +77,7 @@ def record_form(form, tensors, numbers=(), outs=None):
             release()
         raise
     if ready is None:  # a long block ended before this operator, or the operator is no loop and reads plain types
-        return record_form(form, tensors, numbers, outs) if form.op.kind == "loop" else record_plain(
+        return record_form(form, tensors, numbers, outs) if form.op.is_loop else record_plain(
             form, tensors, numbers, outs)
     if exposed:
         flush()
@@ -130,7 +130,7 @@ def append(form, tensors, numbers, outs):
             return False, None
         step = before.next.get(key)
         if step is None:
-            if form.op.kind != "loop" and any([is_flipped(t) for t in (*tensors, *(outs or ()))]):
+            if not form.op.is_loop and any([is_flipped(t) for t in (*tensors, *(outs or ()))]):
                 block.repair()
                 return False, None
             step = checked(stream, key, form, tensors, numbers, outs)
@@ -196,7 +196,7 @@ def add_operand(stream, block, key, tensor):
 def overwrites(form, target, tensors):
     """Whether a form writes all memory of the target's storage without reading it."""
     storage, layout = target._storage, target._layout
-    return (form.op.kind == "loop" and form.op.options["loop"] == "elementwise" and layout.dense
+    return (form.op.kind == "elementwise" and layout.dense
             and layout.nbytes == storage.nbytes and all([t._storage is not storage for t in tensors]))
 
 
@@ -354,7 +354,7 @@ def check_overlap(op, tensors, outs):
     """PyTorch's checks of writes that would meet their own reads."""
     for out in outs:
         layout = out._layout
-        if layout.overlaps_itself and not op.options.get("repeats"):
+        if layout.overlaps_itself and not op.repeats:
             raise RuntimeError(f"{REPEATED} ({op.name})")
         if not op.checks_overlap:
             continue

@@ -248,7 +248,7 @@ class Run:
                 failed = executor.queue(cost >= RELEASE_NANOSECONDS)(queue.buffer_info()[0])
                 if failed:
                     failed = self.at + failed - 1
-                    self.failed(steps[failed], errors.exception(error_word(queue), self.line(steps[failed])))
+                    self.refused(steps[failed], queue)
                     self.at, self.queue = failed + 1, None
                     break
             self.at, self.queue = behind, None
@@ -262,7 +262,7 @@ class Run:
 
     def stopped(self, queue):
         """Go on after the queue of the first instruction has reported an error."""
-        self.failed(self.steps[0], errors.exception(error_word(queue), self.line(self.steps[0])))
+        self.refused(self.steps[0], queue)
         self.at = 1
         self.run()
 
@@ -299,10 +299,14 @@ class Run:
                     self.place = self.results(step, self.place, {})[1]
                 host.call(step.instruction, self.slots, self.block.scalars, dict(enumerate(self.addresses)), NOWHERE)
             elif executor.queue(cost >= RELEASE_NANOSECONDS)(queue.buffer_info()[0]):
-                self.failed(step, errors.exception(error_word(queue), self.line(step)))
+                self.refused(step, queue)
         except Exception as error:
             self.failed(step, recovery.located(error, self.line(step)))
         self.at, self.queue = self.at + 1, None
+
+    def refused(self, step, queue):
+        """A kernel of a step has set the error word of its queue."""
+        self.failed(step, errors.exception(error_word(queue), step.key[0].op, self.line(step)))
 
     def failed(self, step, error):
         self.failures.update(dict.fromkeys(writes(step), Failure(error, self.report)))

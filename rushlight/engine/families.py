@@ -7,7 +7,7 @@ size that needs one more kernel adds a recipe; sizes that no recipe can describe
 one, as is everything that is no loop.
 Families are kept on disk like records: a digest of the structure leads to the recipes and the names of their kernels.
 
-Of the other operators, those whose launches need no code generator (`lower.LIGHT`) have theirs made anew for each size.
+Of the other operators, those whose launches need no code generator (`light` ones) have theirs made anew for each size.
 
 In: a step of the prefix tree. Out: its packed launch, or None. Read `records` next.
 """
@@ -60,7 +60,7 @@ class Family:
             return False
         recipe, source = found
         recipe.source = jit.kernel_name(source.key)
-        self.recipes.append((recipe, jit.compile_kernels([source])[source.key]))
+        self.recipes.append((recipe, jit.compile_kernels([source], hurry=True)[source.key]))
         packs.keep(self.name, {"recipes": [(known.source, known.plain()) for known, _ in self.recipes]})
         return True
 
@@ -78,8 +78,8 @@ def find(step, pattern, places):
     """(launch of a step, whether it was planned anew): a Single, or None for what needs more. `places`: where the
     step's key has the operands that exist before."""
     op = step.key[0].op
-    if op.kind != "loop":
-        return (lowered(step, places) if op.options.get("lower") in lower.LIGHT and pattern is None else None), False
+    if not op.is_loop:
+        return (lowered(step, places) if op.light and pattern is None else None), False
     if pattern is not None and not is_plain(pattern, step.key, places):
         return None, False
     key = structure_of(step, pattern, places)
@@ -95,7 +95,7 @@ def find(step, pattern, places):
 
 def lowered(step, places):
     """The launch of a step with a kernel of its own; None unless it is one launch of operands alone."""
-    launches = lower.find(step.key[0].op.options["lower"])(operands(step, None, places)[0])
+    launches = lower.launches(step.key[0].op, operands(step, None, places)[0])
     if len(launches) != 1:
         return None
     (launch,), words = launches, []
@@ -105,7 +105,7 @@ def lowered(step, places):
         else:
             words.append(word)
     source = launch.source
-    return Single(jit.compile_kernels([source])[source.key], words, launch.tasks, launch.cost)
+    return Single(jit.compile_kernels([source], hurry=True)[source.key], words, launch.tasks, launch.cost)
 
 
 def structure_of(step, pattern, places):
@@ -113,7 +113,7 @@ def structure_of(step, pattern, places):
     key, known, symbols = step.key, step.known, {}
     found = [key[0].op, text_of(key[0].attrs), known.info, known.args, known.given, pattern]
     for layout in (*[key[at + 1] for at in places], *known.layouts):
-        found.append(class_of(layout))
+        found += (class_of(layout), layout.dtype.name)  # the name tells flipped types apart, on disk too
         for n in layout.shape:
             found.append(-n if n < 2 else symbols.setdefault(n, len(symbols)))
     return tuple(found)

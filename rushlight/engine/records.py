@@ -122,7 +122,7 @@ def plan(step, pattern):
     global made
     made += 1
     description, sources = single.describe(step, pattern, places_of(step.known, step.key))
-    known = jit.compile_kernels(sources)
+    known = jit.compile_kernels(sources, hurry=True)
     return description, [known[source.key] for source in sources]
 
 
@@ -148,8 +148,9 @@ def name_of(step, pattern):
     key, known = step.key, step.known
     form, places = key[0], places_of(known, key)
     layouts = [key[at + 1] for at in places]
+    types = [layout.dtype.name for layout in (*layouts, *known.layouts)]  # which tell flipped types apart
     classes = [cls.__name__ for cls in key[known.operands:known.operands + known.numbers]]
-    return packs.name_of(("record", form.op.name, form.pattern, form.attrs, layouts, classes, known.given,
+    return packs.name_of(("record", form.op.name, form.pattern, form.attrs, layouts, types, classes, known.given,
                           known.layouts, pattern, dt.get_default_dtype()))
 
 

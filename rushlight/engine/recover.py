@@ -100,10 +100,11 @@ class Recovery:
         part, expanded = launch.part, self.plan.expanded
         position = launch.checking.get(errors.node_of(code))
         if position is None:
-            number = next(number for number in part.members if expanded[number].op.checks)
+            number = next((number for number in part.members if expanded[number].op.checks), part.members[0])
         else:
             number = part.members[position]
-        self.part_failed(part, Failure(errors.exception(code, self.line(number)), self.report), number)
+        error = errors.exception(code, expanded[number].op, self.line(number))
+        self.part_failed(part, Failure(error, self.report), number)
 
     def part_failed(self, part, failure, culprit):
         """Fail the member that failed (None: those with a failed operand), what depends on it, and what was written in
@@ -212,7 +213,7 @@ def run_alone(instruction, storages, scalars, constants, where, report):
         return None
     if isinstance(stopped.cause, Exception):
         return Failure(located(stopped.cause, where), report)
-    return Failure(errors.exception(stopped.cause, where), report)
+    return Failure(errors.exception(stopped.cause, instruction.op, where), report)
 
 
 def located(error, where):

@@ -9,7 +9,7 @@ after it, as PyTorch does: the element by element order is that of the computati
 """
 
 from ..core.block import Instruction
-from ..core.declare import OPERATORS
+from ..core.kinds import OPERATORS
 from ..core.layout import dense_strides_like, layout
 from ..core.macro import Given
 from .group import overlaps
@@ -87,7 +87,7 @@ class State:
 def converts(instruction):
     """Whether an instruction is a write that meets its own operands and computes in another dtype than one of them."""
     wanted = instruction.info
-    return (instruction.given and instruction.op.kind == "loop" and wanted is not None
+    return (instruction.given and instruction.op.is_loop and wanted is not None
             and any([ref[1].dtype is not wanted for ref in (*instruction.ins, *instruction.outs)])
             and overlaps(instruction))
 

@@ -146,7 +146,7 @@ def launches_of(group, stored):
     kit = KITS.get(key)
     if kit is None:
         if group.single:
-            launches = lower.find(instruction.op.options["lower"])(instruction)
+            launches = lower.launches(instruction.op, instruction)
         else:
             launches = loopspec.build(group, stored)
         kit = KITS.put(key, Kit(launches, signature, group))

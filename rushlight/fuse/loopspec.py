@@ -10,7 +10,7 @@ from ..codegen.loops import tiled  # noqa: F401  (enters its kind of kernel)
 from ..codegen.ir.kernel import Argument, Launch, Memory, Scratch
 from ..codegen.loops.emitter import LoopSpec, arguments, vector_lanes
 from ..core import dtype as dt
-from ..core.declare import OPERATORS
+from ..core.kinds import OPERATORS
 from ..core.layout import stride_order
 from .sizes import (ELEMENT_NANOSECONDS, HEAVY_NANOSECONDS, ROW_NANOSECONDS, SPLIT_BLOCK, SPLIT_STEPS, TASK_NANOSECONDS,
                     TILE_SIDE, divide, is_col, splits)
@@ -77,7 +77,7 @@ class Builder:
 
     def member(self, m, position):
         instruction = m.instruction
-        kind = instruction.op.options["loop"]
+        kind = instruction.op.kind
         args, random = [], []
         for where, i, *cls in instruction.args:
             if where == "num":
@@ -111,14 +111,13 @@ class Builder:
     def reduction(self, m, value):
         options = dict(m.instruction.attrs)
         op = m.instruction.op
-        combine = op.options["combine"]
+        combine = op.name if callable(op.combine) else op.combine
         stage = self.stages[value]
-        accumulate = op.options["accumulate"](m.instruction.ins[0][1].dtype, options).plain
+        accumulate = op.accumulate(m.instruction.ins[0][1].dtype, options).plain
         at = self.node(("reduce", combine, value, accumulate.name), "row", stage)
         for number, access in enumerate(m.outs):
-            which = op.options.get("output", number)
-            picked = self.node(("pick", at, which), "row", stage + 1)
-            if access.dtype.plain is not accumulate and not (which == 1):
+            picked = self.node(("pick", at, number), "row", stage + 1)
+            if access.dtype.plain is not accumulate and not number:
                 picked = self.node(("apply", "cast_", (), (picked,), None, access.dtype.plain.name), "row", stage + 1)
             self.write(access, picked)
 

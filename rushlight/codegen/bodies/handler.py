@@ -9,11 +9,13 @@ contiguous. Mathematical functions come from `scalar.FUNCTIONS`. Read `loops` ne
 
 import functools
 
+from ...base.lazy import Lazy
 from ...core import dtype as dt
 from ..ir.builder import BITS, Value, element, lanes, suffix, vector
-from ..math.scalar import FUNCTIONS
+from ..math.scalar import FUNCTIONS, HOME_OF
 from ..math.scalar_base import extreme
-from . import complex_rules
+
+complex_rules = Lazy(f"{__package__}.complex_rules")
 
 STORED = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "i16", "int64": "i64", "int32": "i32",
           "int16": "i16",
@@ -153,13 +155,11 @@ class Complex(Typed):
 
 def by_parts(method):
     """A method of the handler that has a form of its own for complex operands."""
-    paired = complex_rules.RULES[method.__name__]
-
     @functools.wraps(method)
     def either(self, *values):
         for value in values:
             if value.__class__ is Complex:
-                return paired(self, *values)
+                return complex_rules.RULES[method.__name__](self, *values)
         return method(self, *values)
     return either
 
@@ -527,9 +527,9 @@ class Handler:
 
     def __getattr__(self, name):
         """Mathematical functions by name: `k.exp(x)`; the operands are floating or complex."""
-        emit = FUNCTIONS.get(name)
-        if emit is None:
+        if name not in HOME_OF:
             raise AttributeError(f"kernel bodies have no function {name!r}")
+        emit = FUNCTIONS[name]
 
         def call(first, *others):
             if first.__class__ is Complex or any([other.__class__ is Complex for other in others]):

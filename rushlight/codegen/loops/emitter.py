@@ -23,7 +23,7 @@ per random operand: slot, offset, sizes, byte strides; then the table index of e
 import dataclasses
 
 from ...core import dtype as dt
-from ...core.errors import ERROR_CODES
+from ...core.kinds import OUTSIDE
 from ..bodies import pairs
 from ..bodies.handler import Handler, Typed, stored_type
 from ..ir import target
@@ -69,7 +69,8 @@ class LoopSpec:
 
     def key(self):
         """The fields as they are: they are hashable, and `dataclasses.astuple` would copy them, node by node."""
-        return ("loop", target.current.vector_bytes, *self.__dict__.values())
+        stamps = [OUTSIDE[node[1]] for node in self.nodes if node[1] in OUTSIDE] if OUTSIDE else ()
+        return ("loop", target.current.vector_bytes, *self.__dict__.values(), *stamps)
 
     def source(self, operators):
         return KernelSource(self.key(), lambda module, name: EMITTERS[self.kind](self, module, name, operators).emit())
@@ -455,7 +456,7 @@ class LoopEmitter:
         _, op_name, attrs, args, joined, result = node
         operands = [value(a) for a in args]
         if joined is not None:
-            keep = self.operators[op_name].options.get("unjoined", 0)
+            keep = self.operators[op_name].unjoined
             wanted = dt.by_name(joined)
             operands = [handler.cast(v.under(handler), wanted) if i >= keep and v.dtype is not wanted.compute
                         else v.under(handler)
@@ -568,7 +569,7 @@ class LoopEmitter:
             chosen = fn.cast("bitcast", condition, whole).ne(0)
         with fn.if_(chosen):
             tag = min(self.spec.nodes.index(self.current), 255)
-            word = fn.constant(ERROR_CODES[code] | tag << 8)
+            word = fn.constant(self.operators[self.current[1]].code(code) | tag << 8)
             if value is not None:
                 if width > 1:
                     lowest_value = fn.convert(-(1 << 63), value.type)

@@ -7,7 +7,7 @@ row of its own.
 """
 
 from ...core import dtype as dt
-from ..bodies.handler import Typed, computed_type
+from ..bodies.handler import Handler, Typed, computed_type
 from ..ir.builder import lanes, vector
 from ..math.scalar_base import extreme
 
@@ -218,11 +218,29 @@ COMBINES = {
 }
 
 
+class Folded(Fold):
+    """A reduction that its operator combines itself, see core/kinds.py."""
+
+    def __init__(self, emitter, node, width):
+        self.op = emitter.operators[node[1]]
+        super().__init__(emitter, node, width)
+
+    @property
+    def identity(self):
+        return self.op.start
+
+    def join(self, a, b):
+        k = Handler(self.fn, lanes(a.type))
+        k.mask = k.report = None
+        joined = self.op.combine(k, Typed(k, self.dtype, a), Typed(k, self.dtype, b))
+        return k.cast(joined, self.dtype).vector_value()
+
+
 def accumulator(emitter, node, width):
     """The accumulator of a "reduce" node."""
     if dt.by_name(node[3]).category == dt.COMPLEX:
         return PAIRS[node[1]](emitter, node, width)
-    return COMBINES[node[1]](emitter, node, width)
+    return COMBINES.get(node[1], Folded)(emitter, node, width)
 
 
 class SumOfPairs:

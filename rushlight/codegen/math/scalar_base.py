@@ -1,6 +1,6 @@
 """Registry and bit-level helpers of the mathematical functions: a builder function and Values in, a Value out.
 
-Every helper works on `float` and `double`, scalars and vectors alike. `elementary` and `special_functions` fill the
+Every helper works on `float` and `double`, scalars and vectors alike. The modules that hold functions fill the
 registry, `scalar` is the door for everybody else.
 
 Note [Fast-math flags]

@@ -4,8 +4,11 @@ where."""
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import elementwise, public, register
+from ...core.errors import DIVISION
 from ...core.tensor import Tensor
 from .creation import zeros_like
+
+BY_ZERO = {"division": DIVISION}
 
 
 def _neg(g):
@@ -166,15 +169,15 @@ def true_div(k, input, other):
     return input / other
 
 
-@elementwise("Tensor._trunc_div Tensor._trunc_div_", name="div_trunc", node="DivBackward2", checks=True,
+@elementwise("Tensor._trunc_div Tensor._trunc_div_", name="div_trunc", node="DivBackward2", failures=BY_ZERO,
              grad={"input": _flat, "other": _flat})
 def trunc_div(k, input, other):
     """input / other rounded towards zero."""
     return k.truncdiv(input, other)
 
 
-@elementwise("Tensor._floor_div Tensor._floor_div_", name="div_floor", node="DivBackward2", checks=True, wraps=True,
-             grad={"input": _flat, "other": _flat})
+@elementwise("Tensor._floor_div Tensor._floor_div_", name="div_floor", node="DivBackward2", wraps=True,
+             failures=BY_ZERO, grad={"input": _flat, "other": _flat})
 def floor_div(k, input, other):
     """input / other rounded down."""
     return k.floordiv(input, other)
@@ -231,27 +234,27 @@ def rfloordiv(input, other):
     return swapped_floor_div(input, other)
 
 
-@elementwise("Tensor._rfloordiv", name="rfloordiv", checks=True)
+@elementwise("Tensor._rfloordiv", name="rfloordiv", failures=BY_ZERO)
 def swapped_floor_div(k, input, other):
     """other // input."""
     return k.floordiv(k.like(other, input), input)
 
 
-@elementwise("remainder remainder_ Tensor.__mod__", promote="default", dtypes="numeric", checks=True,
+@elementwise("remainder remainder_ Tensor.__mod__", promote="default", dtypes="numeric", failures=BY_ZERO,
              grad={"input": lambda g: g, "other": lambda g, input, other: -g * floor_div(input, other)})
 def remainder(k, input, other):
     """Python's modulus: the result has the sign of the divisor."""
     return k.mod(input, other)
 
 
-@elementwise("Tensor.__rmod__", name="rmod", node="RemainderBackward1", dtypes="numeric", tensors=1, checks=True,
+@elementwise("Tensor.__rmod__", name="rmod", node="RemainderBackward1", dtypes="numeric", tensors=1, failures=BY_ZERO,
              grad={"input": lambda g, input, other: -g * floor_div(other, input), "other": lambda g: g})
 def rmod(k, input, other):
     """other % input."""
     return k.mod(k.like(other, input), input)
 
 
-@elementwise("fmod fmod_", dtypes="numeric", tensors=1, checks=True,
+@elementwise("fmod fmod_", dtypes="numeric", tensors=1, failures=BY_ZERO,
              grad={"input": lambda g: g, "other": lambda g, input, other: -g * trunc_div(input, other)})
 def fmod(k, input, other):
     """C's fmod: the result has the sign of the dividend."""

@@ -49,17 +49,7 @@ def clone_values(k, input):
     return input
 
 
-@elementwise("Tensor._copy_values", promote="keep", name="copy_", complex=True)
-def copy_values(k, input):
-    """What `copy_` writes."""
-    return input
-
-
-COPY = copy_values.op
-COPY_FORM = recording.copy_form = COPY.form("t")  # of `write_copy`
-
-
-def _copy_infer(layouts, numbers, pattern, attrs, given):
+def _copy_layouts(op, layouts, numbers, pattern, attrs, given):
     """The source broadcasts to the target and takes its dtype, whatever it is."""
     source, target = layouts[0], given[0]
     if rules.broadcast_shapes(source.shape, target.shape) != tuple(target.shape):
@@ -69,7 +59,14 @@ def _copy_infer(layouts, numbers, pattern, attrs, given):
     return [], None
 
 
-COPY.infer = _copy_infer
+@elementwise("Tensor._copy_values", promote="keep", name="copy_", complex=True, layouts=_copy_layouts)
+def copy_values(k, input):
+    """What `copy_` writes."""
+    return input
+
+
+COPY = copy_values.op
+COPY_FORM = recording.copy_form = COPY.form("t")  # of `write_copy`
 
 
 def _zeros_for(g):

@@ -8,7 +8,8 @@ from ...base.lazy import numpy as np
 from ...core import declare, grads
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import as_number, elementwise, operator, public
+from ...core.declare import as_number, elementwise, public
+from ...core.kinds import Gather
 from ...core.device import CPU, META, resolve
 from ...core.layout import contiguous_layout, dense_strides_like, strides_of_format
 from ...core.layout import layout as make_layout
@@ -83,7 +84,7 @@ def new(shape, dtype=None, device=None, requires_grad=False, strides=None):
     return tensor
 
 
-def _fill_infer(layouts, numbers, pattern, attrs, given):
+def _fill_layouts(op, layouts, numbers, pattern, attrs, given):
     return [], given[0].dtype.plain
 
 
@@ -101,14 +102,13 @@ def operand(value, dtype):
     return "t", (declare.complex_scalar(value, dtype.plain),), ()
 
 
-@elementwise("Tensor._fill", name="fill", promote="keep")
+@elementwise("Tensor._fill", name="fill", promote="keep", layouts=_fill_layouts)
 def fill_values(k, value):
     """The value everywhere."""
     return value
 
 
 FILL = fill_values.op
-FILL.infer = _fill_infer
 FILL_FORM = FILL.form("n")  # of `write_number`
 
 
@@ -119,19 +119,19 @@ def fill(tensor, value):
     return tensor
 
 
-@elementwise("Tensor._full", name="full", promote="keep")
+def _full_layouts(op, layouts, numbers, pattern, attrs, given):
+    ((shape, strides, dtype),) = attrs[0][1]
+    return [make_layout(shape, strides, dtype)], dtype
+
+
+@elementwise("Tensor._full", name="full", promote="keep", layouts=_full_layouts)
 def full_values(k, value):
     """The value everywhere, as a new tensor."""
     return value
 
 
-def _full_infer(layouts, numbers, pattern, attrs, given):
-    ((shape, strides, dtype),) = attrs[0][1]
-    return [make_layout(shape, strides, dtype)], dtype
-
 
 FULL = full_values.op
-FULL.infer = _full_infer
 
 
 @functools.lru_cache(4096)
@@ -416,8 +416,8 @@ def _linspace_body(k, start, end, count, dtype: object):
     return k.where(half, up, down)
 
 
-RANGE = operator("arange", "loop", rules.explicit, _range_body, loop="gather", aligned=())
-LINSPACE = operator("linspace", "loop", rules.explicit, _linspace_body, loop="gather", aligned=())
+RANGE = Gather("arange", _range_body)
+LINSPACE = Gather("linspace", _linspace_body)
 
 
 @public("torch.arange", out=False)
@@ -548,7 +548,7 @@ def _eye_body(k, dtype: object):
     return k.cast(k.compare("eq", k.index(0), k.index(1)), dtype)
 
 
-EYE = operator("eye", "loop", rules.explicit, _eye_body, loop="gather", aligned=())
+EYE = Gather("eye", _eye_body)
 
 
 @public("torch.eye", out=False)

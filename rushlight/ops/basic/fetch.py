@@ -13,9 +13,10 @@ import inspect
 
 from ...core import declare
 from ...core import dtype as dt
-from ...core import infer as rules
 from ...core.bounds import first_bad
-from ...core.declare import bind, into_out, one_node, operator, register, with_out
+from ...core.declare import bind, into_out, one_node, register, with_out
+from ...core.errors import BadData
+from ...core.kinds import Gather, Scatter
 from ...core.grads import GradRule, begin_write, end_write
 from ...core.graph import MODE
 from ...core.layout import layout
@@ -28,6 +29,32 @@ from .copy import clone_values, contiguous_values
 from .creation import zeros
 
 INDEX_DTYPES = (dt.int64, dt.int32)
+
+
+FAILURES = {
+    "index": BadData(IndexError, "index out of range in self"),
+    "bounds": BadData(RuntimeError, "index is out of bounds for the dimension it indexes"),
+    "take": BadData(IndexError, "out of range: tried to access an index outside the tensor"),
+}
+
+
+def _add(k, old, new):
+    return old + new
+
+
+def _multiply(k, old, new):
+    return old * new
+
+
+def _larger(k, old, new):
+    return k.maximum(old, new)
+
+
+def _smaller(k, old, new):
+    return k.minimum(old, new)
+
+
+COMBINES = {"set": None, "add": _add, "mul": _multiply, "amax": _larger, "amin": _smaller}
 
 
 def position(k, index, size, negative, code):
@@ -49,13 +76,13 @@ def _fetch_body(k, input, *indices, spec, negative, code):
 
 def fetch_operator(name):
     """An operator that reads at computed positions."""
-    return operator(name, "loop", rules.explicit, _fetch_body, loop="gather", checks=True)
+    return Gather(name, _fetch_body, failures=FAILURES)
 
 
 def write_operator(name, repeats=False):
     """An operator that writes at computed positions; `repeats`: also into tensors some of whose elements share
     memory."""
-    return operator(name, "native", rules.explicit, lower="scatter", reads="any", checks=True, repeats=repeats)
+    return Scatter(name, combines=COMBINES, repeats=repeats, failures=FAILURES)
 
 
 def fetch_rule(name, node=None, keeps_input=False):

@@ -12,7 +12,8 @@ import itertools
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, into_out, operator, public, register
+from ...core.declare import REGISTRY, apply, into_out, public, register
+from ...core.kinds import Gather, Host
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
@@ -420,7 +421,7 @@ def _repeat_positions_body(outs, ins, numbers):
     outs[0][...] = np.repeat(np.arange(len(ins[0])), ins[0])
 
 
-POSITIONS = operator("repeat_interleave", "host", rules.explicit, _repeat_positions_body)
+POSITIONS = Host("repeat_interleave", _repeat_positions_body)
 
 
 def repeat_positions(repeats, output_size):
@@ -447,8 +448,8 @@ def _flip_body(k, input, rank: int, dims: object):
     return input.load([input.shape[d] - 1 - k.index(d) if d in dims else k.index(d) for d in range(rank)])
 
 
-FLIP = operator("flip", "loop", rules.strided, _flip_body, loop="gather", params=("input", "dims"),
-                grad={"input": lambda g, dims: flip(g, dims)})
+FLIP = Gather("flip", _flip_body, layouts=rules.strided, params=("input", "dims"),
+              grad={"input": lambda g, dims: flip(g, dims)})
 
 
 @public("flip", out=False)
@@ -549,10 +550,10 @@ def _triu_body(k, input, diagonal, last: int):
     return k.where(k.index(last) - k.index(last - 1) >= diagonal, input, k.const(0, input.dtype))
 
 
-TRIL = operator("tril", "loop", rules.explicit, _tril_body, loop="gather", aligned=(0,), params=("input", "diagonal"),
-                grad={"input": lambda g, diagonal: tril(g, diagonal)})
-TRIU = operator("triu", "loop", rules.explicit, _triu_body, loop="gather", aligned=(0,), params=("input", "diagonal"),
-                grad={"input": lambda g, diagonal: triu(g, diagonal)})
+TRIL = Gather("tril", _tril_body, aligned=(0,), params=("input", "diagonal"),
+              grad={"input": lambda g, diagonal: tril(g, diagonal)})
+TRIU = Gather("triu", _triu_body, aligned=(0,), params=("input", "diagonal"),
+              grad={"input": lambda g, diagonal: triu(g, diagonal)})
 
 
 def triangle(op, input, diagonal, outs=None):
@@ -596,7 +597,7 @@ def _triangle_indices(outs, ins, numbers, name, row, col, offset):
     outs[0][1] = np.arange(outs[0].shape[1]) - np.repeat(firsts - (0 if name == "tril" else ends), counts)
 
 
-TRIANGLE_INDICES = operator("tril_indices", "host", rules.explicit, _triangle_indices)
+TRIANGLE_INDICES = Host("tril_indices", _triangle_indices)
 
 
 def _count_below(row, col, offset):

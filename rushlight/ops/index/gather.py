@@ -9,9 +9,10 @@ import functools
 
 from ...base.lazy import Lazy
 from ...core import dtype as dt
-from ...core import infer as rules
 from ...core.bounds import first_bad
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import REGISTRY, public
+from ...core.errors import BadData
+from ...core.kinds import Gather
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
 from ...core.layout import broadcast_shapes
@@ -295,7 +296,8 @@ def _one_hot(k, index, classes, last: object):
     return k.cast(k.compare("eq", index, k.index(last)), dt.int64)
 
 
-ONE_HOT = operator("one_hot", "loop", rules.explicit, _one_hot, loop="gather", aligned=(0,), checks=True)
+ONE_HOT = Gather("one_hot", _one_hot, aligned=(0,), failures={
+    "classes": BadData(RuntimeError, "Class values must be non-negative and smaller than num_classes.")})
 
 
 @public("nn.functional.one_hot", out=False)

@@ -4,17 +4,17 @@ points)."""
 import math
 
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import REGISTRY, public
+from ...core.kinds import Kernel
 from ...core.layout import broadcast_shapes
 from ...core.record import record
 from ...core.tensor import Tensor
 from ..basic.creation import empty, full
 from ..basic.fetch import into_apart
 
-COUNT = operator("count_blocks", "native", rules.explicit, lower="count_blocks", reads="any")
-NONZERO = operator("nonzero", "native", rules.explicit, lower="compress", reads="any")
-MASKED_SELECT = operator("masked_select", "native", rules.explicit, lower="compress", reads="any")
+COUNT = Kernel("count_blocks", lower="rows.compress:lower_count", reads="any")
+NONZERO = Kernel("nonzero", lower="rows.compress:lower_compress", reads="any")
+MASKED_SELECT = Kernel("masked_select", lower="rows.compress:lower_compress", reads="any")
 BLOCK, MOST_BLOCKS = 16384, 64  # elements of a block of a mask; most blocks
 
 

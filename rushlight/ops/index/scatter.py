@@ -7,8 +7,9 @@ the kernel, which writes nothing outside, and raised at the flush. Read `fetch` 
 """
 
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, elementwise, operator, public
+from ...core.declare import REGISTRY, elementwise, public
+from ...core.errors import BadData
+from ...core.kinds import Kernel
 from ...core.grads import begin_write, end_write
 from ...core.infer import wrap_dim
 from ...core.layout import broadcast_shapes as common_shape
@@ -27,7 +28,10 @@ SCATTER, SCATTER_ADD = write_operator("scatter"), write_operator("scatter_add")
 SCATTER_REDUCE = write_operator("scatter_reduce")
 INDEX_ADD, INDEX_COPY = write_operator("index_add"), write_operator("index_copy")
 INDEX_FILL = write_operator("index_fill", repeats=True)
-MASKED_SCATTER = operator("masked_scatter", "native", rules.explicit, lower="compress", reads="any")
+SHORT_SOURCE = BadData(
+    RuntimeError, "masked_scatter: expected self and source to have same dtypes and enough elements in source")
+MASKED_SCATTER = Kernel("masked_scatter", lower="rows.compress:lower_compress", reads="any",
+                        failures={"source": SHORT_SOURCE})
 INDEX_REDUCE, PUT_FLAT = write_operator("index_reduce"), write_operator("put")
 
 

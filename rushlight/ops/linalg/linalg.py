@@ -13,7 +13,8 @@ from ...base.lapack import svd
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, operator, public
+from ...core.declare import REGISTRY, apply, public
+from ...core.kinds import Host
 from ...core.graph import MODE
 from ...core.layout import contiguous_strides
 from ...core.return_types import named_result
@@ -62,7 +63,7 @@ def check_same_dtype(name, A, B):
 
 def host(name, body, params=(), grad=None, node=None, conjugates=False):
     """A host operator whose public function works out the results."""
-    return operator(name, "host", rules.strided, body, params=params, grad=grad, node=node, conjugates=conjugates)
+    return Host(name, body, layouts=rules.strided, params=params, grad=grad, node=node, conjugates=conjugates)
 
 
 def call(op, values, tensors, *outs, **attrs):

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply_form, composed, into_out, operator, public
+from ...core.declare import REGISTRY, apply_form, composed, into_out, public
+from ...core.kinds import Template
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
 from ...core.layout import Layout, contiguous_layout, layout
@@ -26,7 +27,7 @@ def _t(x):
 
 
 def _gemm(name, grad, params, node=None):
-    return operator(name, "template", rules.explicit, lower="gemm", reads="any", grad=grad, params=params, node=node)
+    return Template(name, lower="gemm.products:gemm", reads="any", grad=grad, params=params, node=node)
 
 
 def _left_grad(g, b, found):

@@ -5,13 +5,13 @@ by x is the transposed recursion, whose own gradient is the recursion again.
 """
 
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import operator, public
+from ...core.declare import public
+from ...core.kinds import Kernel
 from ...core.record import record
 from ..basic.creation import ones
 from ..basic.shape import stack
 
-FEEDBACK = operator("feedback", "native", rules.explicit, lower="feedback", reads=("contiguous",) * 3)
+FEEDBACK = Kernel("feedback", lower="rows.feedback:lower_feedback", reads=("contiguous",) * 3)
 
 
 def _run(input, weights, delays, plain, back):

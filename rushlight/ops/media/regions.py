@@ -8,17 +8,18 @@ pooling again.
 import math
 
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import operator, public
+from ...core.declare import public
+from ...core.kinds import Gather, Kernel
 from ...core.record import record
 from ..basic.arithmetic import where
 from ..basic.creation import zeros
-from ..basic.fetch import Place, scatter_sum
+from ..basic.fetch import FAILURES, Place, scatter_sum
 from ..basic.shape import cat
 from ..nn.grid_sample import whole
 
-REGIONS = operator("regions", "native", rules.explicit, lower="regions", reads=("contiguous",) * 3, checks=True)
-SUPPRESSION = operator("suppression", "native", rules.explicit, lower="suppression", reads=("contiguous",))
+REGIONS = Kernel("regions", lower="rows.regions:lower_regions", reads=("contiguous",) * 3,
+                 failures={"index": FAILURES["index"]})
+SUPPRESSION = Kernel("suppression", lower="rows.regions:lower_suppression", reads=("contiguous",))
 LANES = 8
 
 
@@ -178,8 +179,8 @@ def _tap_body(k, coordinates, size, tap, what):
     return k.where(inside, weight, k.const(0.0, weight.dtype))
 
 
-PLANE_SAMPLE = operator("plane_sample", "loop", rules.explicit, _plane_body, loop="gather")
-PLANE_TAP = operator("plane_tap", "loop", rules.explicit, _tap_body, loop="gather")
+PLANE_SAMPLE = Gather("plane_sample", _plane_body)
+PLANE_TAP = Gather("plane_tap", _tap_body)
 
 
 def _sampled(input, ys, xs, orders):

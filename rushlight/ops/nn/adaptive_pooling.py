@@ -8,8 +8,8 @@ import itertools
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import operator, public
+from ...core.declare import public
+from ...core.kinds import Gather
 from ...core.record import record
 from ..random.random import rand
 from .pooling import check_dtype, check_tensor, max_node, mean_node, sizes_of
@@ -204,7 +204,7 @@ def _fractional_body(k, x, samples, *numbers, kernel, what):
     return best if what == "values" else where
 
 
-FRACTIONAL = operator("fractional_max", "loop", rules.explicit, _fractional_body, loop="gather")
+FRACTIONAL = Gather("fractional_max", _fractional_body)
 
 
 def _fractional(input, samples, kernel, sizes):

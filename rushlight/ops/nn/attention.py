@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import operator, public
+from ...core.declare import public
+from ...core.kinds import Kernel
 from ...core.graph import MODE
 from ...core.layout import contiguous_strides
 from ...core.macro import macro
@@ -36,8 +37,9 @@ def needs(attrs):
     return [*rows, "rows", "any", "rows"]  # the backward kernel: out, logs, g
 
 
-FORWARD = operator("attention_kernel", "native", rules.strided, lower="attention", reads=needs)
-BACKWARD = operator("attention_kernel_backward", "native", rules.strided, lower="attention_back", reads=needs)
+FORWARD = Kernel("attention_kernel", layouts=rules.strided, lower="rows.attention:attention", reads=needs)
+BACKWARD = Kernel("attention_kernel_backward", layouts=rules.strided, lower="rows.attention:attention_back",
+                  reads=needs)
 FEWEST, WIDEST = 8, 256  # rows of queries and keys, and features, that the kernels are made for
 FEWEST_HEADS = 4  # that are worth a backward task each
 BLOCK_BYTES = 1 << 24  # of scores that one block holds

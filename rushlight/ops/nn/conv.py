@@ -7,7 +7,8 @@ gradient of the others, so that all orders of derivatives stay inside the templa
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import apply, composed, operator, public
+from ...core.declare import apply, composed, public
+from ...core.kinds import Template
 from ...core.layout import channels_last_strides, contiguous_strides, seems_channels_last
 from ...core.tensor import Tensor
 from ..basic.complex import conj, from_parts, imag, real
@@ -24,7 +25,8 @@ def _bias_grad(g):
 
 
 # parameters: the tensors, the shape of the tensor whose gradient is meant, and the geometry
-CONV = operator("convolution", "template", rules.strided, lower="conv", node="ConvolutionBackward0",
+CONV = Template("convolution", lower="conv.convolutions:conv", node="ConvolutionBackward0",
+                layouts=rules.strided,
                 reads=("any", "any", "contiguous"),
                 params=("input", "weight", "bias", "input_shape", "weight_shape", "options"),
                 grad={"input": lambda g, weight, input_shape, options: conv_input_grad(g, weight, None, input_shape,
@@ -32,15 +34,15 @@ CONV = operator("convolution", "template", rules.strided, lower="conv", node="Co
                       "weight": lambda g, input, weight_shape, options: conv_weight_grad(g, input, weight_shape,
                                                                                          options),
                       "bias": _bias_grad})
-INPUT_GRAD = operator("convolution_input", "template", rules.strided, lower="conv_input_grad",
-                      node="ConvolutionBackward0", reads=("any", "any", "contiguous"),
+INPUT_GRAD = Template("convolution_input", lower="conv.convolutions:conv_input_grad", node="ConvolutionBackward0",
+                      reads=("any", "any", "contiguous"), layouts=rules.strided,
                       params=("result", "weight", "bias", "result_shape", "weight_shape", "options"),
                       grad={"result": lambda g, weight, result_shape, options: convolve(g, weight, None, result_shape,
                                                                                         options),
                             "weight": lambda g, result, weight_shape, options: conv_weight_grad(result, g, weight_shape,
                                                                                                 options),
                             "bias": _bias_grad})
-WEIGHT_GRAD = operator("convolution_weight", "template", rules.explicit, lower="conv_weight_grad", reads="any",
+WEIGHT_GRAD = Template("convolution_weight", lower="conv.convolutions:conv_weight_grad", reads="any",
                        node="ConvolutionBackward0",
                        params=("result", "input", "result_shape", "input_shape", "options"),
                        grad={"result": lambda g, input, result_shape, options: convolve(input, g, None, result_shape,

@@ -7,8 +7,8 @@ log-probabilities assumes that they come from `log_softmax`, as PyTorch's does.
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import apply, operator, public
+from ...core.declare import apply, public
+from ...core.kinds import Host
 from ...core.tensor import Tensor
 from ..basic.arithmetic import where
 from ..basic.creation import arange, full, zeros
@@ -132,9 +132,9 @@ def _loss_grad(g, log_probs, out, targets, input_lengths, target_lengths, blank,
     return apply(GRAD, (), (g, log_probs, out, targets, input_lengths, target_lengths), attrs=attrs)[0]
 
 
-LOSS = operator("ctc_loss", "host", rules.explicit, _loss_body, grad={"log_probs": _loss_grad}, node="CtcLossBackward0",
-                params=("log_probs", "targets", "input_lengths", "target_lengths", "blank", "zero_infinity"))
-GRAD = operator("ctc_loss_back", "host", rules.explicit, _grad_body)
+LOSS = Host("ctc_loss", _loss_body, grad={"log_probs": _loss_grad}, node="CtcLossBackward0",
+            params=("log_probs", "targets", "input_lengths", "target_lengths", "blank", "zero_infinity"))
+GRAD = Host("ctc_loss_back", _grad_body)
 
 
 def _lengths(name, value, count):

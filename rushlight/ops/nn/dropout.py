@@ -9,7 +9,8 @@ import warnings
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import elementwise, operator, public
+from ...core.declare import elementwise, public
+from ...core.kinds import Kernel
 from ...core.grads import GradRule, begin_write, end_write
 from ...core.record import record
 from ...core.stream import STREAM
@@ -224,7 +225,8 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
 # -- rrelu ---------------------------------------------------------------------------------------------------
 
 
-RRELU_NOISE = operator("rrelu_noise", "native", rules.strided, lower="rrelu_noise", reads=("contiguous", "contiguous"))
+RRELU_NOISE = Kernel("rrelu_noise", layouts=rules.strided, lower="rows.sampling:lower_slopes",
+                     reads=("contiguous", "contiguous"))
 RRELU_RULE = GradRule("rrelu", ["input", "noise"], {"input": lambda g, noise: g * noise}, "RreluWithNoiseBackward1")
 
 

@@ -5,8 +5,8 @@ the other.
 import itertools
 import math
 
-from ...core import infer as rules
-from ...core.declare import operator, public
+from ...core.declare import public
+from ...core.kinds import Gather
 from ...core.record import record
 from .pooling import check_tensor
 from .windows import both, covering_blocks
@@ -56,7 +56,7 @@ def _column_body(k, g, kernel, stride, padding, dilation):
 
 
 def _op(name, body):
-    return operator(name, "loop", rules.explicit, body, loop="gather")
+    return Gather(name, body)
 
 
 BLOCKS, SUM = _op("im2col", _blocks_body), _op("col2im", _sum_body)

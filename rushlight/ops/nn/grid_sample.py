@@ -9,8 +9,8 @@ import math
 import warnings
 
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import REGISTRY, public
+from ...core.kinds import Gather
 from ...core.record import record
 from ..basic.creation import linspace, zeros, zeros_like
 from ..basic.fetch import Place, scatter_sum
@@ -147,8 +147,8 @@ def _place_body(k, grid, size, mode, padding, align, order, coordinate, tap, wha
     return k.where(mask, weight, k.const(0.0, weight.dtype))
 
 
-SAMPLE = operator("grid_sample", "loop", rules.explicit, _sample_body, loop="gather")
-PLACES = operator("grid_places", "loop", rules.explicit, _place_body, loop="gather")
+SAMPLE = Gather("grid_sample", _sample_body)
+PLACES = Gather("grid_places", _place_body)
 
 
 # -- the operator and its gradients ----------------------------------------------------------------------------------

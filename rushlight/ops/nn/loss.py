@@ -8,9 +8,10 @@ Losses of two tensors are in `regression_loss`, margin losses in `margin_loss`, 
 import warnings
 
 from ...core import dtype as dt
-from ...core import infer as rules
 from ...core.bounds import first_bad
-from ...core.declare import apply, operator, public
+from ...core.declare import apply, public
+from ...core.errors import BadData
+from ...core.kinds import Gather
 from ...core.grads import GradRule
 from ...core.graph import MODE, without_grad
 from ...core.macro import macro
@@ -76,8 +77,9 @@ def _score_grad_body(k, x, norm, scale, target):
     return (p - k.cast(hit, x.dtype)) * scale
 
 
-AT_CLASS = operator("nll_pick", "loop", rules.explicit, _class_body, loop="gather", aligned=(1,), checks=True)
-AT_WEIGHT = operator("nll_weight", "loop", rules.explicit, _weight_body, loop="gather", aligned=(1,), checks=True)
+OUT_OF_BOUNDS = {"target": BadData(IndexError, "Target {value} is out of bounds.")}
+AT_CLASS = Gather("nll_pick", _class_body, aligned=(1,), failures=OUT_OF_BOUNDS)
+AT_WEIGHT = Gather("nll_weight", _weight_body, aligned=(1,), failures=OUT_OF_BOUNDS)
 
 
 def _scale_adjoint(g, x, norm, target):
@@ -85,20 +87,11 @@ def _scale_adjoint(g, x, norm, target):
     return (g * p).sum(1, keepdim=True) - pick(g, target, 1)
 
 
-SCORE_GRAD = operator(
-    "cross_entropy_back",
-    "loop",
-    rules.explicit,
-    _score_grad_body,
-    loop="gather",
-    aligned=(0, 1, 2, 3),
-    params=("x", "norm", "scale", "target"),
-    grad={
-        "x": lambda g, x, norm, scale: g * exp(x - norm) * scale,
-        "norm": lambda g, x, norm, scale: -(g * exp(x - norm) * scale).sum(1, keepdim=True),
-        "scale": _scale_adjoint,
-    },
-)
+SCORE_GRAD = Gather("cross_entropy_back", _score_grad_body, aligned=(0, 1, 2, 3),
+                    params=("x", "norm", "scale", "target"),
+                    grad={"x": lambda g, x, norm, scale: g * exp(x - norm) * scale,
+                          "norm": lambda g, x, norm, scale: -(g * exp(x - norm) * scale).sum(1, keepdim=True),
+                          "scale": _scale_adjoint})
 
 
 def at_class(x, target, ignore):
@@ -145,7 +138,7 @@ def _nll_grad(g, input, target, factors, reduction):
     return narrow(-spread(scale, target, 1, input.shape[1]), input._layout.dtype)
 
 
-@macro("nll_loss", 3, checks=True)
+@macro("nll_loss", 3, failures=OUT_OF_BOUNDS)
 def _nll_forward(input, target, weight, reduction, ignore_index):
     """(loss, weights of the elements)."""
     x = wide(input)
@@ -237,7 +230,7 @@ def _cross_entropy_grad(g, input, target, factors, norm, reduction):
     return narrow(score_grad(x, norm, scale, target), input._layout.dtype)
 
 
-@macro("cross_entropy", 3, checks=True)
+@macro("cross_entropy", 3, failures=OUT_OF_BOUNDS)
 def _cross_entropy_forward(input, target, weight, reduction, ignore_index):
     """(loss, weights of the elements, logsumexp): the loss is factors * (logsumexp(x) - x[target]), folded."""
     x = wide(input)

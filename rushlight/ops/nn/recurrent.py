@@ -9,8 +9,8 @@ those of the functions that PyTorch's modules call (torch.lstm and so on).
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import grads
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import REGISTRY, public
+from ...core.kinds import Kernel
 from ...core.grads import wants_grad
 from ...core.graph import MODE
 from ...core.record import record
@@ -27,8 +27,8 @@ def needs(attrs):
     return ["any" if name.startswith("weight") else "contiguous" for name in dict(attrs)["names"]]
 
 
-FORWARD = operator("recurrent_layer", "native", rules.explicit, lower="recurrent", reads=needs)
-BACKWARD = operator("recurrent_layer_backward", "native", rules.explicit, lower="recurrent_back", reads=needs)
+FORWARD = Kernel("recurrent_layer", lower="rows.recurrent:recurrent", reads=needs)
+BACKWARD = Kernel("recurrent_layer_backward", lower="rows.recurrent:recurrent_back", reads=needs)
 NODES = {"lstm": "MkldnnRnnLayerBackward0", "gru": "StackBackward0", "tanh": "StackBackward0", "relu": "StackBackward0"}
 
 

@@ -10,6 +10,7 @@ import warnings
 
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, elementwise, public
+from ...core.errors import BadData
 from ...core.macro import macro
 from ...core.tensor import Tensor
 from ..basic.creation import ones_like
@@ -180,7 +181,10 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
 # -- binary cross entropy --------------------------------------------------------------------------------------------
 
 
-@elementwise("", dtypes="floating", heavy=True, checks=True)
+OUTSIDE = {"unit": BadData(RuntimeError, "all elements of input should be between 0 and 1")}
+
+
+@elementwise("", dtypes="floating", heavy=True, failures=OUTSIDE)
 def binary_entropy(k, input, target):
     """-(t log(p) + (1 - t) log(1 - p)), the logarithms not below -100; reports probabilities and targets outside
     [0, 1]."""
@@ -207,7 +211,7 @@ def _probability_target(g, input, weight, reduction):
 
 @public("", node="BinaryCrossEntropyBackward0", out=False,
         grad={"input": _probability_slope, "target": _probability_target})
-@macro("binary_cross_entropy", 3, checks=True)
+@macro("binary_cross_entropy", 3, failures=OUTSIDE)
 def probability_loss(input, target, weight, reduction):
     """Binary cross entropy of probabilities."""
     values = binary_entropy(input, target)
@@ -387,7 +391,8 @@ def _variance(input, var):
     return var
 
 
-@elementwise("", grad={"input": lambda g: g}, checks=True)
+@elementwise("", grad={"input": lambda g: g},
+             failures={"variance": BadData(ValueError, "var has negative entry/entries")})
 def raise_to(k, input, low: float):
     """max(x, low); the gradient passes as if nothing had been done; reports negative elements."""
     k.report((input < 0).vector_value(), "variance")

@@ -13,8 +13,8 @@ import warnings
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import operator, public
+from ...core.declare import public
+from ...core.kinds import Gather
 from ..linalg.matmul import matmul
 from .adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from .pooling import check_tensor
@@ -167,7 +167,7 @@ def _resize_body(k, x, *tables, plan, first):
     return total
 
 
-RESIZE = operator("resize_lines", "loop", rules.explicit, _resize_body, loop="gather")
+RESIZE = Gather("resize_lines", _resize_body)
 
 
 def applied(x, lines, dtype):

@@ -11,8 +11,8 @@ import math
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import apply, operator
+from ...core.declare import apply
+from ...core.kinds import Gather, Kernel
 from ...core.device import CPU
 from ...core.layout import channels_last_strides, contiguous_layout, layout
 from ...core.record import record
@@ -272,7 +272,7 @@ def _max_back_body(k, g, indices, *sizes, windows, reaches, first):
 
 
 def _op(name, body):
-    return operator(name, "loop", rules.explicit, body, loop="gather")
+    return Gather(name, body)
 
 
 WINDOW_SUM, WINDOW_MAX, WINDOW_ARGMAX = (
@@ -522,8 +522,8 @@ def pick_flat(x, indices, rank):
     return fetch_at(flat, [indices.reshape(lead, size)], plane_place(lead, size)).reshape(shape)
 
 
-PLANE_ADD = operator("plane_add", "native", rules.explicit, lower="plane_add", reads="any", params=("g", "indices"),
-                     grad={"g": lambda g, indices: g.gather(1, indices)})
+PLANE_ADD = Kernel("plane_add", lower="rows.planes:plane_add", reads="any", params=("g", "indices"),
+                   grad={"g": lambda g, indices: g.gather(1, indices)})
 
 
 def put_flat(g, indices, sizes):

@@ -6,6 +6,7 @@ for each element. Read `random` first.
 
 from ...core import dtype as dt
 from ...core.declare import elementwise, public
+from ...core.errors import BadData
 from ...core.tensor import Tensor
 from ..basic.creation import empty_like, zeros_like
 from .random import (
@@ -30,7 +31,11 @@ def bernoulli_values(k, raw, threshold: float, dtype: object):
     return k.cast(bits53(k, raw) < threshold, dtype)
 
 
-@elementwise("Tensor._random_bernoulli_each", name="random_bernoulli_each", promote=result_dtype, checks=True)
+PROBABILITY = BadData(RuntimeError, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
+
+
+@elementwise("Tensor._random_bernoulli_each", name="random_bernoulli_each", promote=result_dtype,
+             failures={"probability": PROBABILITY})
 def bernoulli_each(k, raw, p, dtype: object):
     """1 where the draw is below the probability given for the element, which is checked to be one."""
     p = k.cast(p, dt.float64 if raw.dtype is dt.int64 else dt.float32)

@@ -8,13 +8,14 @@ Read `random` and `sampling` first.
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import elementwise, operator, public
+from ...core.declare import elementwise, public
+from ...core.kinds import Kernel
 from ..basic.creation import empty_like
 from .generator import draw
 from .random import check_floating, zero_gradient
 
-GAMMA = operator("standard_gamma", "native", rules.strided, lower="random_gamma", reads=("contiguous",) * 2)
-BINOMIAL = operator("binomial", "native", rules.strided, lower="random_binomial", reads=("contiguous",) * 3)
+GAMMA = Kernel("standard_gamma", layouts=rules.strided, lower="rows.sampling:lower_gamma", reads=("contiguous",) * 2)
+BINOMIAL = Kernel("binomial", layouts=rules.strided, lower="rows.sampling:lower_binomial", reads=("contiguous",) * 3)
 
 
 def _out(tensor):

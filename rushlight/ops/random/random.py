@@ -13,7 +13,8 @@ import warnings
 from ...base.lazy import Lazy
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import elementwise, operator, public
+from ...core.declare import elementwise, public
+from ...core.kinds import Kernel
 from ...core.device import resolve
 from ...core.grads import GradRule, begin_write, check_inplace, end_write
 from ...core.graph import MODE
@@ -34,10 +35,9 @@ GROUP = 16  # numbers that Box-Muller makes at a time
 WIDE_SPAN = 1 << 28  # from this span on an integer takes two draws
 DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 
-DRAWS = operator("random_draws", "native", rules.strided, lower="random_draws", reads=("contiguous",))
-BOX_MULLER = operator("box_muller", "native", rules.explicit, lower="box_muller", reads=("contiguous",),
-                      writes="contiguous")
-NORMALS = operator("random_normals", "native", rules.strided, lower="random_normals", reads=("contiguous",))
+DRAWS = Kernel("random_draws", layouts=rules.strided, lower="rows.random:lower_draws", reads=("contiguous",))
+BOX_MULLER = Kernel("box_muller", lower="rows.box_muller:lower_box_muller", reads=("contiguous",), writes="contiguous")
+NORMALS = Kernel("random_normals", layouts=rules.strided, lower="rows.random:lower_normals", reads=("contiguous",))
 
 
 def result_dtype(layouts, numbers, attrs):
@@ -584,7 +584,7 @@ def randint_like(input, *args, low=None, high=None, generator=None, dtype=None, 
     return _randint(tensor, low, high, generator, None, requires_grad)
 
 
-SHUFFLE = operator("random_shuffle", "native", rules.explicit, lower="random_shuffle", reads=("contiguous",))
+SHUFFLE = Kernel("random_shuffle", lower="rows.random:lower_shuffle", reads=("contiguous",))
 
 
 @public("torch.randperm", out=False)

@@ -7,7 +7,8 @@ What comes in: probabilities, rates. What goes out: samples of the generator's d
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import into_out, operator, public
+from ...core.declare import into_out, public
+from ...core.kinds import Host, Kernel
 from ...core.record import record
 from ...core.tensor import empty as empty_tensor
 from ..basic.creation import empty_like
@@ -31,7 +32,7 @@ def _choose(outs, ins, numbers):
         outs[0][row] = np.minimum(np.searchsorted(sums.astype(np.float64), uniform[row], side="left"), len(sums) - 1)
 
 
-CHOOSE = operator("multinomial", "host", rules.explicit, _choose)
+CHOOSE = Host("multinomial", _choose)
 
 
 def _check_probabilities(input, many):
@@ -93,7 +94,7 @@ def _multinomial(input, num_samples, replacement, generator):
     return result if input.dim() == 2 else result.reshape(num_samples)
 
 
-POISSON = operator("poisson", "native", rules.strided, lower="random_poisson", reads=("contiguous", "dense"))
+POISSON = Kernel("poisson", layouts=rules.strided, lower="rows.sampling:lower_poisson", reads=("contiguous", "dense"))
 
 
 @public("torch.poisson", grad={"input": zero_gradient}, out=False)

@@ -6,8 +6,8 @@ import math
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import REGISTRY, public
+from ...core.kinds import Host
 from ...core.infer import wrap_dim
 from ...core.record import record
 from ...core.return_types import named_result
@@ -302,7 +302,7 @@ def _histc_body(outs, ins, numbers):
     outs[0][...] = np.bincount(np.minimum(place, bins - 1), minlength=bins)
 
 
-HISTC = operator("histc", "host", rules.explicit, _histc_body)
+HISTC = Host("histc", _histc_body)
 
 
 @public("histc")
@@ -330,7 +330,7 @@ def _bincount_body(outs, ins, numbers):
     outs[0][...] = np.bincount(ins[0], weights=weights, minlength=outs[0].shape[0])
 
 
-BINCOUNT = operator("bincount", "host", rules.explicit, _bincount_body)
+BINCOUNT = Host("bincount", _bincount_body)
 
 
 @public("bincount", out=False)
@@ -409,7 +409,7 @@ def _counted(points, edges, weights):
     )
 
 
-HISTOGRAM_OP = operator("histogram", "host", rules.explicit, _histogram_body)
+HISTOGRAM_OP = Host("histogram", _histogram_body)
 
 
 def _histogram(name, input, bins, bounds, weight, density):

@@ -6,8 +6,8 @@ call on host arrays; the value is picked from there, and its gradient goes back 
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, into_out, operator, public
+from ...core.declare import REGISTRY, into_out, public
+from ...core.kinds import Host, Kernel
 from ...core.infer import wrap_dim
 from ...core.record import record
 from ...core.return_types import named_result
@@ -41,8 +41,8 @@ def _mode_body(outs, ins, numbers, dim):
     outs[0][...] = np.moveaxis(last, -1, dim)
 
 
-SELECT = operator("select_position", "native", rules.explicit, lower="select_position", reads="any")
-MODE_POSITION = operator("mode_position", "host", rules.explicit, _mode_body)
+SELECT = Kernel("select_position", lower="rows.select:lower_select", reads="any")
+MODE_POSITION = Host("mode_position", _mode_body)
 
 
 def _chosen_grad(g, input_layout, outs, dim, keepdim):

@@ -10,7 +10,8 @@ import math
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.arguments import CLASSES, spelled_again
-from ...core.declare import elementwise, operator, public
+from ...core.declare import elementwise, public
+from ...core.kinds import Kernel, Reduction
 from ...core.graph import MODE
 from ...core.infer import wrap_dim, wrap_dims
 from ...core.record import record, unary
@@ -33,29 +34,28 @@ def _accumulate_input(dtype, options):
     return dtype.compute
 
 
-def _one(name, combine, accumulate, results=_same, **options):
-    return operator(f"{name}_reduce", "loop", rules.reduction, loop="reduction", combine=combine, accumulate=accumulate,
-                    results=results,
-                    **options)
+def _one(name, accumulate, outs=_same):
+    return Reduction(f"{name}_reduce", combine=name, accumulate=accumulate, outs=outs)
 
 
-SUM = _one("sum", "sum", _accumulate_sum)
-ORDERED_SUM = operator("ordered_sum", "native", rules.reduction, lower="ordered_sum", reads="any", results=_same)
+SUM = _one("sum", _accumulate_sum)
+ORDERED_SUM = Kernel("ordered_sum", layouts=lambda op, *known: rules.reduction(SUM, *known),
+                     lower="rows.sum_order:ordered_sum", light=True, reads="any")
 ORDERED_MOST = 4096  # elements up to which sums keep PyTorch's order, see codegen/cpu/rows/sum.py
-PROD = _one("prod", "prod", _accumulate_sum)
-MAX = _one("max", "max", _accumulate_input)
-TOP = _one("top", "top", _accumulate_input)
-MIN = _one("min", "min", _accumulate_input)
-ANY = _one("any", "any", lambda dtype, options: dt.bool_)
-ALL = _one("all", "all", lambda dtype, options: dt.bool_)
-ARGMAX = _one("argmax", "argmax", _accumulate_input, lambda dtype, options: (dtype, dt.int64))
-ARGMIN = _one("argmin", "argmin", _accumulate_input, lambda dtype, options: (dtype, dt.int64))
+PROD = _one("prod", _accumulate_sum)
+MAX = _one("max", _accumulate_input)
+TOP = _one("top", _accumulate_input)
+MIN = _one("min", _accumulate_input)
+ANY = _one("any", lambda dtype, options: dt.bool_)
+ALL = _one("all", lambda dtype, options: dt.bool_)
+ARGMAX = _one("argmax", _accumulate_input, lambda dtype, options: (dtype, dt.int64))
+ARGMIN = _one("argmin", _accumulate_input, lambda dtype, options: (dtype, dt.int64))
 
 
 def reduce_(op, input, dims, keepdim, dtype):
     """Record one reduction over `dims` (a sorted tuple); the list of its results."""
     attrs = (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype))
-    if "arg" in op.options["combine"]:
+    if op.finds:
         return record(op, "t", attrs, (input,))
     return [unary(op.form("t", attrs), input)]
 

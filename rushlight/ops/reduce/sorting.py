@@ -6,8 +6,8 @@ gradient. NaN counts as the largest number, as in PyTorch.
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, into_out, operator, public
+from ...core.declare import REGISTRY, into_out, public
+from ...core.kinds import Host, Kernel
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
@@ -23,8 +23,8 @@ from ..index.nonzero import nonzero
 Sort, TopK = named_result("sort", "values", "indices"), named_result("topk", "values", "indices")
 
 
-ARGSORT = operator("sort_positions", "native", rules.explicit, lower="argsort", reads="any")
-TOPK = operator("topk_positions", "native", rules.explicit, lower="topk", reads="any")
+ARGSORT = Kernel("sort_positions", lower="rows.sort:lower_argsort", reads="any")
+TOPK = Kernel("topk_positions", lower="rows.sort:lower_topk", reads="any")
 MOST_KEPT = 128  # elements up to which topk keeps them in order while it reads; more are sorted
 
 
@@ -148,7 +148,7 @@ def _given_body(outs, ins, numbers, array):
     outs[0][...] = array.array
 
 
-GIVEN = operator("host_values", "host", rules.explicit, _given_body)
+GIVEN = Host("host_values", _given_body)
 
 
 def found_tensors(values, dtype, inverse, counts):
@@ -295,7 +295,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
 # -- searching ---------------------------------------------------------------------------------------------------------
 
 
-SEARCH = operator("searchsorted", "native", rules.explicit, lower="searchsorted", reads="any")
+SEARCH = Kernel("searchsorted", lower="rows.sort:lower_search", reads="any")
 
 
 @public("searchsorted")
@@ -356,7 +356,7 @@ def _isin_body(outs, ins, numbers, invert):
     outs[0][...] = np.isin(ins[0], ins[1], invert=invert)
 
 
-ISIN = operator("isin", "host", rules.explicit, _isin_body)
+ISIN = Host("isin", _isin_body)
 
 
 @public("torch.isin")

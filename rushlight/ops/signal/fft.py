@@ -15,8 +15,8 @@ import math
 from ...base import pocketfft
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, composed, operator, public
+from ...core.declare import REGISTRY, apply, composed, public
+from ...core.kinds import Host, Kernel
 from ...core.infer import wrap_dim
 from ...core.record import record
 from ...core.tensor import Tensor
@@ -69,12 +69,10 @@ def _c2r_grad(g, dims, forward, scale, size):
 
 
 PARAMS = ("input", "dims", "forward", "scale")
-C2C = operator("fft_c2c", "host", rules.explicit, _c2c_body, {"input": _c2c_grad}, PARAMS, "FftC2CBackward0",
-               conjugates=True)
-R2C = operator("fft_r2c", "host", rules.explicit, _r2c_body, {"input": _r2c_grad}, PARAMS, "FftR2CBackward0",
-               conjugates=True)
-C2R = operator("fft_c2r", "host", rules.explicit, _c2r_body, {"input": _c2r_grad}, (*PARAMS, "size"),
-               "FftC2RBackward0", conjugates=True)
+C2C = Host("fft_c2c", _c2c_body, grad={"input": _c2c_grad}, params=PARAMS, node="FftC2CBackward0", conjugates=True)
+R2C = Host("fft_r2c", _r2c_body, grad={"input": _r2c_grad}, params=PARAMS, node="FftR2CBackward0", conjugates=True)
+C2R = Host("fft_c2r", _c2r_body, grad={"input": _c2r_grad}, params=(*PARAMS, "size"), node="FftC2RBackward0",
+           conjugates=True)
 
 
 def fits_last(input, dim, size):
@@ -95,7 +93,7 @@ def _transform(op, input, shape, dtype, dims, forward, scale, *size):
 # -- many signals of a length that has no large prime factor ---------------------------------------
 
 
-SIGNALS = operator("fft_signals", "native", rules.explicit, lower="fft", reads=("any", "contiguous"))
+SIGNALS = Kernel("fft_signals", lower="rows.fft:lower_fft", reads=("any", "contiguous"))
 FEWEST, LONGEST = 16, 4096  # signals; the longest of them
 
 

@@ -17,7 +17,7 @@ from ...ir.builder import vector
 from ...ir.kernel import Argument, KernelSource, Launch
 from ...ir.statics import StaticLayout, ceil_div, kernel
 from ...ir.vectors import lshr, narrow
-from ...lower import lowering, memory
+from ...lower import memory
 from ...math.scalar import FUNCTIONS
 from ...math.scalar_base import unary
 
@@ -130,7 +130,6 @@ def source_of(dtype):
     return KernelSource(("box_muller", dtype, target.current.vector_bytes), emit)
 
 
-@lowering("box_muller")
 def lower_box_muller(instruction):
     """(draws; mean, std) -> normal numbers, contiguous. The draws of the last group are the last 16."""
     raw, out = instruction.ins[0], instruction.outs[0]

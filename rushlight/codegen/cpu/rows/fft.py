@@ -23,7 +23,7 @@ from ...ir import target
 from ...ir.builder import BITS, lanes, vector
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
 from ...ir.statics import StaticReader, kernel
-from ...lower import lowering, memory
+from ...lower import memory
 
 RADICES = (4, 2, 3, 5, 7, 11, 13)
 LONGEST = 4096  # two buffers of so many lanes of complex numbers fit into the second cache
@@ -349,7 +349,6 @@ def columns_of(dims, itemsizes, width):
     return None
 
 
-@lowering("fft")
 def lower_fft(instruction):
     """ins: signals, table (see ops/signal/fft.py); outs: transforms. attrs: kind, dim, size, forward, factor."""
     options = dict(instruction.attrs)

@@ -17,7 +17,7 @@ from ...ir import target
 from ...ir.kernel import Argument, KernelSource, Launch
 from ...ir.statics import StaticLayout, kernel
 from ...ir.vectors import lshr
-from ...lower import lowering, memory
+from ...lower import memory
 from ...math.scalar import FUNCTIONS
 from ...math.scalar_base import unary
 
@@ -156,7 +156,6 @@ def emit_draws(module, name):
     fn.ret()
 
 
-@lowering("random_draws")
 def lower_draws(instruction):
     """(state) -> (draws of any dense layout of 4 or 8 bytes an element, state)."""
     raw, state = instruction.outs
@@ -181,7 +180,6 @@ def emit_normals(module, name):
     fn.ret()
 
 
-@lowering("random_normals")
 def lower_normals(instruction):
     """(state; mean, std) -> (doubles of any dense layout, state)."""
     out, state = instruction.outs
@@ -214,7 +212,6 @@ def emit_shuffle(module, name):
     fn.ret()
 
 
-@lowering("random_shuffle")
 def lower_shuffle(instruction):
     """(count - 1 draws) -> a permutation as int64."""
     out = instruction.outs[0]

@@ -28,7 +28,7 @@ from ...ir import target
 from ...ir.builder import LINE, vector
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
 from ...ir.statics import StaticBlock, kernel
-from ...lower import lowering, memory
+from ...lower import memory
 from ..gemm.gemm import GemmSpec, Operand
 from ..gemm.microkernel import UNROLL, Micro, emit_micro
 from ..gemm.pack import plan_pack
@@ -569,13 +569,11 @@ def partial_sums(ref, tasks, launches):
     return parts
 
 
-@lowering("recurrent")
 def recurrent(instruction):
     """ins and outs as the attribute "names" lists them."""
     return launch(Forward, instruction, list(dict(instruction.attrs)["names"]))
 
 
-@lowering("recurrent_back")
 def recurrent_back(instruction):
     """ins and outs as the attribute "names" lists them."""
     return launch(Backward, instruction, list(dict(instruction.attrs)["names"]))

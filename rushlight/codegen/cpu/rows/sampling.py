@@ -11,7 +11,7 @@ from ...ir import target
 from ...ir.kernel import Argument, KernelSource, Launch
 from ...ir.statics import StaticLayout
 from ...ir.vectors import compute_kind, load, store
-from ...lower import lowering, memory
+from ...lower import memory
 from ...math.scalar import FUNCTIONS
 from ...math.scalar_base import absolute, unary
 from .random import Drawing
@@ -88,7 +88,6 @@ def poisson_source(dtype):
     return KernelSource(("random_poisson", dtype, target.current.vector_bytes), emit)
 
 
-@lowering("random_poisson")
 def lower_poisson(instruction):
     """(state, rates) -> (samples, state)."""
     out, state = instruction.outs
@@ -115,7 +114,6 @@ def slopes_source(dtype, result):
     return KernelSource(("rrelu_noise", dtype, result, target.current.vector_bytes), emit)
 
 
-@lowering("rrelu_noise")
 def lower_slopes(instruction):
     """(state, input; lower, upper) -> (factors, state)."""
     out, state = instruction.outs
@@ -193,7 +191,6 @@ def nan(fn):
 TINY = {"float64": 2.0**-1022, "float32": 2.0**-126, "bfloat16": 2.0**-126, "float16": 2.0**-14}
 
 
-@lowering("random_gamma")
 def lower_gamma(instruction):
     """(state, shapes) -> (samples, state)."""
     out, state = instruction.outs
@@ -316,7 +313,6 @@ def binomial_source(dtype):
     return KernelSource(("random_binomial", dtype, target.current.vector_bytes), emit)
 
 
-@lowering("random_binomial")
 def lower_binomial(instruction):
     """(state, totals, probabilities) -> (samples, state)."""
     out, state = instruction.outs

@@ -8,7 +8,6 @@ is whatever its quickselect leaves there, so that this one does the same exchang
 
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
 from ...ir.vectors import lshr
-from ...lower import lowering
 from .sort import OrderKernel, rows_of, share, static_of
 
 
@@ -136,7 +135,6 @@ class SelectKernel(OrderKernel):
         return found.get()
 
 
-@lowering("select_position")
 def lower_select(instruction):
     """ins: a tensor; attrs dim, which, k (rank from 0, of kthvalue); out: int64 positions with size 1 in dim."""
     options, source, out, rows, results = rows_of(instruction)

@@ -6,7 +6,7 @@ In: an instruction. Out: its Launch. Needs no code generator as long as the kern
 from ....base.lazy import Lazy
 from ....core.layout import coalesce, stride_order
 from ...ir.kernel import KernelSource, Launch
-from ...lower import lowering, memory
+from ...lower import memory
 
 VECTOR_BYTES, TURNS = 32, 4
 ELEMENT_NANOSECONDS = 1.0
@@ -24,7 +24,6 @@ def iteration(source, result, dims):
     return [(n, *strides) for n, strides in reversed(merged)]
 
 
-@lowering("ordered_sum")
 def ordered_sum(instruction):
     """ins: input; outs: sums; attrs dims, keepdim, dtype, and mean: whether sums are divided by their terms."""
     options = dict(instruction.attrs)
