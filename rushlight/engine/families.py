@@ -139,7 +139,7 @@ def structure_of(step, pattern, layouts):
     joined = known.info.name if known.info is not None else None  # the dtype of the computation
     found = [form.op, text_of(form.attrs), joined, known.args, known.given, pattern]
     for layout in layouts:
-        found.append(class_of(layout))
+        found += (class_of(layout), layout.dtype.name)  # the name tells flipped types apart, on disk too
         for n in layout.shape:
             found.append(-n if n < 2 else symbols.setdefault(n, len(symbols)))
     return tuple(found)
