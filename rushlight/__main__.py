@@ -1,4 +1,4 @@
-"""`python -m rushlight`: a program written for PyTorch comes in and runs, unchanged, on Rushlight.
+"""`python -m rushlight`: run a program written for PyTorch, unchanged, on Rushlight.
 
 The program finds `torch`, `torchvision` and `torchaudio` (alias.py) and otherwise what Python itself would give it:
 its own `__main__`, `sys.argv` and `sys.path[0]`, and tracebacks that start in its file. Tools are modules of tools/

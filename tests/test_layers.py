@@ -14,16 +14,18 @@ LAYERS = (
     ("autograd",),
     ("tensor",),
     ("overrides",),
-    ("_C", "special", "return_types", "random", "settings", "fft", "linalg", "signal"),
+    ("_C", "special", "return_types", "random", "settings", "streams", "fft", "linalg", "signal"),
     ("api",),
     ("functional", "_foreach"),
     ("nn",),  # before optim, whose AveragedModel is a module
     ("amp",),
     ("sparse",),  # before optim and serialization, which know sparse tensors
-    ("optim", "utils", "serialization", "compiler", "distributed", "distributions", "backends", "cpu", "cuda",
-     "testing", "version"),
-    ("func",),
-    ("hub", "multiprocessing", "fx"),  # both read and write files with serialization
+    ("optim", "utils", "serialization", "compiler", "distributions", "backends", "cpu", "cuda", "futures", "testing",
+     "version"),
+    ("func", "distributed"),  # distributed has optimizers and checkpoints of its own
+    ("hub", "multiprocessing", "fx", "__config__", "__future__", "accelerator", "library", "masked", "mps", "mtia",
+     "nested", "profiler", "quasirandom", "storage", "types", "xpu"),  # both read and write files with serialization
+    ("export", "jit"),  # over the graphs of fx
     ("vision", "audio", "text"),
     ("alias",),
     ("tools", "__main__"),

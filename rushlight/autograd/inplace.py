@@ -1,8 +1,7 @@
 """What in-place writes to views do to the graph (Note [Views and in-place writes] in core/tensor.py).
 
 `CopySlices` is the new history of a base one of whose views was written: the gradient of the base, with the part that
-was written sent
-through the operator's node. `AsStridedBackward0` is the new history of the other views.
+was written sent through the operator's node. `AsStridedBackward0` is the new history of the other views.
 """
 
 from ..core import dtype as dt
@@ -27,14 +26,18 @@ class CopySlices:
         base_layout, base_offset, view_layout, view_offset, inner = node.saved
         if grads[0] is None:
             return [None] * len(node.edges)
-        whole = tensors.empty(base_layout.shape, base_layout.dtype, grads[0].device,
-                              base_layout.strides if base_layout.dense else None)
+        if base_layout.dense or base_layout.overlaps_itself:
+            strides = base_layout.strides if base_layout.dense else None
+            whole = tensors.empty(base_layout.shape, base_layout.dtype, grads[0].device, strides)
+        else:
+            whole = REGISTRY["empty_strided"](base_layout.shape, base_layout.strides, dtype=base_layout.dtype,
+                                              device=grads[0].device)
         whole.copy_(grads[0])
         if view_layout.overlaps_itself:
             raise RuntimeError(REPEATED)
-        if not base_layout.dense:
-            raise NotImplementedError("backward of an in-place write to a view of a base with gaps is not implemented "
-                                      "in rushlight")
+        if base_layout.overlaps_itself:
+            raise NotImplementedError("backward of an in-place write to a view of a base whose elements share memory "
+                                      "is not implemented in rushlight")
         part = part_of(whole, base_offset, view_layout, view_offset)
         results = inner.apply([part.clone()])
         found = list(results)
@@ -157,10 +160,9 @@ def as_strided(input, size, stride, storage_offset=None):
     found = layout(size, stride, input._layout.dtype)
     if (offset + found.reach) * found.dtype.itemsize > input._storage.nbytes and found.numel:
         raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and "
-                           f"itemsize "
-                           f"{found.dtype.itemsize} requiring a storage size of "
-                           f"{(offset + found.reach) * found.dtype.itemsize} are out "
-                           f"of bounds for storage of size {input._storage.nbytes}")
+                           f"itemsize {found.dtype.itemsize} requiring a storage size of "
+                           f"{(offset + found.reach) * found.dtype.itemsize} are out of bounds for storage of size "
+                           f"{input._storage.nbytes}")
     tensor = tensors.view(input._storage, found, offset)
     rules.mark_view(tensor, input)
     if MODE.grad and input.requires_grad:

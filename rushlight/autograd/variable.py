@@ -1,6 +1,7 @@
 """`Variable`: the old name of a tensor in a graph."""
 
 from ..core.tensor import Tensor
+from . import engine
 
 
 class VariableMeta(type):
@@ -17,3 +18,5 @@ class VariableMeta(type):
 
 class Variable(metaclass=VariableMeta):
     """Variable(tensor, requires_grad=False): a leaf over the memory of the tensor."""
+
+    _execution_engine = engine  # programs call Variable._execution_engine.queue_callback

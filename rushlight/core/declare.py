@@ -11,7 +11,7 @@ are static attributes. Its signature (without `k`) and docstring are the public 
 `torch.exp` and `Tensor.exp`; "exp_" the in-place forms; "nn.functional.relu" a function at that path; "Tensor.x" only
 a method; "torch.x" only a function.
 
-REGISTRY maps public paths to callables; OPERATORS maps names to Op. `tensor/`, `api.py` and the namespaces bind
+REGISTRY maps public paths to callables. `kinds` has the declarations. `tensor/`, `api.py` and the namespaces bind
 from REGISTRY. Read `infer` (shape and dtype rules) next.
 """
 
@@ -21,92 +21,19 @@ from ..base.lazy import is_array
 from . import dtype as dt
 from . import infer as rules
 from . import signatures
-from .arguments import ALIASES, refuse, respelled
-from .device import resolve
+from .arguments import FIRST, alias, check_keywords, refuse, respelled
 from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, wants_grad
+from .kinds import OPERATORS, Composite, Elementwise, View
 from .graph import MODE, under_grad
 from .out import ITERATED, check_apart, dtype_of, settles
 from .signatures import REQUIRED
-from .record import (HIGHEST, LOWEST, MOST_FORMS, Form, binary, binary_number, record, record_form,
+from .record import (HIGHEST, LOWEST, MOST_FORMS, binary, binary_number, record_form,
                      unary)
-from .room import check_layouts
 from .stream import STREAM
-from .tensor import Tensor, view
+from .tensor import Tensor, version_of, view
 
-REGISTRY, OPERATORS = {}, {}
-
-
-# Note [Layouts that kernels read]
-# A template or native kernel is declared with what it assumes of its operands, `reads`: one need per operand, or a
-# function of the attributes that gives them, or "any" for kernels that follow all strides, 0 included. A given output
-# has its need in `writes`. `Op.conform` copies operands that do not fit before they are recorded, for all operators;
-# whatever comes past it is refused once, when the step is new (`checked_layouts`). Kernels never need more alignment
-# than an element's, and read nothing beyond the elements of their operands.
-FITS = {
-    "any": lambda found: True,
-    "rows": lambda found: found.ndim > 0 and found.strides[-1] == 1,  # the last dimension has no gaps
-    "dense": lambda found: found.dense,  # no gaps and nothing twice, in whatever order of dimensions
-    "contiguous": lambda found: found.contiguous,
-}
-
-
-class Op:
-    """An operator that can be recorded. `kind`: loop (elementwise, reduction, scan, gather, scatter), template,
-    native or host.
-    """
-
-    __slots__ = ("name", "kind", "body", "results", "checks", "checks_overlap", "promote", "dtypes", "params",
-                 "options", "rule", "node_name", "heavy", "forms", "reads")
-
-    def __init__(self, name, kind, body=None, infer=None, checks=False, checks_overlap=False, **options):
-        self.name, self.kind, self.body = name, kind, body
-        self.infer = infer
-        self.checks, self.checks_overlap = checks, checks_overlap
-        self.promote, self.dtypes = options.pop("promote", None), options.pop("dtypes", None)
-        self.options, self.rule, self.params = options, None, ()
-        self.heavy, self.forms, self.reads = options.get("heavy", False), {}, None
-        assert name not in OPERATORS, f"operator {name} is declared twice"
-        OPERATORS[name] = self
-
-    @property
-    def infer(self):
-        """The rule of layouts (infer.py) for results that need memory: they are refused here if there is not that much.
-        `results` is the rule alone."""
-        return self._infer
-
-    @infer.setter
-    def infer(self, rule):
-        self.results = rule
-
-    def _infer(self, layouts, numbers, pattern, attrs, given):
-        found = self.results(layouts, numbers, pattern, attrs, given)
-        check_layouts(found[0])
-        return found
-
-    def form(self, pattern, attrs=(), classes=()):
-        """The Form of a pattern and attributes. `classes`: those of the attributes, where 2 and 2.0 differ."""
-        key = (pattern, attrs, classes)
-        found = self.forms.get(key)
-        if found is None:
-            if len(self.forms) >= MOST_FORMS:
-                self.forms.clear()
-            found = self.forms[key] = Form(self, pattern, attrs)
-        return found
-
-    def conform(self, attrs, tensors):
-        """The operands as the kernels read them: those whose layouts do not fit are copied (Note [Layouts that
-        kernels read])."""
-        needs = self.reads(attrs) if callable(self.reads) else self.reads
-        return [t if FITS[need](t._layout) else record(OPERATORS["contiguous"], "t", (), (t,))[0]
-                for t, need in zip(tensors, needs)]
-
-    def device(self, attrs):
-        """The device of an operator without tensor operands."""
-        return resolve(None)
-
-    def __repr__(self):
-        return f"<op {self.name}>"
+REGISTRY = {}
 
 
 def register(names, function, inplace=None, method=None):
@@ -125,31 +52,38 @@ def register(names, function, inplace=None, method=None):
             REGISTRY[f"Tensor.{name}"] = method or chosen
 
 
-def public(names, grad=None, node=None, out=True, conjugates=False, cast=None, quick=False):
-    """Declare a composite: plain Python over other operators, under its public names.
+def public(names, **facts):
+    """Declare a composite: plain Python over other operators. `facts`: the fields of `kinds.Composite`."""
+    return lambda function: publish(Composite(names, function, **facts))
 
-    With `grad` (see core/grads.py, also for `conjugates`) it is one node of the graph: its body runs without recording
-    gradients. `cast`: the row of the autocast policy (see core/autocast.py). `quick`: the method is too short for a
-    call more, and takes care of its arguments' kinds itself (Note [Kinds of arguments]).
-    """
-    def declare(function):
-        method = call = function if grad is None else one_node(function, grad, node, conjugates)
-        method.cast = cast
-        if out and names and "out" not in signatures.names(function):
-            call = with_out(call, function)
-            call.cast = cast
-        register(names, call, method=method if quick or not names else guarded(method, function))  # without out=
-        return call
-    return declare
+
+def view_operator(names, **facts):
+    """Declare a view: stride arithmetic. `facts`: the fields of `kinds.View`."""
+    return lambda function: publish(View(names, function, **facts))
+
+
+def publish(op):
+    """The public function of a composite, entered under its names."""
+    function, names = op.function, op.names
+    method = call = function if op.grad is None else one_node(function, op.grad, op.node, op.conjugates)
+    method.cast = op.cast
+    if op.out and names and "out" not in signatures.names(function):
+        call = with_out(call, function)
+        call.cast = op.cast
+    register(names, call, method=method if op.quick or not names else guarded(method, function))  # without out=
+    return call
 
 
 def guarded(call, function):
     """The call; where it fails because of an argument's kind, it raises a TypeError (Notes [Kinds of arguments],
     [Spellings of arguments])."""
-    @functools.wraps(function)
+    @signatures.named(function)
     def guard(*args, **kwargs):
         try:
-            return call(*args, **kwargs) if kwargs else call(*args)
+            if not kwargs:
+                return call(*args)
+            check_keywords(function, kwargs)
+            return call(*args, **kwargs)
         except REFUSALS as error:
             again = respelled(function, args, kwargs)
             if again is None:
@@ -161,14 +95,14 @@ def guarded(call, function):
 
 
 def one_node(function, grad, node_name, conjugates=False):
-    """The composite as one operator of the graph of gradients."""
+    """The composite as one node of the graph of gradients."""
     named = signatures.parameters(function)
     params, defaults = [p[0] for p in named], [p[1] for p in named]
     rule = GradRule(function.__name__, params, grad, node_name, conjugates)
     positions = {p: i for i, p in enumerate(params)}
     count = len(params)
 
-    @functools.wraps(function)
+    @signatures.named(function)
     def call(*args, **kwargs):
         values = args
         if kwargs or len(args) != count:
@@ -199,7 +133,7 @@ def bind(name, args, kwargs, params, defaults, positions, count):
     for key, value in kwargs.items():
         at = positions.get(key)
         if at is None:
-            at = positions.get(ALIASES.get(key))
+            at = positions.get(alias(key, positions)) if key not in FIRST or args else 0
             if at is None:
                 raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
         if at < len(args):
@@ -215,11 +149,12 @@ def with_out(call, function):
     """Add `out=`: the result is copied into the tensors given (resized where empty), as PyTorch does."""
     entry = None  # of the public copy (core/dispatch.py)
 
-    @functools.wraps(function)
+    @signatures.named(function)
     def wrapper(*args, **kwargs):
         try:
             if not kwargs:
                 return call(*args)
+            check_keywords(function, kwargs)
             if kwargs.get("out") is not None:
                 return into_out(function.__name__, call, kwargs["out"], args, without(kwargs, "out"))
             kwargs.pop("out", None)
@@ -231,6 +166,7 @@ def with_out(call, function):
                 raise
         return entry.enter(args, kwargs) if again is None else wrapper(*again[0], **again[1])
     wrapper.rule = getattr(call, "rule", None)
+    wrapper.takes_out = True
     return wrapper
 
 
@@ -244,8 +180,7 @@ def into_out(name, call, out, args, kwargs):
     outs = [out] if isinstance(out, Tensor) else list(out)
     if MODE.grad and any(wants_grad(v) for v in (*args, *kwargs.values(), outs)):
         raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
-                           f"one of the "
-                           "arguments requires grad.")
+                           "one of the arguments requires grad.")
     for o in outs:
         if not isinstance(o, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(o).__name__}")
@@ -270,26 +205,15 @@ def into_out(name, call, out, args, kwargs):
 # -------------------------------------------------------------------------------------------------------------
 
 
-def elementwise(names, promote="default", dtypes="all", grad=None, node=None, heavy=False, checks_overlap=True,
-                cast=None, **options):
+def elementwise(names, name=None, cast=None, **facts):
     """Declare an element-wise operator (see the module's docstring).
 
-    `promote`: "default" (operands join), "float" (integers become the default float), "compare" (operands join,
-    result bool), "bool" (no join, result bool), "keep" (no join, result like the first), or a function (dtypes,
-    number classes, attrs) -> (joined or None, result). `dtypes`: "all", "numeric" (no bool), "integral" (with bool),
-    "integers", "floating"; `complex`: also complex numbers. `conjugates`: see core/grads.py. `heavy`: too expensive to
-    compute twice. `contiguous`: the result is contiguous whatever the
-    strides of the operands. `tensors`: how many of the first parameters must be
-    tensors (TypeError for numbers there). `fills`: a number is written to the first operand as it is, so that it has
-    to fit its dtype. `wraps`: a call of numbers alone counts as one of zero-dim tensors.
+    `facts`: the fields of `kinds.Elementwise`. `name`: the operator's, if it is not the body's. `cast`: the row of the
+    autocast policy (see core/autocast.py).
     """
     def declare(body):
-        name = options.pop("name", body.__name__)
-        op = Op(name, "loop", body, rules.elementwise, checks_overlap=checks_overlap, promote=promote, dtypes=dtypes,
-                heavy=heavy,
-                loop="elementwise", **options)
-        op.infer = functools.partial(rules.elementwise, op)
-        function, inplace = build_elementwise(op, body, grad, node)
+        op = Elementwise(name or body.__name__, body, **facts)
+        function, inplace = build_elementwise(op, body)
         function.cast = cast
         if function.fast is not None:
             function.fast.cast = cast
@@ -300,39 +224,27 @@ def elementwise(names, promote="default", dtypes="all", grad=None, node=None, he
     return declare
 
 
-def split_params(body):
-    """(names, kinds, defaults) of a body's parameters after `k`; kinds: "t" operand, "n" number, "a" attribute."""
-    params = signatures.parameters(body)[1:]
-    kinds = ["t" if note is REQUIRED else "n" if note in (float, "float") else "a" for _, _, note, _ in params]
-    return [p[0] for p in params], kinds, [p[1] for p in params]
-
-
-class Elementwise:
+class Calls:
     """The callables of one element-wise operator."""
 
-    def __init__(self, op, body, grad, node):
-        self.op = op
-        self.params, self.kinds, self.defaults = split_params(body)
+    def __init__(self, op):
+        self.op, self.rule = op, op.rule
+        self.params, self.letters, self.defaults = op.params, op.letters, op.defaults
         self.positions = {p: i for i, p in enumerate(self.params)}
         self.count = len(self.params)
-        op.params = self.params
-        self.tensors = op.options.get("tensors", 0)
-        conjugates = op.options.get("conjugates", False)
-        self.rule = op.rule = GradRule(op.name, self.params, grad, node, conjugates) if grad else None
-        self.fills = op.options.get("fills", False)
-        self.plain = "a" not in self.kinds and "n" not in self.kinds
+        self.plain = "a" not in self.letters and "n" not in self.letters
 
     def split(self, values):
         """What `record_form` takes: (form, tensors, numbers)."""
         pattern, attrs, classes, tensors, numbers = "", [], [], [], []
-        for position, name in enumerate(self.params[:self.tensors]):
+        for position, name in enumerate(self.params[:self.op.tensors]):
             if not isinstance(values[position], Tensor):
                 raise TypeError(f"{self.op.name}(): argument '{name}' (position {position + 1}) must be Tensor, not "
                                 f"{type(values[position]).__name__}")
-        for kind, name, value in zip(self.kinds, self.params, values):
-            if isinstance(value, complex) and kind != "a":
+        for letter, name, value in zip(self.letters, self.params, values):
+            if isinstance(value, complex) and letter != "a":
                 value = complex_operand(value, values)
-            if kind == "a":
+            if letter == "a":
                 attrs.append((name, value))
                 classes.append(value.__class__)
             elif isinstance(value, Tensor):
@@ -341,20 +253,20 @@ class Elementwise:
             else:
                 pattern += "n"
                 numbers.append(as_number(self.op.name, name, value))
-        if self.fills and numbers and tensors:
+        if self.op.fills and numbers and tensors:
             dt.check_fits(numbers[0], tensors[0]._layout.dtype.plain)
         return self.op.form(pattern, tuple(attrs), tuple(classes)), tensors, numbers
 
     def apply(self, values):
         form, tensors, numbers = self.split(values)
         if not tensors:
-            if self.op.options.get("wraps") and dt.is_number(values[0]):
+            if self.op.wraps and dt.is_number(values[0]):
                 return self.apply([complex_scalar(values[0], dt.of_number(values[0])), *values[1:]])
             raise TypeError(f"{self.op.name}(): argument '{self.params[0]}' (position 1) must be Tensor, not "
                             f"{type(values[0]).__name__}")
         out = record_form(form, tensors, numbers)[0]
-        if MODE.grad and self.rule is not None and (out._layout.dtype.category >= dt.FLOATING
-                                                    or not self.op.options.get("casts")):
+        if MODE.grad and self.rule is not None and (not self.op.casts
+                                                    or out._layout.dtype.category >= dt.FLOATING):
             self.rule.attach(values, [out])
         return out
 
@@ -371,7 +283,7 @@ class Elementwise:
 def write_form(form, tensors, numbers, target, node):
     """Record a form that writes into `target`, and give the target the node of `begin_write`. No exception leaves a
     write without its history."""
-    version = target._version
+    version = version_of(target)
     try:
         record_form(form, tensors, numbers, (target,))
         end_write(node, target)
@@ -407,23 +319,23 @@ def as_number(op, name, value):
     raise TypeError(f"{op}(): argument '{name}' must be Tensor or Number, not {type(value).__name__}")
 
 
-def build_elementwise(op, body, grad, node):
+def build_elementwise(op, body):
     """The public function and in-place function of an element-wise operator, specialised by arity."""
-    spec = Elementwise(op, body, grad, node)
+    spec = Calls(op)
     rule, params, defaults, positions, count = spec.rule, spec.params, spec.defaults, spec.positions, spec.count
     name = op.name
     if spec.plain and count == 1:
         fast = fast_unary(op, rule)
     elif spec.plain and count == 2:
         fast = fast_binary(op, rule, spec)
-    elif spec.kinds == ["t", "a"] and not op.options.get("casts"):
+    elif spec.letters == ["t", "a"] and not op.casts:
         fast = fast_attribute(op, rule, spec)
     else:
         fast = None
 
     entry = None  # of the public copy (core/dispatch.py)
 
-    @functools.wraps(body)
+    @signatures.named(body)
     def function(*args, **kwargs):
         try:
             if not kwargs and fast is not None and len(args) == count:
@@ -438,10 +350,11 @@ def build_elementwise(op, body, grad, node):
                 raise
         return entry.enter(args, kwargs)
 
-    @functools.wraps(body)
+    @signatures.named(body)
     def inplace(*args, **kwargs):
         return spec.apply_inplace(bind(name + "_", args, kwargs, params, defaults, positions, count))
     function.__signature__ = signatures.signature(body, 1)
+    function.takes_out = True
     inplace.__signature__ = function.__signature__
     inplace.__name__ = name + "_"
     function.fast = fast
@@ -482,7 +395,7 @@ def fast_attribute(op, rule, spec):
 
 def fast_binary(op, rule, spec):
     """The path of two operands: operators of the Tensor class call it directly."""
-    number_allowed = spec.tensors < 2
+    number_allowed = op.tensors < 2
     pair, with_number = op.form("tt"), op.form("tn")
 
     def otherwise(input, other):
@@ -506,24 +419,7 @@ def fast_binary(op, rule, spec):
     return fast
 
 
-# -- other kinds: the declaration gives `call`, a function that records and attaches
-# ---------------------------------------------
-
-
-def operator(name, kind, infer, body=None, grad=None, params=(), node=None, **options):
-    """An operator whose public function is written by hand: returns an `Op`; use `apply(op, ...)` to record it with
-    gradients. Templates and native kernels say what they read (Note [Layouts that kernels read]).
-    """
-    reads, writes = options.pop("reads", None), options.pop("writes", "any")
-    assert (reads is None) == (kind not in ("template", "native")), f"{name}: which layouts does the kernel read?"
-    op = Op(name, kind, body, None, **options)
-    op.infer = functools.partial(infer, op)
-    if reads not in (None, "any") or writes != "any":
-        op.reads = None if reads == "any" else reads
-        op.infer = checked_layouts(op, op.results, writes)
-    op.params = tuple(params)
-    op.rule = GradRule(name, params, grad, node, options.get("conjugates", False)) if grad else None
-    return op
+# -- other kinds: a public function, written by hand, records the operator and attaches its gradient
 
 
 def composed(rule, values, compute):
@@ -535,18 +431,6 @@ def composed(rule, values, compute):
     if before:
         rule.attach(values, (result,))
     return result
-
-
-def checked_layouts(op, infer, writes):
-    """`infer` that first refuses layouts the kernel is not made for. Only a mistake of ours gets there."""
-    def checked(layouts, classes, pattern, attrs, given):
-        needs = ("any",) * len(layouts) if op.reads is None else op.reads(attrs) if callable(op.reads) else op.reads
-        for found, need in (*zip(layouts, needs), *((found, writes) for found in given or ())):
-            if not FITS[need](found):
-                raise RuntimeError(f"{op.name}: an operand of shape {list(found.shape)} and strides "
-                                   f"{list(found.strides)} is not {need}")
-        return infer(layouts, classes, pattern, attrs, given)
-    return checked
 
 
 def apply_form(form, values, tensors, numbers=()):

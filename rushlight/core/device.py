@@ -52,7 +52,7 @@ class Device:
         dispatch.pop()
 
     def __call__(self, function):
-        """Decorator: the function runs in this device's context."""
+        """Decorate a function to run in this device's context."""
         @functools.wraps(function)
         def wrapper(*args, **kwargs):
             with DeviceMode(self):

@@ -48,14 +48,14 @@ def as_float(dtype):
 
 def check_dtype(op, dtype):
     allowed = op.dtypes
-    bad = (dtype.is_complex and not op.options.get("complex")) \
+    bad = (dtype.is_complex and not op.complex) \
         or (allowed == "numeric" and dtype is dt.bool_) \
         or (allowed == "integral" and dtype.category > dt.INTEGRAL) or (allowed == "integers"
                                                                         and dtype.category != dt.INTEGRAL) \
         or (allowed == "floating" and dtype.category < dt.FLOATING)
     if bad:
-        if op.options.get("refuse"):
-            raise RuntimeError(op.options["refuse"])
+        if op.refuse is not None:
+            raise RuntimeError(op.refuse)
         raise NotImplementedError(f"\"{op.name}\" not implemented for '{dt.scalar_type(dtype)}'")
 
 
@@ -66,7 +66,7 @@ def elementwise(op, layouts, numbers, pattern, attrs, given):
     joined, result = promoted(op, layouts, numbers, attrs)
     result = result.plain
     check_dtype(op, joined or layouts[0].dtype)
-    if given is None and op.options.get("contiguous"):
+    if given is None and op.contiguous:
         return [contiguous_layout(shape, result)], joined
     if given is None:
         return [layout(tuple(shape), result_strides(shape, layouts), result)], joined
@@ -96,12 +96,12 @@ def result_strides(shape, layouts):
 
 # Functions whose `out` has exactly the dtype of the result; into all others results are cast.
 EXACT = frozenset("""
-    abs absolute alias_copy amax amin argmax argmin baddbmm bitwise_not bmm ceil chain_matmul clamp clamp_max clamp_min
-    clip conj_physical cross cummax cummin detach_copy diag dot fix floor frac gather addmm addmv hardshrink heaviside
-    histc index_add index_copy index_select inner inverse kthvalue log_softmax logcumsumexp masked_select matmul max
-    median min mm mode msort mv nan_to_num nanmedian neg negative quantile nanquantile renorm round scatter scatter_add
-    sgn sign slice_copy slice_scatter softmax sort squeeze_copy t_copy take take_along_dim tensordot topk tril triu
-    trunc vdot where
+    abs absolute addmm addmv alias_copy amax amin argmax argmin baddbmm bitwise_not bmm ceil chain_matmul clamp
+    clamp_max clamp_min clip complex conj_physical cross cummax cummin detach_copy diag dot fix floor frac gather
+    hardshrink heaviside histc index_add index_copy index_select inner inverse kthvalue log_softmax logcumsumexp
+    masked_select matmul max median min mm mode msort mv nan_to_num nanmedian nanquantile neg negative polar
+    quantile renorm round scatter scatter_add sgn sign slice_copy slice_scatter softmax sort squeeze_copy t_copy
+    take take_along_dim tensordot topk tril triu trunc vdot where
 """.split())
 
 
@@ -111,8 +111,7 @@ def check_out(name, result, out):
         raise RuntimeError(f"{name}: Expected out tensor to have dtype {result.dtype}, but got {out.dtype} instead")
     if not dt.can_cast(result.dtype, out.dtype):
         raise RuntimeError(f"{name}: result type {dt.scalar_type(result.dtype)} can't be cast to the desired output "
-                           f"type "
-                           f"{dt.scalar_type(out.dtype)}")
+                           f"type {dt.scalar_type(out.dtype)}")
 
 
 def wrap_dim(dim, rank, scalar_ok=True):
@@ -154,11 +153,11 @@ def reduction(op, layouts, numbers, pattern, attrs, given):
     arg-reductions.
     """
     options = dict(attrs)
-    if layouts[0].dtype.is_complex and op.options.get("combine") not in ("sum", "prod", "any", "all"):
+    if layouts[0].dtype.is_complex and op.combine not in ("sum", "prod", "any", "all"):
         raise NotImplementedError(f"\"{op.name.removesuffix('_reduce')}\" not implemented for "
                                   f"'{dt.scalar_type(layouts[0].dtype)}'")
     shape = reduced_shape(layouts[0].shape, options["dims"], options["keepdim"])
-    outs = [contiguous_layout(shape, dtype.plain) for dtype in op.options["results"](layouts[0].dtype, options)]
+    outs = [contiguous_layout(shape, dtype.plain) for dtype in op.outs(layouts[0].dtype, options)]
     if given is not None:
         return [], None
     return outs, None

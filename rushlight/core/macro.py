@@ -6,11 +6,10 @@
     @macro("sgd_update", 3, numbers=2, writes=2)
     def sgd_update(param, momentum_buffer, grad, momentum, scale): ...   # writes the first two, returns nothing
 
-What comes in: a function of tensors (or None), numbers (or None) that may change from call to call, and static values.
-What goes out: a function that records one instruction. When a program is planned, `fuse/expand.py` puts the
-instructions of the body in its place, so that they fuse as if they had been recorded one by one; recording costs one
-step instead of twenty. Where gradients are recorded, or a tensor stands in for a number, the body runs as it is,
-operator by operator.
+In: a function of tensors (or None), numbers (or None) that may change from call to call, and static values.
+Out: a function that records one instruction. When a program is planned, `fuse/expand.py` puts the instructions of the
+body in its place, so that they fuse as if they had been recorded one by one; recording costs one step instead of
+twenty. Where gradients are recorded, or a tensor stands in for a number, the body runs as it is, operator by operator.
 
 Note [Tracing]
 The body runs once for each combination of layouts and static values, on placeholders and on a private stream. What it
@@ -21,11 +20,11 @@ with one is refused. All others are constants of the program.
 """
 
 import dataclasses
-import functools
 
 from . import dtype as dt
+from . import signatures
 from .block import Step, new_block
-from .declare import Op
+from .kinds import Macro
 from .device import CPU
 from .grads import wants_grad
 from .graph import MODE
@@ -40,8 +39,7 @@ MOST_TRACES = 4096
 @dataclasses.dataclass
 class Trace:
     """The instructions of a body. `scalars`: their numbers, constants or `Given`; `places`: for each slot ("in", i),
-    ("out", i) or ("temp", i); `temps`: their
-    bytes; `given`: which of the body's results are tensors, not None."""
+    ("out", i) or ("temp", i); `temps`: their bytes; `given`: which of the body's results are tensors, not None."""
 
     instructions: list
     scalars: list
@@ -132,19 +130,17 @@ class MacroForm(Form):
         return f"present={self.present}, statics={self.statics}"
 
 
-def macro(name, tensors, numbers=0, writes=0, checks=False):
+def macro(name, tensors, numbers=0, writes=0, failures=None):
     """Declare a function as a macro: its first `tensors` parameters are tensors or None, the next `numbers` ones
     numbers or None, the others static and hashable.
 
-    `writes`: how many of the first parameters the body writes, instead of returning results. `checks`: the body has
-    operators that check data."""
+    `writes`: how many of the first parameters the body writes, instead of returning results. `failures`: those
+    that operators of the body declare."""
     def declare(body):
         forms = {}
-        op = Op(name, "macro", body, None, checks=checks)
-        op.params = ()
         last = tensors + numbers
 
-        def infer(layouts, kinds, pattern, form, given):
+        def infer(op, layouts, kinds, pattern, form, given):
             key = (dt.get_default_dtype(), *kinds, *layouts)
             found = form.traces.get(key)
             if found is None:
@@ -152,10 +148,12 @@ def macro(name, tensors, numbers=0, writes=0, checks=False):
                     form.traces.clear()
                 found = form.traces[key] = trace(body, form.present, kinds, form.statics, layouts)
                 form.given = found.given
+                reporting = [i.op for i in found.instructions if i.op.checks]
+                assert all(part.failures == op.failures for part in reporting), f"{name}: parts report other failures"
             return found.results, found
-        op.infer = infer
+        op = Macro(name, body, layouts=infer, failures=failures or {})
 
-        @functools.wraps(body)
+        @signatures.named(body)
         def call(*values):
             given = values[:tensors]
             if MODE.grad and any([t is not None and wants_grad(t) for t in given]):
@@ -176,7 +174,7 @@ def macro(name, tensors, numbers=0, writes=0, checks=False):
                 return None
             outs = record_form(form, chosen, figures)
             if len(form.given) == 1:
-                form.short = form.all_tensors and tensors <= 2 and not numbers and not checks
+                form.short = form.all_tensors and tensors <= 2 and not numbers and not op.checks
                 return outs[0]
             if len(outs) == len(form.given):
                 return outs

@@ -4,10 +4,11 @@ path, `publish_tensor` completes the class of tensors. What is published passes 
 import types
 
 from . import dispatch
-from .arguments import refuse, respelled
+from .arguments import check_keywords, refuse, respelled
 from .declare import REGISTRY
 from .tensor import Tensor
 
+ROOT = __name__.partition(".")[0]  # the package whose functions these are
 # Functions of PyTorch that are written in Python pass their arguments to handlers by keyword; all others as they come.
 BUILT_IN = frozenset("""
     adaptive_avg_pool1d avg_pool1d avg_pool2d avg_pool3d bilinear celu_ channel_shuffle conv1d conv2d conv3d conv_tbc
@@ -69,15 +70,15 @@ def publish(path, function):
     if known is not None:
         return known.copy
     if isinstance(function, types.FunctionType) and "entry" not in function.__code__.co_freevars:
-        function = dispatch.guard(function, refuse, respelled)
+        function = dispatch.guard(function, refuse, respelled, check_keywords)
     parent, _, name = path.rpartition(".")
-    module = f"{__package__}.{parent}" if parent else __package__
+    module = f"{ROOT}.{parent}" if parent else ROOT
     if path in FUNCTIONAL:
         module += ".functional"
     elif parent == "nn.functional" and name in BUILT_IN:
         if name in REGISTRY and name not in NATIVE:
             return publish(name, REGISTRY[name])  # the same function as in torch
-        module = f"{__package__}._C._nn"
+        module = f"{ROOT}._C._nn"
     made = dispatch.publish(path, function, module)
     if path in IN_PYTHON or (parent == "nn.functional" and name not in BUILT_IN):
         in_python(path)

@@ -1,9 +1,9 @@
 """Recording: the hot path from a user's operator to an instruction in the stream.
 
-What comes in: an operator, its static attributes, tensors and numbers. What goes out: tensors whose storages the
-pending instruction will write. A known step of the prefix tree costs one dictionary look-up; an unknown one runs the
-operator's `infer`, which raises the user's errors here, on the user's line. Gradients are attached by the callers
-(`grads.py`). Read `declare` next.
+In: an operator, its static attributes, tensors and numbers. Out: tensors whose storages the pending instruction will
+write. A known step of the prefix tree costs one dictionary look-up; an unknown one runs the operator's `infer`, which
+raises the user's errors here, on the user's line. Gradients are attached by the callers (`grads.py`). Read `declare`
+next.
 """
 
 import os
@@ -14,9 +14,10 @@ from . import dtype as dt
 from .block import HARD_LENGTH, LONG_WAY, SOFT_LENGTH, Known
 from .device import CPU, META
 from .layout import Layout
-from .storage import FailedStorage, MetaStorage, Storage, check, is_exposed, meta_storage, new_storage
+from .storage import (INFERRING, FailedStorage, MetaStorage, Storage, check, check_tracked, first_version, is_exposed,
+                      meta_storage, new_storage)
 from .stream import MOST_BYTES, STREAM, flush
-from .tensor import Tensor, view
+from .tensor import Tensor, version_of, view
 
 FOLDER = __file__.removesuffix(os.path.join("core", "record.py"))
 MOST_FORMS = 4096  # of one operator
@@ -77,7 +78,7 @@ def record_form(form, tensors, numbers=(), outs=None):
             release()
         raise
     if ready is None:  # a long block ended before this operator, or the operator is no loop and reads plain types
-        return record_form(form, tensors, numbers, outs) if form.op.kind == "loop" else record_plain(
+        return record_form(form, tensors, numbers, outs) if form.op.is_loop else record_plain(
             form, tensors, numbers, outs)
     if exposed:
         flush()
@@ -114,6 +115,8 @@ def append(form, tensors, numbers, outs):
     if outs is not None:
         key.append("out")
         for t in outs:
+            if t._storage.version < 0:
+                check_tracked(t._storage)
             if t._storage.__class__ is FailedStorage and overwrites(form, t, tensors):
                 if t._storage.pending is not block:
                     stream.enter(t._storage)
@@ -129,7 +132,7 @@ def append(form, tensors, numbers, outs):
             return False, None
         step = before.next.get(key)
         if step is None:
-            if form.op.kind != "loop" and any([is_flipped(t) for t in (*tensors, *(outs or ()))]):
+            if not form.op.is_loop and any([is_flipped(t) for t in (*tensors, *(outs or ()))]):
                 block.repair()
                 return False, None
             step = checked(stream, key, form, tensors, numbers, outs)
@@ -156,18 +159,18 @@ def described(form, tensors, numbers, outs):
     known = infer(form, tensors, numbers, outs, form.op.results)
     if outs is not None:
         for t in outs:
-            set_version(t, t._version + 1)
+            set_version(t, version_of(t) + 1)
         return outs
     return [view(meta_storage(found.nbytes, META), found, 0) for found in known.layouts]
 
 
 def is_flipped(tensor):
-    """Whether the memory of a tensor holds other values than the tensor (Note [Flipped types] in dtype.py)."""
+    """Whether the memory of a tensor holds values other than the tensor's (Note [Flipped types] in dtype.py)."""
     return tensor._layout.dtype.plain is not tensor._layout.dtype
 
 
 def record_plain(form, tensors, numbers, outs):
-    """`record_form` for an operator that is no loop, and so knows plain types alone: flipped operands are copied, and
+    """`record_form` for an operator that is not a loop and so takes plain types only: flipped operands are copied, and
     copies of flipped results written back."""
     tensors = [resolve(t) for t in tensors]
     if outs is None:
@@ -195,7 +198,7 @@ def add_operand(stream, block, key, tensor):
 def overwrites(form, target, tensors):
     """Whether a form writes all memory of the target's storage without reading it."""
     storage, layout = target._storage, target._layout
-    return (form.op.kind == "loop" and form.op.options["loop"] == "elementwise" and layout.dense
+    return (form.op.kind == "elementwise" and layout.dense
             and layout.nbytes == storage.nbytes and all([t._storage is not storage for t in tensors]))
 
 
@@ -205,7 +208,7 @@ resolve = None  # set by ops: a tensor of a flipped type -> one of the plain typ
 
 def commit_writes(block, step, outs):
     """Commit a step that writes into `outs`, with their versions: both or none."""
-    before = [t._version for t in outs]
+    before = [version_of(t) for t in outs]
     try:
         for t, version in zip(outs, before):
             set_version(t, version + 1)
@@ -294,8 +297,8 @@ def fresh(key, signature, a, b=None):
 
 
 class Memo:
-    """A dictionary of bounded size that forgets what has not been used for long: in two halves, of which the older one
-    goes when the younger one is full."""
+    """A dictionary of bounded size that forgets entries not used recently. It has two halves; when the younger one is
+    full, the older one is dropped."""
 
     def __init__(self, most):
         self.half, self.young, self.old = most // 2, {}, {}
@@ -339,7 +342,7 @@ def learnt(form, *operands):
     `append` has to look into it."""
     layouts = [x for x in operands if x.__class__ is Layout]
     classes = operands[len(layouts):]
-    if "out" in operands or form.op.kind != "loop" and any([x.dtype.plain is not x.dtype for x in layouts]):
+    if "out" in operands or not form.op.is_loop and any([x.dtype.plain is not x.dtype for x in layouts]):
         return None
     results, info = form.op.infer(layouts, classes, form.pattern, form.attrs, None)
     return KNOWN.keep((form, *operands), Known(results, info, arguments(form, classes), False))
@@ -379,7 +382,7 @@ def check_overlap(op, tensors, outs):
     """PyTorch's checks of writes that would meet their own reads."""
     for out in outs:
         layout = out._layout
-        if layout.overlaps_itself and not op.options.get("repeats"):
+        if layout.overlaps_itself and not op.repeats:
             raise RuntimeError(f"{REPEATED} ({op.name})")
         if not op.checks_overlap:
             continue
@@ -548,7 +551,7 @@ def result(block, step, device, _new=Tensor.__new__, _tensor=Tensor):
     layout = step.layouts[0]
     storage = Storage()
     storage.pending, storage.index, storage.nbytes, storage.device = block, step.count - 1, layout.nbytes, device
-    storage.address = storage.version = 0
+    storage.address, storage.version = 0, first_version() if INFERRING else 0
     storage.block = storage.guard = None
     block.slots.append(storage)
     tensor = _new(_tensor)

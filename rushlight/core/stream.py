@@ -38,8 +38,8 @@ MOST_BYTES = 1 << 28  # of results held back that somebody may still look at
 class Stream:
     """The pending block. All access is under the lock (Note [The lock])."""
 
-    __slots__ = ("root", "starts", "block", "taken", "steps", "planned", "dirty", "make", "recover", "load", "watch",
-                 "lock", "acquire", "release", "owned", "unsettled", "settle")
+    __slots__ = ("root", "starts", "block", "taken", "steps", "planned", "dirty", "inferring", "make", "recover",
+                 "load", "watch", "lock", "acquire", "release", "owned", "unsettled", "settle")
 
     def __init__(self):
         self.root = Step()
@@ -49,6 +49,7 @@ class Stream:
         self.planned = 0  # instructions of the programs that were planned for this generation of the tree
         self.starts = set()  # (form, layout and offset of its first operand) of the steps that follow the root
         self.dirty = False  # whether an exception has left an operator that did not complete
+        self.inferring = False  # whether a thread is in inference mode, see core/storage.py
         self.unsettled, self.settle = [], None  # in-place writes without their history, see grads.py; who gives it
         # Set by the engine: make(block, liveness mask) -> program; program.run(block) -> where it stopped, or None;
         # recover(program, block, where) computes what does not depend on what failed.
@@ -77,7 +78,7 @@ class Stream:
 
     @property
     def tracing(self):
-        """Whether a body is run for its instructions alone."""
+        """Whether a body runs only to record its instructions."""
         return self.block.outer is not None
 
     def enter(self, storage):
@@ -90,8 +91,8 @@ class Stream:
         return index
 
     def overfull(self):
-        """Whether the block should end because of its memory. Counts anew: results that nobody refers to any more take
-        none, or only while the program runs. A few results as large as the newest are always allowed, or expressions
+        """Whether the block should end because of its memory. Recounts it: results without references take no memory,
+        or take it only while the program runs. A few results as large as the newest are always allowed, or expressions
         of large tensors would run operator by operator."""
         block = self.block
         live = references(block.slots)
@@ -105,7 +106,7 @@ class Stream:
                 and (storage.pending is not block or storage.index not in block.step.written))
 
     def grow(self, key, known):
-        """The new step that follows the current one by an unknown key."""
+        """Add the step for a key that the current step has not seen."""
         if not self.steps and self.load is not None:
             self.load()
         self.steps += 1
@@ -155,7 +156,7 @@ class Stream:
         self.taken = None
 
     def complete(self, block):
-        """Run a block that was taken, if need be with a new program."""
+        """Run a block that was taken, with a new program if it has none."""
         program = block.program
         if program is None:
             if self.steps + self.planned > MOST_STEPS:

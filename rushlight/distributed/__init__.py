@@ -3,11 +3,14 @@
 The backend `gloo` is ours: shared memory of one machine, with the semantics of PyTorch's.
 """
 from ..base import lazy
+from .bucket import GradBucket
 from .collectives import (  # noqa: F401
-    P2POp, ReduceOp, _all_gather_base, _make_nccl_premul_sum, _reduce_scatter_base, all_gather, all_gather_into_tensor,
-    all_reduce, all_to_all, all_to_all_single, barrier, batch_isend_irecv, broadcast, gather, irecv, isend,
+    P2POp, ReduceOp, _all_gather_base, _broadcast_coalesced, _coalescing_manager, _CoalescingManager,
+    _make_nccl_premul_sum, _reduce_scatter_base, all_gather, all_gather_coalesced, all_gather_into_tensor, all_reduce,
+    all_reduce_coalesced, all_to_all, all_to_all_single, barrier, batch_isend_irecv, broadcast, gather, irecv, isend,
     monitored_barrier, recv, reduce, reduce_scatter, reduce_scatter_tensor, scatter, send,
 )
+from .device_mesh import DeviceMesh, init_device_mesh
 from .group import Work
 from .objects import (
     all_gather_object, broadcast_object_list, gather_object, recv_object_list, scatter_object_list, send_object_list,
@@ -22,15 +25,16 @@ from .world import (
     new_group, new_subgroups,
 )
 
-_PARTS = {"run": ""}
+_PARTS = {"algorithms": "", "checkpoint": "", "fsdp": "", "optim": "", "run": "", "tensor": ""}
 __getattr__, __dir__ = lazy.exports(globals(), _PARTS)
 __all__ = [
-    "Backend", "DistBackendError", "DistError", "DistNetworkError", "DistStoreError", "FileStore", "GroupMember",
-    "HashStore", "P2POp", "PrefixStore", "ProcessGroup", "ReduceOp", "Store", "TCPStore", "Work", "all_gather",
-    "all_gather_into_tensor", "all_gather_object", "all_reduce", "all_to_all", "all_to_all_single", "barrier",
-    "batch_isend_irecv", "broadcast", "broadcast_object_list", "destroy_process_group", "gather", "gather_object",
-    "get_backend", "get_global_rank", "get_group_rank", "get_node_local_rank", "get_process_group_ranks", "get_rank",
-    "get_world_size", "group", "init_process_group", "irecv", "is_available", "is_gloo_available", "is_initialized",
+    "Backend", "DeviceMesh", "DistBackendError", "DistError", "DistNetworkError", "DistStoreError", "FileStore",
+    "GradBucket", "GroupMember", "HashStore", "P2POp", "PrefixStore", "ProcessGroup", "ReduceOp", "Store", "TCPStore",
+    "Work", "all_gather", "all_gather_coalesced", "all_gather_into_tensor", "all_gather_object", "all_reduce",
+    "all_reduce_coalesced", "all_to_all", "all_to_all_single", "barrier", "batch_isend_irecv", "broadcast",
+    "broadcast_object_list", "destroy_process_group", "gather", "gather_object", "get_backend", "get_global_rank",
+    "get_group_rank", "get_node_local_rank", "get_process_group_ranks", "get_rank", "get_world_size", "group",
+    "init_device_mesh", "init_process_group", "irecv", "is_available", "is_gloo_available", "is_initialized",
     "is_mpi_available", "is_nccl_available", "is_torchelastic_launched", "is_ucc_available", "isend",
     "monitored_barrier", "new_group", "new_subgroups", "recv", "recv_object_list", "reduce", "reduce_scatter",
     "reduce_scatter_tensor", "scatter", "scatter_object_list", "send", "send_object_list",

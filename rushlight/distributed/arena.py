@@ -11,6 +11,7 @@ import os
 import select
 import threading
 import time
+import weakref
 
 from ..base.lazy import numpy as np
 from .store import DistBackendError, seconds
@@ -18,6 +19,7 @@ from .store import DistBackendError, seconds
 SLOT = 1 << 20
 HEAD = 4096
 POSTED, DONE, CLOSED = 0, 8, 16  # places of the counters: a cache line each
+BLAMED = 24  # 1 + the rank whose end has ended this process
 SPINS = 200  # looks at a counter before the first sleep
 
 
@@ -30,50 +32,83 @@ class _Peer:
         self.slots = [np.frombuffer(memory, np.uint8, SLOT, HEAD + i * SLOT) for i in range(2)]
 
 
+_heads = weakref.WeakSet()  # the memory of this process in all its groups
+
+
+def blame(name):
+    """An error that names a rank that has ended. Who waits for this process learns the name as well."""
+    for peer in list(_heads):
+        peer.head[BLAMED] = name + 1
+    return DistBackendError(f"rank {name} has ended; the other ranks of its group cannot go on")
+
+
 class Arena:
     """The shared memory of a group. `exchange` is the one collective that all others are made of.
 
-    Args: store (Store) of the group's own; rank, size (int) in the group; names: the global rank of each member.
+    Args: store (Store) of the group's own; rank, size (int) in the group; names: the global rank of each member;
+    lost(name): the exit status of a member whose end the launcher has seen, else 0; it may never have come here.
     """
 
-    def __init__(self, store, rank, size, names, timeout):
+    def __init__(self, store, rank, size, names, timeout, lost):
         self.rank, self.size, self.names = rank, size, names
         self._round = 0
         self._lock = threading.Lock()
         handle = os.memfd_create("rushlight", os.MFD_CLOEXEC)
         try:
             os.ftruncate(handle, HEAD + 2 * SLOT)
+            self._own = _Peer(handle)
+            _heads.add(self._own)
             store.set(f"at/{rank}", f"{os.getpid()} {handle}")
-            self._meet(store, timeout)
-            store.add("mapped", 1)
-            end = time.monotonic() + seconds(timeout)
-            while store.add("mapped", 0) < size:  # the file has to stay open until everybody has mapped it
-                self._check_alive(range(size), lambda r: store.add("mapped", 0) < size)
-                if time.monotonic() > end:
-                    raise DistBackendError("timed out while the ranks of a group mapped each other's memory")
-                time.sleep(0.001)
+            self._meet(store, timeout, lost)
+            store.set(f"mapped/{rank}", b"1")
+            self._wait_until_mapped(store, timeout)  # the file has to stay open until everybody has mapped it
         finally:
             os.close(handle)
 
-    def _meet(self, store, timeout):
+    def _wait_until_mapped(self, store, timeout):
+        end = time.monotonic() + seconds(timeout)
+        keys = [f"mapped/{rank}" for rank in range(self.size)]
+        while not store.check(keys):
+            self._check_alive(range(self.size), lambda rank: not store.check([keys[rank]]))
+            if time.monotonic() > end:
+                names = ", ".join(str(name) for name, key in zip(self.names, keys) if not store.check([key]))
+                raise DistBackendError(f"timed out after {seconds(timeout):g} s while a group was opened, waiting for "
+                                       f"rank {names}")
+            time.sleep(0.001)
+
+    def _meet(self, store, timeout, lost):
         self._peers, self._watch = [], []
+        end, pause = time.monotonic() + seconds(timeout), 0.0005
         for rank in range(self.size):
-            try:
-                store.wait([f"at/{rank}"], timeout)
-            except DistBackendError:
-                raise
-            except RuntimeError:
-                raise DistBackendError(f"rank {self.names[rank]} has not joined the group within "
-                                       f"{seconds(timeout):g} s") from None
+            while not store.check([f"at/{rank}"]):
+                if lost(self.names[rank]):
+                    raise blame(self._first_lost(lost))
+                if time.monotonic() > end:
+                    raise DistBackendError(f"rank {self.names[rank]} has not joined the group within "
+                                           f"{seconds(timeout):g} s")
+                time.sleep(pause)
+                pause = min(pause * 1.5, 0.02)
             pid, handle = map(int, store.get(f"at/{rank}").split())
             try:
                 self._watch.append(os.pidfd_open(pid))
                 opened = os.open(f"/proc/{pid}/fd/{handle}", os.O_RDWR | os.O_CLOEXEC)
             except OSError as error:
+                first = self._first_lost(lost, 1.0)
+                if first is not None:
+                    raise blame(first) from None
                 raise DistBackendError(f"rank {self.names[rank]} (process {pid}) cannot be reached on this machine: "
                                        f"{error}; gloo works within one machine, use mpi across machines") from None
-            self._peers.append(_Peer(opened))
+            self._peers.append(self._own if rank == self.rank else _Peer(opened))
             os.close(opened)
+
+    def _first_lost(self, lost, limit=0.0):
+        """The member whose end the launcher has seen (a signal before exit statuses), within `limit` seconds."""
+        end = time.monotonic() + limit
+        while not (codes := {name: code for name in self.names if (code := lost(name))}):
+            if time.monotonic() >= end:
+                return None
+            time.sleep(0.01)
+        return min(codes, key=codes.get)
 
     def _check_alive(self, ranks, missing):
         """DistBackendError if a rank of `ranks` has ended for which `missing(rank)` still holds."""
@@ -84,10 +119,13 @@ class Arena:
         for handle, _ in poll.poll(0):
             rank = known[handle]
             if missing(rank):  # asked again: it may have done its part before it ended
-                raise DistBackendError(f"rank {self.names[rank]} has ended; the other ranks of its group cannot go on")
+                other = int(self._peers[rank].head[BLAMED])
+                raise blame(other - 1 if other else self.names[rank])
 
-    def wait(self, ranks, missing, timeout, what):
-        """Wait until `missing(rank)` holds for no rank. Names those for which it does at the timeout."""
+    def wait(self, ranks, missing, timeout, what, first=False):
+        """Wait until `missing(rank)` holds for no rank. The error at the timeout names those for which it does, or only
+        the `first` of them.
+        """
         limit = seconds(timeout)
         end, looks, pause, checked = time.monotonic() + limit, 0, 2e-5, 0.0
         while left := [rank for rank in ranks if missing(rank)]:
@@ -104,18 +142,18 @@ class Arena:
                     raise DistBackendError(f"rank {self.names[closed[0]]} has destroyed the group while "
                                            f"others wait in {what}")
             if now > end:
-                names = ", ".join(str(self.names[rank]) for rank in left)
-                raise DistBackendError(f"{what}: timed out after {limit:g} s waiting for rank{'s' * (len(left) > 1)} "
-                                       f"{names}")
+                names = ", ".join(str(self.names[rank]) for rank in left[:1 if first else None])
+                raise DistBackendError(f"{what}: timed out after {limit:g} s waiting for rank"
+                                       f"{'s' * (len(left) > 1 and not first)} {names}")
             time.sleep(pause)
             pause = min(pause * 1.2, 1e-3)
 
-    def exchange(self, kind, data, consume, timeout, check_size=False):
+    def exchange(self, kind, data, consume, timeout, check_size=False, first=False):
         """Send `data` (array of uint8) to all ranks, who see it in parts.
 
         kind: (number, name) of the collective; all ranks must be in the same one. consume(parts, start): called with
         the parts of all ranks (arrays of uint8, empty for those that have sent everything) from byte `start` on.
-        check_size: all ranks have to send the same number of bytes.
+        check_size: all ranks have to send the same number of bytes. first: see `wait`.
         """
         number, name = kind
         own, everybody = self._peers[self.rank].head, range(self.size)
@@ -124,13 +162,13 @@ class Arena:
             while True:
                 self._round += 1
                 turn = self._round
-                self.wait(everybody, lambda r: self._peers[r].head[DONE] < turn - 2, timeout, name)
+                self.wait(everybody, lambda r: self._peers[r].head[DONE] < turn - 2, timeout, name, first)
                 part = data[start:start + SLOT]
                 self._peers[self.rank].slots[turn % 2][:part.size] = part
                 line = 64 + 16 * (turn % 2)
                 own[line], own[line + 1], own[line + 2] = data.size, number, start
                 own[POSTED] = turn
-                self.wait(everybody, lambda r: self._peers[r].head[POSTED] < turn, timeout, name)
+                self.wait(everybody, lambda r: self._peers[r].head[POSTED] < turn, timeout, name, first)
                 heads = [self._peers[r].head[line:line + 3].tolist() for r in everybody]
                 sizes = self._agreed(heads, number, name, start, check_size)
                 consume([self._peers[r].slots[turn % 2][:max(0, min(SLOT, sizes[r] - start))] for r in everybody],

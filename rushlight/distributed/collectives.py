@@ -3,11 +3,12 @@
 Each checks its tensors, turns them into memory and hands that to the group (group.py), at once or (async_op=True)
 behind a `Work`. Tensors that are not contiguous travel as copies. Next to read: objects.py.
 """
+import contextlib
 import threading
 import time
 
 from .. import api as rl
-from .group import Work, Worker, data_of
+from .group import GroupedWork, Work, Worker, data_of
 from .store import DistBackendError, seconds
 from .world import get_group_rank, member
 
@@ -96,9 +97,12 @@ class _Memory:
 def _run(group, action, memory, tensors, async_op):
     work = Work(memory.finish, tensors)
     worker = group.engine.worker
-    if async_op:
+    if async_op or group.coalescing is not None:
         worker.submit(work, action)
-        return work
+        if group.coalescing is None:
+            return work
+        group.coalescing.append(work)
+        return None
     worker.call(work, action)
     work.wait()
     return None
@@ -291,10 +295,131 @@ def barrier(group=None, async_op=False, device_ids=None):
 
 
 def monitored_barrier(group=None, timeout=None, wait_all_ranks=False):
-    """Wait until all ranks are here. DistBackendError that names the missing ranks after `timeout`."""
+    """Wait until all ranks are here. DistBackendError after `timeout`, which names the first missing rank, or with
+    `wait_all_ranks` every missing one.
+    """
     group = member(group)
     if group is not None:
-        _run(group, lambda: group.engine.barrier(timeout), _Memory(), [], False)
+        _run(group, lambda: group.engine.barrier(timeout, "monitored_barrier", not wait_all_ranks), _Memory(), [],
+             False)
+
+
+# --- several tensors as one ---
+
+def _flat(tensors):
+    """The tensors' values in one tensor."""
+    return rl.cat([tensor.detach().reshape(-1) for tensor in tensors])
+
+
+def _spread(flat, tensors):
+    """Write the values of `flat` into the tensors."""
+    with rl.no_grad():
+        for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(part.view(tensor.shape))
+
+
+def _check_alike(tensors, name):
+    _check_list(tensors, name, len(tensors))
+    if not tensors:
+        raise ValueError(f"{name}: expected at least one tensor")
+    if any(tensor.dtype is not tensors[0].dtype for tensor in tensors):
+        raise RuntimeError(f"{name}: tensors must all have the same type")
+
+
+class _CoalescedMemory:
+    """A flat copy of tensors, whose values go back at the end of an operation."""
+
+    def __init__(self, tensors):
+        self.flat, self._tensors = _flat(tensors), tensors
+
+    def finish(self):
+        """Write the values back."""
+        _spread(self.flat, self._tensors)
+
+
+def all_reduce_coalesced(tensors, op=ReduceOp.SUM, group=None, async_op=False):
+    """`all_reduce` of each tensor of a list, in one operation. All must have one dtype."""
+    tensors = [tensors] if isinstance(tensors, rl.Tensor) else list(tensors)
+    _check_alike(tensors, "tensors")
+    group = member(group)
+    if group is None:
+        return None
+    name, factor = _reduction(op, tensors[0].dtype)
+    memory, dtype = _CoalescedMemory(tensors), tensors[0].dtype
+    data = data_of(memory.flat)
+    return _run(group, lambda: group.engine.reduce(data, dtype, name, None, factor), memory, tensors, async_op)
+
+
+def all_gather_coalesced(output_tensor_lists, input_tensor_list, group=None, async_op=False):
+    """output_tensor_lists[r][i] becomes input_tensor_list[i] of rank r, in one operation. All must have one dtype."""
+    inputs = list(input_tensor_list)
+    _check_alike(inputs, "input_tensor_list")
+    group = member(group)
+    if group is None:
+        return None
+    if len(output_tensor_lists) != group.size():
+        raise ValueError(f"output_tensor_lists: expected {group.size()} lists, one for each rank, got "
+                         f"{len(output_tensor_lists)}")
+    for outputs in output_tensor_lists:
+        _check_alike(outputs, "output_tensor_lists")
+        if [tensor.numel() for tensor in outputs] != [tensor.numel() for tensor in inputs]:
+            raise ValueError("output_tensor_lists: every list must have the sizes of input_tensor_list")
+    memories = [_CoalescedMemory(outputs) for outputs in output_tensor_lists]
+    memory = _Memory()
+    memory.finish = lambda: [each.finish() for each in memories]
+    data, outputs = data_of(_flat(inputs)), [data_of(each.flat) for each in memories]
+    results = [tensor for outputs in output_tensor_lists for tensor in outputs]
+    return _run(group, lambda: group.engine.all_gather(data, outputs), memory, results, async_op)
+
+
+def _broadcast_coalesced(process_group, tensors, buffer_size, src=0):
+    """`broadcast` of each tensor of a list, in messages of up to `buffer_size` bytes of one dtype."""
+    group, pending, size = member(process_group), [], 0
+
+    def send():
+        flat = _flat(pending)
+        broadcast(flat, group=group, group_src=src)
+        if group.rank() != src:
+            _spread(flat, pending)
+        pending.clear()
+    for tensor in tensors:
+        nbytes = tensor.numel() * tensor.element_size()
+        if pending and (size + nbytes > buffer_size or tensor.dtype is not pending[0].dtype):
+            send()
+            size = 0
+        pending.append(tensor)
+        size += nbytes
+    if pending:
+        send()
+
+
+class _CoalescingManager:
+    """What `_coalescing_manager` yields: the operations started within it."""
+
+    def __init__(self):
+        self.works = []
+
+    def append(self, work):
+        """Add an operation to wait for."""
+        if work is not None:
+            self.works.append(work)
+
+    def wait(self):
+        """Wait for all operations."""
+        GroupedWork(self.works).wait()
+
+
+@contextlib.contextmanager
+def _coalescing_manager(group=None, device=None, async_ops=False):
+    """Collectives within it are waited for together: at its end, or by `wait` of what it yields (async_ops=True)."""
+    manager, target = _CoalescingManager(), member(group)
+    target.coalescing = manager
+    try:
+        yield manager
+    finally:
+        target.coalescing = None
+    if not async_ops:
+        manager.wait()
 
 
 # --- messages ---

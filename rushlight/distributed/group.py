@@ -9,6 +9,7 @@ import threading
 
 from .. import api as rl
 from ..base.lazy import numpy as np
+from ..futures import Future, collect_all
 from .arena import Arena
 from .store import DistBackendError, PrefixStore
 
@@ -18,10 +19,14 @@ NUMBER = {name: (number + 1, name) for number, name in enumerate(KINDS)}
 
 
 class Work:
-    """An operation that runs, or has run; `wait` returns when it is complete."""
+    """An operation that runs, or has run; `wait` returns when it is complete.
+
+    finish: called once, after the operation, by the thread that first needs its results.
+    """
 
     def __init__(self, finish=None, result=()):
         self._event, self._error, self._finish, self._result = threading.Event(), None, finish, result
+        self._lock, self._future = threading.Lock(), None
 
     def run(self, action):
         """Do the operation, on whatever thread this is."""
@@ -29,18 +34,44 @@ class Work:
             action()
         except BaseException as error:
             self._error = error
-        self._event.set()
+        with self._lock:
+            self._event.set()
+            future = self._future
+        if future is not None:
+            self._settle(future)
 
     def wait(self, timeout=None):
         """Wait for the end; raises what the operation has raised. Returns True."""
         if not self._event.wait(None if timeout is None else timeout.total_seconds()):
             raise DistBackendError(f"Work.wait: not complete after {timeout}")
+        self._complete()
+        return True
+
+    def _complete(self):
         if self._error is not None:
             raise self._error
-        finish, self._finish = self._finish, None
-        if finish is not None:
-            finish()
-        return True
+        with self._lock:
+            finish, self._finish = self._finish, None
+            if finish is not None:
+                finish()
+
+    def _settle(self, future):
+        try:
+            self._complete()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(self.result())
+
+    def get_future(self):
+        """A `Future` of the list of result tensors. What is chained to it runs on the thread of the collectives."""
+        with self._lock:
+            first, future = self._future is None, self._future or Future()
+            self._future = future
+            done = self._event.is_set()
+        if first and done:
+            self._settle(future)
+        return future
 
     def is_completed(self):
         """Whether the operation has ended, well or not."""
@@ -57,6 +88,36 @@ class Work:
     def result(self):
         """The tensors of the operation."""
         return list(self._result)
+
+
+class GroupedWork:
+    """Several operations that are waited for as one."""
+
+    def __init__(self, works):
+        self.works = [work for work in works if work is not None]
+
+    def wait(self, timeout=None):
+        """Wait until all operations have ended; raises what one has raised. Returns True."""
+        for work in self.works:
+            work.wait(timeout)
+        return True
+
+    def is_completed(self):
+        """Whether all operations have ended."""
+        return all(work.is_completed() for work in self.works)
+
+    def is_success(self):
+        """Whether all operations have ended well."""
+        return all(work.is_success() for work in self.works)
+
+    def result(self):
+        """The tensors of all operations."""
+        return [tensor for work in self.works for tensor in work.result()]
+
+    def get_future(self):
+        """A `Future` of the tensors of all operations."""
+        return collect_all([work.get_future() for work in self.works]).then(
+            lambda done: [tensor for future in done.value() for tensor in future.value()])
 
 
 class Worker:
@@ -123,32 +184,35 @@ def fold(parts, dtype, op, scale=None):
     if scale is not None:
         arrays = [array * array.dtype.type(scale) for array in arrays]
     function = getattr(np, FOLDS[op])
-    total = arrays[0].copy() if len(arrays) == 1 else function(arrays[0], arrays[1])
-    for array in arrays[2:]:
-        function(total, array, out=total)
-    if op == "avg":
-        total = (total // len(arrays) if total.dtype.kind in "iu" else total / len(arrays)).astype(total.dtype)
+    with np.errstate(all="ignore"):  # an overflow gives infinity, as in all other operators
+        total = arrays[0].copy() if len(arrays) == 1 else function(arrays[0], arrays[1])
+        for array in arrays[2:]:
+            function(total, array, out=total)
+        if op == "avg":
+            total = (total // len(arrays) if total.dtype.kind in "iu" else total / len(arrays)).astype(total.dtype)
     return (_narrow(total) if half else total).view(np.uint8)
 
 
 class SharedGroup:
     """The collectives of a group whose ranks run on one machine. All arguments are arrays of uint8.
 
-    Args: store of the group's own; rank, size in the group; names: the members' global ranks; timeout.
+    Args: store of the group's own; rank, size in the group; names: the members' global ranks; timeout; lost(name):
+    the exit status of a member whose end the launcher has seen, else 0.
     """
 
-    def __init__(self, store, rank, size, names, timeout):
-        self.rank, self.size, self.names, self.timeout = rank, size, names, timeout
+    def __init__(self, store, rank, size, names, timeout, lost):
+        self.rank, self.size, self.names, self.timeout, self._lost = rank, size, names, timeout, lost
         self._store, self._channels, self._stash = store, {}, {}
         self.worker = Worker()
-        self._arena = Arena(PrefixStore("all", store), rank, size, names, timeout)
+        self._arena = Arena(PrefixStore("all", store), rank, size, names, timeout, lost)
 
-    def _exchange(self, name, data, consume, check_size=False, timeout=None):
-        self._arena.exchange(NUMBER[name], data, consume, timeout or self.timeout, check_size)
+    def _exchange(self, name, data, consume, check_size=False):
+        self._arena.exchange(NUMBER[name], data, consume, self.timeout, check_size)
 
-    def barrier(self, timeout=None):
-        """Wait for all ranks."""
-        self._exchange("barrier", np.empty(0, np.uint8), lambda parts, start: None, timeout=timeout)
+    def barrier(self, timeout=None, name="barrier", first=False):
+        """Wait for all ranks. At the timeout the error names all that are missing, or only the first."""
+        self._arena.exchange((NUMBER["barrier"][0], name), np.empty(0, np.uint8), lambda parts, start: None,
+                             timeout or self.timeout, first=first)
 
     def broadcast(self, data, root):
         """`data` of the root replaces that of the others."""
@@ -221,7 +285,7 @@ class SharedGroup:
                 self._store.set(f"open/{source}/{target}", b"1")
             names = (self.names[source], self.names[target])
             arena = Arena(PrefixStore(f"from/{source}/{target}", self._store), int(self.rank == target), 2, names,
-                          self.timeout)
+                          self.timeout, self._lost)
             self._channels[source, target] = arena
         return self._channels[source, target]
 

@@ -1,4 +1,4 @@
-"""`python -m rushlight.distributed.run` (torchrun): starts the processes of a job and looks after them.
+"""`python -m rushlight.distributed.run`, or `rushlight-torchrun`: starts the processes of a job and looks after them.
 
 The launcher serves the store, gives each process its environment, and watches: a process that fails ends the others;
 then all start anew, up to --max-restarts times. Signals that would end the launcher end the processes first.
@@ -11,10 +11,12 @@ import sys
 import time
 import uuid
 
-from .store import TCPStore
+from .store import PrefixStore, TCPStore
+from .world import attempt as keys_of
+from .world import ended
 
 GRACE = 3.0  # seconds between SIGTERM and SIGKILL
-NOTICE = 4.0  # seconds in which the others can see the end of a process themselves and say who it was
+NOTICE = 6.0  # seconds in which the others can see the end of a process themselves and say who it was
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -57,13 +59,13 @@ class Launcher:
         if self.nodes == 1:
             self.host, self.port = "127.0.0.1", 0  # the children are told, so that jobs do not meet on one port
         self.run_id = args.rdzv_id if args.rdzv_id != "none" else uuid.uuid4().hex[:8]
-        self.children, self.signal, self.files = [], None, []
+        self.children, self.signal, self.store = [], None, None
 
     def run(self):
         """Start the processes and watch them, as often as is allowed; returns the exit status."""
         previous = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
-        store = TCPStore(self.host, self.port, is_master=True) if self.args.node_rank == 0 else None
-        self.port = store.port if store else self.port
+        self.store = TCPStore(self.host, self.port, is_master=self.args.node_rank == 0)
+        self.port = self.store.port
         try:
             for attempt in range(self.args.max_restarts + 1):
                 status = self._attempt(attempt)
@@ -74,8 +76,7 @@ class Launcher:
             self._stop()
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            if store is not None:
-                store.close()
+            self.store.close()
 
     def _on_signal(self, number, frame):
         self.signal = number
@@ -87,17 +88,25 @@ class Launcher:
                 self.children.append(self._start(local_rank, attempt))
         while self.signal is None:
             codes = [child.poll() for child in self.children]
-            failed = [rank for rank, code in enumerate(codes) if code]
-            if failed:
+            if any(codes):
+                first = min((rank for rank, code in enumerate(codes) if code), key=lambda rank: codes[rank] > 0)
+                self._tell(codes, attempt)
                 self._wait(NOTICE)
                 self._stop()
-                self._report(failed[0], codes[failed[0]], attempt)
+                self._report(first, codes[first], attempt)
                 return 1
             if all(code == 0 for code in codes):
                 return 0
             time.sleep(self.args.monitor_interval)
         self._stop(self.signal)
         return 128 + self.signal
+
+    def _tell(self, codes, attempt):
+        """Note in the store who has ended, for ranks that wait there for others to come."""
+        store = PrefixStore(keys_of(attempt), self.store)
+        for local_rank, code in enumerate(codes):
+            if code:
+                store.set(ended(self.args.node_rank * self.count + local_rank), str(code))
 
     def _environment(self, local_rank, attempt):
         rank = self.args.node_rank * self.count + local_rank
@@ -144,7 +153,7 @@ class Launcher:
                 child.wait()
 
     def _wait(self, limit):
-        """Wait until all processes have ended, or so many seconds."""
+        """Wait until all processes have ended, at most `limit` seconds."""
         end = time.monotonic() + limit
         while time.monotonic() < end and any(child.poll() is None for child in self.children):
             time.sleep(0.02)

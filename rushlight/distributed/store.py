@@ -285,7 +285,7 @@ class TCPStore(Store):
     def __init__(self, host_name, port=29500, world_size=None, is_master=False, timeout=timedelta(seconds=300),
                  wait_for_workers=True, multi_tenant=False, **_):
         super().__init__()
-        self._timeout, self.host = timeout, host_name
+        self._timeout, self.host, self.server = timeout, host_name, "the master"
         self._server = _Server("", port) if is_master else None
         self.port = self._server.port if is_master else port
         self._lock = threading.Lock()
@@ -325,9 +325,11 @@ class TCPStore(Store):
                 _send(self._connection, [command, str(count), *arguments])
                 answer = _receive(self._connection)
             except OSError as error:
-                raise DistNetworkError(f"the store at {self.host}:{self.port} is gone: {error}") from None
+                raise DistNetworkError(f"the store at {self.host}:{self.port}, which {self.server} serves, is gone: "
+                                       f"{error}") from None
         if answer is None:
-            raise DistNetworkError(f"the store at {self.host}:{self.port} has closed the connection")
+            raise DistNetworkError(f"the store at {self.host}:{self.port} is gone; {self.server}, which serves it, has "
+                                   f"ended")
         return answer[0] if answer else b""
 
     def close(self):

@@ -7,6 +7,7 @@ import time
 import urllib.parse
 from datetime import timedelta
 
+from . import started
 from .group import SharedGroup
 from .store import DEFAULT_TIMEOUT, FileStore, PrefixStore, TCPStore, seconds
 
@@ -47,6 +48,7 @@ class ProcessGroup:
 
     def __init__(self, engine, ranks, name, store):
         self.engine, self.ranks, self.group_name, self.store = engine, list(ranks), name, store
+        self.coalescing = None  # the _CoalescingManager that collects this group's operations
 
     def rank(self):
         """This process's number within the group."""
@@ -112,18 +114,29 @@ def _check_backend(backend):
 
 
 def _from_environment(rank, world_size, timeout, query):
-    values = {"RANK": query.get("rank", rank), "WORLD_SIZE": query.get("world_size", world_size)}
+    known = started.settings()
+    given = {"RANK": query.get("rank", rank), "WORLD_SIZE": query.get("world_size", world_size)}
+    known.update({name: value for name, value in given.items() if value not in (None, -1)})
     for name in ENVIRONMENT:
-        if values.get(name) in (None, -1):
-            if name not in os.environ:
-                raise ValueError("Error initializing torch.distributed using env:// rendezvous: environment variable "
-                                 f"{name} expected, but not set")
-            values[name] = os.environ[name]
-    rank, world_size = int(values["RANK"]), int(values["WORLD_SIZE"])
-    own = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    store = TCPStore(values["MASTER_ADDR"], int(values["MASTER_PORT"]), world_size, own, timeout,
+        if name not in known:
+            raise ValueError("Error initializing torch.distributed using env:// rendezvous: environment variable "
+                             f"{name} expected, but not set")
+    rank, world_size = int(known["RANK"]), int(known["WORLD_SIZE"])
+    by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store = TCPStore(known["MASTER_ADDR"], int(known["MASTER_PORT"]), world_size, rank == 0 and not by_agent, timeout,
                      wait_for_workers=False)
-    return PrefixStore(f"attempt/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store), rank, world_size
+    store.server = "the launcher" if by_agent else "rank 0"
+    return PrefixStore(attempt(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")), store), rank, world_size
+
+
+def attempt(number):
+    """The prefix of the keys of a job's start number so-and-so."""
+    return f"attempt/{number}"
+
+
+def ended(rank):
+    """The key under which the launcher notes the exit status of a rank that has failed."""
+    return f"\0ended/{rank}"
 
 
 def _rendezvous(url, rank, world_size, timeout):
@@ -149,8 +162,8 @@ def init_process_group(backend=None, init_method=None, timeout=None, world_size=
 
     Args:
         backend (str): "gloo" or None: shared memory of one machine.
-        init_method (str): "env://" (the default: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT), "tcp://host:port" or
-            "file:///path".
+        init_method (str): "env://" (the default: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, or what mpiexec and Slurm
+            set), "tcp://host:port" or "file:///path".
         timeout (timedelta): after which a collective is an error; 30 minutes.
         world_size (int), rank (int): of the job and of this process.
         store (Store): in place of init_method.
@@ -178,9 +191,15 @@ def init_process_group(backend=None, init_method=None, timeout=None, world_size=
 def _open(ranks, rank, timeout, name):
     store = PrefixStore(f"group/{name}", _state["store"])
     ranks = list(ranks)
-    engine = SharedGroup(store, ranks.index(rank), len(ranks), ranks, timeout)
+    engine = SharedGroup(store, ranks.index(rank), len(ranks), ranks, timeout, _lost)
     _state["groups"][name] = ProcessGroup(engine, ranks, name, store)
     return _state["groups"][name]
+
+
+def _lost(rank):
+    """The exit status of a process whose end the launcher has seen, else 0."""
+    store = _state["store"]
+    return int(store.get(ended(rank))) if store is not None and store.check([ended(rank)]) else 0
 
 
 def new_group(ranks=None, timeout=None, backend=None, pg_options=None, use_local_synchronization=False,
@@ -211,8 +230,7 @@ def new_subgroups(group_size=None, group=None, timeout=None, backend=None, pg_op
 def world_group():
     """The group of all processes. ValueError before `init_process_group`."""
     if GroupMember.WORLD is None:
-        raise ValueError("Default process group has not been initialized, please make sure to call "
-                         "init_process_group.")
+        raise ValueError("Default process group has not been initialized, please make sure to call init_process_group.")
     return GroupMember.WORLD
 
 
@@ -265,8 +283,9 @@ def get_process_group_ranks(group):
 
 def get_node_local_rank(fallback_rank=None):
     """The number of this process on its machine."""
-    if "LOCAL_RANK" in os.environ:
-        return int(os.environ["LOCAL_RANK"])
+    known = started.settings()
+    if "LOCAL_RANK" in known:
+        return int(known["LOCAL_RANK"])
     if fallback_rank is None:
         raise RuntimeError("LOCAL_RANK is not in the environment. Consider passing fallback_rank")
     return int(fallback_rank)

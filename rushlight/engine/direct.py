@@ -12,7 +12,7 @@ Note [Queues]
 The tables of a block's records lie one after the other in an array, each behind the address of its launches; one native
 call works through it (`run_queue` in runtime/cpu/native.py). As the order is the program's, the memory of a temporary
 result is free after the instruction that reads it last, and the operator that reports an error is known. The queue
-keeps its progress, so that a run that a signal ended goes on where it was.
+keeps its progress, so that a run that a signal interrupted continues where it stopped.
 
 Takes a block of the stream and the liveness of its slots; `make` gives a program with `run(block)`, like a planned one.
 An instruction that cannot run fails alone (Note [Failures] in core/block.py): from there on, instructions run one at a
@@ -41,7 +41,7 @@ planned, recovery = Lazy(f"{__package__}.flush"), Lazy(f"{__package__}.recover")
 
 
 def make(block, mask):
-    """What runs a block that has no program yet; the step remembers it."""
+    """Make what runs a block that has no program yet; the step remembers it."""
     step = block.step
     if not step.programs or len(step.programs) >= MOST_PROGRAMS:
         step.programs = {}
@@ -63,7 +63,7 @@ class Direct:
         self.mask, self.runs, self.program, self.alone = mask, 0, None, alone
 
     def run(self, block):
-        """Run a block, or what an interrupted run has left of it."""
+        """Run a block, or the rest of it after an interrupted run."""
         table = block.table
         if not table:  # (): planning it has failed
             if table is None and self.is_planned(block.step):
@@ -81,8 +81,8 @@ class Direct:
         return None
 
     def queue(self, block):
-        """What runs a block of one short instruction: its queue, as `Run.fill` makes it, without the rest of a Run; a
-        Run where there is more to it."""
+        """Make what runs a block of one short instruction: just its queue, as `Run.fill` makes it, or a Run if it
+        needs more."""
         step, slots = block.step, block.slots
         known, key = step.known, step.key
         if not all([self.mask[slot] for slot in writes(step)]):
@@ -129,7 +129,7 @@ class Direct:
             recover(program, block, stopped)
 
     def is_planned(self, step):
-        """Whether this run is worth a plan: what comes back is, and what moves so much memory that fusing pays at
+        """Whether this run is worth planning: the block has come back, or moves so much memory that fusing pays at
         once."""
         if switches.EAGER or switches.TIER == "0":
             return False
@@ -148,8 +148,8 @@ def is_heavy(step):
 
 
 def live(step, mask):
-    """(steps whose results somebody may see, one byte per slot that is a new result, bytes of new results that nobody
-    sees afterwards)."""
+    """(steps whose results may be read later, one byte per slot that is a new result, bytes of new results that
+    are only temporary)."""
     needed, made = bytearray(mask), bytearray(len(mask))
     steps, temporary = [], 0
     while step.parent is not None:
@@ -181,7 +181,7 @@ def live(step, mask):
 
 
 def reads(step):
-    """The slots of the operands that exist before a step, those that it writes among them."""
+    """The slots of the operands that exist before a step, including those that it writes."""
     return [step.key[at] for at in records.places_of(step.known, step.key)]
 
 
@@ -197,8 +197,8 @@ class Run:
     """One run of a block.
 
     at: the number of the next step. queue: (array, number of the step behind it, scratch memory, time in ns) of steps
-    that are ready to run, or None. error: what kept the step behind the queue from being queued. failures: what is
-    wrong with slots. Until a queue is there, everything that making it changes may be done again.
+    that are ready to run, or None. error: why the step behind the queue was not queued. failures: the failures of
+    slots. Until the queue exists, everything done to make it can be repeated.
     """
 
     def __init__(self, block, mask):
@@ -210,7 +210,7 @@ class Run:
         for slot in used:
             if not addresses[slot] and not made[slot]:
                 self.provide(slot)
-        # Results that nobody sees lie one behind the other, or, where they are large, in blocks that serve again.
+        # Temporary results lie one behind the other or, if they are large, in blocks that are reused.
         self.held, self.last, self.place = {}, None, 0  # no bytes need no place
         if temporary > SMALL_TEMPORARIES:
             self.last = {slot: step for step in self.steps for slot in (*reads(step), *writes(step))}
@@ -248,7 +248,7 @@ class Run:
                 failed = executor.queue(cost >= RELEASE_NANOSECONDS)(queue.buffer_info()[0])
                 if failed:
                     failed = self.at + failed - 1
-                    self.failed(steps[failed], errors.exception(error_word(queue), self.line(steps[failed])))
+                    self.refused(steps[failed], queue)
                     self.at, self.queue = failed + 1, None
                     break
             self.at, self.queue = behind, None
@@ -262,12 +262,12 @@ class Run:
 
     def stopped(self, queue):
         """Go on after the queue of the first instruction has reported an error."""
-        self.failed(self.steps[0], errors.exception(error_word(queue), self.line(self.steps[0])))
+        self.refused(self.steps[0], queue)
         self.at = 1
         self.run()
 
     def slowly(self):
-        """Run the rest one at a time, where something has failed."""
+        """Run the rest one at a time, after a failure."""
         try:
             while self.at < len(self.steps):
                 step = self.steps[self.at]
@@ -287,7 +287,7 @@ class Run:
                 fail(self.slots[slot], failure)
 
     def alone(self, step):
-        """Run the next step: a library's, or one that could not be queued."""
+        """Run the next step, which a library computes or which could not be queued."""
         try:
             if self.queue is None:
                 self.queue = self.fill(self.at, self.at + 1)
@@ -299,10 +299,14 @@ class Run:
                     self.place = self.results(step, self.place, {})[1]
                 host.call(step.instruction, self.slots, self.block.scalars, dict(enumerate(self.addresses)), NOWHERE)
             elif executor.queue(cost >= RELEASE_NANOSECONDS)(queue.buffer_info()[0]):
-                self.failed(step, errors.exception(error_word(queue), self.line(step)))
+                self.refused(step, queue)
         except Exception as error:
             self.failed(step, recovery.located(error, self.line(step)))
         self.at, self.queue = self.at + 1, None
+
+    def refused(self, step, queue):
+        """A kernel of a step has set the error word of its queue."""
+        self.failed(step, errors.exception(error_word(queue), step.key[0].op, self.line(step)))
 
     def failed(self, step, error):
         self.failures.update(dict.fromkeys(writes(step), Failure(error, self.report)))
@@ -392,7 +396,7 @@ class Run:
 
     def release(self, step, spare):
         """The memory of temporary results that this step reads last serves later ones of this queue. It is kept until
-        the end all the same: nobody else may have it before the queue has run."""
+        the end all the same: it must not be allocated again before the queue has run."""
         for slot in {*reads(step), *writes(step)}:
             room = self.held.get(slot)
             if room is not None and self.last[slot] is step:

@@ -1,13 +1,13 @@
-"""Launch records of new sizes: what is known of a structure is filled in, and nothing is planned.
+"""Launch records of new sizes, filled in from recipes for their structure without planning.
 
 Note [Families]
 Steps with a loop operator that differ in sizes alone share a `Family`: the recipes (fuse/recipe.py) of the kernels that
 some of these sizes have needed so far. The record of another size is one of them, with extents and strides filled in. A
 size that needs one more kernel adds a recipe; sizes that no recipe can describe (a sum in two steps) are planned one by
-one, as is everything that is no loop.
+one, as are all operators that are not loops.
 Families are kept on disk like records: a digest of the structure leads to the recipes and the names of their kernels.
 
-Of the other operators, those whose launches need no code generator (`lower.LIGHT`) have theirs made anew for each size.
+Of the other operators, those whose launches need no code generator (`light` ones) have them made again for each size.
 
 In: a step of the prefix tree. Out: its packed launch, or None. Read `records` next.
 """
@@ -77,7 +77,7 @@ class Family:
             return False
         recipe, source = found
         recipe.source = jit.kernel_name(source.key)
-        self.enter(recipe, jit.compile_kernels([source])[source.key])
+        self.enter(recipe, jit.compile_kernels([source], hurry=True)[source.key])
         packs.keep(self.name, {"recipes": [(known.source, known.plain()) for known, *_ in self.recipes]})
         return True
 
@@ -92,11 +92,11 @@ class Refs:
 
 
 def find(step, pattern, places):
-    """(launch of a step, whether it was planned anew): a Single, or None for what needs more. `places`: where the
+    """(launch of a step, whether it was newly planned): a Single, or None if it needs more. `places`: where the
     step's key has the operands that exist before."""
     op = step.key[0].op
-    if op.kind != "loop":
-        return (lowered(step, places) if op.options.get("lower") in lower.LIGHT and pattern is None else None), False
+    if not op.is_loop:
+        return (lowered(step, places) if op.light and pattern is None else None), False
     if pattern is not None and not is_plain(pattern, step.key, places):
         return None, False
     layouts = [*[step.key[at + 1] for at in places], *step.known.layouts]
@@ -117,7 +117,7 @@ def lowered(step, places):
     ins = [(i, key[place + 1], 0) for i, place in enumerate(places[:(known.operands - 1) // 3])]
     results = [*[key[place + 1] for place in places[len(ins):]], *known.layouts]
     outs = [(i, layout, 0) for i, layout in enumerate(results, len(ins))]
-    launches = lower.find(key[0].op.options["lower"])(Refs(key[0].attrs, ins, outs))
+    launches = lower.launches(key[0].op, Refs(key[0].attrs, ins, outs))
     if len(launches) != 1:
         return None
     (launch,), words = launches, []
@@ -129,7 +129,7 @@ def lowered(step, places):
     source = launch.source
     address = KERNELS.get(source.key)
     if address is None:
-        address = KERNELS[source.key] = jit.compile_kernels([source])[source.key]
+        address = KERNELS[source.key] = jit.compile_kernels([source], hurry=True)[source.key]
     return Single(address, words, launch.tasks, launch.cost)
 
 

@@ -1,7 +1,7 @@
 """Flushing: look up or make the program of a block, and count what happens.
 
 Takes blocks from the stream (core/stream.py). Read `executable` for the run of a program, and `recover` for what
-happens where an instruction fails.
+happens when an instruction fails.
 """
 
 import sys
@@ -16,7 +16,7 @@ from .executable import Counters, Executable
 
 
 def _describe_machine():
-    """Tell the code generators what the processor has."""
+    """Set the target of the code generators to this processor."""
     caches = cpuinfo.cache_sizes()
     registers, stack = cpuinfo.vector_registers(), cpuinfo.stack_bytes()
     target.set_current(target.Target(cpuinfo.vector_bytes(), registers, *caches, cpuinfo.matrix_unit(), stack))
@@ -27,8 +27,7 @@ _describe_machine()
 
 def statistics():
     """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from
-    disk), launches,
-    bytes of results allocated, seconds spent planning."""
+    disk), launches, bytes of results allocated, seconds spent planning."""
     tallies = Counters.tallies
     return dict(
         instructions=sum(t[0] * t[1] for t in tallies) + direct.TALLY[1],
@@ -90,9 +89,9 @@ def describe(executable):
           file=sys.stderr)
     for segment in executable.plan.segments:
         for row in segment.launches:
-            what = [n[1] for n in row[0].source.key[7] if n[0] in ("apply", "reduce",
-                                                                   "gather")] if row[0].source.key[0] == "loop" \
-                else row[0].source.key[:2]
+            key = row[0].source.key
+            what = key[:2] if key[0] != "loop" else [getattr(node, "op", None) or node.combine for node in key[7]
+                                                     if hasattr(node, "op") or hasattr(node, "combine")]
             print(f"  {len(row)} x {row[0].tasks} tasks, {sum(x.cost for x in row) / 1e3:.1f} us: {what}",
                   file=sys.stderr)
         if segment.host is not None:

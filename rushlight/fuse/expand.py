@@ -1,15 +1,14 @@
 """Macros put back into their instructions (see core/macro.py), before a program is planned.
 
-What comes in: the instructions of a block and how many slots and numbers it has. What goes out: instructions without
-macros, with slots for their temporaries behind the others, and the constants they need, which follow the block's
-numbers in its table.
+In: the instructions of a block and how many slots and numbers it has. Out: instructions without macros, with slots for
+their temporaries behind the others, and the constants they need, which follow the block's numbers in its table.
 
 A write that meets its own operands (rule 11 in group.py) has operands of other dtypes converted before and its result
 after it, as PyTorch does: the element by element order is that of the computation in its own dtype.
 """
 
 from ..core.block import Instruction
-from ..core.declare import OPERATORS
+from ..core.kinds import OPERATORS
 from ..core.layout import dense_strides_like, layout
 from ..core.macro import Given
 from .group import overlaps
@@ -87,7 +86,7 @@ class State:
 def converts(instruction):
     """Whether an instruction is a write that meets its own operands and computes in another dtype than one of them."""
     wanted = instruction.info
-    return (instruction.given and instruction.op.kind == "loop" and wanted is not None
+    return (instruction.given and instruction.op.is_loop and wanted is not None
             and any([ref[1].dtype is not wanted for ref in (*instruction.ins, *instruction.outs)])
             and overlaps(instruction))
 

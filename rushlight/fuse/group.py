@@ -73,7 +73,7 @@ class Group:
 
 
 def is_loop(instruction):
-    return instruction.op.kind == "loop"
+    return instruction.op.is_loop
 
 
 class Facts:
@@ -87,16 +87,16 @@ class Facts:
 
     def __init__(self, instruction):
         op, out = instruction.op, instruction.outs[0][1]
-        loop = op.options["loop"]
+        kind = op.kind
         attrs = dict(instruction.attrs)
         self.shape = self.domain = tuple(out.shape)
-        self.reduces, self.gathers, self.randoms, self.views = None, loop == "gather", (), {}
-        if loop == "reduction":
+        self.reduces, self.gathers, self.randoms, self.views = None, kind == "gather", (), {}
+        if kind == "reduction":
             self.domain, self.reduces = tuple(instruction.ins[0][1].shape), attrs["dims"]
         if self.gathers:
-            aligned = attrs.get("aligned", op.options.get("aligned", ()))
+            aligned = attrs.get("aligned", op.aligned)
             self.randoms = tuple(i for i in range(len(instruction.ins)) if i not in aligned)
-        self.reorders = loop == "elementwise" and out.numel >= REORDER_ELEMENTS and any(
+        self.reorders = kind == "elementwise" and out.numel >= REORDER_ELEMENTS and any(
             layout.shape == out.shape and fastest(layout) not in (None, fastest(out))
             for _, layout, _ in instruction.ins)
 
@@ -225,7 +225,7 @@ def fastest(layout):
 def overlaps(instruction):
     """Rule 11: whether an element-wise instruction writes an element twice, or reads one that it has written for
     another position."""
-    if not instruction.given or not instruction.ins or instruction.op.options["loop"] != "elementwise":
+    if not instruction.given or not instruction.ins or instruction.op.kind != "elementwise":
         return False
     (target, out, offset), domain = instruction.outs[0], tuple(instruction.outs[0][1].shape)
     if not out.dense and meets_itself(out.strides, domain, 1):
@@ -266,7 +266,7 @@ def add(group, candidate):
 
 
 def single(instruction, number, index):
-    """A group for an instruction that shares its kernel with nobody."""
+    """A group for an instruction that shares its kernel with no other."""
     group = Group(index, None, single=True)
     group.checks = instruction.op.checks
     group.members.append(Member(instruction, None, number, "full", [None] * len(instruction.ins), []))
@@ -279,11 +279,11 @@ def single(instruction, number, index):
 
 class Grouping:
     """Greedy grouping in program order; keeps for each slot the last group that wrote it, the last that read it, and
-    the groups that touch it. What comes in: the instructions, which are then placed one by one."""
+    the groups that touch it. In: the instructions, which are then placed one by one."""
 
     def __init__(self, instructions):
         self.groups, self.last_write, self.last_read, self.touching = [], {}, {}, {}
-        self.reduced = {slot for i in instructions if is_loop(i) and i.op.options["loop"] == "reduction"
+        self.reduced = {slot for i in instructions if i.op.kind == "reduction"
                         for slot, _, _ in i.ins}
 
     def place(self, instruction, number):

@@ -1,5 +1,4 @@
-"""CRC-32, the checksum of zip archives: bytes come in, a number goes out, as of `zlib.crc32` and up to ten times as
-fast.
+"""CRC-32, the checksum of zip archives, as `zlib.crc32` computes it and up to ten times as fast.
 
 Used by reader.py and writer.py, where it decides how long a large checkpoint takes.
 

@@ -1,7 +1,7 @@
 """The methods of Tensor: bound from the registry of operators, and those that read values or talk to NumPy.
 
-What comes in: REGISTRY entries "Tensor.x". What goes out: the complete class. Everything that reads a value is a sync
-point: it flushes the stream first. Read `core/tensor.py` for the state of a tensor, `api.py` next.
+In: REGISTRY entries "Tensor.x". Out: the complete class. Everything that reads a value is a sync point: it flushes the
+stream first. Read `core/tensor.py` for the state of a tensor, `api.py` next.
 """
 
 import ctypes
@@ -112,16 +112,16 @@ def numpy(self, *, force=False):
 _ARRAY_LAYOUTS = {}  # (dtype, shape, strides) of arrays that passed the checks -> layout
 
 
-def from_numpy(array):
+def from_numpy(ndarray):
     """A tensor over an array's memory. TypeError for other objects and dtypes, ValueError for negative strides.
 
     Warns where the array cannot be written: the tensor's methods would write all the same."""
-    if not is_array(array):
-        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    found = array_layout(array)
-    if not array.flags.writeable:
+    if not is_array(ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    found = array_layout(ndarray)
+    if not ndarray.flags.writeable:
         warn_read_only("NumPy array")
-    return over_array(array, found)
+    return over_array(ndarray, found)
 
 
 def warn_read_only(what):
@@ -132,7 +132,7 @@ def warn_read_only(what):
 
 
 def over_array(array, found=None, alone=False):
-    """A tensor over an array's memory, writable or not. alone: nobody else looks at the memory, whoever refers to it
+    """A tensor over an array's memory, writable or not. alone: no one else reads the memory, whatever refers to it
     (a part of a file that is read, a block of a worker)."""
     found = found or array_layout(array)
     storage = new_storage(found.nbytes, CPU)
@@ -291,7 +291,7 @@ def __array_wrap__(self, array, context=None, return_scalar=False):
 
 
 def equals_other(self, other):
-    """What `self == other` gives for an array, and for what is no common operand."""
+    """What `self == other` gives for an array, and for anything that is not an operand."""
     return REGISTRY["eq"](self, from_numpy(other) if is_array(other) else other)
 
 

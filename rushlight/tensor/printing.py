@@ -1,9 +1,9 @@
 """The text of tensors: what `print` shows.
 
-What comes in: a tensor; only the values that are shown are read. What goes out: PyTorch's text, to the character: the
-width of all numbers is that of the widest shown, floats are shown as integers with a dot where all are whole, in
-scientific form where they span more than three orders of magnitude or are very large or small; above `threshold`
-elements only the edges of each dimension are shown.
+In: a tensor; only the values that are shown are read. Out: PyTorch's text, to the character: the width of all numbers
+is that of the widest shown, floats are shown as integers with a dot where all are whole, in scientific form where they
+span more than three orders of magnitude or are very large or small; above `threshold` elements only the edges of each
+dimension are shown.
 """
 
 import math

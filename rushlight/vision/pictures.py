@@ -3,6 +3,7 @@
 A picture comes in, an array (H, W, C) goes out, or the other way round. Used by transforms/conversion.py, the data
 sets and utils.py.
 """
+import ctypes
 import sys
 
 import numpy as np
@@ -22,9 +23,41 @@ def pillow(purpose):
 
 
 def is_picture(value):
-    """True for a Pillow image. Where Pillow was never imported there is none."""
+    """True for a Pillow image (where Pillow was never imported there is none) and one with waiting steps."""
     image = sys.modules.get("PIL.Image")
-    return image is not None and isinstance(value, image.Image)
+    return image is not None and isinstance(value, (image.Image, PendingPicture))
+
+
+class PendingPicture:
+    """The base of pictures whose steps wait, see transforms/pending.py."""
+
+    __slots__ = ()
+
+
+def memory_of(picture):
+    """Where the bytes of a picture of mode L or RGB lie: (address, bytes a pixel, who keeps them)."""
+    try:
+        capsules = picture.__arrow_c_array__()  # shows Pillow's own memory
+    except (AttributeError, ValueError):  # an old Pillow, or a picture in several blocks
+        samples = np.frombuffer(picture.tobytes(), np.uint8)
+        return samples.ctypes.data, _BYTE_CHANNELS[picture.mode], samples
+    array = _ArrowArray.from_address(_capsule_pointer(capsules[1], b"arrow_array"))
+    if array.n_children:  # a list of four bytes for each pixel
+        return array.children[0].contents.buffers[1], 4, capsules
+    return array.buffers[1], 1, capsules
+
+
+class _ArrowArray(ctypes.Structure):
+    """The array of Arrow's C interface."""
+
+
+_ArrowArray._fields_ = [
+    ("length", ctypes.c_int64), ("null_count", ctypes.c_int64), ("offset", ctypes.c_int64),
+    ("n_buffers", ctypes.c_int64), ("n_children", ctypes.c_int64), ("buffers", ctypes.POINTER(ctypes.c_void_p)),
+    ("children", ctypes.POINTER(ctypes.POINTER(_ArrowArray))),
+]
+_capsule_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi))
 
 
 def byte_channels(picture):

@@ -204,3 +204,14 @@ def test_second_gradient_through_saved_indices(choose):
     """The indices that a node has saved are no values with a gradient."""
     x = rl.tensor([[1.0, 3.0, 2.0], [6.0, 5.0, 4.0]], dtype=rl.float64, requires_grad=True)
     assert rl.autograd.gradgradcheck(lambda t: choose(t) ** 2, [x])
+
+
+def test_callbacks_run_at_the_end_of_the_pass():
+    seen, x = [], rl.ones(2, requires_grad=True)
+    queue = rl.autograd.Variable._execution_engine.queue_callback
+    y = x * 2
+    y.register_hook(lambda grad: queue(lambda: seen.append(x.grad.tolist())))
+    y.sum().backward()
+    assert seen == [[2.0, 2.0]]
+    with pytest.raises(RuntimeError, match="during backward"):
+        queue(print)

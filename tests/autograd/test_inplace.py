@@ -1,4 +1,5 @@
 """In-place writes to views: histories of bases and of their other views."""
+import numpy as np
 import pytest
 
 import rushlight as rl
@@ -209,3 +210,13 @@ def test_an_element_is_assigned_to_a_part_of_its_own_tensor():
     y[:2] = y[3]
     y.sum().backward()
     assert y.tolist() == [3, 3, 2, 3]
+
+
+def test_write_to_a_view_of_a_base_with_gaps():
+    base = rl.from_numpy(np.zeros((2, 3, 6), np.float32)[..., ::2])
+    w = rl.arange(3.0).requires_grad_()
+    base[:, 1] = w
+    base[0] *= 2
+    assert base.tolist() == [[[0] * 3, [0, 2, 4], [0] * 3], [[0] * 3, [0, 1, 2], [0] * 3]]
+    (base.double() * rl.arange(18.0).reshape(2, 3, 3)).sum().backward()
+    assert w.grad.tolist() == [3 * 2 + 12, 4 * 2 + 13, 5 * 2 + 14]

@@ -4,7 +4,7 @@ import pytest
 import rushlight as rl
 from rushlight.base import switches
 from rushlight.core import record
-from rushlight.core.declare import OPERATORS
+from rushlight.core.kinds import OPERATORS
 from rushlight.core.record import Memo
 from rushlight.core.stream import STREAM
 

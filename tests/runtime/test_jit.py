@@ -57,7 +57,7 @@ CHILD = """
 import sys
 sys.path[:0] = {path!r}
 import conftest
-from rushlight.codegen.kernel import KernelSource
+from rushlight.codegen.ir.kernel import KernelSource
 from rushlight.runtime.cpu import jit
 assert "llvmlite" not in sys.modules or {strict} == 0
 def add(amount):

@@ -112,7 +112,7 @@ import os, signal, sys, threading, time
 sys.path[:0] = {path!r}
 import numpy
 import conftest
-from rushlight.codegen.kernel import KernelSource
+from rushlight.codegen.ir.kernel import KernelSource
 from rushlight.runtime.cpu import jit, pool, program
 assert "llvmlite" not in sys.modules
 source = KernelSource(("test.add", 1), lambda module, name: conftest._emit_add(module, name, 1))

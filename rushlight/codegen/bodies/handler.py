@@ -1,19 +1,19 @@
 """The handler `k` of operator bodies for CPU kernels: typed values in, IR out.
 
 A body such as `k.where(x > 0, x, alpha * k.expm1(x))` runs once per kernel over `Typed` values: a DType, a builder
-Value (scalar, or a
-vector of lanes along the kernel's inner dimension) and, for integers that grow with the lane, the affine form that
-keeps loads
-contiguous. Mathematical functions come from `scalar.FUNCTIONS`. Read `loops` next.
+Value (scalar, or a vector of lanes along the kernel's inner dimension) and, for integers that grow with the lane, the
+affine form that keeps loads contiguous. Mathematical functions come from `scalar.FUNCTIONS`. Read `loops` next.
 """
 
 import functools
 
+from ...base.lazy import Lazy
 from ...core import dtype as dt
 from ..ir.builder import BITS, Value, element, lanes, suffix, vector
-from ..math.scalar import FUNCTIONS
+from ..math.scalar import FUNCTIONS, HOME_OF
 from ..math.scalar_base import extreme
-from . import complex_rules
+
+complex_rules = Lazy(f"{__package__}.complex_rules")
 
 STORED = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "i16", "int64": "i64", "int32": "i32",
           "int16": "i16",
@@ -153,13 +153,11 @@ class Complex(Typed):
 
 def by_parts(method):
     """A method of the handler that has a form of its own for complex operands."""
-    paired = complex_rules.RULES[method.__name__]
-
     @functools.wraps(method)
     def either(self, *values):
         for value in values:
             if value.__class__ is Complex:
-                return paired(self, *values)
+                return complex_rules.RULES[method.__name__](self, *values)
         return method(self, *values)
     return either
 
@@ -268,7 +266,7 @@ class Handler:
         """Division rounded towards zero; an integer divisor of zero reports ZeroDivisionError."""
         dtype, x, y = self.pair(a, b)
         if dtype.is_floating_point:
-            return self.trunc(Typed(self, dtype, x / y))
+            return self.trunc(self.rounded(Typed(self, dtype, x / y)))
         return Typed(self, dtype, self._integer_divide(dtype, x, y)[0])
 
     def _safe_divisor(self, dtype, x, y):
@@ -527,9 +525,9 @@ class Handler:
 
     def __getattr__(self, name):
         """Mathematical functions by name: `k.exp(x)`; the operands are floating or complex."""
-        emit = FUNCTIONS.get(name)
-        if emit is None:
+        if name not in HOME_OF:
             raise AttributeError(f"kernel bodies have no function {name!r}")
+        emit = FUNCTIONS[name]
 
         def call(first, *others):
             if first.__class__ is Complex or any([other.__class__ is Complex for other in others]):

@@ -1,4 +1,4 @@
-"""Batch normalization: activations come in, normalized over the batch in every channel they go out.
+"""Batch normalization: each channel is normalized over the batch.
 
 In training mode mean and variance are those of the batch, and running averages of them are kept for evaluation mode.
 Next to read: instancenorm.py, which shares `_NormBase`; normalization.py for what normalizes within one example.
@@ -6,10 +6,10 @@ Next to read: instancenorm.py, which shares `_NormBase`; normalization.py for wh
 import sys
 
 from ... import api as rl
-from ...base import errors
 from .. import functional as F
 from .. import init
 from ..parameter import Parameter, UninitializedBuffer, UninitializedParameter
+from . import _sync_batchnorm
 from .lazy import LazyModuleMixin
 from .module import Module
 
@@ -110,16 +110,11 @@ class _BatchNorm(_NormBase):
         # The running averages are read in evaluation mode, and updated in training mode if they are tracked.
         use_batch = training or (self.running_mean is None and self.running_var is None)
         keep = not training or self.track_running_stats
-        return F.batch_norm(
-            input,
-            self.running_mean if keep else None,
-            self.running_var if keep else None,
-            self.weight,
-            self.bias,
-            use_batch,
-            factor,
-            self.eps,
-        )
+        mean, variance = (self.running_mean, self.running_var) if keep else (None, None)
+        return self._normalize(input, mean, variance, use_batch, factor)
+
+    def _normalize(self, input, running_mean, running_var, use_batch, momentum):
+        return F.batch_norm(input, running_mean, running_var, self.weight, self.bias, use_batch, momentum, self.eps)
 
 
 class _LazyNormBase(LazyModuleMixin, _NormBase):
@@ -237,14 +232,15 @@ class SyncBatchNorm(_BatchNorm):
         if input.size(1) == 0:
             raise ValueError("SyncBatchNorm number of input channels should be non-zero")
 
-    def forward(self, input):
-        # The folder stands above this one in the import order; if nobody has imported it there is no group either.
+    def _normalize(self, input, running_mean, running_var, use_batch, momentum):
+        # `distributed` stands below this folder in the import order. If nobody has imported it, there is no group.
         distributed = sys.modules.get(__name__.partition(".")[0] + ".distributed")
-        if self.training and distributed is not None and distributed.is_available() and distributed.is_initialized():
-            self._check_input_dim(input)
-            if distributed.get_world_size(self.process_group) > 1:
-                raise errors.missing("SyncBatchNorm", "normalization over the batches of several processes")
-        return super().forward(input)
+        joined = distributed is not None and distributed.is_initialized()
+        if not (self.training and joined and distributed.get_world_size(self.process_group) > 1):
+            return super()._normalize(input, running_mean, running_var, use_batch, momentum)
+        return _sync_batchnorm.normalize(
+            input, running_mean, running_var, self.weight, self.bias, momentum, self.eps, self.process_group
+        )
 
     @classmethod
     def convert_sync_batchnorm(cls, module, process_group=None):

@@ -10,7 +10,9 @@ from ... import api as rl
 from ...base.lazy import Lazy
 from ..modules.module import Module
 
-dist = Lazy(f"{__name__.split('.')[0]}.distributed")  # stands below this folder in the import order
+# Both stand below this folder in the import order.
+dist = Lazy(f"{__name__.split('.')[0]}.distributed")
+joining = Lazy(f"{__name__.split('.')[0]}.distributed.algorithms.join")
 MEGABYTE = 1 << 20
 
 
@@ -107,6 +109,7 @@ class DistributedDataParallel(Module):
         self._place = {id(param): (bucket, i) for bucket in self._buckets for i, param in enumerate(bucket.params)}
         self._hooks = [param.register_post_accumulate_grad_hook(self._ready) for param in params]
         self._sync, self._next, self._unused, self._comm_hook = False, 0, set(), None
+        self._join_config, self._divisor = joining._JoinConfig(), None  # None: the average over all ranks
 
     def _check_same(self, params):
         shapes = [None] * self._count
@@ -116,19 +119,22 @@ class DistributedDataParallel(Module):
                 raise RuntimeError(f"DDP expects same model across all ranks, but rank {rank} has other parameters "
                                    "than rank 0")
 
-    def _broadcast(self, tensors):
-        with rl.no_grad():
-            for tensor in tensors:
-                dist.broadcast(tensor.detach(), group=self.process_group, group_src=0)
+    def _broadcast(self, tensors, root=0):
+        tensors = [tensor.detach() for tensor in tensors]
+        if tensors:
+            dist._broadcast_coalesced(self.process_group, tensors, 250 * MEGABYTE, root)
 
     def forward(self, *inputs, **kwargs):
         """The module's output."""
+        self._divisor = None
+        if self._join_config.enable and rl.is_grad_enabled():
+            self._begin_joined()
         self._sync = rl.is_grad_enabled() and self.require_backward_grad_sync
         if self._sync and self._next:
             raise RuntimeError("Expected to have finished reduction in the prior iteration before starting a new one. "
                                "Some parameters got no gradient; pass find_unused_parameters=True.")
         if self._sync and self.broadcast_buffers and self.training:
-            self._broadcast(self.module.buffers())
+            self._broadcast(self.module.buffers(), self._root(True) if self._join_config.enable else 0)
         output = self.module(*inputs, **kwargs)
         if self._sync:
             self._prepare(output)
@@ -154,14 +160,60 @@ class DistributedDataParallel(Module):
             self.require_backward_grad_sync = before
 
     def register_comm_hook(self, state, hook):
-        """PyTorch's hooks work on futures."""
-        raise NotImplementedError("DistributedDataParallel.register_comm_hook")
+        """Let `hook(state, bucket)` do the communication of each bucket in place of the average.
+
+        bucket: a GradBucket. The hook returns a Future of the tensor that replaces the bucket's buffer, and divides by
+        the number of ranks itself. `distributed.algorithms.ddp_comm_hooks` has some.
+        """
+        if self._comm_hook is not None:
+            raise RuntimeError("register_comm_hook can only be called once.")
+        if not callable(hook):
+            raise TypeError("Communication hook must be callable.")
+        self._comm_hook = (state, hook)
 
     def join(self, divide_by_initial_world_size=True, enable=True, throw_on_early_termination=False):
-        """PyTorch's context for uneven numbers of batches."""
-        if enable and self._count > 1:
-            raise NotImplementedError("DistributedDataParallel.join: processes with different numbers of batches")
-        return contextlib.nullcontext()
+        """A context for loops over different numbers of batches; see `distributed.algorithms.Join`.
+
+        divide_by_initial_world_size: gradients are divided by the number of all ranks, else by that of the ranks that
+        still have batches.
+        """
+        return joining.Join([self], enable, throw_on_early_termination,
+                            divide_by_initial_world_size=divide_by_initial_world_size)
+
+    def join_hook(self, **kwargs):
+        """What this rank does after its last batch."""
+        self._divide_by_all = kwargs.get("divide_by_initial_world_size", True)
+        return _JoinHook(self)
+
+    @property
+    def join_device(self):
+        """The device of the collectives of `join`."""
+        return rl.device("cpu")
+
+    @property
+    def join_process_group(self):
+        """The group of `join`."""
+        return self.process_group
+
+    def _begin_joined(self):
+        """Tell ranks without batches that an iteration begins, and whether it has a backward pass with communication.
+        """
+        work = joining.Join.notify_join_context(self)
+        if work is not None:
+            work.wait()
+            self._divisor = self._count if self._divide_by_all else int(work.result()[0])
+        self._any_syncs(self.require_backward_grad_sync)
+
+    def _any_syncs(self, own):
+        flag = rl.tensor([int(own)], dtype=rl.int32)
+        dist.all_reduce(flag, group=self.process_group)
+        return int(flag) > 0
+
+    def _root(self, active):
+        """The highest rank that still has batches."""
+        rank = rl.tensor([dist.get_rank(self.process_group) if active else -1], dtype=rl.int32)
+        dist.all_reduce(rank, dist.ReduceOp.MAX, self.process_group)
+        return int(rank)
 
     def _ready(self, param):
         """A gradient is there; starts all buckets whose turn it is, and waits for all after the last."""
@@ -169,26 +221,45 @@ class DistributedDataParallel(Module):
             return
         self._place[id(param)][0].pending.discard(id(param))
         while self._next < len(self._buckets) and not self._buckets[self._next].pending:
-            self._start(self._buckets[self._next])
+            self._fill(self._buckets[self._next])
+            self._start(self._next)
             self._next += 1
         if self._next == len(self._buckets):
             self._finish()
 
-    def _start(self, bucket):
+    def _fill(self, bucket):
         with rl.no_grad():
             for param, view in zip(bucket.params, bucket.views, strict=True):
                 if param.grad is None:
                     view.zero_()
                 elif param.grad is not view:
                     view.copy_(param.grad)
-        bucket.work = dist.all_reduce(bucket.flat, dist.ReduceOp.AVG, self.process_group, async_op=True)
+
+    def _start(self, number):
+        bucket = self._buckets[number]
+        if self._comm_hook is not None:
+            state, hook = self._comm_hook
+            bucket.work = hook(state, dist.GradBucket(bucket, number, number == len(self._buckets) - 1))
+            return
+        op = dist.ReduceOp.AVG if self._divisor is None else dist.ReduceOp.SUM
+        bucket.work = dist.all_reduce(bucket.flat, op, self.process_group, async_op=True)
+
+    def _collect(self, bucket):
+        """Wait for the communication of a bucket; its result is in `bucket.flat` then."""
+        result = bucket.work.wait()
+        if self._comm_hook is not None:
+            result = result[0] if isinstance(result, (list, tuple)) else result
+            if result is not bucket.flat:
+                bucket.flat.copy_(result)
+        elif self._divisor is not None:
+            bucket.flat.div_(self._divisor)
 
     def _finish(self):
         self._sync, self._next = False, 0
         used = self._used_anywhere() if self.find_unused_parameters else None
         with rl.no_grad():
             for bucket in self._buckets:
-                bucket.work.wait()
+                self._collect(bucket)
                 for param, view in zip(bucket.params, bucket.views, strict=True):
                     if used is not None and id(param) not in used:
                         continue  # no process has a gradient: it stays as it is
@@ -205,3 +276,33 @@ class DistributedDataParallel(Module):
         flags = rl.tensor([int(id(param) not in self._unused) for param in params], dtype=rl.int32)
         dist.all_reduce(flags, dist.ReduceOp.MAX, self.process_group)
         return {id(param) for param, flag in zip(params, flags.tolist(), strict=True) if flag}
+
+
+class _JoinHook:
+    """The collectives of a DistributedDataParallel on a rank that has no more batches."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def main_hook(self):
+        """Answer one iteration: the flag, the buffers, and zeros for every bucket."""
+        model = self.model
+        if not model._any_syncs(False):
+            return
+        if model.broadcast_buffers and model.training:
+            model._broadcast(model.module.buffers(), model._root(False))
+        model._divisor = model._count
+        with rl.no_grad():
+            for number, bucket in enumerate(model._buckets):
+                bucket.flat.zero_()
+                model._start(number)
+        if model.find_unused_parameters:
+            model._unused = {id(param) for bucket in model._buckets for param in bucket.params}
+            model._used_anywhere()
+        for bucket in model._buckets:
+            bucket.work.wait()
+
+    def post_hook(self, is_last_joiner):
+        """All ranks take the parameters and buffers of one that had batches until the end."""
+        model = self.model
+        model._broadcast([*model.module.parameters(), *model.module.buffers()], model._root(is_last_joiner))

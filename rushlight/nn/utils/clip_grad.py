@@ -1,10 +1,13 @@
-"""Clipping of gradients: parameters after backward come in, their gradients scaled or cut off in place go out."""
+"""Clipping of gradients in place, by norm or by value."""
 import types
 import warnings
 
 from ... import api as rl
+from ...base.lazy import Lazy
 
 __all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
+
+dist = Lazy(f"{__name__.split('.')[0]}.distributed")  # stands below this folder in the import order
 
 
 def _as_list(tensors):
@@ -13,6 +16,20 @@ def _as_list(tensors):
 
 def _gradients(parameters):
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
+def _over_ranks(total, norm_type, tensors, groups):
+    """The norm of gradients that are distributed over the ranks of a group, from the norm of the local parts."""
+    if len(groups) > 1 or any(getattr(tensor, "_shard", None) is None for tensor in tensors):
+        raise NotImplementedError("get_total_norm: gradients of several groups of ranks, or sharded ones together with "
+                                  "others")
+    (group,) = groups.values()
+    if norm_type == float("inf"):
+        dist.all_reduce(total, dist.ReduceOp.MAX, group)
+        return total
+    total = total.pow(norm_type)
+    dist.all_reduce(total, group=group)
+    return total.pow(1 / norm_type)
 
 
 def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=None):
@@ -29,6 +46,9 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
         device = tensors[0].device
         norms = [rl.linalg.vector_norm(tensor, norm_type) for tensor in tensors]
         total = rl.linalg.vector_norm(rl.stack([norm.to(device) for norm in norms]), norm_type)
+        groups = {id(shard.group): shard.group for shard in (getattr(t, "_shard", None) for t in tensors) if shard}
+        if groups:
+            total = _over_ranks(total, norm_type, tensors, groups)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "

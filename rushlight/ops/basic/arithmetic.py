@@ -3,8 +3,12 @@ where."""
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, elementwise, public, register
+from ...core.declare import elementwise, public, register
+from ...core.errors import DIVISION
 from ...core.tensor import Tensor
+from .creation import zeros_like
+
+BY_ZERO = {"division": DIVISION}
 
 
 def _neg(g):
@@ -13,7 +17,7 @@ def _neg(g):
 
 def _flat(g):
     """The gradient of a rounded quotient."""
-    return REGISTRY["zeros_like"](g)
+    return zeros_like(g)
 
 
 @elementwise("Tensor.__add__", complex=True, wraps=True, name="add_plain", node="AddBackward0",
@@ -67,12 +71,10 @@ def sub_scaled(k, input, other, alpha: float):
 def _refuse_bool_subtract(*values):
     if all(isinstance(v, bool) or (isinstance(v, Tensor) and v.dtype is dt.bool_) for v in values):
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-                           "`logical_xor()` "
-                           "operator instead.")
+                           "`logical_xor()` operator instead.")
     if any(isinstance(v, bool) or (isinstance(v, Tensor) and v.dtype is dt.bool_) for v in values):
         raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
-                           "invert a mask, "
-                           "use the `~` or `logical_not()` operator instead.")
+                           "invert a mask, use the `~` or `logical_not()` operator instead.")
 
 
 @elementwise("Tensor._sub_plain", complex=True, wraps=True, name="sub_plain", node="SubBackward0",
@@ -165,15 +167,15 @@ def true_div(k, input, other):
     return input / other
 
 
-@elementwise("Tensor._trunc_div Tensor._trunc_div_", name="div_trunc", node="DivBackward2", checks=True,
+@elementwise("Tensor._trunc_div Tensor._trunc_div_", name="div_trunc", node="DivBackward2", failures=BY_ZERO,
              grad={"input": _flat, "other": _flat})
 def trunc_div(k, input, other):
     """input / other rounded towards zero."""
     return k.truncdiv(input, other)
 
 
-@elementwise("Tensor._floor_div Tensor._floor_div_", name="div_floor", node="DivBackward2", checks=True, wraps=True,
-             grad={"input": _flat, "other": _flat})
+@elementwise("Tensor._floor_div Tensor._floor_div_", name="div_floor", node="DivBackward2", wraps=True,
+             failures=BY_ZERO, grad={"input": _flat, "other": _flat})
 def floor_div(k, input, other):
     """input / other rounded down."""
     return k.floordiv(input, other)
@@ -230,27 +232,27 @@ def rfloordiv(input, other):
     return swapped_floor_div(input, other)
 
 
-@elementwise("Tensor._rfloordiv", name="rfloordiv", checks=True)
+@elementwise("Tensor._rfloordiv", name="rfloordiv", failures=BY_ZERO)
 def swapped_floor_div(k, input, other):
     """other // input."""
     return k.floordiv(k.like(other, input), input)
 
 
-@elementwise("remainder remainder_ Tensor.__mod__", promote="default", dtypes="numeric", checks=True,
+@elementwise("remainder remainder_ Tensor.__mod__", promote="default", dtypes="numeric", failures=BY_ZERO,
              grad={"input": lambda g: g, "other": lambda g, input, other: -g * floor_div(input, other)})
 def remainder(k, input, other):
     """Python's modulus: the result has the sign of the divisor."""
     return k.mod(input, other)
 
 
-@elementwise("Tensor.__rmod__", name="rmod", node="RemainderBackward1", dtypes="numeric", tensors=1, checks=True,
+@elementwise("Tensor.__rmod__", name="rmod", node="RemainderBackward1", dtypes="numeric", tensors=1, failures=BY_ZERO,
              grad={"input": lambda g, input, other: -g * floor_div(other, input), "other": lambda g: g})
 def rmod(k, input, other):
     """other % input."""
     return k.mod(k.like(other, input), input)
 
 
-@elementwise("fmod fmod_", dtypes="numeric", tensors=1, checks=True,
+@elementwise("fmod fmod_", dtypes="numeric", tensors=1, failures=BY_ZERO,
              grad={"input": lambda g: g, "other": lambda g, input, other: -g * trunc_div(input, other)})
 def fmod(k, input, other):
     """C's fmod: the result has the sign of the dividend."""
@@ -259,8 +261,7 @@ def fmod(k, input, other):
 
 @elementwise("neg neg_ negative negative_ Tensor.__neg__", complex=True, dtypes="numeric", grad={"input": _neg},
              refuse="Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
-                    "mask, use the `~` "
-                    "or `logical_not()` operator instead.")
+                    "mask, use the `~` or `logical_not()` operator instead.")
 def neg(k, input):
     """-input."""
     return -input

@@ -13,6 +13,7 @@ from ...core.declare import REGISTRY, elementwise, public, register
 from ...core.graph import MODE
 from ...core.tensor import Tensor
 from .arithmetic import add_, mul, remainder, sub_
+from .complex import real
 from .pointwise import exp2, log, need_tensor, zero
 
 register("Tensor.__iadd__", add_)
@@ -90,7 +91,7 @@ def _base_grad(g, input, exponent):
 
 def _exponent_grad(g, input, exponent, out):
     """out * log(input), and 0 where 0 ** exponent does not change."""
-    rises = REGISTRY["real"](exponent) >= 0
+    rises = real(exponent) >= 0
     if is_tensor(input):
         return where((input == 0) & rises, 0, g * (out * log(input)))
     if input == 0:
@@ -182,8 +183,7 @@ def float_power_(self, exponent):
     """`float_power` in place; the tensor must be float64."""
     if self.dtype not in (dt.float64, dt.complex128):
         raise RuntimeError(f"the base given to float_power_ has dtype {dt.scalar_type(self._layout.dtype)} but the "
-                           "operation's result "
-                           "requires dtype Double")
+                           "operation's result requires dtype Double")
     return power_(self, _to_double(exponent))
 
 

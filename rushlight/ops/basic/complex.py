@@ -10,13 +10,16 @@ import math
 
 from ...core import declare, grads, record
 from ...core import dtype as dt
-from ...core.declare import REGISTRY, elementwise, public
+from ...core.declare import REGISTRY, elementwise, public, view_operator
 from ...core.grads import GradRule
 from ...core.layout import layout
 from ...core.record import is_flipped
 from ...core.tensor import Tensor
 from ...core.views import viewed
-from .creation import array_tensor
+from .arithmetic import where
+from .copy import clone, copy_
+from .creation import array_tensor, full, zeros_like
+from .pointwise import sgn
 from .view import MOST_FORMS
 
 RESOLVE = ("{} doesn't work on unresolved conjugated tensors.  To resolve the conjugate tensor so you can view it as "
@@ -55,7 +58,7 @@ CONJ = GradRule("conj", ["input"], {"input": lambda g: conj(g)}, conjugates=True
 NEG_VIEW = GradRule("neg_view", ["input"], {"input": lambda g: -g})
 
 
-@public("conj", out=False)
+@view_operator("conj")
 def conj(input):
     """The conjugate as a view of the same memory; a real tensor itself.
 
@@ -69,7 +72,7 @@ def conj(input):
     return viewed(input, flipped_layout(input._layout), input._offset, CONJ, (input,))
 
 
-@public("torch._neg_view Tensor._neg_view", out=False)
+@view_operator("torch._neg_view Tensor._neg_view")
 def neg_view(input):
     """The negative as a view of the same memory. NotImplementedError for dtypes without such views."""
     if input._layout.dtype.flipped is None or input._layout.dtype.is_complex:
@@ -107,7 +110,7 @@ def is_neg(input):
 
 def resolved(input):
     """The tensor itself, or its values as they are in memory of their own."""
-    return REGISTRY["clone"](input) if is_flipped(input) else input
+    return clone(input) if is_flipped(input) else input
 
 
 @public("resolve_conj", out=False)
@@ -149,7 +152,7 @@ REAL = GradRule("real", ["input"], {"input": lambda g: g}, conjugates=True)
 IMAG = GradRule("imag", ["input"], {"input": lambda g: g * 1j}, conjugates=True)
 
 
-@public("torch.real", out=False)
+@view_operator("torch.real")
 def real(input):
     """The real parts as a view; a real tensor itself."""
     found = input._layout
@@ -158,7 +161,7 @@ def real(input):
     return viewed(input, part_layout(found, False), input._offset * 2, REAL, (input,))
 
 
-@public("torch.imag", out=False)
+@view_operator("torch.imag")
 def imag(input):
     """The imaginary parts as a view. RuntimeError for a real tensor."""
     found = input._layout
@@ -169,8 +172,8 @@ def imag(input):
 
 def part_property(function):
     def assign(self, value):
-        REGISTRY["Tensor.copy_"](function(self), value if isinstance(value, Tensor) else
-                                 REGISTRY["full"]((), value, dtype=function(self).dtype))
+        copy_(function(self), value if isinstance(value, Tensor) else
+                                 full((), value, dtype=function(self).dtype))
     return property(function, assign, doc=function.__doc__)
 
 
@@ -210,7 +213,7 @@ def fits_pairs(input):
             and not is_flipped(input))
 
 
-@public("view_as_real", out=False)
+@view_operator("view_as_real")
 def view_as_real(input):
     """Complex numbers as a real tensor with a last dimension of 2 over the same memory. RuntimeError for real tensors
     and for lazily conjugated views."""
@@ -221,7 +224,7 @@ def view_as_real(input):
     return viewed(input, real_layout(found), input._offset * 2, AS_REAL, (input,))
 
 
-@public("view_as_complex", out=False)
+@view_operator("view_as_complex")
 def view_as_complex(input):
     """A real tensor with a last dimension of 2 as complex numbers over the same memory. RuntimeError where the pairs
     do not lie side by side."""
@@ -279,7 +282,7 @@ def _need_pair(name, first, second, labels):
 
 
 @elementwise("", name="complex", promote=_pair_rule, conjugates=True,
-             grad={"real": lambda g: REGISTRY["real"](g), "imag": lambda g: REGISTRY["imag"](g)})
+             grad={"real": lambda g: real(g), "imag": lambda g: imag(g)})
 def from_parts(k, real, imag):
     """real + i imag."""
     return k.complex(real, imag)
@@ -299,7 +302,7 @@ def complex(real, imag):
 
 
 def _polar_size(g, out):
-    return real(conj(g) * REGISTRY["sgn"](out))
+    return real(conj(g) * sgn(out))
 
 
 def _polar_angle(g, out):
@@ -329,10 +332,10 @@ def _angle_rule(layouts, numbers, attrs):
 def _angle_grad(g, input):
     """The direction across z, divided by |z|: i g z / |z|**2."""
     if not input._layout.dtype.is_complex:
-        return REGISTRY["zeros_like"](g)
+        return zeros_like(g)
     square = real(input) * real(input) + imag(input) * imag(input)
-    return from_parts(REGISTRY["where"](square == 0, 0, -g * imag(input) / square),
-                      REGISTRY["where"](square == 0, 0, g * real(input) / square))
+    return from_parts(where(square == 0, 0, -g * imag(input) / square),
+                      where(square == 0, 0, g * real(input) / square))
 
 
 @elementwise("angle", promote=_angle_rule, complex=True, conjugates=True, grad={"input": _angle_grad})
@@ -347,3 +350,15 @@ def angle(k, input):
 def isreal(k, input):
     """Whether the imaginary part is 0."""
     return input.imag.eq(0) if input.dtype.category == dt.COMPLEX else k.const(True, dt.bool_)
+
+
+@public("torch.view_as_real_copy")
+def view_as_real_copy(input):
+    """`view_as_real` with memory of its own."""
+    return view_as_real(input).clone()
+
+
+@public("torch.view_as_complex_copy")
+def view_as_complex_copy(input):
+    """`view_as_complex` with memory of its own."""
+    return view_as_complex(input).clone()

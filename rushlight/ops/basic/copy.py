@@ -3,14 +3,15 @@
 from ...core import grads
 from ...core import infer as rules
 from ...core import record as recording
-from ...core.declare import REGISTRY, elementwise, public
+from ...core.declare import elementwise, public
 from ...core.dtype import FLOATING
 from ...core.grads import GradRule, begin_write, end_write
-from ...core.layout import channels_last_strides, contiguous_strides, strides_of_format
+from ...core.layout import channels_last_strides, contiguous_strides, seems_channels_last, strides_of_format
 from ...core.record import record, set_version
 from ...core.storage import MetaStorage
 from ...core.stream import STREAM
-from ...core.tensor import Tensor, empty
+from ...core.tensor import Tensor, empty, version_of
+from .creation import zeros_like
 
 
 def _cast_rule(layouts, numbers, attrs):
@@ -48,7 +49,16 @@ def clone_values(k, input):
     return input
 
 
-@elementwise("Tensor._copy_values", promote="keep", name="copy_", complex=True)
+def _copy_layouts(op, layouts, numbers, pattern, attrs, given):
+    """The source broadcasts to the target and takes its dtype, whatever it is."""
+    source, target = layouts[0], given[0]
+    if rules.broadcast_shapes(source.shape, target.shape) != tuple(target.shape):
+        raise RuntimeError("The expanded size of the tensor must match the existing size: target sizes "
+                           f"{list(target.shape)}, tensor sizes {list(source.shape)}")
+    return [], None
+
+
+@elementwise("Tensor._copy_values", promote="keep", name="copy_", complex=True, layouts=_copy_layouts)
 def copy_values(k, input):
     """What `copy_` writes."""
     return input
@@ -58,21 +68,8 @@ COPY = copy_values.op
 COPY_FORM = recording.copy_form = COPY.form("t")  # of `write_copy`
 
 
-def _copy_infer(layouts, numbers, pattern, attrs, given):
-    """The source broadcasts to the target and takes its dtype, whatever it is."""
-    source, target = layouts[0], given[0]
-    if rules.broadcast_shapes(source.shape, target.shape) != tuple(target.shape):
-        raise RuntimeError(f"The expanded size of the tensor must match the existing size: target sizes "
-                           f"{list(target.shape)}, "
-                           f"tensor sizes {list(source.shape)}")
-    return [], None
-
-
-COPY.infer = _copy_infer
-
-
 def _zeros_for(g):
-    return REGISTRY["zeros_like"](g)
+    return zeros_like(g)
 
 
 COPY_RULE = GradRule("copy", ["input", "src"], {"input": _zeros_for, "src": lambda g: g}, "CopyBackwards")
@@ -85,11 +82,11 @@ def copy_(self, src, non_blocking=False):
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     node = begin_write(COPY_RULE, (self, src), self)
-    version = self._version
+    version = version_of(self)
     try:
         there = src._storage is self._storage and src._layout is self._layout and src._offset == self._offset
         if self._storage.__class__ is MetaStorage and src._storage.__class__ is not MetaStorage:
-            set_version(self, self._version + 1)
+            set_version(self, version_of(self) + 1)
         elif not there:
             record(COPY, "t", (), (src,), (), (self,))
         elif self._versions is None:  # nothing to write, but a write to those who look at versions
@@ -121,6 +118,9 @@ grads.clone = clone
 def format_strides(input, memory_format):
     """The strides a memory format asks for, or None where an element-wise result has them anyway."""
     name = getattr(memory_format, "name", None)
+    if name is None and memory_format is not None:
+        raise TypeError(f"clone(): argument 'memory_format' must be torch.memory_format, not "
+                        f"{type(memory_format).__name__}")
     if name in (None, "preserve_format"):
         found = input._layout
         return found.strides if found.dense else None
@@ -138,7 +138,10 @@ def to_strides(input, strides):
 @public("Tensor.contiguous", out=False, quick=True)
 def contiguous(self, memory_format=None):
     """The tensor itself if it has the strides of the memory format, else a copy that has."""
-    name = getattr(memory_format, "name", "contiguous_format")
+    name = getattr(memory_format, "name", "contiguous_format" if memory_format is None else None)
+    if name is None:
+        raise TypeError(f"contiguous(): argument 'memory_format' must be torch.memory_format, not "
+                        f"{type(memory_format).__name__}")
     if name == "preserve_format":
         raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
     if is_contiguous(self, memory_format):
@@ -146,6 +149,16 @@ def contiguous(self, memory_format=None):
     strides = contiguous_strides(self._layout.shape) if name == "contiguous_format" else format_strides(self,
                                                                                                         memory_format)
     return to_strides(self, strides)
+
+
+def in_format_of(result, input):
+    """A fresh result in channels_last, if PyTorch takes `input` for that; else contiguous."""
+    found = result._layout
+    if seems_channels_last(input._layout) and found.ndim == input._layout.ndim:
+        strides = channels_last_strides(found.shape)
+    else:
+        strides = contiguous_strides(found.shape)
+    return result if found.strides == strides else to_strides(result, strides)
 
 
 @public("Tensor.is_contiguous", out=False, quick=True)

@@ -8,7 +8,8 @@ from ...base.lazy import numpy as np
 from ...core import declare, grads
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import as_number, elementwise, operator, public
+from ...core.declare import as_number, elementwise, public
+from ...core.kinds import Gather
 from ...core.device import CPU, META, resolve
 from ...core.layout import contiguous_layout, dense_strides_like, strides_of_format
 from ...core.layout import layout as make_layout
@@ -16,7 +17,7 @@ from ...core.record import record
 from ...core.room import LARGEST
 from ...core.storage import new_storage
 from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.tensor import Tensor, version_of
 from ...core.tensor import empty as empty_tensor
 from ...core.tensor import view as raw_view
 from ...core.views import without_repeats
@@ -83,7 +84,7 @@ def new(shape, dtype=None, device=None, requires_grad=False, strides=None):
     return tensor
 
 
-def _fill_infer(layouts, numbers, pattern, attrs, given):
+def _fill_layouts(op, layouts, numbers, pattern, attrs, given):
     return [], given[0].dtype.plain
 
 
@@ -101,14 +102,13 @@ def operand(value, dtype):
     return "t", (declare.complex_scalar(value, dtype.plain),), ()
 
 
-@elementwise("Tensor._fill", name="fill", promote="keep")
+@elementwise("Tensor._fill", name="fill", promote="keep", layouts=_fill_layouts)
 def fill_values(k, value):
     """The value everywhere."""
     return value
 
 
 FILL = fill_values.op
-FILL.infer = _fill_infer
 FILL_FORM = FILL.form("n")  # of `write_number`
 
 
@@ -119,19 +119,19 @@ def fill(tensor, value):
     return tensor
 
 
-@elementwise("Tensor._full", name="full", promote="keep")
+def _full_layouts(op, layouts, numbers, pattern, attrs, given):
+    ((shape, strides, dtype),) = attrs[0][1]
+    return [make_layout(shape, strides, dtype)], dtype
+
+
+@elementwise("Tensor._full", name="full", promote="keep", layouts=_full_layouts)
 def full_values(k, value):
     """The value everywhere, as a new tensor."""
     return value
 
 
-def _full_infer(layouts, numbers, pattern, attrs, given):
-    ((shape, strides, dtype),) = attrs[0][1]
-    return [make_layout(shape, strides, dtype)], dtype
-
 
 FULL = full_values.op
-FULL.infer = _full_infer
 
 
 @functools.lru_cache(4096)
@@ -167,7 +167,7 @@ def fill_(self, value):
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} "
                                f"dimensions.")
     node = grads.begin_write(FILL_RULE, (self, value), self)
-    version = self._version
+    version = version_of(self)
     try:
         if isinstance(value, Tensor):
             record(FILL, "t", (), (value,), (), (self,))
@@ -206,15 +206,31 @@ def _options(dtype, layout, device, pin_memory, memory_format, shape):
     return dtype, device, strides
 
 
-class Unwritten:
-    """Whether memory that a program asks for without values gets some: `use_deterministic_algorithms`."""
+class Determinism:
+    """What `use_deterministic_algorithms` asks for: `demanded`, or with `warn_only` just a warning. `filled`: memory
+    that a program asks for without values gets some."""
 
-    filled = False
+    demanded, warn_only, filled = False, False, True
+
+
+def alert_not_deterministic(caller):
+    """Refuse an operator that PyTorch counts as not deterministic, where a program demands determinism."""
+    if not Determinism.demanded:
+        return
+    text = (f"{caller} does not have a deterministic implementation, but you set "
+            "'torch.use_deterministic_algorithms(True")
+    if not Determinism.warn_only:
+        raise RuntimeError(f"{text})'. You can turn off determinism just for this operation, or you can use the "
+                           "'warn_only=True' option, if that's acceptable for your application. You can also file an "
+                           "issue at https://github.com/pytorch/pytorch/issues to help us prioritize adding "
+                           "deterministic support for this operation.")
+    warnings.warn(f"{text}, warn_only=True)'. You can file an issue at https://github.com/pytorch/pytorch/issues to "
+                  "help us prioritize adding deterministic support for this operation.", stacklevel=3)
 
 
 def unwritten(tensor, requires_grad=False):
     """A new tensor without values; in deterministic programs with NaN or else the largest number of the dtype."""
-    if Unwritten.filled and tensor._layout.numel:
+    if Determinism.demanded and Determinism.filled and tensor._layout.numel:
         dtype = tensor._layout.dtype
         if dtype.category >= dt.FLOATING:
             tensor = filled(tensor, float("nan"))
@@ -247,9 +263,8 @@ def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=Non
                    pin_memory=False):
     """Uninitialised dense memory whose dimensions lie in the order `physical_layout` (outermost first)."""
     if sorted(physical_layout) != list(range(len(size))):
-        raise RuntimeError(f"Number of dimensions in size does not match the length of the physical_layout or "
-                           f"dimensions repeat: "
-                           f"size {tuple(size)}, physical_layout {tuple(physical_layout)}")
+        raise RuntimeError("Number of dimensions in size does not match the length of the physical_layout or "
+                           f"dimensions repeat: size {tuple(size)}, physical_layout {tuple(physical_layout)}")
     strides, step = [0] * len(size), 1
     for d in reversed(physical_layout):
         strides[d] = step
@@ -400,8 +415,8 @@ def _linspace_body(k, start, end, count, dtype: object):
     return k.where(half, up, down)
 
 
-RANGE = operator("arange", "loop", rules.explicit, _range_body, loop="gather", aligned=())
-LINSPACE = operator("linspace", "loop", rules.explicit, _linspace_body, loop="gather", aligned=())
+RANGE = Gather("arange", _range_body)
+LINSPACE = Gather("linspace", _linspace_body)
 
 
 @public("torch.arange", out=False)
@@ -532,7 +547,7 @@ def _eye_body(k, dtype: object):
     return k.cast(k.compare("eq", k.index(0), k.index(1)), dtype)
 
 
-EYE = operator("eye", "loop", rules.explicit, _eye_body, loop="gather", aligned=())
+EYE = Gather("eye", _eye_body)
 
 
 @public("torch.eye", out=False)
@@ -558,6 +573,7 @@ def array_tensor(values, dtype):
     values = np.array(values, dtype.numpy, order="C")
     storage = new_storage(values.nbytes, CPU)
     storage.address, storage.guard = values.ctypes.data, values
+    storage.version = 0  # a constant of ours, that others keep beyond an inference mode
     return raw_view(storage, contiguous_layout(values.shape, dtype), 0)
 
 

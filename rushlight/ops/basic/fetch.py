@@ -13,19 +13,48 @@ import inspect
 
 from ...core import declare
 from ...core import dtype as dt
-from ...core import infer as rules
 from ...core.bounds import first_bad
-from ...core.declare import REGISTRY, bind, into_out, one_node, operator, register, with_out
+from ...core.declare import bind, into_out, one_node, register, with_out
+from ...core.errors import BadData
+from ...core.kinds import Gather, Scatter
 from ...core.grads import GradRule, begin_write, end_write
 from ...core.graph import MODE
 from ...core.layout import layout
 from ...core.record import binary, partly_overlaps, record
 from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.tensor import Tensor, version_of
 from ...core.tensor import view as raw_view
+from .arithmetic import where
 from .copy import clone_values, contiguous_values
+from .creation import zeros
 
 INDEX_DTYPES = (dt.int64, dt.int32)
+
+
+FAILURES = {
+    "index": BadData(IndexError, "index out of range in self"),
+    "bounds": BadData(RuntimeError, "index is out of bounds for the dimension it indexes"),
+    "take": BadData(IndexError, "out of range: tried to access an index outside the tensor"),
+}
+
+
+def _add(k, old, new):
+    return old + new
+
+
+def _multiply(k, old, new):
+    return old * new
+
+
+def _larger(k, old, new):
+    return k.maximum(old, new)
+
+
+def _smaller(k, old, new):
+    return k.minimum(old, new)
+
+
+COMBINES = {"set": None, "add": _add, "mul": _multiply, "amax": _larger, "amin": _smaller}
 
 
 def position(k, index, size, negative, code):
@@ -47,13 +76,13 @@ def _fetch_body(k, input, *indices, spec, negative, code):
 
 def fetch_operator(name):
     """An operator that reads at computed positions."""
-    return operator(name, "loop", rules.explicit, _fetch_body, loop="gather", checks=True)
+    return Gather(name, _fetch_body, failures=FAILURES)
 
 
 def write_operator(name, repeats=False):
     """An operator that writes at computed positions; `repeats`: also into tensors some of whose elements share
     memory."""
-    return operator(name, "native", rules.explicit, lower="scatter", reads="any", checks=True, repeats=repeats)
+    return Scatter(name, combines=COMBINES, repeats=repeats, failures=FAILURES)
 
 
 def fetch_rule(name, node=None, keeps_input=False):
@@ -177,12 +206,12 @@ def fetch_at(g, tensors, place):
     result = fetch(SUM_FETCH, SUM_FETCH_RULE, g, tensors, place)
     if place.skip is None:
         return result
-    return REGISTRY["where"](tensors[0] != place.skip, result, 0)
+    return where(tensors[0] != place.skip, result, 0)
 
 
 def scatter_sum(g, tensors, place, shape):
     """Zeros of `shape` with the elements of `g` added at their places."""
-    result = REGISTRY["zeros"](tuple(shape), dtype=g.dtype, device=g.device)
+    result = zeros(tuple(shape), dtype=g.dtype, device=g.device)
     write(SUM, result, tensors, g, place, "add")
     if MODE.grad:
         SUM_RULE.attach((g, tensors, place), [result])
@@ -273,8 +302,7 @@ def check_writable(target):
     """RuntimeError for a tensor some of whose elements share memory."""
     if target._layout.overlaps_itself:
         raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
-                           "memory location. "
-                           "Please clone() the tensor before performing the operation.")
+                           "memory location. Please clone() the tensor before performing the operation.")
 
 
 def written(names, grad, node=None, name=None, keeps_strides=False, cast=None):
@@ -327,7 +355,7 @@ def in_place(rule, values, write_into):
         write_into(*values)
         return target
     node = begin_write(rule, values, target)
-    version = target._version
+    version = version_of(target)
     try:
         MODE.grad = False
         write_into(*values)

@@ -6,10 +6,10 @@ import itertools
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core.declare import REGISTRY, public
+from ...core.declare import public
 from ...core.layout import broadcast_shapes as common_shape
 from ...core.layout import layout as make_layout
-from .creation import index_tensor
+from .creation import empty, index_tensor
 from .shape import stack, tensor_list
 
 
@@ -62,7 +62,7 @@ def combinations(input, r=2, with_replacement=False):
     if r < 0:
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     if r == 0:
-        return REGISTRY["empty"](0, dtype=input.dtype)
+        return empty(0, dtype=input.dtype)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = np.array(list(choose(range(input.numel()), r)), np.int64).reshape(-1, r)
     index = index_tensor(rows)

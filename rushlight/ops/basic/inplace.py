@@ -11,16 +11,17 @@ from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import REGISTRY, public
 from ...core.grads import check_inplace
-from ...core.graph import MODE
+from ...core.graph import MODE, sequence
 from ...core.layout import channels_last_strides, contiguous_strides, layout
 from ...core.owner import is_foreign
 from ...core.record import record
 from ...core.room import check_bytes
-from ...core.storage import new_storage
+from ...core.storage import check_tracked, new_storage
 from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.tensor import DETACHED, Tensor
 from ...core.tensor import view as raw_view
 from .copy import COPY
+from .view import narrow, slice_
 
 
 @public("Tensor.fill_diagonal_", out=False)
@@ -48,6 +49,7 @@ def fill_diagonal_(self, fill_value, wrap=False):
 
 def become(tensor, view):
     """Give a tensor the layout and history of a view of it."""
+    check_tracked(tensor._storage)
     tensor._layout, tensor._offset = view._layout, view._offset
     if view._grad_fn is not None:
         tensor._grad_fn, tensor._nr, tensor._rg = view._grad_fn, 0, True
@@ -80,14 +82,14 @@ REGISTRY["as_strided_"] = REGISTRY["Tensor.as_strided_"]
 @public("detach_ Tensor.detach_", out=False)
 def detach_(input):
     """Take the tensor out of its graph. RuntimeError for views."""
-    if input._base is not None and input.requires_grad:
+    if input._base is not None:
         raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using "
-                           "DistributedDataParallel (DDP) for training, "
-                           "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
-                           "detach_() cannot be "
-                           "called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
-                           "function in "
+                           "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, "
+                           "gradients are views of DDP buckets, and hence detach_() cannot be called on these "
+                           "gradients. To fix this error, please refer to the Optimizer.zero_grad() function in "
                            "torch/optim/optimizer.py as a solution.")
+    if input._grad_fn is not None:
+        input._creation, input._view_version = DETACHED, sequence()
     input._grad_fn, input._nr, input._rg = None, 0, False
     return input
 
@@ -258,11 +260,11 @@ def narrow_copy(input, dim, start, length):
     """`narrow` as a copy instead of a view. RuntimeError also for a dimension out of range."""
     if dim >= input.dim():
         raise RuntimeError(f"narrow_copy: expected dim < {input.dim()}, but got {dim}")
-    return REGISTRY["narrow"](input, dim, start, length).clone()
+    return narrow(input, dim, start, length).clone()
 
 
 @public("slice_copy", out=False)
 def slice_copy(input, dim=0, start=None, end=None, step=1):
     """input[start:end:step] of one dimension, as a copy."""
     start, stop, step = slice(start, end, step).indices(input._layout.shape[dim])
-    return REGISTRY["Tensor._slice"](input, dim % input.dim(), start, max(start, stop), step).clone()
+    return slice_(input, dim % input.dim(), start, max(start, stop), step).clone()

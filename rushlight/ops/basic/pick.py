@@ -6,13 +6,14 @@ elsewhere, without a scatter: each position of the result compares itself with t
 other.
 """
 
-from ...core import infer as rules
-from ...core.declare import apply, operator
+from ...core.declare import apply
+from ...core.errors import BadData
+from ...core.kinds import Gather
 
 
-def _pick_body(k, x, index, dim: int, code: str):
+def _pick_body(k, x, index, dim: int):
     at = [k.index(d) for d in range(len(x.shape))]
-    at[dim] = x.checked(index, dim, code)
+    at[dim] = x.checked(index, dim, "index")
     return x.load(at)
 
 
@@ -20,35 +21,19 @@ def _spread_body(k, g, index, dim: int):
     return k.where(k.index(dim).eq(index), g, k.const(0, g.dtype))
 
 
-PICK = operator(
-    "pick",
-    "loop",
-    rules.explicit,
-    _pick_body,
-    loop="gather",
-    aligned=(1,),
-    checks=True,
-    params=("x", "index", "dim", "code"),
-    grad={"x": lambda g, x, index, dim: spread(g, index, dim, x.shape[dim])},
-)
-SPREAD = operator(
-    "spread",
-    "loop",
-    rules.explicit,
-    _spread_body,
-    loop="gather",
-    aligned=(0, 1),
-    params=("g_in", "index", "dim"),
-    grad={"g_in": lambda g, index, dim: pick(g, index, dim)},
-)
+PICK = Gather("pick", _pick_body, aligned=(1,), params=("x", "index", "dim"),
+              grad={"x": lambda g, x, index, dim: spread(g, index, dim, x.shape[dim])},
+              failures={"index": BadData(IndexError, "index out of range in self")})
+SPREAD = Gather("spread", _spread_body, aligned=(0, 1), params=("g_in", "index", "dim"),
+                grad={"g_in": lambda g, index, dim: pick(g, index, dim)})
 
 
-def pick(x, index, dim, code="index"):
+def pick(x, index, dim):
     """x at `index` along `dim`: the shape of `index`, which is that of x with size 1 in `dim`. IndexError when out of
     range.
     """
-    attrs = (("dim", dim), ("code", code), ("out", ((tuple(index.shape), x._layout.dtype),)))
-    return apply(PICK, (x, index, dim, code), (x, index), attrs=attrs)[0]
+    attrs = (("dim", dim), ("out", ((tuple(index.shape), x._layout.dtype),)))
+    return apply(PICK, (x, index, dim), (x, index), attrs=attrs)[0]
 
 
 def spread(g, index, dim, size):

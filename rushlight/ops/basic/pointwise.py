@@ -11,13 +11,15 @@ from ...core import dtype as dt
 from ...core.declare import REGISTRY, elementwise, public
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
+from .arithmetic import where
+from .creation import zeros_like
 
 SQRT_PI = math.sqrt(math.pi)
 
 
 def zero(g):
     """The gradient of a function that is constant almost everywhere."""
-    return REGISTRY["zeros_like"](g)
+    return zeros_like(g)
 
 
 # -- exponentials and logarithms -------------------------------------------------------------------------------------
@@ -217,7 +219,7 @@ def rad2deg(k, input):
 def _sinc_grad(g, input):
     angle = input * math.pi
     slope = (cos(angle) - sin(angle) / angle) / input
-    return g * REGISTRY["where"](input == 0, 0, slope)
+    return g * where(input == 0, 0, slope)
 
 
 @elementwise("sinc sinc_ special.sinc", complex=True, promote="float", heavy=True, grad={"input": _sinc_grad})
@@ -247,7 +249,7 @@ def _logit_grad(g, input, eps, clamped):
     low, high = (eps, 1 - eps) if clamped else (0.0, 1.0)
     slope = g / (input * (1 - input))
     outside = (input < low) | (input > high)
-    return REGISTRY["where"](outside, 0.0 if clamped else math.nan, slope)
+    return where(outside, 0.0 if clamped else math.nan, slope)
 
 
 @elementwise("", name="logit", promote="float", heavy=True, grad={"input": _logit_grad})
@@ -401,7 +403,7 @@ def _sgn_grad(g, input, out):
         return zero(g)
     size = abs(input)
     along = REGISTRY["real"](g * REGISTRY["conj"](out)) * out
-    return REGISTRY["where"](size == 0, 0, (g - along) / size)
+    return where(size == 0, 0, (g - along) / size)
 
 
 @elementwise("sgn sgn_", complex=True, conjugates=True, grad={"input": _sgn_grad})
@@ -478,7 +480,7 @@ def isneginf(k, input):
 
 
 def _finite_only(g, input):
-    return REGISTRY["where"](isfinite(input), g, 0)
+    return where(isfinite(input), g, 0)
 
 
 @elementwise("", name="nan_to_num", grad={"input": _finite_only})

@@ -12,7 +12,8 @@ import itertools
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, into_out, operator, public, register
+from ...core.declare import REGISTRY, apply, into_out, public, register, view_operator
+from ...core.kinds import Gather, Host
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
@@ -25,8 +26,9 @@ from ...core.tensor import Tensor, empty
 from ...core.tensor import view as raw_view
 from ...core.views import view_of
 from .copy import COPY, COPY_FORM
+from .creation import arange, zeros
 from .fetch import Place, into_apart, scatter_sum
-from .view import int_list
+from .view import chunk, int_list, slice_, split, unbind
 
 
 def tensor_list(name, tensors):
@@ -68,9 +70,9 @@ def _cat_back(g, join):
     parts, start = [], 0
     for n in join.sizes:
         if n is None:
-            parts.append(REGISTRY["zeros"](0, dtype=g.dtype))
+            parts.append(zeros(0, dtype=g.dtype))
             continue
-        parts.append(REGISTRY["Tensor._slice"](g, join.dim, start, start + n, 1))
+        parts.append(slice_(g, join.dim, start, start + n, 1))
         start += n
     return parts
 
@@ -137,8 +139,7 @@ def check_cat(shape, found, dim, number):
     for d, (n, m) in enumerate(zip(shape, found)):
         if n != m and d != dim:
             raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got size "
-                               f"{m} for tensor number "
-                               f"{number} in the list.")
+                               f"{m} for tensor number {number} in the list.")
 
 
 def cat_strides(used, shape):
@@ -147,7 +148,7 @@ def cat_strides(used, shape):
 
 
 def _stack_back(g, dim):
-    return list(REGISTRY["unbind"](g, dim))
+    return list(unbind(g, dim))
 
 
 STACK = GradRule("stack", ["tensors", "dim"], {"tensors": _stack_back})
@@ -161,8 +162,7 @@ def plan_stack(layouts, dim):
     for i, found in enumerate(layouts):
         if found.shape != shape:
             raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
-                               f"{list(found.shape)} at "
-                               f"entry {i}")
+                               f"{list(found.shape)} at entry {i}")
     whole, dtype = (*shape[:dim], len(layouts), *shape[dim:]), rules.joined_dtype(layouts, ())
     strides = contiguous_strides(whole)
     if dim < len(shape) and all(map(seems_channels_last, layouts)):  # as PyTorch joins, and then splits the dimension
@@ -270,11 +270,11 @@ def block_diag(*tensors):
 @public("split_with_sizes unsafe_split_with_sizes", out=False)
 def split_with_sizes(input, split_sizes, dim=0):
     """Pieces of the sizes given along `dim`."""
-    return REGISTRY["split"](input, list(split_sizes), dim)
+    return split(input, list(split_sizes), dim)
 
 
-register("unsafe_split", REGISTRY["split"])
-register("unsafe_chunk", REGISTRY["chunk"])
+register("unsafe_split", split)
+register("unsafe_chunk", chunk)
 
 
 @public("tensor_split", out=False)
@@ -298,11 +298,11 @@ def tensor_split(input, indices_or_sections, dim=0):
         least, more = divmod(size, count)
         sizes = [least + (1 if i < more else 0) for i in range(count)]
         starts = [0, *itertools.accumulate(sizes)]
-        return tuple([REGISTRY["Tensor._slice"](input, dim, a, b, 1) for a, b in zip(starts, starts[1:])])
+        return tuple([slice_(input, dim, a, b, 1) for a, b in zip(starts, starts[1:])])
     found, start = [], 0
     for stop in [*cuts, size]:
         low, high, _ = slice(start, stop).indices(size)
-        found.append(REGISTRY["Tensor._slice"](input, dim, low, max(low, high), 1))
+        found.append(slice_(input, dim, low, max(low, high), 1))
         start = stop
     return tuple(found)
 
@@ -310,14 +310,12 @@ def tensor_split(input, indices_or_sections, dim=0):
 def split_along(name, input, sections, dim, least):
     if input.dim() < least:
         raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, "
-                           "but got a tensor with "
-                           f"{input.dim()} dimensions!")
+                           f"but got a tensor with {input.dim()} dimensions!")
     if hasattr(sections, "__index__") and not isinstance(sections, Tensor):
         size = input._layout.shape[dim]
         if sections == 0 or size % sections:
             raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
-                               f"{size} is not divisible "
-                               f"by the split_size {sections}!")
+                               f"{size} is not divisible by the split_size {sections}!")
     return tensor_split(input, sections, dim)
 
 
@@ -410,8 +408,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         repeats = repeats.reshape(1).expand(size)
     elif repeats.dim() != 1 or repeats.numel() != size:
         raise RuntimeError("repeats must have the same size as input along dim, but got repeats.size(0) = "
-                           f"{repeats.numel()} and "
-                           f"input.size({dim}) = {size}")
+                           f"{repeats.numel()} and input.size({dim}) = {size}")
     return input.index_select(dim, repeat_positions(repeats, output_size))
 
 
@@ -419,7 +416,7 @@ def _repeat_positions_body(outs, ins, numbers):
     outs[0][...] = np.repeat(np.arange(len(ins[0])), ins[0])
 
 
-POSITIONS = operator("repeat_interleave", "host", rules.explicit, _repeat_positions_body)
+POSITIONS = Host("repeat_interleave", _repeat_positions_body)
 
 
 def repeat_positions(repeats, output_size):
@@ -446,8 +443,8 @@ def _flip_body(k, input, rank: int, dims: object):
     return input.load([input.shape[d] - 1 - k.index(d) if d in dims else k.index(d) for d in range(rank)])
 
 
-FLIP = operator("flip", "loop", rules.strided, _flip_body, loop="gather", params=("input", "dims"),
-                grad={"input": lambda g, dims: flip(g, dims)})
+FLIP = Gather("flip", _flip_body, layouts=rules.strided, params=("input", "dims"),
+              grad={"input": lambda g, dims: flip(g, dims)})
 
 
 @public("flip", out=False)
@@ -498,16 +495,16 @@ def rolled(input, shifts, dims):
     for choice in itertools.product(*blocks):
         source, target = input.detach(), out
         for d, (start, count, to) in zip(moves, choice):
-            source = REGISTRY["Tensor._slice"](source, d, start, start + count, 1)
-            target = REGISTRY["Tensor._slice"](target, d, to, to + count, 1)
+            source = slice_(source, d, start, start + count, 1)
+            target = slice_(target, d, to, to + count, 1)
         record(COPY, "t", (), (source,), (), (target,))
     return out
 
 
 @public("roll", out=False)
 def roll(input, shifts, dims=None):
-    """Positions moved by `shifts` along `dims`; what leaves at the end comes in at the start. Without dims over the
-    flattened tensor."""
+    """Positions moved by `shifts` along `dims`; elements shifted past the end reappear at the start. Without dims over
+    the flattened tensor."""
     shifts = int_list((shifts,))
     dims = [] if dims is None else int_list((dims,))
     if not shifts:
@@ -548,10 +545,10 @@ def _triu_body(k, input, diagonal, last: int):
     return k.where(k.index(last) - k.index(last - 1) >= diagonal, input, k.const(0, input.dtype))
 
 
-TRIL = operator("tril", "loop", rules.explicit, _tril_body, loop="gather", aligned=(0,), params=("input", "diagonal"),
-                grad={"input": lambda g, diagonal: tril(g, diagonal)})
-TRIU = operator("triu", "loop", rules.explicit, _triu_body, loop="gather", aligned=(0,), params=("input", "diagonal"),
-                grad={"input": lambda g, diagonal: triu(g, diagonal)})
+TRIL = Gather("tril", _tril_body, aligned=(0,), params=("input", "diagonal"),
+              grad={"input": lambda g, diagonal: tril(g, diagonal)})
+TRIU = Gather("triu", _triu_body, aligned=(0,), params=("input", "diagonal"),
+              grad={"input": lambda g, diagonal: triu(g, diagonal)})
 
 
 def triangle(op, input, diagonal, outs=None):
@@ -595,7 +592,7 @@ def _triangle_indices(outs, ins, numbers, name, row, col, offset):
     outs[0][1] = np.arange(outs[0].shape[1]) - np.repeat(firsts - (0 if name == "tril" else ends), counts)
 
 
-TRIANGLE_INDICES = operator("tril_indices", "host", rules.explicit, _triangle_indices)
+TRIANGLE_INDICES = Host("tril_indices", _triangle_indices)
 
 
 def _count_below(row, col, offset):
@@ -641,7 +638,7 @@ def embed_diagonal(input, offset, dim1, dim2):
     size = shape.pop() + abs(offset)
     for d in sorted((dim1, dim2)):
         shape.insert(d, size)
-    out = REGISTRY["zeros"](tuple(shape), dtype=input.dtype, device=input.device)
+    out = zeros(tuple(shape), dtype=input.dtype, device=input.device)
     out.diagonal(offset, dim1, dim2).copy_(input)
     return out
 
@@ -682,8 +679,8 @@ def _unfold_back(g, shape, dim, size, step):
 def window_place(shape, dim, size, step):
     """(index tensors, Place) of the windows: position of element j of window i is i * step + j."""
     count = (shape[dim] - size) // step + 1
-    starts = REGISTRY["arange"](count) * step
-    index = starts.reshape([count] + [1] * (len(shape) - dim)) + REGISTRY["arange"](size)
+    starts = arange(count) * step
+    index = starts.reshape([count] + [1] * (len(shape) - dim)) + arange(size)
     spec = tuple([("i", 0) if d == dim else ("d", d) for d in range(len(shape))])
     domain = (*shape[:dim], count, *shape[dim + 1:], size)
     return [index], Place(spec, domain)
@@ -698,7 +695,7 @@ def unfold_sum(g, shape, dim, size, step):
 UNFOLD = GradRule("unfold", ["input", "shape", "dim", "size", "step"], {"input": _unfold_back})
 
 
-@public("Tensor.unfold", out=False)
+@view_operator("Tensor.unfold")
 def unfold(self, dimension, size, step):
     """A view of all windows of `size` positions along a dimension, `step` apart; the window is a new last dimension."""
     found = self._layout

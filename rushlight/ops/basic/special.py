@@ -9,6 +9,7 @@ import math
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, elementwise, public
 from ...core.tensor import Tensor
+from .creation import full
 from .pointwise import exp, log, log1p, sgn
 
 SQRT_PI = math.sqrt(math.pi)
@@ -117,7 +118,7 @@ def igammac(k, input, other):
 
 @elementwise("special.zeta", promote="float", heavy=True, node="SpecialZetaBackward0",
              grad={"input": _no_derivative("zeta"),
-                   "other": lambda g, input, other: g * -input * REGISTRY["special.zeta"](input + 1, other)})
+                   "other": lambda g, input, other: g * -input * zeta(input + 1, other)})
 def zeta(k, input, other):
     """The Hurwitz zeta function: the sum of (n + other) ** -input over n = 0, 1, ..."""
     return k.zeta(k.like(input, other), other)
@@ -212,7 +213,7 @@ def _log1p_slope(g, input, other):
 def _log(function, value):
     if isinstance(value, Tensor):
         return function(value)
-    return float(function(REGISTRY["full"]((), float(value), dtype=dt.float64)))
+    return float(function(full((), float(value), dtype=dt.float64)))
 
 
 @elementwise("xlogy xlogy_ special.xlogy", promote="float", heavy=True,

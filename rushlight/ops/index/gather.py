@@ -9,14 +9,17 @@ import functools
 
 from ...base.lazy import Lazy
 from ...core import dtype as dt
-from ...core import infer as rules
 from ...core.bounds import first_bad
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import REGISTRY, public
+from ...core.errors import BadData
+from ...core.kinds import Gather
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
 from ...core.layout import broadcast_shapes
 from ...core.record import record
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
+from ..basic.creation import arange, empty, ones, zeros
 from ..basic.fetch import Place, along_place, check_index_dtype, fetch, fetch_operator, fetch_rule, into_apart, spread
 
 GATHER, GATHER_RULE = fetch_operator("gather"), fetch_rule("gather", keeps_input=True)
@@ -57,8 +60,8 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     if not sizes:
         return gather(input.unsqueeze(0), 0, index.reshape(-1)).reshape(shape)
     if not index._layout.numel:
-        return REGISTRY["empty"](tuple(shape), dtype=input.dtype) + input.sum() * 0 if input.requires_grad \
-            else REGISTRY["empty"](tuple(shape), dtype=input.dtype)
+        return empty(tuple(shape), dtype=input.dtype) + input.sum() * 0 if input.requires_grad \
+            else empty(tuple(shape), dtype=input.dtype)
     return fetch(GATHER, GATHER_RULE, input, [index], along_place(shape, dim, False, "bounds"))
 
 
@@ -107,8 +110,7 @@ def take_along_dim(input, indices, dim=None):
         input, indices, dim = input.reshape(-1), indices.reshape(-1), 0
     if input.dim() != indices.dim():
         raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but "
-                           f"got {input.dim()} "
-                           f"dimensions for input, and {indices.dim()} dimensions for indices")
+                           f"got {input.dim()} dimensions for input, and {indices.dim()} dimensions for indices")
     dim = wrap_dim(dim, input.dim())
     a, b = list(input._layout.shape), list(indices._layout.shape)
     rest = list(broadcast_shapes(a[:dim] + [1] + a[dim + 1:], b[:dim] + [1] + b[dim + 1:]))
@@ -154,7 +156,7 @@ def scaled_by_count(input, indices, rows):
 
 def counts_at(indices, rows, dtype):
     flat = indices.reshape(-1).long()
-    counts = REGISTRY["zeros"](rows, dtype=dtype).index_add(0, flat, REGISTRY["ones"](flat.shape, dtype=dtype))
+    counts = zeros(rows, dtype=dtype).index_add(0, flat, ones(flat.shape, dtype=dtype))
     return counts[indices.long()].unsqueeze(-1)
 
 
@@ -188,7 +190,7 @@ def renorm_rows(weight, indices, max_norm, norm_type):
     flat = indices.reshape(-1).long()
     rows = index_select(plain, 0, flat)
     norms = REGISTRY["linalg.vector_norm"](rows, norm_type, 1, True)
-    scale = REGISTRY["where"](norms > max_norm, max_norm / (norms + 1e-7), 1.0)
+    scale = where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
     plain.index_copy_(0, flat, (rows * scale).to(plain.dtype))
 
 
@@ -209,8 +211,7 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
     if per_sample_weights is not None:
         if per_sample_weights._layout.shape != input._layout.shape:
             raise ValueError(f"embedding_bag: If per_sample_weights ({list(per_sample_weights.shape)}) is not None, "
-                             "then it must have the "
-                             f"same shape as the input ({list(input.shape)})")
+                             f"then it must have the same shape as the input ({list(input.shape)})")
         if mode != "sum":
             raise NotImplementedError("embedding_bag: per_sample_weights was not None. per_sample_weights is only "
                                       "supported for "
@@ -240,10 +241,9 @@ def bag_numbers(input, offsets, include_last_offset):
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of "
-                             "fixed length sequences. "
-                             f"However, found offsets of type {type(offsets)}")
+                             f"fixed length sequences. However, found offsets of type {type(offsets)}")
         count, length = input._layout.shape
-        return input.reshape(-1), REGISTRY["arange"](count).unsqueeze(1).expand(count, length).reshape(-1), count
+        return input.reshape(-1), arange(count).unsqueeze(1).expand(count, length).reshape(-1), count
     if input.dim() != 1:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
     if not isinstance(offsets, Tensor):
@@ -252,15 +252,13 @@ def bag_numbers(input, offsets, include_last_offset):
         raise ValueError("offsets has to be a 1D Tensor")
     if offsets.numel() and offsets[0].item() != 0:
         raise RuntimeError("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
-                           "position 0. However, got "
-                           f"{offsets[0].item()}")
+                           f"position 0. However, got {offsets[0].item()}")
     if offsets.numel() and offsets[-1].item() > input.numel():
         raise RuntimeError(f"offsets[-1] can not be greater than input's length({input.numel()}) but got offsets[-1] "
-                           "of "
-                           f"{offsets[-1].item()}")
+                           f"of {offsets[-1].item()}")
     count = offsets.numel() - (1 if include_last_offset else 0)
     starts = offsets[:count].long()
-    bags = REGISTRY["searchsorted"](starts, REGISTRY["arange"](input.numel()), right=True) - 1
+    bags = REGISTRY["searchsorted"](starts, arange(input.numel()), right=True) - 1
     return input, bags, count
 
 
@@ -275,7 +273,7 @@ def reduce_bags(rows, flat, bags, count, mode, padding_idx):
         index = bags.unsqueeze(1).expand(rows._layout.shape)
         return zeros.scatter_reduce(0, index, rows, "amax", include_self=False)
     if keep is not None:
-        rows = REGISTRY["where"](keep.unsqueeze(1), rows, 0)
+        rows = where(keep.unsqueeze(1), rows, 0)
     total = zeros.index_add(0, bags, rows)
     if mode == "sum":
         return total
@@ -293,7 +291,8 @@ def _one_hot(k, index, classes, last: object):
     return k.cast(k.compare("eq", index, k.index(last)), dt.int64)
 
 
-ONE_HOT = operator("one_hot", "loop", rules.explicit, _one_hot, loop="gather", aligned=(0,), checks=True)
+ONE_HOT = Gather("one_hot", _one_hot, aligned=(0,), failures={
+    "classes": BadData(RuntimeError, "Class values must be non-negative and smaller than num_classes.")})
 
 
 @public("nn.functional.one_hot", out=False)
@@ -305,7 +304,7 @@ def one_hot(tensor, num_classes=-1):
     if not tensor.numel():
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        return REGISTRY["zeros"]((*tensor._layout.shape, num_classes), dtype=dt.int64)
+        return zeros((*tensor._layout.shape, num_classes), dtype=dt.int64)
     if num_classes == -1:
         num_classes = int(tensor.max().item()) + 1
     elif num_classes < 1:

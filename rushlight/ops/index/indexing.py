@@ -1,8 +1,8 @@
 """Indexing: `tensor[...]` and `tensor[...] = value`, the `index` and `index_put` operators.
 
-What comes in: anything PyTorch takes between brackets. Integers, slices, None and Ellipsis are one view, computed at
-once; index tensors, lists, arrays and masks then go to `index` or `index_put_` on that view. Masks become indices by
-`nonzero`, a sync point; only `x[mask] = number` needs none. Read `fetch` for the kernels.
+In: anything PyTorch takes between brackets. Integers, slices, None and Ellipsis are one view, computed at once; index
+tensors, lists, arrays and masks then go to `index` or `index_put_` on that view. Masks become indices by `nonzero`, a
+sync point; only `x[mask] = number` needs none. Read `fetch` for the kernels.
 """
 
 import functools
@@ -19,8 +19,8 @@ from ...core.layout import broadcast_shapes, layout
 from ...core.record import HIGHEST, LOWEST, write_copy, write_number
 from ...core.tensor import Tensor
 from ...core.tensor import view as raw_view
-from ..basic.copy import COPY_FORM
-from ..basic.creation import FILL_FORM, index_tensor
+from ..basic.copy import COPY_FORM, clone, copy_
+from ..basic.creation import FILL_FORM, arange, full, index_tensor
 from ..basic.fetch import (
     INDEX_DTYPES,
     Place,
@@ -33,11 +33,11 @@ from ..basic.fetch import (
     write_operator,
     written,
 )
-from ..basic.view import SELECT, embed
+from ..basic.view import SELECT, embed, reshape
+from .nonzero import nonzero
 
 INVALID_SCALAR = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
-                  "convert a 0-dim tensor "
-                  "to a number")
+                  "convert a 0-dim tensor to a number")
 
 
 def _basic_back(g, shape, items):
@@ -107,7 +107,7 @@ class Selection:
         """A bool: a new dimension of size 1 or 0."""
         if self.indices is None:
             self.indices = {}
-        self.indices[len(self.shape)] = REGISTRY["arange"](1 if value else 0)
+        self.indices[len(self.shape)] = arange(1 if value else 0)
         self.strides.append(1)
         self.shape.append(1)
         self.items.append(None)
@@ -204,8 +204,7 @@ def parse_object(chosen, found, item):
         chosen.integer(found, as_index(item))
     else:
         raise IndexError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
-                         "indices (got "
-                         f"{type_name(item)})")
+                         f"indices (got {type_name(item)})")
 
 
 def is_scalar_bool(value):
@@ -246,8 +245,7 @@ def check_mask(chosen, found, mask):
     for d, n in enumerate(shape):
         if found.shape[chosen.dim + d] != n:
             raise IndexError(f"The shape of the mask {list(shape)} at index {d} does not match the shape of the "
-                             "indexed tensor "
-                             f"{list(found.shape)} at index {chosen.dim + d}")
+                             f"indexed tensor {list(found.shape)} at index {chosen.dim + d}")
 
 
 def sequence_tensor(item):
@@ -280,10 +278,9 @@ def as_tuple(index):
     if isinstance(index, list) and len(index) < 32 and any(
             x is None or x is Ellipsis or isinstance(x, (Tensor, slice, list, tuple)) or is_array(x) for x in index):
         warnings.warn("Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in "
-                      "pytorch 2.9; use "
-                      "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
-                      "x[torch.tensor(seq)], "
-                      "which will result either in an error or a different result", stacklevel=4)
+                      "pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as "
+                      "tensor index, x[torch.tensor(seq)], which will result either in an error or a different "
+                      "result", stacklevel=4)
         return tuple(index)
     return (index,)
 
@@ -405,7 +402,7 @@ def index_list(chosen, source):
 
 def nonzero_columns(mask):
     """The index tensors of a mask, one per dimension. Sync point."""
-    return list(REGISTRY["nonzero"](mask, as_tuple=True))
+    return list(nonzero(mask, as_tuple=True))
 
 
 class Known:
@@ -527,8 +524,7 @@ def normal_indices(input, indices):
                     raise IndexError(f"too many indices for tensor of dimension {input._layout.ndim}")
                 if input._layout.shape[at] != n:
                     raise IndexError(f"The shape of the mask {list(index._layout.shape)} at index {d} does not match "
-                                     "the shape of the "
-                                     f"indexed tensor {list(input._layout.shape)} at index {at}")
+                                     f"the shape of the indexed tensor {list(input._layout.shape)} at index {at}")
             found += nonzero_columns(index)
         elif kind in INDEX_DTYPES or kind in (dt.int8, dt.int16):
             found.append(index)
@@ -560,7 +556,7 @@ def index_(input, indices):
     """The elements at the positions that `indices` give (a sequence of index tensors, masks or None per dimension)."""
     indices = normal_indices(input, indices)
     if all(i is None for i in indices):
-        return REGISTRY["clone"](input)
+        return clone(input)
     place, tensors = placement(input._layout.shape, indices)
     return fetch(INDEX, INDEX_RULE, input, tensors, place)
 
@@ -583,7 +579,8 @@ def setitem(self, index, value):
         if index.__class__ is Tensor and index._layout.dtype is dt.bool_ and index._layout.shape == self._layout.shape:
             REGISTRY["Tensor.masked_fill_"](self, index, value)
             return
-    if self._versions is None and not (MODE.grad and (may_want_grad(self) or tensor and may_want_grad(value))):
+    recorded = MODE.grad and (may_want_grad(self) or tensor and may_want_grad(value))
+    if self._versions is None and self._storage.version >= 0 and not recorded:
         if set_quietly(self, index, value):
             return
     chosen = None
@@ -604,7 +601,7 @@ def setitem(self, index, value):
     if isinstance(value, Tensor):
         value = strip_ones(value)
     else:
-        value = REGISTRY["full"]((), value, dtype=self.dtype, device=self._storage.device)
+        value = full((), value, dtype=self.dtype, device=self._storage.device)
     REGISTRY["Tensor.index_put_"](target, index_list(chosen, target), value)
 
 
@@ -657,7 +654,7 @@ def strip_ones(value):
     at = 0
     while at < len(shape) and shape[at] == 1:
         at += 1
-    return REGISTRY["Tensor.reshape"](value, shape[at:]) if at else value
+    return reshape(value, shape[at:]) if at else value
 
 
 def fitting(value, target, shape):
@@ -682,7 +679,7 @@ def assign(target, value):
             REGISTRY["Tensor.fill_"](target, value)
             return
         value = fitting(value, target, target._layout.shape)
-    REGISTRY["Tensor.copy_"](target, value)
+    copy_(target, value)
 
 
 def plain_number(value):
@@ -714,8 +711,7 @@ def prepared_put(input, indices, values):
     if values.dtype is not input.dtype:
         raise RuntimeError("Index put requires the source and destination dtypes match, got "
                            f"{dt.scalar_type(input._layout.dtype)} for the destination and "
-                           f"{dt.scalar_type(values._layout.dtype)} for the "
-                           "source.")
+                           f"{dt.scalar_type(values._layout.dtype)} for the source.")
     found = normal_indices(input, indices)
     if all([i is None for i in found]):
         raise RuntimeError("index_put_(): at least one index tensor is needed")
@@ -724,8 +720,7 @@ def prepared_put(input, indices, values):
     lead = len(shape) - len(place.domain)
     if lead > 0 or any(n not in (1, m) for n, m in zip(shape, place.domain[-lead:] if lead else place.domain)):
         raise RuntimeError(f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing "
-                           "result of shape "
-                           f"{list(place.domain)}")
+                           f"result of shape {list(place.domain)}")
     return tensors, place
 
 

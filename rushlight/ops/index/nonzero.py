@@ -4,16 +4,17 @@ points)."""
 import math
 
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import REGISTRY, public
+from ...core.kinds import Kernel
 from ...core.layout import broadcast_shapes
 from ...core.record import record
 from ...core.tensor import Tensor
+from ..basic.creation import empty, full
 from ..basic.fetch import into_apart
 
-COUNT = operator("count_blocks", "native", rules.explicit, lower="count_blocks", reads="any")
-NONZERO = operator("nonzero", "native", rules.explicit, lower="compress", reads="any")
-MASKED_SELECT = operator("masked_select", "native", rules.explicit, lower="compress", reads="any")
+COUNT = Kernel("count_blocks", lower="rows.compress:lower_count", reads="any")
+NONZERO = Kernel("nonzero", lower="rows.compress:lower_compress", reads="any")
+MASKED_SELECT = Kernel("masked_select", lower="rows.compress:lower_compress", reads="any")
 BLOCK, MOST_BLOCKS = 16384, 64  # elements of a block of a mask; most blocks
 
 
@@ -47,7 +48,7 @@ def nonzero(input, *, as_tuple=False, out=None):
         input, found = input.detach().unsqueeze(0), input.detach().unsqueeze(0)._layout
     if not found.numel or not found.ndim:
         count = int(found.numel and bool(input.item()))
-        positions = REGISTRY["empty"]((found.ndim, count), dtype=dt.int64)
+        positions = empty((found.ndim, count), dtype=dt.int64)
     else:
         count, counts = count_true(input)
         attrs = (("mode", "positions"), ("out", (((found.ndim, count), dt.int64),)))
@@ -65,7 +66,7 @@ def nonzero_static(input, *, size, fill_value=-1, out=None):
     if size < 0:
         raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
     found = nonzero(input)[:size]
-    result = REGISTRY["full"]((size, input._layout.ndim), fill_value, dtype=dt.int64)
+    result = full((size, input._layout.ndim), fill_value, dtype=dt.int64)
     result[:found._layout.shape[0]] = found
     return result if out is None else out._make_room(result._layout.shape).copy_(result)
 
@@ -87,7 +88,7 @@ def select_masked(input, shape, mask):
     if input._layout.contiguous and mask._layout.contiguous:
         input, mask = input.reshape(-1), mask.reshape(-1)
     if not input._layout.numel:
-        return REGISTRY["empty"](0, dtype=input.dtype)
+        return empty(0, dtype=input.dtype)
     count, counts = count_true(mask)
     attrs = (("mode", "values"), ("out", (((count,), input._layout.dtype),)))
     return record(MASKED_SELECT, "ttt", attrs, (mask, counts, input))[0]

@@ -7,29 +7,36 @@ the kernel, which writes nothing outside, and raised at the flush. Read `fetch` 
 """
 
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, elementwise, operator, public
+from ...core.declare import REGISTRY, elementwise, public
+from ...core.errors import BadData
+from ...core.kinds import Kernel
 from ...core.grads import begin_write, end_write
 from ...core.infer import wrap_dim
 from ...core.layout import broadcast_shapes as common_shape
 from ...core.record import record
 from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.tensor import Tensor, version_of
+from ..basic.arithmetic import where
+from ..basic.creation import alert_not_deterministic, ones_like, zeros, zeros_like
 from ..basic.fetch import Place, along_place, check_no_overlap, check_writable, spread, write, write_operator, written
+from ..basic.view import diagonal, select, slice_
 from .gather import check_gather
 from .indexing import view_at
-from .nonzero import count_true
+from .nonzero import count_true, masked_select
 
 SCATTER, SCATTER_ADD = write_operator("scatter"), write_operator("scatter_add")
 SCATTER_REDUCE = write_operator("scatter_reduce")
 INDEX_ADD, INDEX_COPY = write_operator("index_add"), write_operator("index_copy")
 INDEX_FILL = write_operator("index_fill", repeats=True)
-MASKED_SCATTER = operator("masked_scatter", "native", rules.explicit, lower="compress", reads="any")
+SHORT_SOURCE = BadData(
+    RuntimeError, "masked_scatter: expected self and source to have same dtypes and enough elements in source")
+MASKED_SCATTER = Kernel("masked_scatter", lower="rows.compress:lower_compress", reads="any",
+                        failures={"source": SHORT_SOURCE})
 INDEX_REDUCE, PUT_FLAT = write_operator("index_reduce"), write_operator("put")
 
 
 def fill_like(g):
-    return REGISTRY["zeros_like"](g)
+    return zeros_like(g)
 
 
 # -- scatter -----------------------------------------------------------------------------------------------------------
@@ -74,8 +81,7 @@ def check_source(name, input, index, src, dim):
         raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
     if any(n > m for n, m in zip(shape, given)):
         raise RuntimeError(f"Expected index {list(shape)} to be no larger than self {list(input.shape)} apart from "
-                           f"dimension {dim} and to be "
-                           f"no larger size than src {list(given)}")
+                           f"dimension {dim} and to be no larger size than src {list(given)}")
 
 
 def _gathered(g, dim, index):
@@ -204,7 +210,7 @@ def _reduce_backward(g, out, input, source, reduce, include_self, pick, put, tim
     if reduce == "sum":
         return g, pick(g)
     if reduce == "mean":
-        counts = put(REGISTRY["ones_like" if include_self else "zeros_like"](g), REGISTRY["ones_like"](source))
+        counts = put(REGISTRY["ones_like" if include_self else "zeros_like"](g), ones_like(source))
         counts = counts.masked_fill(counts == 0, 1)
         return g / counts, pick(g / counts)
     if reduce == "prod":
@@ -218,12 +224,12 @@ def _reduce_backward(g, out, input, source, reduce, include_self, pick, put, tim
 def _prod_backward(g, out, source, pick, put, times):
     """Gradients of products: those of the factors are (product / factor), or the product of the others for a single
     zero."""
-    own = g * times(REGISTRY["ones_like"](g), source)
+    own = g * times(ones_like(g), source)
     zero = source == 0
-    single = zero & (pick(put(REGISTRY["zeros_like"](g), zero.to(g.dtype))) == 1)
+    single = zero & (pick(put(zeros_like(g), zero.to(g.dtype))) == 1)
     others = pick(g * times(None, source.masked_fill(single, 1)))
     given = pick(g * out) / source.masked_fill(zero, 1)
-    return own, REGISTRY["where"](single, others, REGISTRY["where"](zero, 0, given))
+    return own, where(single, others, where(zero, 0, given))
 
 
 def _scatter_reduce_grads(g, out, input, dim, index, src, reduce, include_self):
@@ -351,8 +357,7 @@ def check_slices(name, input, dim, index, source):
     """RuntimeError or IndexError where the source does not fit."""
     if source.dtype is not input.dtype:
         raise RuntimeError(f"{name}_(): self ({dt.scalar_type(input.dtype)}) and source "
-                           f"({dt.scalar_type(source.dtype)}) must have the same "
-                           "scalar type")
+                           f"({dt.scalar_type(source.dtype)}) must have the same scalar type")
     shape, given = list(input._layout.shape), list(source._layout.shape)
     count = index._layout.numel
     if not given:
@@ -363,16 +368,14 @@ def check_slices(name, input, dim, index, source):
     if len(given) != max(len(shape), 1):
         kind = IndexError if name == "index_copy" else RuntimeError
         raise kind(f"{name}_(): When source and destination are not scalars, their dimensionality must match. Source "
-                   "dimensionality "
-                   f"({len(given)}), destination dimensionality ({len(shape)})")
+                   f"dimensionality ({len(given)}), destination dimensionality ({len(shape)})")
     if given[dim] != count:
         kind = IndexError if name == "index_copy" else RuntimeError
         raise kind(f"{name}_(): Number of indices ({count}) should be equal to source.size(dim): ({given[dim]}), for "
                    f"dim: {dim}")
     if given[:dim] + given[dim + 1:] != shape[:dim] + shape[dim + 1:]:
         raise RuntimeError(f"{name}_(): self and source expected to have the same shape except at dim {dim}, but got "
-                           f"self.shape = {shape} "
-                           f"source.shape = {given}")
+                           f"self.shape = {shape} source.shape = {given}")
 
 
 def selected(g, dim, index, source):
@@ -402,7 +405,7 @@ def _filled(g, dim, index):
 
 
 def _filled_value(g, dim, index):
-    return (g * REGISTRY["zeros_like"](g).index_fill(dim, index, 1)).sum()
+    return (g * zeros_like(g).index_fill(dim, index, 1)).sum()
 
 
 def _copied(g, dim, index, source):
@@ -460,7 +463,7 @@ def index_fill_(input, dim, index, value):
 
 
 def _put_input(g, index, accumulate):
-    return g if accumulate else g.put(index, REGISTRY["zeros"](tuple(index.shape), dtype=g.dtype))
+    return g if accumulate else g.put(index, zeros(tuple(index.shape), dtype=g.dtype))
 
 
 @written("put Tensor.put_", {"input": _put_input,
@@ -472,12 +475,13 @@ def put(input, index, source, accumulate=False):
         raise RuntimeError(f"put_(): Expected a long tensor for index, but got {dt.scalar_type(index.dtype)}")
     if source.dtype is not input.dtype:
         raise RuntimeError("put_(): self and source expected to have the same dtype, but got self.dtype = "
-                           f"{dt.scalar_type(input.dtype)} and "
-                           f"source.dtype = {dt.scalar_type(source.dtype)}")
+                           f"{dt.scalar_type(input.dtype)} and source.dtype = {dt.scalar_type(source.dtype)}")
     if index.numel() != source.numel():
         raise RuntimeError("put_(): Expected source and index to have the same number of elements, but got "
                            "source.numel() = "
                            f"{source.numel()}, index.numel() = {index.numel()}")
+    if not accumulate:
+        alert_not_deterministic("put_")
     check_writable(input)
     check_no_overlap(input, index, source)
     if not input.numel() and index.numel():
@@ -502,15 +506,15 @@ def _masked_rule(layouts, numbers, attrs):
 
 
 @elementwise("masked_fill", complex=True, fills=True, promote=_masked_rule, contiguous=True, grad={
-    "input": lambda g, mask: g.masked_fill(mask, 0), "value": lambda g, mask: REGISTRY["where"](mask, g, 0).sum()})
+    "input": lambda g, mask: g.masked_fill(mask, 0), "value": lambda g, mask: where(mask, g, 0).sum()})
 def masked_fill(k, input, mask, value):
     """A copy with `value` (number or 0-dim tensor) where the bool tensor `mask` (broadcast) holds."""
     return k.where(mask, k.cast(value, input.dtype), input)
 
 
 def _masked_source(g, mask, source):
-    taken = REGISTRY["masked_select"](g, mask)
-    whole = REGISTRY["zeros"](source.numel(), dtype=g.dtype)
+    taken = masked_select(g, mask)
+    whole = zeros(source.numel(), dtype=g.dtype)
     return whole.slice_scatter(taken, 0, 0, taken.numel()).view(source.shape)
 
 
@@ -520,7 +524,7 @@ def masked_fill_(self, mask, value):
     found = self._layout
     if found.overlaps_itself and mask._layout.dtype is dt.bool_:
         node = begin_write(masked_fill.op.rule, (self, mask, value), self)
-        version = self._version
+        version = version_of(self)
         try:
             part, mask = self.detach(), mask.expand(found.shape)
             for d, (n, s) in enumerate(zip(found.shape, found.strides)):
@@ -544,8 +548,7 @@ def scatter_masked(input, mask, source):
         raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
     if source.dtype is not input.dtype:
         raise RuntimeError("masked_scatter: expected self and source to have same dtypes but got "
-                           f"{dt.scalar_type(input.dtype)} and "
-                           f"{dt.scalar_type(source.dtype)}")
+                           f"{dt.scalar_type(input.dtype)} and {dt.scalar_type(source.dtype)}")
     check_writable(input)
     if not input.numel():
         return
@@ -575,12 +578,11 @@ def view_scatter(name, take, *params):
         part = take(input, *where)
         if part._layout.shape != src._layout.shape:
             raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
-                               "slice size = "
-                               f"{list(part.shape)}")
+                               f"slice size = {list(part.shape)}")
         part.copy_(src)
 
     def input_grad(g, where):
-        return fresh(g, REGISTRY["zeros_like"](take(g, *where)), where)
+        return fresh(g, zeros_like(take(g, *where)), where)
 
     def src_grad(g, where):
         return take(g, *where)
@@ -590,9 +592,9 @@ def view_scatter(name, take, *params):
     return fresh
 
 
-SELECT_SCATTER = view_scatter("select_scatter", REGISTRY["select"])
-DIAGONAL_SCATTER = view_scatter("diagonal_scatter", REGISTRY["diagonal"])
-SLICE_SCATTER = view_scatter("slice_scatter", REGISTRY["Tensor._slice"])
+SELECT_SCATTER = view_scatter("select_scatter", select)
+DIAGONAL_SCATTER = view_scatter("diagonal_scatter", diagonal)
+SLICE_SCATTER = view_scatter("slice_scatter", slice_)
 AS_STRIDED_SCATTER = view_scatter("as_strided_scatter", lambda t, *where: REGISTRY["as_strided"](t, *where))
 
 

@@ -10,10 +10,13 @@ from ...base.lazy import numpy as np
 from ...base.optional import optional
 from ...core import dtype as dt
 from ...core import grads
-from ...core.declare import REGISTRY, public
+from ...core.declare import public
 from ...core.graph import MODE, under_grad
 from ...core.return_types import named_result
+from ..basic.complex import imag
+from ..basic.creation import eye
 from ..basic.pointwise import need_tensor
+from ..basic.shape import cat, diag_embed
 from .linalg import COLUMNS, broadcast_batches, call, check_matrix, check_same_dtype, host, raise_info
 
 ROWS = 16  # triangular systems up to this size are solved row by row
@@ -186,7 +189,7 @@ def cholesky_inverse(L, upper=False):
     """The inverse of A from its Cholesky factor L."""
     check_matrix("cholesky_inverse", L, True)
     L = L.mH if upper else L
-    root = triangular(L, REGISTRY["eye"](L.shape[-1], dtype=L.dtype).expand(L.shape), False)
+    root = triangular(L, eye(L.shape[-1], dtype=L.dtype).expand(L.shape), False)
     return root.mH @ root
 
 
@@ -213,11 +216,11 @@ def _qr_grad(gs, out0, out1, mode):
     # A = [X | Y] = Q [U | V]: X = Q U is square, and V = Q^T Y
     U, V = out1.narrow(-1, 0, m), out1.narrow(-1, m, n - m)
     if gR is None:
-        return REGISTRY["cat"]([_tall_qr_grad(gQ, None, out0, U), V.new_zeros(V.shape)], -1)
+        return cat([_tall_qr_grad(gQ, None, out0, U), V.new_zeros(V.shape)], -1)
     gU, gV = gR.narrow(-1, 0, m), gR.narrow(-1, m, n - m)
     through = out0 @ V @ gV.mH
     gX = _tall_qr_grad(through if gQ is None else gQ + through, gU, out0, U)
-    return REGISTRY["cat"]([gX, out0 @ gV], -1)
+    return cat([gX, out0 @ gV], -1)
 
 
 def _tall_qr_grad(gQ, gR, Q, R):
@@ -226,7 +229,7 @@ def _tall_qr_grad(gQ, gR, Q, R):
     M = M if gQ is None else M - gQ.mH @ Q
     low = M.tril()
     if low._layout.dtype.is_complex:  # the diagonal of R is real
-        low = low - REGISTRY["diag_embed"](REGISTRY["imag"](M.diagonal(0, -2, -1)) * 1j)
+        low = low - diag_embed(imag(M.diagonal(0, -2, -1)) * 1j)
     inner = Q @ (low + M.tril(-1).mH)
     inner = inner if gQ is None else inner + gQ
     return triangular(R, inner.mH, True).mH
@@ -296,7 +299,7 @@ def _ormqr_grad(g, A, tau, C, transpose):
     def differentiated():
         A, tau, C = given
         k = tau.shape[-1]
-        V = A.narrow(-1, 0, k).tril(-1) + REGISTRY["eye"](A.shape[-2], k, dtype=A.dtype)
+        V = A.narrow(-1, 0, k).tril(-1) + eye(A.shape[-2], k, dtype=A.dtype)
         out = reflect(V, tau, C, transpose)
         return grads.differentiate([out], [t for t in given if t.requires_grad], [g])
     found = iter(under_grad(True, differentiated))
@@ -343,7 +346,7 @@ def householder_product(A, tau):
     if m < n:
         raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater than or equal to "
                            "input.shape[-1]")
-    C = REGISTRY["eye"](m, n, dtype=A.dtype).expand(A.shape)
+    C = eye(m, n, dtype=A.dtype).expand(A.shape)
     return call(HOUSEHOLDER, (A, tau, C, False), (A, tau, C), (A.shape, A.dtype, COLUMNS),
                 transpose=False)[0]
 
@@ -398,7 +401,7 @@ def _triangles(LU):
     """(L, U) of the packed factors."""
     m, n = LU.shape[-2:]
     k = min(m, n)
-    L = LU.narrow(-1, 0, k).tril(-1) + REGISTRY["eye"](m, k, dtype=LU.dtype)
+    L = LU.narrow(-1, 0, k).tril(-1) + eye(m, k, dtype=LU.dtype)
     return L, LU.narrow(-2, 0, k).triu()
 
 
@@ -428,7 +431,7 @@ def _lu_grad(gL, gU, P, L, U):
     inner = triangular(square.mT, inner, True, True)
     found = triangular(corner, inner.mT, True).mT
     if m != n:
-        found = REGISTRY["cat"]([found, rest], -2 if m > n else -1)
+        found = cat([found, rest], -2 if m > n else -1)
     return P @ found
 
 
@@ -502,7 +505,7 @@ def lu_node(A):
 
 @public("lu_unpack")
 def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
-    """P, L, U from what `linalg.lu_factor` gives; what is not wanted is empty."""
+    """P, L, U from what `linalg.lu_factor` gives; parts that are not wanted are empty."""
     check_matrix("torch.lu_unpack", LU_data)
     if unpack_pivots and LU_pivots.dtype is not dt.int32:
         raise RuntimeError("torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.\n"

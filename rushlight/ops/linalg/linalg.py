@@ -9,17 +9,23 @@ Collected matrix derivative results, 2008). Read next: `linalg_factor` (triangul
 
 import math
 
+from ...base.lapack import svd
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, operator, public
+from ...core.declare import REGISTRY, apply, public
+from ...core.kinds import Host
 from ...core.graph import MODE
 from ...core.layout import contiguous_strides
 from ...core.return_types import named_result
 from ...core.storage import check
 from ...core.stream import STREAM
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
+from ..basic.complex import conj, imag
+from ..basic.creation import eye, full
 from ..basic.pointwise import need_tensor
+from ..basic.shape import stack
 
 
 class _LinAlgError(RuntimeError):
@@ -57,7 +63,7 @@ def check_same_dtype(name, A, B):
 
 def host(name, body, params=(), grad=None, node=None, conjugates=False):
     """A host operator whose public function works out the results."""
-    return operator(name, "host", rules.strided, body, params=params, grad=grad, node=node, conjugates=conjugates)
+    return Host(name, body, layouts=rules.strided, params=params, grad=grad, node=node, conjugates=conjugates)
 
 
 def call(op, values, tensors, *outs, **attrs):
@@ -83,10 +89,10 @@ def finite_svd(A, full):
     three, as PyTorch has for S. LinAlgError for a NaN."""
     finite = np.isfinite(A).all((-2, -1))
     if finite.all():
-        return np.linalg.svd(A, full)
+        return svd(A, full)
     if np.isnan(A).any():
         raise np.linalg.LinAlgError(NON_FINITE)
-    found = np.linalg.svd(np.where(finite[..., None, None], A, 0), full)
+    found = svd(np.where(finite[..., None, None], A, 0).astype(A.dtype), full)
     return [np.where(np.expand_dims(finite, tuple(range(finite.ndim, part.ndim))), part, np.nan) for part in found]
 
 
@@ -302,7 +308,7 @@ def _slogdet_grad(gs, A, out0):
     """(g of the logarithm + what turns the sign) times the inverse of A^H. The sign of a real matrix is constant."""
     turn, g = gs
     if turn is not None and A._layout.dtype.is_complex:
-        angle = REGISTRY["imag"](REGISTRY["conj"](turn) * out0) * -1j
+        angle = imag(conj(turn) * out0) * -1j
         g = angle if g is None else g + angle
     return None if g is None else g[..., None, None] * inv_ex(A)[0].mH
 
@@ -344,7 +350,7 @@ def logdet(input):
     sign, logarithm = slogdet(input)
     if sign._layout.dtype.is_complex:
         return logarithm + sign.log()
-    return REGISTRY["where"](sign < 0, math.nan, logarithm)
+    return where(sign < 0, math.nan, logarithm)
 
 
 # -- products --------------------------------------------------------------------------------------------------------
@@ -353,7 +359,7 @@ def logdet(input):
 @public("", node="LinalgMatrixPowerBackward0", grad={"A": lambda g: g.new_zeros(g.shape)}, out=False)
 def unit_power(A):
     """The identity, which does not depend on A."""
-    return REGISTRY["eye"](A.shape[-1], dtype=A.dtype).expand(A.shape).clone()
+    return eye(A.shape[-1], dtype=A.dtype).expand(A.shape).clone()
 
 
 def _power_cast(A, n, **rest):
@@ -381,7 +387,7 @@ def vecdot(x, y, *, dim=-1):
     """The sum of products along `dim`."""
     need_tensor("linalg_vecdot", "x", 1, x)
     need_tensor("linalg_vecdot", "y", 2, y)
-    return (REGISTRY["conj"](x) * y).sum(dim)
+    return (conj(x) * y).sum(dim)
 
 
 @public("", node="LinalgCrossBackward0", out=False, grad={
@@ -389,7 +395,7 @@ def vecdot(x, y, *, dim=-1):
 def cross_node(input, other, dim):
     """The cross product as one node."""
     a, b = input.unbind(dim), other.unbind(dim)
-    return REGISTRY["stack"]([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)], dim)
+    return stack([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)], dim)
 
 
 @public("linalg.cross")
@@ -428,4 +434,4 @@ def trace(input):
 
 def as_tensor(value, like):
     """A number or tensor as a tensor of the dtype of `like`."""
-    return value.to(like.dtype) if isinstance(value, Tensor) else REGISTRY["full"]((), value, dtype=like.dtype)
+    return value.to(like.dtype) if isinstance(value, Tensor) else full((), value, dtype=like.dtype)

@@ -10,11 +10,17 @@ import math
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, public
+from ...core.declare import public
 from ...core.grads import GradRule
 from ...core.graph import MODE, without_grad
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
+from ..basic.binary import maximum
+from ..basic.complex import conj, real, resolve_conj
+from ..basic.creation import eye
+from ..basic.pointwise import isfinite
+from ..basic.shape import diag_embed
 from ..reduce.statistics import vector_norm
 from .linalg import COLUMNS, as_tensor, check_matrix, converged, finite_svd, host, inv_ex, solve_batch
 
@@ -22,7 +28,7 @@ from .linalg import COLUMNS, as_tensor, check_matrix, converged, finite_svd, hos
 def _gaps(values):
     """values[j] - values[i], 1 on the diagonal."""
     gaps = values.unsqueeze(-2) - values.unsqueeze(-1)
-    return gaps + REGISTRY["eye"](values.shape[-1], dtype=values.dtype)
+    return gaps + eye(values.shape[-1], dtype=values.dtype)
 
 
 # -- symmetric eigenvalues -------------------------------------------------------------------------------------------
@@ -38,9 +44,9 @@ def _eigh_grad(gs, out0, out1):
     if inner is None:
         return (out1 * gL.unsqueeze(-2)) @ out1.mH
     if gL is not None:
-        inner = inner + REGISTRY["diag_embed"](gL)
+        inner = inner + diag_embed(gL)
     # the diagonal of V^T gV is the freedom of the length of V, which has no gradient
-    diagonal = REGISTRY["diag_embed"]((out1.mH @ gV).diagonal(0, -2, -1))
+    diagonal = diag_embed((out1.mH @ gV).diagonal(0, -2, -1))
     return out1 @ (inner - diagonal) @ out1.mH
 
 
@@ -95,12 +101,12 @@ def _eig_grad(gs, out0, out1):
     inner = None
     if gV is not None:
         turn = out1.mH @ gV
-        lengths = REGISTRY["real"](turn.diagonal(0, -2, -1)).unsqueeze(-2)
-        inner = (turn - out1.mH @ (out1 * lengths)) / REGISTRY["conj"](_gaps(out0))
-        inner = inner - REGISTRY["diag_embed"](inner.diagonal(0, -2, -1))
+        lengths = real(turn.diagonal(0, -2, -1)).unsqueeze(-2)
+        inner = (turn - out1.mH @ (out1 * lengths)) / conj(_gaps(out0))
+        inner = inner - diag_embed(inner.diagonal(0, -2, -1))
     if gL is not None:
-        inner = REGISTRY["diag_embed"](gL) if inner is None else inner + REGISTRY["diag_embed"](gL)
-    return solve_batch(REGISTRY["resolve_conj"](out1.mH), inner @ out1.mH)[0]
+        inner = diag_embed(gL) if inner is None else inner + diag_embed(gL)
+    return solve_batch(resolve_conj(out1.mH), inner @ out1.mH)[0]
 
 
 EIG = host("linalg_eig", _eig_body, ("A",), {"A": _eig_grad}, "LinalgEigBackward0", True)
@@ -108,7 +114,7 @@ EIG_RESULT = named_result("linalg_eig", "eigenvalues", "eigenvectors")
 
 
 def _check_finite(name, A):
-    if A.numel() and not bool(REGISTRY["isfinite"](A.detach()).all()):
+    if A.numel() and not bool(isfinite(A.detach()).all()):
         raise RuntimeError(f"{name}: input tensor should not contain infs or NaNs.")
 
 
@@ -124,7 +130,7 @@ def eig(A):
 def _eigvals_grad(g, A, vectors):
     if MODE.grad:
         vectors = eig(A)[1]
-    return solve_batch(REGISTRY["resolve_conj"](vectors.mH), g.unsqueeze(-1) * vectors.mH)[0]
+    return solve_batch(resolve_conj(vectors.mH), g.unsqueeze(-1) * vectors.mH)[0]
 
 
 EIGVALS = GradRule("linalg_eigvals", ["A", "vectors"], {"A": _eigvals_grad}, "LinalgEigBackward0", True)
@@ -164,11 +170,11 @@ def _svd_grad(gs, out0, out1, out2):
         turn = _skew(U.mH @ gU)
         inner = inner + turn / gaps * S.unsqueeze(-2)
         if U._layout.dtype.is_complex:  # the phase that U and V share
-            inner = inner + REGISTRY["diag_embed"](turn.diagonal(0, -2, -1) / (S * 2))
+            inner = inner + diag_embed(turn.diagonal(0, -2, -1) / (S * 2))
     if gVh is not None:
         inner = inner + S.unsqueeze(-1) * (_skew(Vh @ gVh.mH) / gaps)
     if gS is not None:
-        inner = inner + REGISTRY["diag_embed"](gS)
+        inner = inner + diag_embed(gS)
     found = U @ inner @ Vh
     if gU is not None and m > k:
         found = found + ((gU - U @ (U.mH @ gU)) / S.unsqueeze(-2)) @ Vh
@@ -242,11 +248,11 @@ def _cutoff(A, largest, atol, rtol):
         given = atol is not None and (isinstance(atol, Tensor) or atol > 0)
         rtol = as_tensor(dt.finfo(A.dtype).eps * max(A.shape[-2:]), largest)
         if isinstance(atol, Tensor):
-            rtol = REGISTRY["where"](atol > 0, 0, rtol)
+            rtol = where(atol > 0, 0, rtol)
         elif given:
             rtol = as_tensor(0, largest)
     atol = as_tensor(0 if atol is None else atol, largest)
-    return REGISTRY["maximum"](atol, as_tensor(rtol, largest) * largest)
+    return maximum(atol, as_tensor(rtol, largest) * largest)
 
 
 def _largest(S):
@@ -279,7 +285,7 @@ def pinv_node(A, atol, rtol, hermitian):
         U, S, Vh = _svd(A, False)
         size = S
     kept = size > _cutoff(A, _largest(size), atol, rtol).unsqueeze(-1)
-    inverse = REGISTRY["where"](kept, 1 / S, 0)
+    inverse = where(kept, 1 / S, 0)
     return (Vh.mH * inverse.unsqueeze(-2)) @ U.mH
 
 
@@ -383,4 +389,4 @@ def cond(A, p=None):
         return S.sum(-1) * S.reciprocal().sum(-1)
     inverse, info = inv_ex(A)
     found = matrix_norm(A, p) * matrix_norm(inverse, p)
-    return REGISTRY["where"]((info == 0) & ~found.isnan(), found, math.inf)
+    return where((info == 0) & ~found.isnan(), found, math.inf)

@@ -5,11 +5,13 @@ by x is the transposed recursion, whose own gradient is the recursion again.
 """
 
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import public
+from ...core.kinds import Kernel
 from ...core.record import record
+from ..basic.creation import ones
+from ..basic.shape import stack
 
-FEEDBACK = operator("feedback", "native", rules.explicit, lower="feedback", reads=("contiguous",) * 3)
+FEEDBACK = Kernel("feedback", lower="rows.feedback:lower_feedback", reads=("contiguous",) * 3)
 
 
 def _run(input, weights, delays, plain, back):
@@ -29,7 +31,7 @@ def _by_weights(late, early, weights, plain):
     for j in range(taps):
         length = max(late.shape[-1] - 1 - j, 0)
         found.append((late[..., 1 + j:] * early[..., :length]).sum((0, 2)))
-    return REGISTRY["stack"](found, 1).unsqueeze(1)
+    return stack(found, 1).unsqueeze(1)
 
 
 def _back_by_g(g, weights, delays, plain):
@@ -72,5 +74,5 @@ def feedback(input, weights, delays, plain):
 
 def recur(input, weights):
     """`feedback` with constant weights (C, J) of the results 1 ... J times before."""
-    delays = REGISTRY["ones"]((weights._layout.shape[0], 1), dtype=dt.int64)
+    delays = ones((weights._layout.shape[0], 1), dtype=dt.int64)
     return feedback(input, weights.unsqueeze(1), delays, True)

@@ -8,14 +8,18 @@ pooling again.
 import math
 
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import public
+from ...core.kinds import Gather, Kernel
 from ...core.record import record
-from ..basic.fetch import Place, scatter_sum
+from ..basic.arithmetic import where
+from ..basic.creation import zeros
+from ..basic.fetch import FAILURES, Place, scatter_sum
+from ..basic.shape import cat
 from ..nn.grid_sample import whole
 
-REGIONS = operator("regions", "native", rules.explicit, lower="regions", reads=("contiguous",) * 3, checks=True)
-SUPPRESSION = operator("suppression", "native", rules.explicit, lower="suppression", reads=("contiguous",))
+REGIONS = Kernel("regions", lower="rows.regions:lower_regions", reads=("contiguous",) * 3,
+                 failures={"index": FAILURES["index"]})
+SUPPRESSION = Kernel("suppression", lower="rows.regions:lower_suppression", reads=("contiguous",))
 LANES = 8
 
 
@@ -35,14 +39,14 @@ def _forward(input, boxes, options, size):
     if dict(options)["kind"] == "max":
         outs.append((pooled, dt.int64))
     if not boxes._layout.shape[0]:
-        return [REGISTRY["zeros"](shape, dtype=dtype) for shape, dtype in outs]
+        return [zeros(shape, dtype=dtype) for shape, dtype in outs]
     return record(REGIONS, "tt", (*options, ("back", False), ("out", tuple(outs))), (input, boxes))
 
 
 def _back(g, boxes, options, shape, positions=None):
     """The gradient of the features, of this shape."""
     if not g._layout.numel:
-        return REGISTRY["zeros"](tuple(shape), dtype=g.dtype)
+        return zeros(tuple(shape), dtype=g.dtype)
     attrs = (*options, ("back", True), ("out", ((tuple(shape), g._layout.dtype),)))
     tensors = (g, boxes) if positions is None else (g, positions, boxes)
     return record(REGIONS, "t" * len(tensors), attrs, tensors)[0]
@@ -75,7 +79,7 @@ def _max_back(g, out1, boxes, options, input_layout):
 def _max_again(g, positions, boxes):
     picture = g.flatten(0, 1).flatten(1, 2)[boxes[:, 0].long()]
     found = picture.gather(1, positions.flatten(1, 2).clamp(min=0)).reshape(positions.shape)
-    return REGISTRY["where"](positions >= 0, found, 0.0)
+    return where(positions >= 0, found, 0.0)
 
 
 @public("", node="RoiPoolBackwardBackward0", out=False, grad={"g": _max_again})
@@ -129,12 +133,12 @@ def suppress(boxes, scores, threshold):
     """
     count = boxes._layout.shape[0]
     if not count:
-        return REGISTRY["zeros"](0, dtype=dt.int64)
+        return zeros(0, dtype=dt.int64)
     order = scores.detach().argsort(descending=True, stable=True)
     lines = _working(boxes.detach())[order].t()
     areas = (lines[2] - lines[0]) * (lines[3] - lines[1])
     width = -(-count // LANES) * LANES
-    table = REGISTRY["zeros"]((5, width), dtype=lines.dtype)
+    table = zeros((5, width), dtype=lines.dtype)
     table[:4, :count] = lines
     table[4, :count] = areas
     attrs = (("threshold", float(threshold)), ("count", count), ("out", (((width,), dt.uint8),)))
@@ -175,14 +179,14 @@ def _tap_body(k, coordinates, size, tap, what):
     return k.where(inside, weight, k.const(0.0, weight.dtype))
 
 
-PLANE_SAMPLE = operator("plane_sample", "loop", rules.explicit, _plane_body, loop="gather")
-PLANE_TAP = operator("plane_tap", "loop", rules.explicit, _tap_body, loop="gather")
+PLANE_SAMPLE = Gather("plane_sample", _plane_body)
+PLANE_TAP = Gather("plane_tap", _tap_body)
 
 
 def _sampled(input, ys, xs, orders):
     shape = (*input._layout.shape[:2], ys._layout.shape[1])
     if not input._layout.numel or not ys._layout.numel:
-        return REGISTRY["zeros"](shape, dtype=input.dtype)
+        return zeros(shape, dtype=input.dtype)
     attrs = (("orders", orders), ("out", ((shape, input._layout.dtype),)))
     return record(PLANE_SAMPLE, "ttt", attrs, (input, ys, xs))[0]
 
@@ -192,16 +196,16 @@ def _by_input(g, ys, xs, input_layout):
     height, width = input_layout.shape[2:]
     groups, channels, count = g._layout.shape
     if not g._layout.numel:
-        return REGISTRY["zeros"](tuple(input_layout.shape), dtype=g.dtype)
+        return zeros(tuple(input_layout.shape), dtype=g.dtype)
     taps = [[_tap(source, size, tap) for tap in range(2)] for source, size in ((ys, height), (xs, width))]
     places, values = [], []
     for i, by_row in taps[0]:
         for j, by_column in taps[1]:
             places.append(i * width + j)
             values.append(g * (by_row * by_column).unsqueeze(1))
-    values = REGISTRY["cat"](values, 2)
+    values = cat(values, 2)
     place = Place((("d", 0), ("d", 1), ("i", 0)), values._layout.shape)
-    places = REGISTRY["cat"](places, 1).unsqueeze(1)
+    places = cat(places, 1).unsqueeze(1)
     return scatter_sum(values, [places], place, (groups, channels, height * width)).reshape(*input_layout.shape)
 
 

@@ -6,8 +6,8 @@ all samples at a time: nodes of one diagonal do not depend on each other.
 """
 
 from ...base.lazy import numpy as np
-from ...core import infer as rules
-from ...core.declare import apply, operator
+from ...core.declare import apply
+from ...core.kinds import Host
 
 NEVER = float("-inf")
 
@@ -97,10 +97,10 @@ def _loss_grad(g, logits, targets, logit_lengths, target_lengths, blank, fused, 
     return apply(GRAD, (), (g, logits, targets, logit_lengths, target_lengths), attrs=attrs)[0]
 
 
-LOSS = operator("transducer_loss", "host", rules.explicit, _loss_body, grad={"logits": _loss_grad},
-                node="RnntLossBackward", params=("logits", "targets", "logit_lengths", "target_lengths", "blank",
+LOSS = Host("transducer_loss", _loss_body, grad={"logits": _loss_grad}, node="RnntLossBackward",
+            params=("logits", "targets", "logit_lengths", "target_lengths", "blank",
                                                  "fused", "clamp"))
-GRAD = operator("transducer_loss_back", "host", rules.explicit, _grad_body)
+GRAD = Host("transducer_loss_back", _grad_body)
 
 
 def transducer_loss(logits, targets, logit_lengths, target_lengths, blank, fused, clamp):

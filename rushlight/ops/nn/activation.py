@@ -9,6 +9,7 @@ import math
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, elementwise, public
 from ..basic.pointwise import exp, need_tensor, sigmoid, tanh
+from ..basic.shape import cat
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 TANH_SCALE, TANH_CUBE = math.sqrt(2 / math.pi), 0.044715  # of the tanh form of GELU
@@ -159,7 +160,7 @@ def threshold_back(k, input_g, input, threshold: float):
     return k.where(input <= k.cast(threshold, input.dtype), k.const(0, input_g.dtype), input_g)
 
 
-@elementwise("", name="threshold", dtypes="numeric", promote="keep",
+@elementwise("", name="threshold", dtypes="numeric", promote="keep", repeats=True,
              grad={"input": lambda g, input, threshold: threshold_back(g, input, threshold)})
 def threshold_values(k, input, threshold: float, value: float):
     """x where above the threshold, else value."""
@@ -489,7 +490,7 @@ def _halves(input, dim):
 def _glu_grad(g, input, dim):
     a, b = _halves(input, dim)
     s = sigmoid(b)
-    return REGISTRY["cat"]([g * s, g * a * (s * (1 - s))], dim)
+    return cat([g * s, g * a * (s * (1 - s))], dim)
 
 
 @public("", node="GluBackward0", grad={"input": _glu_grad})

@@ -8,9 +8,10 @@ import itertools
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import public
+from ...core.kinds import Gather
 from ...core.record import record
+from ..random.random import rand
 from .pooling import check_dtype, check_tensor, max_node, mean_node, sizes_of
 from .windows import Geometry, adaptive_windows, pick_flat, put_flat
 
@@ -54,8 +55,7 @@ def check_full(op, shape, start):
         if not shape[d]:
             raise RuntimeError(
                 f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
-                f"{list(shape)} "
-                f"with dimension {d} being empty"
+                f"{list(shape)} with dimension {d} being empty"
             )
 
 
@@ -82,8 +82,7 @@ def check_line(op, input, output_size):
     if rank not in (2, 3):
         raise RuntimeError(
             f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 'self' (while checking "
-            "arguments "
-            f"for {op})"
+            f"arguments for {op})"
         )
     if isinstance(output_size, (tuple, list)):
         if len(output_size) != 1:
@@ -203,7 +202,7 @@ def _fractional_body(k, x, samples, *numbers, kernel, what):
     return best if what == "values" else where
 
 
-FRACTIONAL = operator("fractional_max", "loop", rules.explicit, _fractional_body, loop="gather")
+FRACTIONAL = Gather("fractional_max", _fractional_body)
 
 
 def _fractional(input, samples, kernel, sizes):
@@ -254,7 +253,7 @@ def fractional_max_pool(n, input, kernel_size, output_size, output_ratio, sample
         )
     if samples is None:
         batch = 1 if len(shape) == n + 1 else shape[0]
-        samples = REGISTRY["rand"](batch, shape[-n - 1], n, dtype=input.dtype, device=input.device)
+        samples = rand(batch, shape[-n - 1], n, dtype=input.dtype, device=input.device)
     kernel = sizes_of(kernel_size, n, f"{op}: kernel_size must either be a single Int or tuple of Ints")
     sizes = sizes_of(output_size, n, f"{op}: output_size must either be a single Int or tuple of Ints")
     if len(shape) not in (n + 1, n + 2) or 0 in shape[1:]:
@@ -282,9 +281,8 @@ def _fractional_public(n, named):
 
     pool.__name__ = f"fractional_max_pool{n}d" + ("_with_indices" if named else "")
     pool.__doc__ = (
-        f"Maxima of windows of {word} at random steps (Graham, 2014), `output_size` of them or `output_ratio` of "
-        "the input's size; "
-        "the positions too" + ("." if named else " with `return_indices`.")
+        f"Maxima of windows of {word} at random steps (Graham, 2014), `output_size` of them or `output_ratio` of the "
+        "input's size; the positions too" + ("." if named else " with `return_indices`.")
     )
     return public(f"nn.functional.{pool.__name__}", out=False, cast="float32")(pool)
 

@@ -11,16 +11,24 @@ from typing import NamedTuple
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import public
+from ...core.kinds import Kernel
 from ...core.graph import MODE
 from ...core.layout import contiguous_strides
 from ...core.macro import macro
 from ...core.record import record
 from ...core.tensor import Tensor, empty
+from ..basic.arithmetic import where
 from ..basic.copy import COPY
+from ..basic.creation import ones
+from ..basic.grids import broadcast_shapes
 from ..basic.pointwise import exp, log
+from ..basic.shape import cat
+from ..linalg.matmul import matmul
 from ..reduce.rows import narrow, total, wide
 from ..reduce.softmax import exp_away, finite_or_zero, largest
+from .dropout import dropout
+from .pad import pad
 
 
 def needs(attrs):
@@ -29,8 +37,9 @@ def needs(attrs):
     return [*rows, "rows", "any", "rows"]  # the backward kernel: out, logs, g
 
 
-FORWARD = operator("attention_kernel", "native", rules.strided, lower="attention", reads=needs)
-BACKWARD = operator("attention_kernel_backward", "native", rules.strided, lower="attention_back", reads=needs)
+FORWARD = Kernel("attention_kernel", layouts=rules.strided, lower="rows.attention:attention", reads=needs)
+BACKWARD = Kernel("attention_kernel_backward", layouts=rules.strided, lower="rows.attention:attention_back",
+                  reads=needs)
 FEWEST, WIDEST = 8, 256  # rows of queries and keys, and features, that the kernels are made for
 FEWEST_HEADS = 4  # that are worth a backward task each
 BLOCK_BYTES = 1 << 24  # of scores that one block holds
@@ -48,22 +57,22 @@ def fold(x):
 def times_transposed(a, b, groups):
     """a b^T; with groups a is (..., G, rows, n) and b (..., 1, columns, n)."""
     if groups == 1:
-        return REGISTRY["matmul"](a, b.transpose(-2, -1))
-    return REGISTRY["matmul"](fold(a), b.squeeze(-3).transpose(-2, -1)).unflatten(-2, (groups, a.shape[-2]))
+        return matmul(a, b.transpose(-2, -1))
+    return matmul(fold(a), b.squeeze(-3).transpose(-2, -1)).unflatten(-2, (groups, a.shape[-2]))
 
 
 def times(a, b, groups):
     """a b, shapes as in `times_transposed`."""
     if groups == 1:
-        return REGISTRY["matmul"](a, b)
-    return REGISTRY["matmul"](fold(a), b.squeeze(-3)).unflatten(-2, (groups, a.shape[-2]))
+        return matmul(a, b)
+    return matmul(fold(a), b.squeeze(-3)).unflatten(-2, (groups, a.shape[-2]))
 
 
 def transposed_times(a, b, groups):
     """a^T b, summed over groups."""
     if groups == 1:
-        return REGISTRY["matmul"](a.transpose(-2, -1), b)
-    return REGISTRY["matmul"](fold(a).transpose(-2, -1), fold(b)).unsqueeze(-3)
+        return matmul(a.transpose(-2, -1), b)
+    return matmul(fold(a).transpose(-2, -1), fold(b)).unsqueeze(-3)
 
 
 # -- one kernel -------------------------------------------------------------------------------------------------------
@@ -132,11 +141,11 @@ class Attention(NamedTuple):
         found = times_transposed(rows, part(key, 0, keys), self.groups)
         if self.causal:
             if keys > first + 1:
-                seen = REGISTRY["ones"]((end - first, keys), dtype=dt.bool_).tril(first)
-                found = REGISTRY["where"](seen, found, float("-inf"))
+                seen = ones((end - first, keys), dtype=dt.bool_).tril(first)
+                found = where(seen, found, float("-inf"))
         elif mask is not None:
             rows_of = mask if mask.dim() < 2 or mask.shape[-2] == 1 else part(mask, first, end)
-            found = REGISTRY["where"](rows_of, found, float("-inf")) if mask.dtype is dt.bool_ else found + rows_of
+            found = where(rows_of, found, float("-inf")) if mask.dtype is dt.bool_ else found + rows_of
         return found
 
 
@@ -165,15 +174,15 @@ def forward(query, key, value, attn_mask, plan):
         weights = exp_away(scores, top)
         sums = total(weights, dim)
         none = sums == 0
-        found = times(weights, part(v, 0, keys), plan.groups) / REGISTRY["where"](none, 1.0, sums)
+        found = times(weights, part(v, 0, keys), plan.groups) / where(none, 1.0, sums)
         store(narrow(found, query.dtype), part(out, first, end))
-        store(REGISTRY["where"](none, float("inf"), log(sums) + top), part(logs, first, end))
+        store(where(none, float("inf"), log(sums) + top), part(logs, first, end))
     return out, logs
 
 
 def joined_lead(*tensors):
     """The broadcast leading dimensions."""
-    return tuple(REGISTRY["broadcast_shapes"](*[t.shape[:-2] for t in tensors]))
+    return tuple(broadcast_shapes(*[t.shape[:-2] for t in tensors]))
 
 
 def store(source, target):
@@ -223,12 +232,12 @@ def slopes(g, query, key, value, attn_mask, out, logs, plan, masked):
 
 def whole(x, rows):
     """Zeros below where the last block sees only some of the keys."""
-    return x if x.shape[-2] == rows else REGISTRY["nn.functional.pad"](x, (0, 0, 0, rows - x.shape[-2]))
+    return x if x.shape[-2] == rows else pad(x, (0, 0, 0, rows - x.shape[-2]))
 
 
 def joined(parts):
     """Blocks that were made from the last to the first, as one."""
-    return parts[0] if len(parts) == 1 else REGISTRY["cat"](parts[::-1], -2)
+    return parts[0] if len(parts) == 1 else cat(parts[::-1], -2)
 
 
 def differentiable_gradients(g, query, key, value, attn_mask, plan):
@@ -238,7 +247,7 @@ def differentiable_gradients(g, query, key, value, attn_mask, plan):
     top = finite_or_zero(scores.amax(-1, keepdim=True)).detach()
     raw = exp(scores - top)
     sums = raw.sum(-1, keepdim=True)
-    weights = raw / REGISTRY["where"](sums == 0, 1.0, sums)
+    weights = raw / where(sums == 0, 1.0, sums)
     slope = times_transposed(g, v, plan.groups)
     slope = weights * (slope - (slope * weights).sum(-1, keepdim=True))
     dmask = slope if isinstance(attn_mask, Tensor) and attn_mask.requires_grad else None
@@ -325,9 +334,9 @@ def with_dropout(query, key, value, attn_mask, dropout_p, plan):
     """The weights as a tensor, for dropout."""
     rows, columns = query.shape[-2], key.shape[-2]
     if plan.causal:
-        attn_mask = REGISTRY["ones"]((rows, columns), dtype=dt.bool_).tril()
+        attn_mask = ones((rows, columns), dtype=dt.bool_).tril()
     scores = Attention(plan.scale, False, plan.groups).scores(query, key, attn_mask, (0, rows, columns))
     weights = scores.softmax(-1)
     if attn_mask is not None and not plan.causal:
-        weights = REGISTRY["where"](scores.detach().amax(-1, keepdim=True) == float("-inf"), 0.0, weights)
-    return times(REGISTRY["nn.functional.dropout"](weights, dropout_p, True), value, plan.groups)
+        weights = where(scores.detach().amax(-1, keepdim=True) == float("-inf"), 0.0, weights)
+    return times(dropout(weights, dropout_p, True), value, plan.groups)

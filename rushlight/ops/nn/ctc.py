@@ -7,10 +7,13 @@ log-probabilities assumes that they come from `log_softmax`, as PyTorch's does.
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, operator, public
+from ...core.declare import apply, public
+from ...core.kinds import Host
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
+from ..basic.creation import arange, full, zeros
 from ..basic.pointwise import need_tensor
+from ..basic.shape import cat
 from .loss import MODES
 
 NEVER = float("-inf")
@@ -129,15 +132,15 @@ def _loss_grad(g, log_probs, out, targets, input_lengths, target_lengths, blank,
     return apply(GRAD, (), (g, log_probs, out, targets, input_lengths, target_lengths), attrs=attrs)[0]
 
 
-LOSS = operator("ctc_loss", "host", rules.explicit, _loss_body, grad={"log_probs": _loss_grad}, node="CtcLossBackward0",
-                params=("log_probs", "targets", "input_lengths", "target_lengths", "blank", "zero_infinity"))
-GRAD = operator("ctc_loss_back", "host", rules.explicit, _grad_body)
+LOSS = Host("ctc_loss", _loss_body, grad={"log_probs": _loss_grad}, node="CtcLossBackward0",
+            params=("log_probs", "targets", "input_lengths", "target_lengths", "blank", "zero_infinity"))
+GRAD = Host("ctc_loss_back", _grad_body)
 
 
 def _lengths(name, value, count):
     """Lengths as an int64 tensor (N). RuntimeError for another number of them."""
     if not isinstance(value, Tensor):
-        value = REGISTRY["full"]((0,), 0, dtype=dt.int64) if not len(value) else _vector(value)
+        value = full((0,), 0, dtype=dt.int64) if not len(value) else _vector(value)
     if value._layout.dtype.category != dt.INTEGRAL:
         raise RuntimeError(f"{name} must be integral")
     value = value.reshape(-1).to(dt.int64)
@@ -147,8 +150,8 @@ def _lengths(name, value, count):
 
 
 def _vector(numbers):
-    parts = [REGISTRY["full"]((1,), int(n), dtype=dt.int64) for n in numbers]
-    return REGISTRY["cat"](parts)
+    parts = [full((1,), int(n), dtype=dt.int64) for n in numbers]
+    return cat(parts)
 
 
 def _target_matrix(targets, lengths, count):
@@ -160,10 +163,10 @@ def _target_matrix(targets, lengths, count):
         raise RuntimeError(f"Expected targets of total length {sum(sizes)}, got {targets.numel()}")
     width = max(sizes, default=0)
     starts = lengths.cumsum(0) - lengths
-    places = REGISTRY["arange"](width)
+    places = arange(width)
     index = starts.unsqueeze(1) + places
     if not targets.numel():
-        return REGISTRY["zeros"]((count, width), dtype=dt.int64)
+        return zeros((count, width), dtype=dt.int64)
     return targets.to(dt.int64)[index.clamp_max(targets.numel() - 1)]
 
 
@@ -175,8 +178,7 @@ def _check_lengths(log_probs, targets, input_lengths, target_lengths):
             raise RuntimeError(f"Expected input_lengths to have value at least 0, but got value {n}")
         if n > steps:
             raise RuntimeError(f"Expected input_lengths to have value at most {steps}, but got value {n} (while "
-                               "checking arguments for "
-                               "ctc_loss_cpu)")
+                               "checking arguments for ctc_loss_cpu)")
     for n in labels:
         if n < 0:
             raise RuntimeError(f"Expected target_lengths to have value at least 0, but got value {n}")
@@ -206,7 +208,7 @@ def _ctc(log_probs, targets, input_lengths, target_lengths, blank, reduction, ze
     loss = apply(LOSS, (log_probs, matrix, input_lengths, target_lengths, int(blank), bool(zero_infinity)),
                  (log_probs, matrix, input_lengths, target_lengths), attrs=attrs)[0]
     if zero_infinity:
-        loss = REGISTRY["where"](loss == float("inf"), 0, loss)
+        loss = where(loss == float("inf"), 0, loss)
     if single:
         loss = loss.squeeze(0)
         target_lengths = target_lengths.squeeze(0)

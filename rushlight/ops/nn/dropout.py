@@ -9,13 +9,16 @@ import warnings
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, elementwise, operator, public
+from ...core.declare import elementwise, public
+from ...core.kinds import Kernel
 from ...core.grads import GradRule, begin_write, end_write
 from ...core.record import record
 from ...core.stream import STREAM
 from ...core.tensor import empty as empty_tensor
-from ..basic.arithmetic import mul
+from ...core.tensor import version_of
+from ..basic.arithmetic import mul, where
 from ..basic.copy import to_dtype
+from ..basic.creation import ones_like, zeros, zeros_like
 from ..random.distributions import bernoulli_values, threshold
 from ..random.generator import draw
 from ..random.random import DIGITS, bits53, emit, raw_draws, result_dtype
@@ -57,7 +60,7 @@ def drop(input, p, train, feature=False, alpha=False, inplace=False):
     if p == 0 or not train or not input.numel():
         return input
     if p == 1:
-        zero = REGISTRY["zeros"]((), dtype=input.dtype)
+        zero = zeros((), dtype=input.dtype)
         return input.mul_(zero) if inplace else mul(input, zero)
     found = _noise_layout(input, feature)
     _check_floating(found.dtype)
@@ -127,7 +130,7 @@ def feature_alpha_dropout_function_(input, p, train):
 def native_dropout(input, p, train):
     """(input * mask / (1 - p), mask) with a bool mask; without training the input and a mask of ones."""
     if not train or not input.numel():
-        return input.clone() if input.numel() else input, REGISTRY["ones_like"](input, dtype=dt.bool_)
+        return input.clone() if input.numel() else input, ones_like(input, dtype=dt.bool_)
     _check_probability(p)
     mask = empty_tensor(tuple(input.shape), dt.bool_, input.device).bernoulli_(1 - p)
     return input * mask * (0.0 if p == 1 else 1.0 / (1.0 - p)), mask
@@ -138,8 +141,8 @@ def native_dropout(input, p, train):
 
 @public("nn.functional.dropout", out=False)
 def dropout(input, p=0.5, training=True, inplace=False):
-    """While training: zero each element with probability p and scale the others by 1 / (1 - p). ValueError unless 0 "
-      "<= p <= 1."""
+    """While training: zero each element with probability p and scale the others by 1 / (1 - p). ValueError unless 0
+    <= p <= 1."""
     _check_probability(p, ValueError)
     return drop(input, p, training, inplace=inplace)
 
@@ -174,21 +177,17 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
     rank = input.dim()
     if rank not in (2, 3):
         raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {rank}D input. Note that dropout1d "
-                           f"exists to provide "
-                           "channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an "
-                           "optional batch "
-                           "dimension (i.e. 2D or 3D inputs).")
+                           "exists to provide channel-wise dropout on inputs with 1 spatial dimension, a channel "
+                           "dimension, and an optional batch dimension (i.e. 2D or 3D inputs).")
     return _drop_channels(input, p, training, inplace, rank == 3)
 
 
 def _warn_rank(name, rank, spatial):
-    warnings.warn(f"{name}: Received a {rank}-D input to {name}, which is deprecated and will result in an error in "
-                  f"a future release. To "
-                  f"retain the behavior and silence this warning, please use dropout instead. Note that {name} "
-                  f"exists to provide "
-                  f"channel-wise dropout on inputs with {spatial} spatial dimensions, a channel dimension, and an "
-                  f"optional batch "
-                  f"dimension (i.e. {spatial + 1}D or {spatial + 2}D inputs).", stacklevel=3)
+    warnings.warn(f"{name}: Received a {rank}-D input to {name}, which is deprecated and will result in an error in a "
+                  "future release. To retain the behavior and silence this warning, please use dropout instead. Note "
+                  f"that {name} exists to provide channel-wise dropout on inputs with {spatial} spatial dimensions, a "
+                  f"channel dimension, and an optional batch dimension (i.e. {spatial + 1}D or {spatial + 2}D "
+                  "inputs).", stacklevel=3)
 
 
 @public("nn.functional.dropout2d", out=False)
@@ -199,13 +198,11 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
     if rank not in (3, 4):
         _warn_rank("dropout2d", rank, 2)
     if rank == 3:
-        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
-                      "behavior is desired - "
-                      "input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will "
-                      "change in a future "
-                      "release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To "
-                      "maintain the 1D "
-                      "channel-wise dropout behavior, please switch to using dropout1d instead.", stacklevel=2)
+        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior "
+                      "is desired - input is interpreted as shape (N, C, L), where C is the channel dim. This behavior "
+                      "will change in a future release to interpret the input as one without a batch dimension, i.e. "
+                      "shape (C, H, W). To maintain the 1D channel-wise dropout behavior, please switch to using "
+                      "dropout1d instead.", stacklevel=2)
     return drop(input, p, training, feature=True, inplace=inplace)
 
 
@@ -222,7 +219,8 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
 # -- rrelu ---------------------------------------------------------------------------------------------------
 
 
-RRELU_NOISE = operator("rrelu_noise", "native", rules.strided, lower="rrelu_noise", reads=("contiguous", "contiguous"))
+RRELU_NOISE = Kernel("rrelu_noise", layouts=rules.strided, lower="rows.sampling:lower_slopes",
+                     reads=("contiguous", "contiguous"))
 RRELU_RULE = GradRule("rrelu", ["input", "noise"], {"input": lambda g, noise: g * noise}, "RreluWithNoiseBackward1")
 
 
@@ -233,7 +231,7 @@ def _with_noise(input, noise):
 
 
 @elementwise("Tensor._rrelu_fixed Tensor._rrelu_fixed_", name="rrelu", promote="keep", node="RreluWithNoiseBackward0",
-             grad={"input": lambda g, input, slope: REGISTRY["where"](input > 0, g, g * slope)})
+             grad={"input": lambda g, input, slope: where(input > 0, g, g * slope)})
 def fixed_slope(k, input, slope: float):
     """input where it is positive, else input * slope."""
     wide = input.dtype.compute
@@ -282,7 +280,7 @@ def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
         return input
     noise = _slopes(input, float(lower), float(upper))
     node = begin_write(RRELU_RULE, (input, noise), input)
-    version = input._version
+    version = version_of(input)
     try:
         record(mul.op, "tt", (), (input, noise), (), (input,))
         end_write(node, input)
@@ -303,5 +301,5 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     if not hard:
         return soft
     index = soft.max(dim, keepdim=True)[1]
-    chosen = REGISTRY["zeros_like"](logits).scatter_(dim, index, 1.0)
+    chosen = zeros_like(logits).scatter_(dim, index, 1.0)
     return chosen - soft.detach() + soft

@@ -9,10 +9,13 @@ import math
 import warnings
 
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import REGISTRY, public
+from ...core.kinds import Gather
 from ...core.record import record
+from ..basic.creation import linspace, zeros, zeros_like
 from ..basic.fetch import Place, scatter_sum
+from ..basic.shape import cat, stack
+from ..linalg.matmul import matmul
 from .pooling import check_tensor
 
 CUBIC = -0.75
@@ -58,7 +61,7 @@ def padded(k, c, size, padding, align):
 
 
 def whole(k, c):
-    """A coordinate without fraction as an index; -100 for what is no index."""
+    """A coordinate without fraction as an index; -100 if it is not an integer."""
     fits = k.abs(c) < 1e9
     return k.cast(k.where(fits, c, k.const(-100.0, c.dtype)), dt.int64)
 
@@ -144,8 +147,8 @@ def _place_body(k, grid, size, mode, padding, align, order, coordinate, tap, wha
     return k.where(mask, weight, k.const(0.0, weight.dtype))
 
 
-SAMPLE = operator("grid_sample", "loop", rules.explicit, _sample_body, loop="gather")
-PLACES = operator("grid_places", "loop", rules.explicit, _place_body, loop="gather")
+SAMPLE = Gather("grid_sample", _sample_body)
+PLACES = Gather("grid_places", _place_body)
 
 
 # -- the operator and its gradients ----------------------------------------------------------------------------------
@@ -184,7 +187,7 @@ def _spread(samples, grid, options, orders, sizes):
     lead, out = tuple(samples._layout.shape[:2]), grid._layout.shape[1:-1]
     count, n = math.prod(out), len(sizes)
     if not samples._layout.numel:
-        return REGISTRY["zeros"]((*lead, *sizes), dtype=samples.dtype)
+        return zeros((*lead, *sizes), dtype=samples.dtype)
     indices, values, flat = [], [], samples.reshape(*lead, count)
     for chosen in itertools.product(*[line_places(grid, sizes[d], n - 1 - d, orders[d], options) for d in range(n)]):
         index = weight = None
@@ -193,21 +196,21 @@ def _spread(samples, grid, options, orders, sizes):
             weight = w if weight is None else weight * w
         indices.append(index.reshape(lead[0], 1, count))
         values.append(flat * weight.reshape(lead[0], 1, count))
-    values = REGISTRY["cat"](values, 2)
+    values = cat(values, 2)
     place = Place((("d", 0), ("d", 1), ("i", 0)), values._layout.shape)
-    return scatter_sum(values, [REGISTRY["cat"](indices, 2)], place, (*lead, math.prod(sizes))).reshape(*lead, *sizes)
+    return scatter_sum(values, [cat(indices, 2)], place, (*lead, math.prod(sizes))).reshape(*lead, *sizes)
 
 
 def by_grid(sample, g, input, grid, options, orders):
     """For each coordinate the sum over channels of g times the sample differentiated once more."""
     n = len(orders)
     if dict(options)["mode"] == "nearest":
-        return REGISTRY["zeros_like"](grid)
+        return zeros_like(grid)
     found = []
     for i in range(n):
         more = tuple([order + (d == n - 1 - i) for d, order in enumerate(orders)])
         found.append((g * sample(input, grid, options, more)).sum(1))
-    return REGISTRY["stack"](found, -1)
+    return stack(found, -1)
 
 
 def sample_node(n):
@@ -261,8 +264,7 @@ def check_sampler(input, grid, mode):
     if x.ndim not in (4, 5) or g.ndim != x.ndim:
         raise RuntimeError(
             "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with "
-            "sizes "
-            f"{list(x.shape)} and grid with sizes {list(g.shape)}"
+            f"sizes {list(x.shape)} and grid with sizes {list(g.shape)}"
         )
     if mode == "bicubic" and x.ndim == 5:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
@@ -325,21 +327,21 @@ def base_grid(theta, size, align):
     dims, lines = len(size) - 2, []
     for d, n in enumerate(size[2:]):
         at = (
-            REGISTRY["linspace"](-1, 1, n, dtype=theta.dtype, device=theta.device)
+            linspace(-1, 1, n, dtype=theta.dtype, device=theta.device)
             if n > 1
-            else REGISTRY["zeros"](1, dtype=theta.dtype, device=theta.device)
+            else zeros(1, dtype=theta.dtype, device=theta.device)
         )
         if not align:
             at = at * ((n - 1) / n)
         lines.append(at.reshape(*(1,) * d, n, *(1,) * (dims - 1 - d)).expand(*size[2:]))
     ones = REGISTRY["ones"](tuple(size[2:]), dtype=theta.dtype, device=theta.device)
-    return REGISTRY["stack"]([*lines[::-1], ones], -1).reshape(-1, dims + 1)
+    return stack([*lines[::-1], ones], -1).reshape(-1, dims + 1)
 
 
 def _grid_theta(g, theta_layout, size, align):
     flat = g.reshape(g._layout.shape[0], -1, len(size) - 2)
     base = base_grid(g, size, align)
-    return REGISTRY["matmul"](flat.transpose(1, 2), base)
+    return matmul(flat.transpose(1, 2), base)
 
 
 @public(
@@ -351,7 +353,7 @@ def _grid_theta(g, theta_layout, size, align):
 def affine_grid_generator(theta, size, align_corners):
     """The places of `affine_grid`, with checked arguments."""
     dims = len(size) - 2
-    grid = REGISTRY["matmul"](base_grid(theta, size, align_corners), theta.transpose(1, 2))
+    grid = matmul(base_grid(theta, size, align_corners), theta.transpose(1, 2))
     return grid.reshape(size[0], *size[2:], dims)
 
 

@@ -8,13 +8,15 @@ Losses of two tensors are in `regression_loss`, margin losses in `margin_loss`, 
 import warnings
 
 from ...core import dtype as dt
-from ...core import infer as rules
 from ...core.bounds import first_bad
-from ...core.declare import REGISTRY, apply, operator, public
+from ...core.declare import apply, public
+from ...core.errors import BadData
+from ...core.kinds import Gather
 from ...core.grads import GradRule
 from ...core.graph import MODE, without_grad
 from ...core.macro import macro
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
 from ..basic.pick import pick, spread
 from ..basic.pointwise import exp, need_tensor
 from ..reduce.rows import narrow, wide
@@ -75,8 +77,9 @@ def _score_grad_body(k, x, norm, scale, target):
     return (p - k.cast(hit, x.dtype)) * scale
 
 
-AT_CLASS = operator("nll_pick", "loop", rules.explicit, _class_body, loop="gather", aligned=(1,), checks=True)
-AT_WEIGHT = operator("nll_weight", "loop", rules.explicit, _weight_body, loop="gather", aligned=(1,), checks=True)
+OUT_OF_BOUNDS = {"target": BadData(IndexError, "Target {value} is out of bounds.")}
+AT_CLASS = Gather("nll_pick", _class_body, aligned=(1,), failures=OUT_OF_BOUNDS)
+AT_WEIGHT = Gather("nll_weight", _weight_body, aligned=(1,), failures=OUT_OF_BOUNDS)
 
 
 def _scale_adjoint(g, x, norm, target):
@@ -84,20 +87,11 @@ def _scale_adjoint(g, x, norm, target):
     return (g * p).sum(1, keepdim=True) - pick(g, target, 1)
 
 
-SCORE_GRAD = operator(
-    "cross_entropy_back",
-    "loop",
-    rules.explicit,
-    _score_grad_body,
-    loop="gather",
-    aligned=(0, 1, 2, 3),
-    params=("x", "norm", "scale", "target"),
-    grad={
-        "x": lambda g, x, norm, scale: g * exp(x - norm) * scale,
-        "norm": lambda g, x, norm, scale: -(g * exp(x - norm) * scale).sum(1, keepdim=True),
-        "scale": _scale_adjoint,
-    },
-)
+SCORE_GRAD = Gather("cross_entropy_back", _score_grad_body, aligned=(0, 1, 2, 3),
+                    params=("x", "norm", "scale", "target"),
+                    grad={"x": lambda g, x, norm, scale: g * exp(x - norm) * scale,
+                          "norm": lambda g, x, norm, scale: -(g * exp(x - norm) * scale).sum(1, keepdim=True),
+                          "scale": _scale_adjoint})
 
 
 def at_class(x, target, ignore):
@@ -144,7 +138,7 @@ def _nll_grad(g, input, target, factors, reduction):
     return narrow(-spread(scale, target, 1, input.shape[1]), input._layout.dtype)
 
 
-@macro("nll_loss", 3, checks=True)
+@macro("nll_loss", 3, failures=OUT_OF_BOUNDS)
 def _nll_forward(input, target, weight, reduction, ignore_index):
     """(loss, weights of the elements)."""
     x = wide(input)
@@ -182,8 +176,7 @@ def _check_nll(input, target, weight):
     classes = input.shape[0 if rank == 1 else 1]
     if weight is not None and (weight.dim() != 1 or weight.shape[0] != classes):
         raise RuntimeError(f"weight tensor should be defined either for all {classes} classes or no classes but got "
-                           "weight tensor of shape: "
-                           f"{list(weight.shape)}")
+                           f"weight tensor of shape: {list(weight.shape)}")
     if weight is not None and weight.dtype is not input.dtype:
         raise RuntimeError(f"expected scalar type {dt.scalar_type(input._layout.dtype)} but found "
                            f"{dt.scalar_type(weight._layout.dtype)}")
@@ -236,7 +229,7 @@ def _cross_entropy_grad(g, input, target, factors, norm, reduction):
     return narrow(score_grad(x, norm, scale, target), input._layout.dtype)
 
 
-@macro("cross_entropy", 3, checks=True)
+@macro("cross_entropy", 3, failures=OUT_OF_BOUNDS)
 def _cross_entropy_forward(input, target, weight, reduction, ignore_index):
     """(loss, weights of the elements, logsumexp): the loss is factors * (logsumexp(x) - x[target]), folded."""
     x = wide(input)
@@ -276,7 +269,7 @@ def _smoothed_loss(input, target, weight, ignore_index, reduction, smoothing):
     classes = rows.shape[1]
     spread_out = -(logs if weight is None else logs * weight.reshape(1, -1, *[1] * (rows.dim() - 2))).sum(1)
     used = index.squeeze(1) != ignore_index
-    spread_out = REGISTRY["where"](used, spread_out, 0)
+    spread_out = where(used, spread_out, 0)
     if reduction == "mean":
         factors = (
             class_weights(weight, index, ignore_index, wide(weight)._layout.dtype) if weight is not None else used.sum()
@@ -336,9 +329,8 @@ def _check_new(input, target, weight, ignore_index, smoothing):
             raise RuntimeError("ignore_index is not supported for floating point target")
         classes = input.shape[0 if input.dim() == 1 else 1]
         if weight is not None and (weight.dim() != 1 or weight.numel() != classes):
-            raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {classes} classes or "
-                               "no classes but got weight "
-                               f"tensor of shape: {list(weight.shape)}")
+            raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {classes} classes or no "
+                               f"classes but got weight tensor of shape: {list(weight.shape)}")
     else:
         _check_nll(input, target, weight)
 

@@ -10,12 +10,14 @@ y)), the means over the normalised dimensions (Ioffe and Szegedy 2015, section 3
 import math
 
 from ...core import dtype as dt
-from ...core.declare import REGISTRY, elementwise, public
+from ...core.declare import elementwise, public
 from ...core.grads import GradRule
 from ...core.graph import MODE, without_grad
 from ...core.macro import macro
 from ..basic.pointwise import need_tensor
+from ..basic.shape import cat
 from ..reduce.rows import mean_of, narrow, wide
+from ..reduce.statistics import norm
 
 
 @elementwise("", grad={"x": lambda g, x, mean: g * ((x - mean) * 2), "mean": lambda g, x, mean: g * ((mean - x) * 2)})
@@ -123,13 +125,11 @@ def _check_layer_norm(input, normalized_shape, weight, bias):
     need_tensor("layer_norm", "input", 1, input)
     if not normalized_shape:
         raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
-                           "element, but got "
-                           "normalized_shape = []")
+                           "element, but got normalized_shape = []")
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and value._layout.shape != normalized_shape:
             raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
-                               f"{list(value.shape)} and "
-                               f"normalized_shape = {list(normalized_shape)}")
+                               f"{list(value.shape)} and normalized_shape = {list(normalized_shape)}")
     if input._layout.shape[-len(normalized_shape):] != normalized_shape:
         raise RuntimeError(f"Given normalized_shape={list(normalized_shape)}, expected input with shape [*, "
                            f"{', '.join(map(str, normalized_shape))}], but got input of size{list(input.shape)}")
@@ -398,13 +398,11 @@ def _check_group_norm(input, num_groups, weight, bias):
     channels = input.shape[1]
     if channels % num_groups:
         raise RuntimeError("Expected number of channels in input to be divisible by num_groups, but got input of "
-                           "shape "
-                           f"{list(input.shape)} and num_groups={num_groups}")
+                           f"shape {list(input.shape)} and num_groups={num_groups}")
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and (value.dim() != 1 or value.numel() != channels):
-            raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in input, "
-                               f"but got {name} of shape "
-                               f"{list(value.shape)} and input of shape {list(input.shape)}")
+            raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in input, but "
+                               f"got {name} of shape {list(value.shape)} and input of shape {list(input.shape)}")
     if input._layout.dtype.category < dt.FLOATING:
         raise NotImplementedError("\"GroupNormKernelImpl\" not implemented for "
                                   f"'{dt.scalar_type(input._layout.dtype)}'")
@@ -477,7 +475,7 @@ def local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0):
     squares = input * input
     low, high = size // 2, (size - 1) // 2
     shape = list(input.shape)
-    padded = REGISTRY["cat"]([squares.new_zeros((shape[0], low, *shape[2:])), squares,
+    padded = cat([squares.new_zeros((shape[0], low, *shape[2:])), squares,
                               squares.new_zeros((shape[0], high, *shape[2:]))], 1)
     windows = padded.unfold(1, size, 1).sum(-1)
     windows = windows / size if windows.is_floating_point() else windows // size
@@ -487,5 +485,5 @@ def local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0):
 @public("nn.functional.normalize")
 def normalize(input, p=2.0, dim=1, eps=1e-12):
     """x / max(norm(x, p), eps) along `dim`."""
-    length = REGISTRY["norm"](input, p, dim, True)
+    length = norm(input, p, dim, True)
     return input / length.clamp_min(eps).expand_as(input)

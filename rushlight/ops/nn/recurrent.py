@@ -9,13 +9,16 @@ those of the functions that PyTorch's modules call (torch.lstm and so on).
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import grads
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import REGISTRY, public
+from ...core.kinds import Kernel
 from ...core.grads import wants_grad
 from ...core.graph import MODE
 from ...core.record import record
 from ...core.tensor import Tensor
-from ..basic.creation import index_tensor
+from ..basic.arithmetic import where
+from ..basic.creation import index_tensor, zeros
+from ..basic.shape import cat, stack
+from ..linalg.matmul import linear
 
 NEAR_WEIGHTS = 1 << 19  # bytes of weights, or of their gradients, that stay in the second cache of a core
 GATES = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}
@@ -24,13 +27,13 @@ def needs(attrs):
     return ["any" if name.startswith("weight") else "contiguous" for name in dict(attrs)["names"]]
 
 
-FORWARD = operator("recurrent_layer", "native", rules.explicit, lower="recurrent", reads=needs)
-BACKWARD = operator("recurrent_layer_backward", "native", rules.explicit, lower="recurrent_back", reads=needs)
+FORWARD = Kernel("recurrent_layer", lower="rows.recurrent:recurrent", reads=needs)
+BACKWARD = Kernel("recurrent_layer_backward", lower="rows.recurrent:recurrent_back", reads=needs)
 NODES = {"lstm": "MkldnnRnnLayerBackward0", "gru": "StackBackward0", "tanh": "StackBackward0", "relu": "StackBackward0"}
 
 
 def _linear(x, weight, bias):
-    return REGISTRY["nn.functional.linear"](x, weight, bias)
+    return linear(x, weight, bias)
 
 
 # -- one step, as expressions -----------------------------------------------------------------------------------------
@@ -96,12 +99,12 @@ def _layer(step, x, state, weights, reverse, lengths=None):
         new = step(gates[time], state, weights)
         if lengths is not None:
             active = (lengths > time).unsqueeze(1)
-            new = tuple([REGISTRY["where"](active, a, b) for a, b in zip(new, state)])
+            new = tuple([where(active, a, b) for a, b in zip(new, state)])
         state = new
         outputs.append(state[0])
     if reverse:
         outputs.reverse()
-    return REGISTRY["stack"](outputs, 0), state
+    return stack(outputs, 0), state
 
 
 # -- a layer as one node ----------------------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ def run_layer(mode, x, state, weights, lengths, reverse, keep):
 
 def vector(bias, mode, hidden, dtype):
     """A bias as the kernel reads it."""
-    return REGISTRY["zeros"]((GATES[mode] * hidden,), dtype=dtype) if bias is None else bias
+    return zeros((GATES[mode] * hidden,), dtype=dtype) if bias is None else bias
 
 
 def recorded(op, mode, reverse, operands, results, dtype):
@@ -195,7 +198,7 @@ def layer_gradients(g, x, h0, c0, ih, hh, b_ih, b_hh, lengths, mode, reverse, ke
         in_x = rows_of(found["dgates_x"])
         in_h = rows_of(found["dgates_h"]) if gru else in_x
         before = [h0.unsqueeze(0), outs[0][:-1]] if not reverse else [outs[0][1:], h0.unsqueeze(0)]
-        before = rows_of(REGISTRY["cat"](before, 0)) if time > 1 else h0
+        before = rows_of(cat(before, 0)) if time > 1 else h0
         found["dx"] = (in_x @ ih).reshape(time, batch, -1)
         found["dw_x"], found["dw_h"] = in_x.t() @ rows_of(x), in_h.t() @ before
     db_ih = None if b_ih is None else found["db_x"].sum(0)
@@ -302,12 +305,12 @@ def _run(mode, x, packing, hidden, params, has_biases, num_layers, dropout, trai
                 out = packing.pack(out)
             outputs.append(out)
             last.append(state)
-        x = outputs[0] if directions == 1 else REGISTRY["cat"](outputs, -1)
+        x = outputs[0] if directions == 1 else cat(outputs, -1)
         if dropout and train and layer < num_layers - 1:
             x = REGISTRY["nn.functional.dropout"](x, dropout, True)
     if len(last) == 1:
         return x, tuple([s.unsqueeze(0) for s in last[0]])
-    return x, tuple([REGISTRY["stack"]([s[i] for s in last], 0) for i in range(len(hidden))])
+    return x, tuple([stack([s[i] for s in last], 0) for i in range(len(hidden))])
 
 
 def _call(name, mode, args, states):

@@ -10,10 +10,14 @@ import warnings
 
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, elementwise, public
+from ...core.errors import BadData
 from ...core.macro import macro
 from ...core.tensor import Tensor
+from ..basic.creation import ones_like
+from ..basic.grids import broadcast_shapes
 from ..basic.pointwise import exp, log, need_tensor, sgn, sigmoid
 from ..basic.special import xlogy
+from .activation import logsigmoid
 from .loss import MODES, reduced, reduction_of
 
 
@@ -25,9 +29,8 @@ def same_sizes(input, target, stacklevel=3):
     """Warn as PyTorch does where a loss would broadcast."""
     if input.shape != target.shape:
         warnings.warn(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
-                      "This will likely "
-                      "lead to incorrect results due to broadcasting. Please ensure they have the same "
-                      "size.", stacklevel=stacklevel)
+                      "This will likely lead to incorrect results due to broadcasting. Please ensure they have the "
+                      "same size.", stacklevel=stacklevel)
 
 
 def scaled(g, reduction, count):
@@ -36,7 +39,7 @@ def scaled(g, reduction, count):
 
 
 def joint_numel(*tensors):
-    return math.prod(REGISTRY["broadcast_shapes"](*[t.shape for t in tensors if isinstance(t, Tensor)]))
+    return math.prod(broadcast_shapes(*[t.shape for t in tensors if isinstance(t, Tensor)]))
 
 
 def folded_loss(node, values, slope, target_slope=None):
@@ -177,7 +180,10 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
 # -- binary cross entropy --------------------------------------------------------------------------------------------
 
 
-@elementwise("", dtypes="floating", heavy=True, checks=True)
+OUTSIDE = {"unit": BadData(RuntimeError, "all elements of input should be between 0 and 1")}
+
+
+@elementwise("", dtypes="floating", heavy=True, failures=OUTSIDE)
 def binary_entropy(k, input, target):
     """-(t log(p) + (1 - t) log(1 - p)), the logarithms not below -100; reports probabilities and targets outside
     [0, 1]."""
@@ -204,7 +210,7 @@ def _probability_target(g, input, weight, reduction):
 
 @public("", node="BinaryCrossEntropyBackward0", out=False,
         grad={"input": _probability_slope, "target": _probability_target})
-@macro("binary_cross_entropy", 3, checks=True)
+@macro("binary_cross_entropy", 3, failures=OUTSIDE)
 def probability_loss(input, target, weight, reduction):
     """Binary cross entropy of probabilities."""
     values = binary_entropy(input, target)
@@ -219,11 +225,10 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     _check_pair("binary_cross_entropy", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     if input.shape != target.shape:
-        raise ValueError(f"Using a target size ({target.size()}) that is different to the input size "
-                         f"({input.size()}) is deprecated. Please "
-                         "ensure they have the same size.")
+        raise ValueError(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) "
+                         "is deprecated. Please ensure they have the same size.")
     if weight is not None:
-        weight = weight.expand(REGISTRY["broadcast_shapes"](target.shape, weight.shape))
+        weight = weight.expand(broadcast_shapes(target.shape, weight.shape))
     return probability_loss(input, target, weight, reduction)
 
 
@@ -257,7 +262,7 @@ def _logit_target(g, input, target, weight, pos_weight, reduction):
     if pos_weight is None:
         slope = -input
     else:
-        slope = REGISTRY["nn.functional.logsigmoid"](-input) - pos_weight * REGISTRY["nn.functional.logsigmoid"](input)
+        slope = logsigmoid(-input) - pos_weight * logsigmoid(input)
     slope = slope if weight is None else slope * weight
     return scaled(g, reduction, joint_numel(input, target)) * slope
 
@@ -282,6 +287,12 @@ def binary_cross_entropy_with_logits(
     if input.shape != target.shape:
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
     return logit_loss(input, target, weight, pos_weight, reduction)
+
+
+@public("torch.binary_cross_entropy_with_logits", out=False)
+def logit_losses(input, target, weight=None, pos_weight=None, reduction=1):
+    """`nn.functional.binary_cross_entropy_with_logits` with the reduction as a number."""
+    return logit_loss(input, target, weight, pos_weight, MODES[reduction])
 
 
 @elementwise("", dtypes="floating", heavy=True)
@@ -322,10 +333,9 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     _check_pair("kl_div", input, target)
     if reduction == "mean" and size_average is None and reduce is None:
         warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support "
-                      "size.'batchmean' divides only by the "
-                      "batch size, and aligns with the KL div math definition.'mean' will be changed to behave the "
-                      "same as 'batchmean' in "
-                      "the next major release.", stacklevel=2)
+                      "size.'batchmean' divides only by the batch size, and aligns with the KL div math "
+                      "definition.'mean' will be changed to behave the same as 'batchmean' in the next major "
+                      "release.", stacklevel=2)
     values = _kl_divergence(input, target, log_target)
     if reduction == "batchmean" and size_average is None and reduce is None:
         total = values.sum()
@@ -368,7 +378,7 @@ def _variance(input, var):
     if isinstance(var, (int, float)):
         if var < 0:
             raise ValueError("var has negative entry/entries")
-        var = var * REGISTRY["ones_like"](input)
+        var = var * ones_like(input)
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             return var.unsqueeze(-1)
@@ -378,7 +388,8 @@ def _variance(input, var):
     return var
 
 
-@elementwise("", grad={"input": lambda g: g}, checks=True)
+@elementwise("", grad={"input": lambda g: g},
+             failures={"variance": BadData(ValueError, "var has negative entry/entries")})
 def raise_to(k, input, low: float):
     """max(x, low); the gradient passes as if nothing had been done; reports negative elements."""
     k.report((input < 0).vector_value(), "variance")

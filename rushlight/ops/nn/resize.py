@@ -13,8 +13,9 @@ import warnings
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import public
+from ...core.kinds import Gather
+from ..linalg.matmul import matmul
 from .adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from .pooling import check_tensor
 from .windows import run, table, wide
@@ -166,7 +167,7 @@ def _resize_body(k, x, *tables, plan, first):
     return total
 
 
-RESIZE = operator("resize_lines", "loop", rules.explicit, _resize_body, loop="gather")
+RESIZE = Gather("resize_lines", _resize_body)
 
 
 def applied(x, lines, dtype):
@@ -187,7 +188,7 @@ def map_lines(x, lines):
         if lines[d].taps > LONGEST:
             axis = d - len(lines)
             x = (
-                REGISTRY["matmul"](x.to(kept).movedim(axis, -1), lines[d].matrix().to(kept).t())
+                matmul(x.to(kept).movedim(axis, -1), lines[d].matrix().to(kept).t())
                 .movedim(-1, axis)
                 .contiguous()
             )
@@ -279,17 +280,14 @@ def asked_sizes(input, size, scale_factor, mode, recompute):
             if len(size) != n:
                 raise ValueError(
                     "Input and output must have the same number of spatial dimensions, but got input with spatial "
-                    "dimensions of "
-                    f"{list(shape[2:])} and output size of {size}. Please provide input tensor in (N, C, d1, d2, "
-                    "...,dK) format "
-                    "and output size in (o1, o2, ...,oK) format."
+                    f"dimensions of {list(shape[2:])} and output size of {size}. Please provide input tensor in (N, C, "
+                    "d1, d2, ...,dK) format and output size in (o1, o2, ...,oK) format."
                 )
             for v in size:
                 if isinstance(v, float):
                     raise TypeError(
-                        "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], "
-                        "but got size "
-                        f"with types {[type(v) for v in size]}"
+                        "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but "
+                        f"got size with types {[type(v) for v in size]}"
                     )
         else:
             if isinstance(size, (bool, float, str)):
@@ -303,10 +301,8 @@ def asked_sizes(input, size, scale_factor, mode, recompute):
         if len(scale_factor) != n:
             raise ValueError(
                 "Input and scale_factor must have the same number of spatial dimensions, but got input with spatial "
-                "dimensions of "
-                f"{list(shape[2:])} and scale_factor of shape {scale_factor}. Please provide input tensor in (N, C, "
-                "d1, d2, ..."
-                ",dK) format and scale_factor in (s1, s2, ...,sK) format."
+                f"dimensions of {list(shape[2:])} and scale_factor of shape {scale_factor}. Please provide input "
+                "tensor in (N, C, d1, d2, ...,dK) format and scale_factor in (s1, s2, ...,sK) format."
             )
         scales = [float(s) for s in scale_factor]
     else:

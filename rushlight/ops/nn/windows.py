@@ -1,9 +1,9 @@
 """Sums and maxima over windows of the spatial dimensions, and their transposes: the kernels of all pooling.
 
-What comes in: tensors and a `Geometry`, which says where the windows of each dimension lie. What goes out: tensors
-without history. A kernel unrolls the positions of one window. Windows of many positions are taken one dimension after
-another, and very long ones as a reduction over a strided view. Gradients gather too: each input position visits the
-windows that can cover it. Read `pooling` next.
+In: tensors and a `Geometry`, which says where the windows of each dimension lie. Out: tensors without history. A kernel
+unrolls the positions of one window. Windows of many positions are taken one dimension after another, and very long ones
+as a reduction over a strided view. Gradients gather too: each input position visits the windows that can cover it. Read
+`pooling` next.
 """
 
 import itertools
@@ -11,14 +11,17 @@ import math
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, operator
+from ...core.declare import apply
+from ...core.kinds import Gather, Kernel
 from ...core.device import CPU
 from ...core.layout import channels_last_strides, contiguous_layout, layout
 from ...core.record import record
 from ...core.storage import new_storage
 from ...core.tensor import view as raw_view
+from ..basic.copy import clone
+from ..basic.creation import arange, zeros
 from ..basic.fetch import Place, fetch_at
+from ..basic.shape import cat
 from ..reduce.reduce import ARGMAX, SUM, reduce_
 from .pad import constant_pad
 
@@ -32,7 +35,7 @@ def table(values):
     found = contiguous_layout(values.shape, dt.numpy_types()[values.dtype])
     storage = new_storage(found.nbytes, CPU)
     storage.address, storage.guard = values.ctypes.data, values
-    return REGISTRY["clone"](raw_view(storage, found, 0))
+    return clone(raw_view(storage, found, 0))
 
 
 STILL = ("fixed", 1, 1, 0, 1, False)  # windows of a dimension that stays as it is
@@ -269,7 +272,7 @@ def _max_back_body(k, g, indices, *sizes, windows, reaches, first):
 
 
 def _op(name, body):
-    return operator(name, "loop", rules.explicit, body, loop="gather")
+    return Gather(name, body)
 
 
 WINDOW_SUM, WINDOW_MAX, WINDOW_ARGMAX = (
@@ -410,7 +413,7 @@ def long_sum_back(g, part):
         dim, shape = g._layout.ndim - part.rank + d, list(g._layout.shape)
         n, o = part.ins[d], part.outs[d]
         shape[dim] = n + count - 1
-        room = REGISTRY["zeros"](tuple(shape), dtype=g.dtype)
+        room = zeros(tuple(shape), dtype=g.dtype)
         at = slice(count - 1 - padding, count - padding + (o - 1) * stride, stride)
         room[(slice(None),) * dim + (at,)] = g
         ins, outs, windows = list(room.shape[-part.rank :]), list(room.shape[-part.rank :]), [STILL] * part.rank
@@ -455,7 +458,7 @@ def sliced(x, part, d, largest):
             found.append((value, where + start))
         else:
             found.append(reduce_(SUM, piece, (dim,), True, wide(x._layout.dtype)))
-    return [REGISTRY["cat"](list(pieces), dim) for pieces in zip(*found)]
+    return [cat(list(pieces), dim) for pieces in zip(*found)]
 
 
 # -- maxima ----------------------------------------------------------------------------------------------------------
@@ -480,7 +483,7 @@ def one_max(x, part, indices):
         else:
             value, at = reduced(x, part, d, ARGMAX)
             _, _, stride, padding, dilation, _ = part.windows[d]
-            at = along(part, d, at, REGISTRY["arange"](part.outs[d]) * stride - padding, dilation).clamp(
+            at = along(part, d, at, arange(part.outs[d]) * stride - padding, dilation).clamp(
                 0, part.ins[d] - 1
             )
         return value, flat_along(part, d, at) if indices else None
@@ -498,7 +501,7 @@ def flat_along(part, d, at):
     """Positions of dimension d, with the own positions of all others, as flat positions of the plane."""
     flat = None
     for i, n in enumerate(part.ins):
-        own = at if i == d else REGISTRY["arange"](n).reshape(-1, *(1,) * (part.rank - 1 - i))
+        own = at if i == d else arange(n).reshape(-1, *(1,) * (part.rank - 1 - i))
         flat = own if flat is None else flat * n + own
     return flat
 
@@ -514,13 +517,13 @@ def pick_flat(x, indices, rank):
     lead = math.prod(shape[: len(shape) - rank])
     size = math.prod(shape[len(shape) - rank :])
     if not lead or not size:
-        return REGISTRY["zeros"](tuple(shape), dtype=x.dtype)
+        return zeros(tuple(shape), dtype=x.dtype)
     flat = x.reshape(lead, -1)
     return fetch_at(flat, [indices.reshape(lead, size)], plane_place(lead, size)).reshape(shape)
 
 
-PLANE_ADD = operator("plane_add", "native", rules.explicit, lower="plane_add", reads="any", params=("g", "indices"),
-                     grad={"g": lambda g, indices: g.gather(1, indices)})
+PLANE_ADD = Kernel("plane_add", lower="rows.planes:plane_add", reads="any", params=("g", "indices"),
+                   grad={"g": lambda g, indices: g.gather(1, indices)})
 
 
 def put_flat(g, indices, sizes):
@@ -530,7 +533,7 @@ def put_flat(g, indices, sizes):
     count, size = math.prod(lead), math.prod(shape[len(shape) - rank :])
     whole = (*lead, *sizes)
     if not count or not size:
-        return REGISTRY["zeros"](whole, dtype=g.dtype)
+        return zeros(whole, dtype=g.dtype)
     rows, places = g.reshape(count, size), indices.reshape(count, size)
     attrs = (("out", (((count, math.prod(sizes)), g._layout.dtype),)),)
     return apply(PLANE_ADD, (rows, places), (rows, places), attrs=attrs)[0].reshape(whole)

@@ -1,13 +1,14 @@
 """The in-place distributions of Tensor: bernoulli_, exponential_, geometric_, cauchy_, log_normal_.
 
-What comes in: the tensor to overwrite and the parameters. What goes out: an element-wise operator over raw draws, two
-for each element. Read `random` first.
+In: the tensor to overwrite and the parameters. Out: an element-wise operator over raw draws, two for each element. Read
+`random` first.
 """
 
 from ...core import dtype as dt
-from ...core.declare import REGISTRY, elementwise, public
+from ...core.declare import elementwise, public
+from ...core.errors import BadData
 from ...core.tensor import Tensor
-from ..basic.creation import empty_like
+from ..basic.creation import empty_like, zeros_like
 from .random import (
     CPP_NAMES,
     bits53,
@@ -30,7 +31,11 @@ def bernoulli_values(k, raw, threshold: float, dtype: object):
     return k.cast(bits53(k, raw) < threshold, dtype)
 
 
-@elementwise("Tensor._random_bernoulli_each", name="random_bernoulli_each", promote=result_dtype, checks=True)
+PROBABILITY = BadData(RuntimeError, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
+
+
+@elementwise("Tensor._random_bernoulli_each", name="random_bernoulli_each", promote=result_dtype,
+             failures={"probability": PROBABILITY})
 def bernoulli_each(k, raw, p, dtype: object):
     """1 where the draw is below the probability given for the element, which is checked to be one."""
     p = k.cast(p, dt.float64 if raw.dtype is dt.int64 else dt.float32)
@@ -93,7 +98,7 @@ def bernoulli_(self, p=0.5, *, generator=None):
 
 
 def _bernoulli_back(g):
-    return REGISTRY["zeros_like"](g)
+    return zeros_like(g)
 
 
 @public("Tensor._bernoulli", grad={"input": _bernoulli_back}, node="BernoulliBackward0", out=False)
@@ -115,8 +120,7 @@ def check_continuous(dtype, name):
     if dtype.category != dt.FLOATING:
         what = CPP_NAMES.get(dtype.name, dtype.name) if name == "Cauchy" else dt.scalar_type(dtype)
         raise RuntimeError(f"{name} distribution is a continuous probability distribution. dtype must be a floating "
-                           f"point but you "
-                           f"specified {what}")
+                           f"point but you specified {what}")
 
 
 @public("Tensor.exponential_", out=False)

@@ -8,12 +8,14 @@ Read `random` and `sampling` first.
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, elementwise, operator, public
+from ...core.declare import elementwise, public
+from ...core.kinds import Kernel
+from ..basic.creation import empty_like
 from .generator import draw
 from .random import check_floating, zero_gradient
 
-GAMMA = operator("standard_gamma", "native", rules.strided, lower="random_gamma", reads=("contiguous",) * 2)
-BINOMIAL = operator("binomial", "native", rules.strided, lower="random_binomial", reads=("contiguous",) * 3)
+GAMMA = Kernel("standard_gamma", layouts=rules.strided, lower="rows.sampling:lower_gamma", reads=("contiguous",) * 2)
+BINOMIAL = Kernel("binomial", layouts=rules.strided, lower="rows.sampling:lower_binomial", reads=("contiguous",) * 3)
 
 
 def _out(tensor):
@@ -34,7 +36,7 @@ def standard_gamma(input, generator=None):
     """A gamma number of rate 1 for each shape (concentration); differentiable in the shape."""
     check_floating(input.dtype, "gamma_cpu")
     if not input.numel():
-        return REGISTRY["empty_like"](input)
+        return empty_like(input)
     shapes = input.detach().contiguous()
     return draw(GAMMA, generator, (_out(shapes),), "tt", (shapes,))[0]
 
@@ -64,7 +66,7 @@ def binomial(count, prob, generator=None):
     shape = rules.broadcast_shapes(count.shape, prob.shape)
     totals, chances = count.detach().expand(shape).contiguous(), prob.detach().expand(shape).contiguous()
     if not totals.numel():
-        return REGISTRY["empty_like"](totals)
+        return empty_like(totals)
     return draw(BINOMIAL, generator, (_out(totals),), "ttt", (totals, chances))[0]
 
 

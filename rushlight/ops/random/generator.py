@@ -21,8 +21,9 @@ from ...core.record import record
 from ...core.storage import new_storage
 from ...core.stream import STREAM
 from ...core.tensor import Tensor, view
+from ..basic.creation import empty
 
-WORDS = 624
+WORDS, MIDDLE = 624, 397
 LEFT, NEXT, CACHED, NORMAL = WORDS, WORDS + 1, WORDS + 2, WORDS + 4  # places behind the engine's words
 STATE_WORDS = 640
 STATE_LAYOUT = contiguous_layout((STATE_WORDS,), dt.int32)
@@ -45,14 +46,42 @@ def seeded_words(seed):
 
 def state_tensor(words, left=1, place=0, cached=False, normal=0.0):
     """A state as a tensor over memory of its own."""
-    room = (ctypes.c_uint32 * (STATE_WORDS + 16))()
-    start = (-ctypes.addressof(room) % 64) // 4
+    room, start = new_words()
     room[start:start + WORDS] = list(words)
     room[start + LEFT], room[start + NEXT], room[start + CACHED] = left, place, cached
     struct.pack_into("=d", room, 4 * (start + NORMAL), normal)
+    return state_over(room, start)
+
+
+def new_words():
+    """Memory for a state, and the number of the word at which a cache line begins."""
+    room = (ctypes.c_uint32 * (STATE_WORDS + 16))()
+    return room, (-ctypes.addressof(room) % 64) // 4
+
+
+def state_over(room, start):
+    """The tensor over a state in memory of `new_words`."""
     storage = new_storage(STATE_LAYOUT.nbytes, CPU)
     storage.address, storage.block = ctypes.addressof(room) + 4 * start, room
     return view(storage, STATE_LAYOUT, 0)
+
+
+def twist(words):
+    """Renew the engine's words, an array of uint32, in place."""
+    turn = WORDS - MIDDLE
+    for start, stop in ((0, turn), (turn, 2 * turn), (2 * turn, WORDS - 1), (WORDS - 1, WORDS)):
+        here = np.arange(start, stop)
+        mixed = (words[here] & np.uint32(1 << 31)) | (words[(here + 1) % WORDS] & np.uint32((1 << 31) - 1))
+        odd = np.where(mixed & np.uint32(1), np.uint32(0x9908B0DF), np.uint32(0))
+        words[here] = words[(here + MIDDLE) % WORDS] ^ (mixed >> np.uint32(1)) ^ odd
+
+
+def tempered(word):
+    """The draw that a word gives."""
+    word ^= word >> 11
+    word ^= (word << 7) & 0x9D2C5680
+    word ^= (word << 15) & 0xEFC60000
+    return word ^ (word >> 18)
 
 
 def checked_seed(seed):
@@ -72,6 +101,7 @@ class Generator:
                                f"{self._device}")
         self._seed = DEFAULT_SEED
         self._state = None
+        self._host = None  # memory of the state while `words` draws from it; then there is no tensor
 
     @property
     def device(self):
@@ -81,22 +111,45 @@ class Generator:
     def state(self):
         """The tensor that the next draw starts from."""
         if self._state is None:
-            self._state = state_tensor(seeded_words(self._seed))
+            if self._host is None:
+                self._state = state_tensor(seeded_words(self._seed))
+            else:
+                self._state, self._host = state_over(*self._host), None
         return self._state
 
     def advance(self, state):
         """Take the state that a recorded draw leaves."""
         self._state = state
 
+    def words(self, count):
+        """The next `count` draws, integers of 32 bits, at once: for who needs few numbers and needs them now. Sync
+        point."""
+        with STREAM.lock:
+            if self._host is None:
+                room, start = new_words()
+                words = np.frombuffer(room, np.uint32)[start:]
+                words[:STATE_WORDS] = self.state()._array().view(np.uint32)
+                self._host, self._state = (room, start), None
+            room, start = self._host
+            found = []
+            for _ in range(count):
+                left, place = room[start + LEFT], room[start + NEXT]
+                if left == 1:
+                    twist(np.frombuffer(room, np.uint32)[start:start + WORDS])
+                    left, place = WORDS + 1, 0
+                room[start + LEFT], room[start + NEXT] = left - 1, place + 1
+                found.append(tempered(room[start + place]))
+        return found
+
     def manual_seed(self, seed):
-        """Start anew from a seed (negative ones count from 2**64); returns the generator."""
+        """Restart from a seed (negative ones count from 2**64); returns the generator."""
         if not isinstance(seed, int):
             raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
-        self._seed, self._state = checked_seed(seed), None
+        self._seed, self._state, self._host = checked_seed(seed), None, None
         return self
 
     def seed(self):
-        """Start anew from a seed of the operating system's entropy; returns it."""
+        """Restart from a seed of the operating system's entropy; returns it."""
         seed = int.from_bytes(os.urandom(8), "little")
         self.manual_seed(seed)
         return seed
@@ -113,26 +166,25 @@ class Generator:
         normal = struct.unpack("<d", words[NORMAL:NORMAL + 2].tobytes())[0] if cached else 0.0
         engine = words[:WORDS].astype("<u8").tobytes()
         data = FORM.pack(self._seed, int(words[LEFT]), 1, int(words[NEXT]), engine, 0.0, normal, 0.0, cached, 0, 0.0, 0)
-        found = REGISTRY["empty"](len(data), dtype=dt.uint8)
+        found = empty(len(data), dtype=dt.uint8)
         found._array()[...] = np.frombuffer(data, np.uint8)
         return found
 
     def set_state(self, new_state):
-        """Continue from a state that `get_state` gave. TypeError unless a uint8 tensor, RuntimeError for a wrong "
-          "size."""
+        """Continue from a state that `get_state` gave. TypeError unless a uint8 tensor, RuntimeError for a wrong
+        size."""
         if not isinstance(new_state, Tensor):
             raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
         if new_state.dtype is not dt.uint8:
             raise TypeError("RNG state must be a torch.ByteTensor")
         if new_state.numel() != FORM.size:
             raise RuntimeError(f"Expected a CPUGeneratorImplState of size {FORM.size} but found the input RNG state "
-                               f"size to be "
-                               f"{new_state.numel()}")
+                               f"size to be {new_state.numel()}")
         data = np.ascontiguousarray(new_state._array()).tobytes()
         seed, left, seeded, place, words, _, normal, _, cached, _, _, _ = FORM.unpack(data)
         if not 0 < left <= WORDS or place > WORDS or not seeded:
             raise RuntimeError("Invalid mt19937 state")
-        self._seed = seed
+        self._seed, self._host = seed, None
         self._state = state_tensor(np.frombuffer(words, "<u8"), left, place, cached != 0, normal)
         return self
 
@@ -231,7 +283,7 @@ def fork_rng(devices=None, enabled=True, _caller="fork_rng", _devices_kw="device
     try:
         yield
     finally:
-        default_generator._seed, default_generator._state = kept_seed, kept
+        default_generator._seed, default_generator._state, default_generator._host = kept_seed, kept, None
 
 
 REGISTRY["Generator"] = Generator

@@ -13,7 +13,8 @@ import warnings
 from ...base.lazy import Lazy
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, elementwise, operator, public
+from ...core.declare import elementwise, public
+from ...core.kinds import Kernel
 from ...core.device import resolve
 from ...core.grads import GradRule, begin_write, check_inplace, end_write
 from ...core.graph import MODE
@@ -21,11 +22,11 @@ from ...core.layout import contiguous_strides, dense_strides_like
 from ...core.record import record
 from ...core.storage import MetaStorage
 from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.tensor import Tensor, version_of
 from ...core.tensor import empty as empty_tensor
 from ..basic.complex import view_as_complex, view_as_real
 from ..basic.copy import COPY, cast
-from ..basic.creation import empty_like, sizes_of
+from ..basic.creation import empty_like, sizes_of, zeros, zeros_like
 from .generator import draw, generator_of
 
 fractions = Lazy("fractions")
@@ -34,10 +35,9 @@ GROUP = 16  # numbers that Box-Muller makes at a time
 WIDE_SPAN = 1 << 28  # from this span on an integer takes two draws
 DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 
-DRAWS = operator("random_draws", "native", rules.strided, lower="random_draws", reads=("contiguous",))
-BOX_MULLER = operator("box_muller", "native", rules.explicit, lower="box_muller", reads=("contiguous",),
-                      writes="contiguous")
-NORMALS = operator("random_normals", "native", rules.strided, lower="random_normals", reads=("contiguous",))
+DRAWS = Kernel("random_draws", layouts=rules.strided, lower="rows.random:lower_draws", reads=("contiguous",))
+BOX_MULLER = Kernel("box_muller", lower="rows.box_muller:lower_box_muller", reads=("contiguous",), writes="contiguous")
+NORMALS = Kernel("random_normals", layouts=rules.strided, lower="rows.random:lower_normals", reads=("contiguous",))
 
 
 def result_dtype(layouts, numbers, attrs):
@@ -126,7 +126,7 @@ def fill_in_place(self, rule, write):
     """Run `write()`, which overwrites a tensor with random numbers, under the rules of in-place operators; the
     tensor."""
     node = begin_write(rule, (self,), self)
-    version = self._version
+    version = version_of(self)
     try:
         if self._layout.numel and self._storage.__class__ is not MetaStorage:
             write()
@@ -139,7 +139,7 @@ def fill_in_place(self, rule, write):
 
 
 def zero_gradient(g):
-    return REGISTRY["zeros_like"](g)
+    return zeros_like(g)
 
 
 def zero_rule(node):
@@ -187,8 +187,7 @@ def uniform_(self, from_=0, to=1, *, generator=None, **named):
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
     if high - low > info.max:
         raise RuntimeError(f"uniform_ expects to-from <= std::numeric_limits<{dt.scalar_type(found.dtype)}>::max(), "
-                           f"but found to="
-                           f"{high:g} and from={low:g} which result in to-from to exceed the limit")
+                           f"but found to={high:g} and from={low:g} which result in to-from to exceed the limit")
     return fill_in_place(self, UNIFORM_RULE, lambda: uniform_into(self, low, high, generator))
 
 
@@ -346,16 +345,14 @@ def randn_like(input, *, generator=None, dtype=None, layout=None, device=None, r
 @public("torch.normal", out=False)
 def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None,
            requires_grad=False, pin_memory=False):
-    """Normal numbers with the given mean and standard deviation, each a number or a tensor (broadcast); `size` for "
-      "two numbers."""
+    """Normal numbers with the given mean and standard deviation, each a number or a tensor (broadcast); `size` for
+    two numbers."""
     tensors = isinstance(mean, Tensor), isinstance(std, Tensor)
     if not any(tensors):
         if size is None:
-            raise TypeError("normal() received an invalid combination of arguments - got (float, float), but "
-                            "expected one of: (Tensor "
-                            "mean, Tensor std), (Tensor mean, float std), (float mean, Tensor std), (float mean, "
-                            "float std, tuple of "
-                            "ints size)")
+            raise TypeError("normal() received an invalid combination of arguments - got (float, float), but expected "
+                            "one of: (Tensor mean, Tensor std), (Tensor mean, float std), (float mean, Tensor std), "
+                            "(float mean, float std, tuple of ints size)")
         tensor = new_random("normal", (), size, out, dtype, device)
         return _normal(tensor, float(mean), float(std), generator, out, requires_grad)
     result = _normal_each(mean, std, generator) if all(tensors) \
@@ -547,8 +544,8 @@ def randint(*args, low=None, high=None, size=None, generator=None, out=None, dty
 
 
 def _bounds(name, args, low, high, size, most):
-    """(low, high, size) from positional arguments (low may be left out) and keywords. TypeError where they do not "
-      "fit."""
+    """(low, high, size) from positional arguments (low may be left out) and keywords. TypeError where they do not
+    fit."""
     given = args + [v for v in (low, high, size if most == 3 else None) if v is not None]
     if most == 3 and size is None and args:
         size = args.pop()
@@ -584,7 +581,7 @@ def randint_like(input, *args, low=None, high=None, generator=None, dtype=None, 
     return _randint(tensor, low, high, generator, None, requires_grad)
 
 
-SHUFFLE = operator("random_shuffle", "native", rules.explicit, lower="random_shuffle", reads=("contiguous",))
+SHUFFLE = Kernel("random_shuffle", lower="rows.random:lower_shuffle", reads=("contiguous",))
 
 
 @public("torch.randperm", out=False)
@@ -608,7 +605,7 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
         result = result if dtype is dt.int64 else cast(result, dtype)
     else:
         generator_of(generator)
-        result = REGISTRY["zeros"]((n,), dtype=dtype)
+        result = zeros((n,), dtype=dtype)
     if out is not None:
         return out._make_room((n,)).copy_(result)
     return result.requires_grad_(requires_grad)

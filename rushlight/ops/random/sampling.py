@@ -1,15 +1,16 @@
 """Samples from distributions given by tensors: multinomial and poisson.
 
-What comes in: probabilities, rates. What goes out: samples of the generator's draws, in PyTorch's order. Read
-`random` first.
+In: probabilities, rates. Out: samples of the generator's draws, in PyTorch's order. Read `random` first.
 """
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, into_out, operator, public
+from ...core.declare import into_out, public
+from ...core.kinds import Host, Kernel
 from ...core.record import record
 from ...core.tensor import empty as empty_tensor
+from ..basic.creation import empty_like
 from .generator import draw
 from .random import DRAWS, check_floating, zero_gradient
 
@@ -30,7 +31,7 @@ def _choose(outs, ins, numbers):
         outs[0][row] = np.minimum(np.searchsorted(sums.astype(np.float64), uniform[row], side="left"), len(sums) - 1)
 
 
-CHOOSE = operator("multinomial", "host", rules.explicit, _choose)
+CHOOSE = Host("multinomial", _choose)
 
 
 def _check_probabilities(input, many):
@@ -81,7 +82,7 @@ def _multinomial(input, num_samples, replacement, generator):
     if not replacement or num_samples == 1:
         # the largest of p / exponential numbers: one for each category
         found = input.detach()
-        ratios = found / REGISTRY["empty_like"](found).exponential_(1, generator=generator)
+        ratios = found / empty_like(found).exponential_(1, generator=generator)
         if num_samples == 1:
             return ratios.argmax(-1, keepdim=True)
         return ratios.topk(num_samples)[1]
@@ -92,7 +93,7 @@ def _multinomial(input, num_samples, replacement, generator):
     return result if input.dim() == 2 else result.reshape(num_samples)
 
 
-POISSON = operator("poisson", "native", rules.strided, lower="random_poisson", reads=("contiguous", "dense"))
+POISSON = Kernel("poisson", layouts=rules.strided, lower="rows.sampling:lower_poisson", reads=("contiguous", "dense"))
 
 
 @public("torch.poisson", grad={"input": zero_gradient}, out=False)
@@ -100,7 +101,7 @@ def poisson(input, generator=None):
     """A Poisson number for each rate. RuntimeError for negative rates."""
     check_floating(input.dtype, "poisson_cpu")
     if not input.numel():
-        return REGISTRY["empty_like"](input)
+        return empty_like(input)
     if bool((input < 0).any()):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
     rates = input if input._layout.dense else input.contiguous()  # the result has their strides

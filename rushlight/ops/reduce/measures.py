@@ -6,13 +6,16 @@ import math
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, operator, public
+from ...core.declare import REGISTRY, public
+from ...core.kinds import Host
 from ...core.infer import wrap_dim
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
+from ..basic.creation import zeros_like
 from ..basic.pointwise import need_tensor
+from ..basic.shape import cat, triu_indices
 from .rows import narrow, wide
 from .statistics import norm_grad, plain_norm, vector_norm
 
@@ -41,10 +44,9 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
         for d, (have, want) in enumerate(zip(part.shape, input.shape)):
             if have != want and d != at:
                 raise RuntimeError("diff expects the shape of tensor to prepend or append to match that of input "
-                                   "except along the "
-                                   f"differencing dimension; input.size({d}) = {want}, but got tensor.size({d}) = "
-                                   f"{have}")
-    joined = REGISTRY["cat"](parts, at) if len(parts) > 1 else input
+                                   f"except along the differencing dimension; input.size({d}) = {want}, but got "
+                                   f"tensor.size({d}) = {have}")
+    joined = cat(parts, at) if len(parts) > 1 else input
     if n == 0:
         return input.clone()
     n = min(n, joined.shape[at])
@@ -164,9 +166,8 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
         raise RuntimeError("dim repeated in the list of dims")
     spaces = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
     if len(spaces) != len(dims):
-        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar or a list of length equal "
-                           f"to 'self.dim() = {rank}' "
-                           f"or the number of dims, but got a list of length {len(spaces)}")
+        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar or a list of length equal to "
+                           f"'self.dim() = {rank}' or the number of dims, but got a list of length {len(spaces)}")
     for d, space in zip(dims, spaces):
         if input.shape[d] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
@@ -190,7 +191,7 @@ def _cdist_grad(first):
         away = _apart(x1, x2)
         slope = norm_grad(g, away, out, p, (away.dim() - 1,), False)
         if slope is None:
-            return REGISTRY["zeros_like"](x1 if first else x2)
+            return zeros_like(x1 if first else x2)
         return slope.sum(-2) if first else -slope.sum(-3)
     return formula
 
@@ -228,7 +229,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
 
 
 def _pairs(count):
-    places = REGISTRY["triu_indices"](count, count, 1)
+    places = triu_indices(count, count, 1)
     return places[0], places[1]
 
 
@@ -236,7 +237,7 @@ def _pdist_grad(g, input, out, p):
     first, second = _pairs(input.shape[0])
     away = input.index_select(0, first) - input.index_select(0, second)
     slope = norm_grad(g, away, out, p, (1,), False)
-    zeros = REGISTRY["zeros_like"](input)
+    zeros = zeros_like(input)
     if slope is None:
         return zeros
     return zeros.index_add(0, first, slope).index_add(0, second, -slope)
@@ -271,7 +272,7 @@ def _renormed(input, p, dim, maxnorm):
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.dim()} dimensions")
     at = wrap_dim(dim, input.dim())
     length = vector_norm(input, p, [d for d in range(input.dim()) if d != at], True)
-    return input * REGISTRY["where"](length > maxnorm, maxnorm / (length + 1e-7), 1.0)
+    return input * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0)
 
 
 @public("renorm")
@@ -299,7 +300,7 @@ def _histc_body(outs, ins, numbers):
     outs[0][...] = np.bincount(np.minimum(place, bins - 1), minlength=bins)
 
 
-HISTC = operator("histc", "host", rules.explicit, _histc_body)
+HISTC = Host("histc", _histc_body)
 
 
 @public("histc")
@@ -327,7 +328,7 @@ def _bincount_body(outs, ins, numbers):
     outs[0][...] = np.bincount(ins[0], weights=weights, minlength=outs[0].shape[0])
 
 
-BINCOUNT = operator("bincount", "host", rules.explicit, _bincount_body)
+BINCOUNT = Host("bincount", _bincount_body)
 
 
 @public("bincount", out=False)
@@ -406,7 +407,7 @@ def _counted(points, edges, weights):
     )
 
 
-HISTOGRAM_OP = operator("histogram", "host", rules.explicit, _histogram_body)
+HISTOGRAM_OP = Host("histogram", _histogram_body)
 
 
 def _histogram(name, input, bins, bounds, weight, density):
@@ -450,8 +451,7 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False):
     columns = input.shape[-1]
     bins = [bins] * columns if isinstance(bins, int) else list(bins)
     if len(bins) != columns:
-        raise RuntimeError(f"torch.histogramdd: expected {columns} sequences of bin edges for a "
-                           f"{columns}-dimensional histogram but got "
-                           f"{len(bins)}")
+        raise RuntimeError(f"torch.histogramdd: expected {columns} sequences of bin edges for a {columns}-dimensional "
+                           f"histogram but got {len(bins)}")
     counts, edges = _histogram("histogramdd", input, bins, range, weight, density)
     return HISTOGRAMDD(counts, tuple(edges))

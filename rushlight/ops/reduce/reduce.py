@@ -5,16 +5,20 @@ passes over a row.
 """
 
 import functools
+import math
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.arguments import CLASSES
-from ...core.declare import REGISTRY, elementwise, operator, public
+from ...core.arguments import CLASSES, spelled_again
+from ...core.declare import elementwise, public
+from ...core.kinds import Kernel, Reduction
 from ...core.graph import MODE
 from ...core.infer import wrap_dim, wrap_dims
 from ...core.record import record, unary
 from ...core.stream import STREAM
 from ...core.tensor import Tensor
+from ..basic.arithmetic import where
+from ..basic.creation import eye
 from ..basic.view import MOST_FORMS
 
 
@@ -30,29 +34,28 @@ def _accumulate_input(dtype, options):
     return dtype.compute
 
 
-def _one(name, combine, accumulate, results=_same, **options):
-    return operator(f"{name}_reduce", "loop", rules.reduction, loop="reduction", combine=combine, accumulate=accumulate,
-                    results=results,
-                    **options)
+def _one(name, accumulate, outs=_same):
+    return Reduction(f"{name}_reduce", combine=name, accumulate=accumulate, outs=outs)
 
 
-SUM = _one("sum", "sum", _accumulate_sum)
-ORDERED_SUM = operator("ordered_sum", "native", rules.reduction, lower="ordered_sum", reads="any", results=_same)
+SUM = _one("sum", _accumulate_sum)
+ORDERED_SUM = Kernel("ordered_sum", layouts=lambda op, *known: rules.reduction(SUM, *known),
+                     lower="rows.sum_order:ordered_sum", light=True, reads="any")
 ORDERED_MOST = 4096  # elements up to which sums keep PyTorch's order, see codegen/cpu/rows/sum.py
-PROD = _one("prod", "prod", _accumulate_sum)
-MAX = _one("max", "max", _accumulate_input)
-TOP = _one("top", "top", _accumulate_input)
-MIN = _one("min", "min", _accumulate_input)
-ANY = _one("any", "any", lambda dtype, options: dt.bool_)
-ALL = _one("all", "all", lambda dtype, options: dt.bool_)
-ARGMAX = _one("argmax", "argmax", _accumulate_input, lambda dtype, options: (dtype, dt.int64))
-ARGMIN = _one("argmin", "argmin", _accumulate_input, lambda dtype, options: (dtype, dt.int64))
+PROD = _one("prod", _accumulate_sum)
+MAX = _one("max", _accumulate_input)
+TOP = _one("top", _accumulate_input)
+MIN = _one("min", _accumulate_input)
+ANY = _one("any", lambda dtype, options: dt.bool_)
+ALL = _one("all", lambda dtype, options: dt.bool_)
+ARGMAX = _one("argmax", _accumulate_input, lambda dtype, options: (dtype, dt.int64))
+ARGMIN = _one("argmin", _accumulate_input, lambda dtype, options: (dtype, dt.int64))
 
 
 def reduce_(op, input, dims, keepdim, dtype):
     """Record one reduction over `dims` (a sorted tuple); the list of its results."""
     attrs = (("dims", dims), ("keepdim", bool(keepdim)), ("dtype", dtype))
-    if "arg" in op.options["combine"]:
+    if op.finds:
         return record(op, "t", attrs, (input,))
     return [unary(op.form("t", attrs), input)]
 
@@ -96,6 +99,12 @@ def expand_back(value, shape, dims, keepdim):
     return value.expand(shape)
 
 
+def named_so_far(dim, keepdim):
+    """Those of two arguments that were given by our names."""
+    given = {} if dim is None else {"dim": dim}
+    return {**given, "keepdim": keepdim} if keepdim else given
+
+
 def _sum_dtype(input, dtype):
     if dtype is not None:
         return CLASSES[dtype] if dtype.__class__ is type else dtype
@@ -123,8 +132,10 @@ def sum_all(input, shape, dtype):
 
 
 @public("sum", quick=True)
-def sum(input, dim=None, keepdim=False, *, dtype=None):
+def sum(input, dim=None, keepdim=False, *, dtype=None, **spelled):
     """Sum over `dim` (int, tuple, or None for all). Integers are summed in int64 unless `dtype` is given."""
+    if spelled:
+        return spelled_again(sum, spelled, input, **named_so_far(dim, keepdim), dtype=dtype)
     if not isinstance(input, Tensor):
         raise TypeError(f"sum(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     found = input._layout
@@ -163,13 +174,14 @@ def mean_all(input, shape, dims, keepdim, dtype, count):
 
 
 @public("mean", quick=True)
-def mean(input, dim=None, keepdim=False, *, dtype=None):
+def mean(input, dim=None, keepdim=False, *, dtype=None, **spelled):
     """Mean over `dim`. RuntimeError for integers without a floating `dtype`."""
+    if spelled:
+        return spelled_again(mean, spelled, input, **named_so_far(dim, keepdim), dtype=dtype)
     result = input.dtype if dtype is None else CLASSES[dtype] if dtype.__class__ is type else dtype
     if result.category < dt.FLOATING:
-        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or "
-                           f"complex dtype. Got: "
-                           f"{dt.scalar_type(input._layout.dtype)}")
+        raise RuntimeError("mean(): could not infer output dtype. Input dtype must be either a floating point or "
+                           f"complex dtype. Got: {dt.scalar_type(input._layout.dtype)}")
     found = input._layout
     if dim is None and not keepdim:
         form = total_form(found, True) if dtype is None and not STREAM.tracing else None
@@ -194,12 +206,29 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
 def _prod_grad(g, input, out, dims, keepdim):
     """g times the product of all other elements, without dividing by zero."""
     g = expand_back(g, input.shape, dims, keepdim)
+    if MODE.grad and (math.prod([input.shape[d] for d in dims]) <= FEW or bool((input == 0).any())):
+        return g * others_of(input, dims)
     zero = input == 0
     zeros = expand_back(reduce_(SUM, zero._cast(dt.int64), dims, keepdim, dt.int64)[0], input.shape, dims, keepdim)
-    safe = REGISTRY["where"](zero, 1, input)
+    safe = where(zero, 1, input)
     rest = expand_back(prod_node(safe, dims, keepdim, input._layout.dtype), input.shape, dims, keepdim)
-    others = REGISTRY["where"](zeros == 0, rest / safe, REGISTRY["where"](zero & (zeros == 1), rest, 0))
+    others = where(zeros == 0, rest / safe, where(zero & (zeros == 1), rest, 0))
     return g * others
+
+
+FEW = 64  # elements of a product whose gradient is differentiated again, up to which n x n factors cost little
+
+
+def others_of(input, dims):
+    """The product of all other elements, as products of n factors each: true also in their derivatives by elements
+    that are zero."""
+    kept = [d for d in range(input.dim()) if d not in dims]
+    moved = input.permute(*kept, *dims)
+    rows = moved.reshape(*moved.shape[:len(kept)], -1)
+    size = rows.shape[-1]
+    factors = where(eye(size, dtype=dt.bool_), 1, rows.unsqueeze(-2))
+    found = prod_node(factors, (factors.dim() - 1,), False, input._layout.dtype).reshape(moved.shape)
+    return found.movedim(list(range(input.dim())), [*kept, *dims])
 
 
 def _prod(input, dims, keepdim, dtype):
@@ -249,7 +278,7 @@ def zero_for_nan(k, input):
 
 
 def _nansum_grad(g, input, dims, keepdim):
-    return REGISTRY["where"](input.isnan(), 0, expand_back(g, input.shape, dims, keepdim))
+    return where(input.isnan(), 0, expand_back(g, input.shape, dims, keepdim))
 
 
 @public("", node="NansumBackward0", grad={"input": _nansum_grad}, out=False)

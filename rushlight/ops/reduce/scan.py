@@ -2,12 +2,15 @@
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, composed, operator, public
+from ...core.declare import apply, composed, public
+from ...core.kinds import Host, Scan
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
 from ...core.return_types import named_result
-from ..basic.complex import resolve_conj, view_as_complex, view_as_real
+from ..basic.arithmetic import where
+from ..basic.creation import eye
+from ..basic.complex import real, resolve_conj, view_as_complex, view_as_real
+from ..basic.creation import zeros_like
 
 CUMMAX_RESULT = named_result("cummax", "values", "indices")
 CUMMIN_RESULT = named_result("cummin", "values", "indices")
@@ -27,46 +30,78 @@ def _product_grad(g, input, out, dim, dtype):
     zero = input == 0
     if not bool(zero.any()):
         return _reversed_sum(g * out, dim) / input
+    if MODE.grad:
+        return _product_slopes(g, input, dim)
     first = (zero.to(dt.int64).cumsum(dim) == 1) & zero
     after = first.to(dt.int64).cumsum(dim) > 0
-    safe = REGISTRY["where"](zero, 1, input)
-    plain = REGISTRY["where"](after, 0, _reversed_sum(REGISTRY["where"](after, 0, g * out), dim) / safe)
-    product = REGISTRY["cumprod"](REGISTRY["where"](first, 1, input), dim)
-    at_zero = _reversed_sum(REGISTRY["where"](after, g * product, 0), dim)
-    return REGISTRY["where"](first, at_zero, plain)
+    safe = where(zero, 1, input)
+    plain = where(after, 0, _reversed_sum(where(after, 0, g * out), dim) / safe)
+    product = cumprod(where(first, 1, input), dim)
+    at_zero = _reversed_sum(where(after, g * product, 0), dim)
+    return where(first, at_zero, plain)
+
+
+def _product_slopes(g, input, dim):
+    """`_product_grad` as the products of all factors but one, n x n of them: true also in their derivatives by
+    elements that are zero."""
+    rows, g = input.movedim(dim, -1), g.movedim(dim, -1)
+    without = eye(rows.shape[-1], dtype=dt.bool_)
+    factors = where(without, 1, rows.unsqueeze(-2))
+    products = cumprod(factors, factors.dim() - 1)
+    return (g.unsqueeze(-2) * products).triu().sum(-1).movedim(-1, dim)
 
 
 def _extreme_grad(g, out1, dim):
-    return REGISTRY["zeros_like"](g[0]).scatter_add(dim, out1, g[0])
+    return zeros_like(g[0]).scatter_add(dim, out1, g[0])
 
 
 def _log_grad(g, input, out, dim):
     """Sums over j >= k of g_j * exp(x_k - out_j), split by the sign of g so that the logarithms exist. Not so where
     it is differentiated again: logarithms of zero gradients would spoil the slopes."""
     if MODE.grad or input._layout.dtype.is_complex:
-        top = REGISTRY["real"](input.detach()).amax(dim, keepdim=True)
+        top = real(input.detach()).amax(dim, keepdim=True)
         return (input - top).exp() * _reversed_sum(g * (top - out).exp(), dim)
     low = float("-inf")
-    positive = REGISTRY["where"](g > 0, g.clamp(min=0).log(), low)
-    negative = REGISTRY["where"](g < 0, (-g).clamp(min=0).log(), low)
+    positive = where(g > 0, g.clamp(min=0).log(), low)
+    negative = where(g < 0, (-g).clamp(min=0).log(), low)
     parts = [logcumsumexp((part - out).flip(dim), dim).flip(dim) + input for part in (positive, negative)]
     return parts[0].exp() - parts[1].exp()
 
 
-def _scan(name, params, grad, node=None):
-    return operator(name, "native", rules.explicit, lower="scan", reads="any", params=params, grad=grad, node=node)
+def _double(dtype):
+    """The dtype of totals: floats add up in double precision, as in PyTorch on the CPU."""
+    return dt.float64 if dtype.is_floating_point else dtype
 
 
-CUMSUM = _scan("cumsum", ("input", "dim"), {"input": _sum_grad})
-CUMPROD = _scan("cumprod", ("input", "dim", "dtype"), {"input": _product_grad})
+def _extreme_step(predicate):
+    """The step of a running extreme and the last position where it was met; NaN stays."""
+    def step(k, totals, value, position):
+        best, where = totals
+        take = k.compare(predicate, value, best)
+        if value.dtype.is_floating_point:
+            take = k.logical_or(k.logical_and(take, k.logical_not(k.isnan(best))), k.isnan(value))
+        take = k.logical_or(take, position.eq(0))
+        return [k.where(take, value, best), k.where(take, position, where)]
+    return step
+
+
+CUMSUM = Scan("cumsum", step=lambda k, totals, value, position: [totals[0] + value], start=(0,), total=_double,
+              params=("input", "dim"), grad={"input": _sum_grad})
+CUMPROD = Scan("cumprod", step=lambda k, totals, value, position: [totals[0] * value], start=(1,), total=_double,
+               params=("input", "dim", "dtype"), grad={"input": _product_grad})
+LOGCUMSUMEXP = Scan("logcumsumexp", step=lambda k, totals, value, position: [k.logaddexp(totals[0], value)],
+                    start=(float("-inf"),), total=_double, params=("input", "dim"), grad={"input": _log_grad})
+CUMMAX, CUMMIN = [Scan(name, step=_extreme_step(predicate), start=(0, 0), total=lambda dtype: dtype.compute,
+                       params=("input", "dim"), grad={"input": _extreme_grad})
+                  for name, predicate in (("cummax", "ge"), ("cummin", "le"))]
 
 
 def _complex_product_body(outs, ins, numbers, dim):
     np.cumprod(ins[0], dim, out=outs[0]) if ins[0].ndim else np.copyto(outs[0], ins[0])
 
 
-COMPLEX_PRODUCT = operator("complex_cumprod", "host", rules.explicit, _complex_product_body,
-                           {"input": _product_grad}, ("input", "dim", "dtype"), "CumprodBackward0")
+COMPLEX_PRODUCT = Host("complex_cumprod", _complex_product_body, grad={"input": _product_grad},
+                       params=("input", "dim", "dtype"), node="CumprodBackward0")
 
 
 def _complex_logsumexp_body(outs, ins, numbers, dim):
@@ -82,16 +117,13 @@ def _complex_logsumexp_body(outs, ins, numbers, dim):
         found[i] = total = np.where(low.real == -np.inf, high, high + np.log1p(np.exp(low - high)))
 
 
-COMPLEX_LOGSUMEXP = operator("complex_logcumsumexp", "host", rules.explicit, _complex_logsumexp_body,
-                             {"input": _log_grad}, ("input", "dim"), "LogcumsumexpBackward0")
-CUMMAX = _scan("cummax", ("input", "dim"), {"input": _extreme_grad})
-CUMMIN = _scan("cummin", ("input", "dim"), {"input": _extreme_grad})
-LOGCUMSUMEXP = _scan("logcumsumexp", ("input", "dim"), {"input": _log_grad})
+COMPLEX_LOGSUMEXP = Host("complex_logcumsumexp", _complex_logsumexp_body, grad={"input": _log_grad},
+                         params=("input", "dim"), node="LogcumsumexpBackward0")
 
 
-def _record(op, kind, values, outs):
+def _record(op, values, outs):
     """Record a scan of values[0] along values[1]."""
-    return apply(op, values, (values[0],), (), (("kind", kind), ("dim", values[1]), ("out", outs)))
+    return apply(op, values, (values[0],), (), (("dim", values[1]), ("out", outs)))
 
 
 def _summed(input, dtype):
@@ -108,7 +140,7 @@ def cumsum(input, dim, *, dtype=None):
     if input._layout.dtype.is_complex:  # the parts add up apart
         return composed(CUMSUM.rule, (input, dim), lambda: view_as_complex(cumsum(view_as_real(
             resolve_conj(input if input.dim() else input.reshape(1))), dim)).reshape(input.shape))
-    return _record(CUMSUM, "sum", (input, dim), ((tuple(input.shape), input.dtype),))[0]
+    return _record(CUMSUM, (input, dim), ((tuple(input.shape), input.dtype),))[0]
 
 
 @public("cumprod")
@@ -119,12 +151,13 @@ def cumprod(input, dim, *, dtype=None):
     if input._layout.dtype.is_complex:
         return apply(COMPLEX_PRODUCT, (input, dim, input.dtype), (input,), (),
                      (("dim", dim), ("out", ((tuple(input.shape), input.dtype),))))[0]
-    return _record(CUMPROD, "prod", (input, dim, input.dtype), ((tuple(input.shape), input.dtype),))[0]
+    return _record(CUMPROD, (input, dim, input.dtype), ((tuple(input.shape), input.dtype),))[0]
 
 
 def _inplace(function):
     def call(self, dim, *, dtype=None):
         return self.copy_(function(self, dim, dtype=dtype or self.dtype))
+    call.__doc__ = f"`{function.__name__}` in place."
     return call
 
 
@@ -132,22 +165,22 @@ public("Tensor.cumsum_", out=False)(_inplace(cumsum))
 public("Tensor.cumprod_", out=False)(_inplace(cumprod))
 
 
-def _extreme(op, kind, input, dim, result):
+def _extreme(op, input, dim, result):
     dim = wrap_dim(dim, input.dim())
     shape = tuple(input.shape)
-    return result(*_record(op, kind, (input, dim), ((shape, input.dtype), (shape, dt.int64))))
+    return result(*_record(op, (input, dim), ((shape, input.dtype), (shape, dt.int64))))
 
 
 @public("cummax")
 def cummax(input, dim):
     """Running maxima along `dim` and their last positions: (values, indices)."""
-    return _extreme(CUMMAX, "max", input, dim, CUMMAX_RESULT)
+    return _extreme(CUMMAX, input, dim, CUMMAX_RESULT)
 
 
 @public("cummin")
 def cummin(input, dim):
     """Running minima along `dim` and their last positions: (values, indices)."""
-    return _extreme(CUMMIN, "min", input, dim, CUMMIN_RESULT)
+    return _extreme(CUMMIN, input, dim, CUMMIN_RESULT)
 
 
 @public("logcumsumexp")
@@ -159,4 +192,4 @@ def logcumsumexp(input, dim):
     if input._layout.dtype.is_complex:
         return apply(COMPLEX_LOGSUMEXP, (input, dim), (input,), (),
                      (("dim", dim), ("out", ((tuple(input.shape), input.dtype),))))[0]
-    return _record(LOGCUMSUMEXP, "logsumexp", (input, dim), ((tuple(input.shape), input.dtype),))[0]
+    return _record(LOGCUMSUMEXP, (input, dim), ((tuple(input.shape), input.dtype),))[0]

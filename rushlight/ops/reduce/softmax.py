@@ -5,9 +5,10 @@ Half precisions are computed in float32. Gradients are formulas over the result.
 """
 
 from ...core import dtype as dt
-from ...core.declare import REGISTRY, elementwise, public
+from ...core.declare import elementwise, public
 from ...core.infer import wrap_dim, wrap_dims
 from ...core.macro import macro
+from ..basic.complex import real
 from ..basic.copy import packed
 from ..basic.pointwise import exp, log, need_tensor
 from .reduce import TOP, reduce_
@@ -15,7 +16,8 @@ from .rows import narrow, total, wide
 
 
 def largest(input, dims, keepdim=True):
-    """The maximum over `dims` of what is no NaN: sums of exponentials get them from the values themselves."""
+    """The maximum over `dims` of the values that are not NaN: NaN reaches sums of exponentials through the values
+    themselves."""
     return reduce_(TOP, input, dims, keepdim, input._layout.dtype)[0]
 
 
@@ -158,7 +160,7 @@ def log_total(input, dims, keepdim, exponential=exp_away):
 def logsumexp_values(input, dims, keepdim):
     """log(sum(exp(x))) over a tuple of dimensions; infinite where an x is."""
     if input._layout.dtype.is_complex:
-        top = finite_or_zero(largest(REGISTRY["real"](input), dims))
+        top = finite_or_zero(largest(real(input), dims))
         return log(total(exp(input - top), dims, keepdim)) + (top if keepdim else without_dims(top, dims))
     return log_total(input, dims, keepdim, lambda x, top: exp(x - top))
 

@@ -6,8 +6,8 @@ gradient. NaN counts as the largest number, as in PyTorch.
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, into_out, operator, public
+from ...core.declare import REGISTRY, into_out, public
+from ...core.kinds import Host, Kernel
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
@@ -15,12 +15,16 @@ from ...core.layout import dense_strides_like
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
+from ..basic.creation import empty, full, ones, zeros
+from ..basic.shape import cat
+from ..basic.view import slice_
+from ..index.nonzero import nonzero
 
 Sort, TopK = named_result("sort", "values", "indices"), named_result("topk", "values", "indices")
 
 
-ARGSORT = operator("sort_positions", "native", rules.explicit, lower="argsort", reads="any")
-TOPK = operator("topk_positions", "native", rules.explicit, lower="topk", reads="any")
+ARGSORT = Kernel("sort_positions", lower="rows.sort:lower_argsort", reads="any")
+TOPK = Kernel("topk_positions", lower="rows.sort:lower_topk", reads="any")
 MOST_KEPT = 128  # elements up to which topk keeps them in order while it reads; more are sorted
 
 
@@ -28,7 +32,7 @@ def positions(input, dim, descending):
     """The positions of a stable sort along `dim`, int64."""
     found = input._layout
     if not found.ndim:
-        return REGISTRY["zeros"]((), dtype=dt.int64)
+        return zeros((), dtype=dt.int64)
     attrs = (("dim", dim), ("descending", bool(descending)), ("out", ((found.shape, dt.int64),)))
     return record(ARGSORT, "t", attrs, (input,))[0]
 
@@ -96,10 +100,10 @@ def topk_along(input, dim, shape, k, largest, ordered):
     """(values, positions)."""
     found = list(shape)
     if not found:
-        return input.clone(), REGISTRY["zeros"]((), dtype=dt.int64)
+        return input.clone(), zeros((), dtype=dt.int64)
     found[dim] = k
     if not k or k > MOST_KEPT:
-        indices = REGISTRY["Tensor._slice"](positions(input, dim, largest), dim, 0, k, 1).contiguous()
+        indices = slice_(positions(input, dim, largest), dim, 0, k, 1).contiguous()
     else:
         attrs = (("k", k), ("dim", dim), ("largest", largest), ("out", ((tuple(found), dt.int64),)))
         indices = record(TOPK, "t", attrs, (input,))[0]
@@ -144,7 +148,7 @@ def _given_body(outs, ins, numbers, array):
     outs[0][...] = array.array
 
 
-GIVEN = operator("host_values", "host", rules.explicit, _given_body)
+GIVEN = Host("host_values", _given_body)
 
 
 def found_tensors(values, dtype, inverse, counts):
@@ -200,7 +204,7 @@ def distinct_values(input, return_inverse, return_counts):
     if count:
         order = positions(flat, 0, False)
         ordered = flat.gather(0, order)
-        first = REGISTRY["ones"](count, dtype=dt.bool_)
+        first = ones(count, dtype=dt.bool_)
         first[1:] = ordered[1:] != ordered[:-1]
         values = ordered[first]
     else:
@@ -209,11 +213,11 @@ def distinct_values(input, return_inverse, return_counts):
     if return_inverse:
         number = first.cumsum(0) - 1 if count else flat.long()
         if count:
-            number = REGISTRY["empty"](count, dtype=dt.int64).scatter_(0, order, number)
+            number = empty(count, dtype=dt.int64).scatter_(0, order, number)
         found.append(number.reshape(shape))
     if return_counts:
-        starts = REGISTRY["nonzero"](first)[:, 0] if count else flat.long()
-        found.append(REGISTRY["cat"]([starts[1:], starts.new_full((1,), count)]) - starts if count else starts)
+        starts = nonzero(first)[:, 0] if count else flat.long()
+        found.append(cat([starts[1:], starts.new_full((1,), count)]) - starts if count else starts)
     return found[0] if len(found) == 1 else tuple(found)
 
 
@@ -221,6 +225,24 @@ def slices_of(array, dim):
     """The slices of a dimension as rows."""
     count = array.shape[dim]
     return np.moveaxis(array, dim, 0).reshape(count, array.size // count if count else 1)
+
+
+INSERTED = 16  # rows up to which PyTorch sorts by insertion
+
+
+def inserted(rows):
+    """The order of rows after PyTorch's sort, where comparisons with NaN are false: rows stay behind it."""
+    def less(a, b):
+        return next((x < y for x, y in zip(rows[a], rows[b]) if x < y or x > y), False)
+    order = []
+    for row in range(len(rows)):
+        at = len(order)
+        if order and less(row, order[0]):
+            at = 0
+        while at and less(row, order[at - 1]):
+            at -= 1
+        order.insert(at, row)
+    return np.array(order)
 
 
 def unique_slices(array, dim):
@@ -232,7 +254,8 @@ def unique_slices(array, dim):
         return array, np.empty(0, np.int64), np.empty(0, np.int64)
     if not len(rows):
         return array, np.empty(0, np.int64), np.empty(0, np.int64)
-    order = np.lexsort(rows.T[::-1])
+    order = inserted(rows) if len(rows) <= INSERTED and rows.dtype.kind == "f" and np.isnan(rows).any() else (
+        np.lexsort(rows.T[::-1]))
     ordered = rows[order]
     starts = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(1)])
     number = np.cumsum(starts) - 1
@@ -272,7 +295,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
 # -- searching ---------------------------------------------------------------------------------------------------------
 
 
-SEARCH = operator("searchsorted", "native", rules.explicit, lower="searchsorted", reads="any")
+SEARCH = Kernel("searchsorted", lower="rows.sort:lower_search", reads="any")
 
 
 @public("searchsorted")
@@ -288,7 +311,7 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
                            "right was True")
     right = bool(right) or side == "right"
     if not isinstance(input, Tensor):
-        input = REGISTRY["full"]((), input, dtype=sorted_sequence.dtype if isinstance(input, int) else None)
+        input = full((), input, dtype=sorted_sequence.dtype if isinstance(input, int) else None)
         if sorted_sequence.dim() != 1:
             raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor "
                                "dimension is 1, but we got "
@@ -310,15 +333,12 @@ def check_search(edges, values, sorter):
         raise RuntimeError("torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 "
                            "dimension")
     if not values.dim() and edges.dim() != 1:
-        raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is "
-                           "1, but we got "
-                           f"boundaries tensor dim({edges.dim()}) and input value's dim(0) numel(1)")
+        raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension "
+                           f"is 1, but we got boundaries tensor dim({edges.dim()}) and input value's dim(0) numel(1)")
     if edges.dim() != 1 and tuple(edges.shape[:-1]) != tuple(values.shape[:-1]):
         raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
-                           "of boundaries tensor and "
-                           f"input value tensor must match, but we got boundaries tensor {list(edges.shape)} and input "
-                           "value tensor "
-                           f"{list(values.shape)}")
+                           "of boundaries tensor and input value tensor must match, but we got boundaries tensor "
+                           f"{list(edges.shape)} and input value tensor {list(values.shape)}")
 
 
 @public("bucketize")
@@ -333,7 +353,7 @@ def _isin_body(outs, ins, numbers, invert):
     outs[0][...] = np.isin(ins[0], ins[1], invert=invert)
 
 
-ISIN = operator("isin", "host", rules.explicit, _isin_body)
+ISIN = Host("isin", _isin_body)
 
 
 @public("torch.isin")
@@ -344,6 +364,6 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     if not isinstance(test_elements, Tensor):
         return (elements != test_elements) if invert else (elements == test_elements)
     if not isinstance(elements, Tensor):
-        elements = REGISTRY["full"]((), elements)
+        elements = full((), elements)
     attrs = (("invert", bool(invert)), ("out", ((elements._layout.shape, dt.bool_),)))
     return record(ISIN, "tt", attrs, (elements.detach(), test_elements.detach()))[0]

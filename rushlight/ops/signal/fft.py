@@ -15,12 +15,15 @@ import math
 from ...base import pocketfft
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
-from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, composed, operator, public
+from ...core.declare import REGISTRY, apply, composed, public
+from ...core.kinds import Host, Kernel
 from ...core.infer import wrap_dim
 from ...core.record import record
 from ...core.tensor import Tensor
-from ..basic.creation import array_tensor
+from ..basic.arithmetic import where
+from ..basic.creation import arange, array_tensor
+from ..basic.shape import roll
+from ..basic.view import narrow
 
 NOTHING, ROOT, WHOLE = range(3)  # the scale of a transform: 1, 1/sqrt(n), 1/n
 SCALES = {"backward": (NOTHING, WHOLE), "ortho": (ROOT, ROOT), "forward": (WHOLE, NOTHING)}  # forward, inverse
@@ -48,8 +51,8 @@ def _half_weights(g, dim, size, inner):
     last = count - 1 if size % 2 == 0 else count
     at = [1] * g._layout.ndim
     at[dim] = count
-    index = REGISTRY["arange"](count).reshape(at)
-    return g * REGISTRY["where"]((index > 0) & (index < last), inner, 1.0).to(g.dtype.to_real())
+    index = arange(count).reshape(at)
+    return g * where((index > 0) & (index < last), inner, 1.0).to(g.dtype.to_real())
 
 
 def _c2c_grad(g, dims, forward, scale):
@@ -66,12 +69,10 @@ def _c2r_grad(g, dims, forward, scale, size):
 
 
 PARAMS = ("input", "dims", "forward", "scale")
-C2C = operator("fft_c2c", "host", rules.explicit, _c2c_body, {"input": _c2c_grad}, PARAMS, "FftC2CBackward0",
-               conjugates=True)
-R2C = operator("fft_r2c", "host", rules.explicit, _r2c_body, {"input": _r2c_grad}, PARAMS, "FftR2CBackward0",
-               conjugates=True)
-C2R = operator("fft_c2r", "host", rules.explicit, _c2r_body, {"input": _c2r_grad}, (*PARAMS, "size"),
-               "FftC2RBackward0", conjugates=True)
+C2C = Host("fft_c2c", _c2c_body, grad={"input": _c2c_grad}, params=PARAMS, node="FftC2CBackward0", conjugates=True)
+R2C = Host("fft_r2c", _r2c_body, grad={"input": _r2c_grad}, params=PARAMS, node="FftR2CBackward0", conjugates=True)
+C2R = Host("fft_c2r", _c2r_body, grad={"input": _c2r_grad}, params=(*PARAMS, "size"), node="FftC2RBackward0",
+           conjugates=True)
 
 
 def fits_last(input, dim, size):
@@ -92,7 +93,7 @@ def _transform(op, input, shape, dtype, dims, forward, scale, *size):
 # -- many signals of a length that has no large prime factor ---------------------------------------
 
 
-SIGNALS = operator("fft_signals", "native", rules.explicit, lower="fft", reads=("any", "contiguous"))
+SIGNALS = Kernel("fft_signals", lower="rows.fft:lower_fft", reads=("any", "contiguous"))
 FEWEST, LONGEST = 16, 4096  # signals; the longest of them
 
 
@@ -208,7 +209,7 @@ def resized(input, dims, sizes):
         if n < 1:
             raise RuntimeError(f"Invalid number of data points ({n}) specified")
         if n < have:
-            input = REGISTRY["narrow"](input, d, 0, n)
+            input = narrow(input, d, 0, n)
         pad[2 * (input._layout.ndim - 1 - d) + 1] = max(0, n - have)
     return REGISTRY["nn.functional.pad"](input, pad) if any(pad) else input
 
@@ -344,7 +345,7 @@ def _frequencies(name, n, count, d, out, options):
     if dtype.category < dt.FLOATING:
         raise RuntimeError(f"{name} requires a floating point or complex dtype")
     wanted = options.pop("requires_grad", False)
-    index = REGISTRY["arange"](count, dtype=dtype)
+    index = arange(count, dtype=dtype)
     if name == "fftfreq":
         index[(n + 1) // 2:] -= n
     found = index * (1.0 / (n * d))
@@ -387,13 +388,13 @@ def _shift_dims(input, dim):
 def fftshift(input, dim=None):
     """The frequencies of a transform in rising order: the zero frequency moves to the middle of each dimension."""
     dims = _shift_dims(input, dim)
-    return REGISTRY["roll"](input, [input._layout.shape[d] // 2 for d in dims], dims)
+    return roll(input, [input._layout.shape[d] // 2 for d in dims], dims)
 
 
 @public("fft.ifftshift", out=False)
 def ifftshift(input, dim=None):
     """The inverse of `fftshift`: the zero frequency moves from the middle of each dimension to the front."""
     dims = _shift_dims(input, dim)
-    return REGISTRY["roll"](input, [-(input._layout.shape[d] // 2) for d in dims], dims)
+    return roll(input, [-(input._layout.shape[d] // 2) for d in dims], dims)
 
 

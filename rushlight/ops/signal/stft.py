@@ -10,6 +10,8 @@ from ...core.declare import REGISTRY, public
 from ...core.dtype import FLOATING
 from ...core.tensor import Tensor
 from ..basic.complex import view_as_complex, view_as_real
+from ..basic.creation import ones
+from ..basic.shape import cat, stack
 from . import fft
 
 LEAST = 1e-11  # what overlapping windows must add up to everywhere
@@ -34,7 +36,7 @@ def _window(name, window, n_fft, length, like):
     elif length == n_fft:
         return None
     else:
-        window = REGISTRY["ones"]((length,), dtype=like.dtype.to_real())
+        window = ones((length,), dtype=like.dtype.to_real())
     left = (n_fft - length) // 2
     return REGISTRY["nn.functional.pad"](window, [left, n_fft - length - left]) if length < n_fft else window
 
@@ -65,7 +67,7 @@ def _check_signal(input, window, onesided, return_complex):
 def _padded(batch, side, mode):
     """Signals (batch, time) with `side` more samples at both ends."""
     if mode == "reflect" and 0 < side < batch.shape[1]:  # three copies: faster than one that reads at positions
-        return REGISTRY["cat"]([batch[:, 1:side + 1].flip(1), batch, batch[:, -side - 1:-1].flip(1)], 1)
+        return cat([batch[:, 1:side + 1].flip(1), batch, batch[:, -side - 1:-1].flip(1)], 1)
     return REGISTRY["nn.functional.pad"](batch.unsqueeze(1), [side, side], mode=mode).squeeze(1)
 
 
@@ -173,7 +175,7 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     weights = _window("istft", window, n_fft, width, input)
     if weights is None:
         warnings.warn("istft: no window was given: pass the one that stft was called with.", stacklevel=2)
-        weights = REGISTRY["ones"]((n_fft,), dtype=input.dtype.to_real())
+        weights = ones((n_fft,), dtype=input.dtype.to_real())
     scale = fft.ROOT if normalized else fft.WHOLE
     if return_complex:
         frames = fft.c2c(batch, (2,), False, scale)
@@ -202,4 +204,4 @@ def _sum_frames(frames, n_fft, hop, size):
     if not frames._layout.dtype.is_complex:
         return _overlapped(frames, n_fft, hop, size)
     parts = [_overlapped(REGISTRY[name](frames), n_fft, hop, size) for name in ("real", "imag")]
-    return view_as_complex(REGISTRY["stack"](parts, -1))
+    return view_as_complex(stack(parts, -1))

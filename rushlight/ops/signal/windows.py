@@ -9,6 +9,7 @@ import math
 
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, public
+from ..basic.creation import arange, ones
 
 
 def _options(name, M, dtype, layout):
@@ -25,8 +26,8 @@ def _options(name, M, dtype, layout):
 
 def _window(formula, M, sym, dtype, device, requires_grad, own):
     if M < 2:
-        return REGISTRY["ones"](M, dtype=dtype, device=device, requires_grad=requires_grad)
-    position = REGISTRY["arange"](M, dtype=dt.float64, device=device)
+        return ones(M, dtype=dtype, device=device, requires_grad=requires_grad)
+    position = arange(M, dtype=dt.float64, device=device)
     return formula(position, M - 1 if sym else M, **own).to(dtype).requires_grad_(requires_grad)
 
 

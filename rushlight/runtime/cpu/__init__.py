@@ -1,4 +1,4 @@
-"""The CPU runtime: kernels' descriptions come in, machine code runs on a pool of native threads.
+"""The CPU runtime: machine code of kernels, run on a pool of native threads.
 
 jit.py            kernel sources -> addresses of machine code (llvm.py makes it, object_cache.py keeps it on disk)
 program.py        planned launches -> one native call (native.py: thread pool and executor, written in LLVM IR)

@@ -23,6 +23,7 @@ import time
 from ...base import forks, switches
 from ...base.lazy import Lazy
 from . import cpuinfo, llvm, loader
+from . import hurry as hurried
 from .object_cache import ObjectCache, digest
 from .private_folder import trusted
 
@@ -41,8 +42,9 @@ _outside = {}
 stats = {"compiled": 0, "loaded": 0, "compile_seconds": 0.0, "load_seconds": 0.0}
 
 
-def compile_kernels(sources):
-    """The dictionary {source.key: address} of these KernelSource objects, compiling what is not known yet.
+def compile_kernels(sources, hurry=False):
+    """The dictionary {source.key: address} of these KernelSource objects, compiling what is not known yet; with `hurry`
+    without optimising at first, see hurry.py.
 
     RuntimeError shows the IR text where LLVM rejects it (switch LOG=ir), ValueError a key whose repr is not stable.
     """
@@ -50,7 +52,7 @@ def compile_kernels(sources):
     missing = {source.key: source for source in sources if source.key not in known}
     if missing:
         with _lock:
-            _build([source for key, source in missing.items() if key not in known])
+            _build([source for key, source in missing.items() if key not in known], hurry and _can_hurry())
     return {source.key: known[source.key] for source in sources}
 
 
@@ -65,13 +67,17 @@ def find_kernels(names):
 
 
 def compile_text(text, symbols):
-    """The dictionary {symbol: address} of functions defined in one text of IR; kept on disk like kernels."""
+    """The dictionary {symbol: address} of functions defined in one text of IR; kept on disk like kernels. Where they
+    are not there yet, this process has code that is not optimised, and those that follow have good code."""
     key = digest(text.encode())
     with _lock:
         cache = disk()
         if key not in _load_packs(cache, {key: symbols}):
-            code = llvm.Compiler().compile(text)
-            if cache is not None:
+            hurry = cache is not None and _can_hurry()
+            code = llvm.Compiler(hurry).compile(text)
+            if hurry:
+                hurried.later(_milliseconds(text.count("\n")), (key, text), _keep_texts)
+            elif cache is not None:
                 cache.store([key], code)
             _add_object(code)
         return {symbol: _address(symbol) for symbol in symbols}
@@ -96,7 +102,7 @@ def kernel_name(key):
 # -- building ----------------------------------------------------------------------------------------------------------
 
 
-def _build(sources):
+def _build(sources, hurry=False):
     """Make every source's address known. The caller holds the lock."""
     if not sources:
         return
@@ -107,15 +113,67 @@ def _build(sources):
     if fresh:
         start = time.perf_counter()
         parts = _parts([(name, _emit(name, source)) for name, source in fresh])
-        codes = llvm.compile_texts([_text([module for _, module in part]) for part in parts])
-        for part, code in zip(parts, codes):
-            if cache is not None:
-                cache.store([name[2:] for name, _ in part], code)
-            _add_object(code)
+        if hurry:
+            _hurry(parts, {name: source.key for name, source in fresh})
+        else:
+            _compile(parts, cache)
         stats["compiled"] += len(fresh)
         stats["compile_seconds"] += time.perf_counter() - start
     for name, source in named:
         _addresses[source.key] = _address(name)
+
+
+def _compile(parts, cache):
+    """Compile, keep and load lists of (name, Module)."""
+    codes = llvm.compile_texts([_text([module for _, module in part]) for part in parts])
+    for part, code in zip(parts, codes):
+        if cache is not None:
+            cache.store([name[2:] for name, _ in part], code)
+        _add_object(code)
+
+
+def _can_hurry():
+    """Whether code may be made twice: texts that are shown are shown once."""
+    return loader.supported() and not switches.LOG & {"ir", "asm"}
+
+
+def _hurry(parts, keys):
+    """Compile lists of (name, Module) without optimising, where that gives the same bits, and have it done well later.
+    `keys`: {name: key}."""
+    texts = [_text([module for _, module in part]) for part in parts]
+    _compile([part for part, text in zip(parts, texts) if not hurried.suits(text)], disk())
+    parts = [(part, text) for part, text in zip(parts, texts) if hurried.suits(text)]
+    codes = llvm.compile_texts([hurried.with_doors([name for name, _ in part], text) for part, text in parts], True)
+    for (part, _), code in zip(parts, codes):
+        found = loader.load(code, _resolve)
+        for name, module in part:
+            _functions[name] = found["door_" + name]
+            hurried.later(_milliseconds(module.lines()), (keys[name], name, module, found["cell_" + name]), _improve)
+
+
+def _improve(works):
+    """Compile well what `_hurry` has compiled."""
+    parts = _parts([(name, module) for _, name, module, _ in works])
+    codes = llvm.compile_texts([_text([module for _, module in part]) for part in parts])
+    with _lock:
+        cache = disk()
+        for part, code in zip(parts, codes):
+            if cache is not None:
+                cache.store([name[2:] for name, _ in part], code)
+            _add_object(code)
+        for key, name, _, cell in works:
+            address = _addresses[key] = _address(name)
+            hurried.enter(cell, address)
+
+
+def _keep_texts(works):
+    """Compile well, for the processes that follow, what `compile_text` has compiled in a hurry."""
+    codes = llvm.compile_texts([text for _, text in works])
+    with _lock:
+        cache = disk()
+        for (key, _), code in zip(works, codes):
+            if cache is not None:
+                cache.store([key], code)
 
 
 def _emit(name, source):
@@ -135,9 +193,14 @@ def _text(modules):
     return joined.text()
 
 
+def _milliseconds(lines):
+    """How long LLVM takes for a number of instructions, measured."""
+    return 0.8 * lines ** 0.7
+
+
 def _parts(emitted):
     """(name, Module) pairs in a few lists a thread, each about the same work and enough to pay for a thread."""
-    work = [(0.8 * module.lines() ** 0.7, name, module) for name, module in emitted]  # milliseconds, measured
+    work = [(_milliseconds(module.lines()), name, module) for name, module in emitted]
     threads = llvm.count_threads()
     most = 1 if threads == 1 else threads * PARTS_A_THREAD
     count = max(1, min(most, int(sum(w for w, _, _ in work) / PART_MILLISECONDS)))

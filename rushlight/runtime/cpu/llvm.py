@@ -1,4 +1,4 @@
-"""Texts of IR in, object code out: what runs of LLVM, on several threads.
+"""From texts of IR to object code: the parts of LLVM that run, on several threads.
 
 `compile_texts` gives every text a module, a context and a target machine of its own, so that threads share nothing.
 jit.py is the only user.
@@ -37,18 +37,19 @@ def library():
     return llvm
 
 
-def target_machine():
+def target_machine(hurry=False):
     """A target machine for this processor."""
     triple, name, features, _ = cpuinfo.llvm_host()
-    target = library().Target.from_triple(triple)
-    return target.create_target_machine(cpu=name, features=features, opt=3, reloc="pic", codemodel="small")
+    target, level = library().Target.from_triple(triple), 0 if hurry else 3
+    return target.create_target_machine(cpu=name, features=features, opt=level, reloc="pic", codemodel="small")
 
 
 class Compiler:
-    """A context and a target machine: what one thread needs."""
+    """The context and the target machine of one thread. `hurry`: code that is not optimised, see hurry.py."""
 
-    def __init__(self):
-        self.context, self.machine = library().create_context(), target_machine()
+    def __init__(self, hurry=False):
+        self.hurry = hurry
+        self.context, self.machine = library().create_context(), target_machine(hurry)
         triple = cpuinfo.llvm_host()[0]
         self.header = f'target datalayout = "{self.machine.target_data}"\ntarget triple = "{triple}"\n'
 
@@ -66,8 +67,9 @@ class Compiler:
         builder = llvm.create_pass_builder(self.machine, llvm.create_pipeline_tuning_options())
         passes = llvm.create_new_module_pass_manager()
         passes.add_sroa_pass()
-        passes.add_instruction_combine_pass()
-        passes.add_simplify_cfg_pass()
+        if not self.hurry:
+            passes.add_instruction_combine_pass()
+            passes.add_simplify_cfg_pass()
         passes.run(module, builder)
         return module
 
@@ -93,14 +95,16 @@ class Compiler:
             ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
 
 
-def compile_texts(texts):
+def compile_texts(texts, hurry=False):
     """The object code of each text of IR. Threads take one text after the other."""
+    if not texts:
+        return []
     codes, errors, waiting = [None] * len(texts), [], iter(range(len(texts)))
 
     def work():
         try:
             for number in waiting:
-                codes[number] = Compiler().compile(texts[number])
+                codes[number] = Compiler(hurry).compile(texts[number])
         except Exception as error:
             errors.append(error)
     count = min(count_threads(), len(texts))

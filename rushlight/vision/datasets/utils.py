@@ -1,4 +1,4 @@
-"""Files of data sets: a URL or an archive comes in, a checked file or an unpacked folder goes out.
+"""Files of data sets: checked downloads and unpacked archives.
 
 Downloads are those of hub.py. Unpacking writes nothing outside the folder it is given.
 """

@@ -2,36 +2,61 @@
 
 The same seed gives the same choices as torchvision's.
 """
+import functools
 import math
+import struct
 
 from ... import api as rl
 
 
+def _unit():
+    """A number of single precision from [0, 1), as `torch.rand` draws it."""
+    word, = rl.default_generator.words(1)
+    return (word & 0xFFFFFF) * 2.0 ** -24
+
+
+def _single(number):
+    """A number rounded to single precision."""
+    return struct.unpack("f", struct.pack("f", number))[0]
+
+
 def uniform(low, high):
     """A number from a range."""
-    return rl.empty(1).uniform_(float(low), float(high)).item()
+    if rl.get_default_dtype() is not rl.float32:
+        return rl.empty(1).uniform_(float(low), float(high)).item()
+    low, high = _single(low), _single(high)
+    found = _single(_unit() * _single(high - low) + low)
+    return low if found == high else found
 
 
 def below(low, high):
     """An integer from low to high - 1."""
-    return int(rl.randint(low, high, size=(1,)))
+    word, = rl.default_generator.words(1)
+    return low + word % (high - low)
 
 
 def chance(p):
     """True with a probability."""
-    return bool(rl.rand(1) < p)
+    if rl.get_default_dtype() is not rl.float32:
+        return bool(rl.rand(1) < p)
+    return _unit() < _single(p)
 
 
 def _area_and_shape(area, scale, log_ratio):
     """The sides of a rectangle with a share of an area and a ratio of sides: long, short."""
     area = area * uniform(*scale)
-    ratio = rl.exp(rl.empty(1).uniform_(*log_ratio)).item()
+    ratio = _single(math.exp(uniform(*log_ratio)))
     return int(round(math.sqrt(area * ratio))), int(round(math.sqrt(area / ratio)))
+
+
+@functools.lru_cache(maxsize=64)
+def _log_ratios(ratio):
+    return rl.log(rl.tensor(ratio, dtype=rl.float32)).tolist()
 
 
 def log_ratios(ratio):
     """The logarithms of a range of ratios, in single precision."""
-    return rl.log(rl.tensor(ratio, dtype=rl.float32)).tolist()
+    return _log_ratios(tuple(ratio))
 
 
 def part(height, width, scale, ratio):

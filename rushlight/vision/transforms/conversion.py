@@ -11,6 +11,7 @@ import numpy as np
 from ... import api as rl
 from ..pictures import byte_channels, from_array, is_picture, to_array
 from ..samples import scale, statistics_of
+from .pending import Pending, finished, table_of
 
 __all__ = ["convert_image_dtype", "normalize", "pil_to_tensor", "to_pil_image", "to_tensor"]
 
@@ -28,11 +29,12 @@ def to_tensor(pic):
     """A Pillow image or an array (H, W) or (H, W, C) as a tensor (C, H, W).
 
     Samples of uint8 become the default dtype, divided by 255; other samples keep type and range.
-    TypeError for anything else, ValueError for an array that has not 2 or 3 dimensions.
+    TypeError for anything else, ValueError for an array without 2 or 3 dimensions.
     """
     scaled = _scaled_picture(pic, (0.0,), (1.0,))
     if scaled is not None:
         return scaled
+    pic = finished(pic)
     samples = _samples(pic)
     if samples.dtype != _BYTE:
         # An array keeps sharing memory with its tensor where it lies in order already; a picture never does.
@@ -47,6 +49,11 @@ def _scaled_picture(pic, mean, std):
     """The normalised tensor of a picture of byte samples, None for anything else (see samples.py)."""
     if not is_picture(pic) or rl.get_default_dtype() is not rl.float32:
         return None
+    if type(pic) is Pending:
+        if not pic.steps:
+            return _scaled_picture(pic.original, mean, std)
+        table = table_of(len(pic.getbands()), mean, std, True)
+        return None if table is None else pic.to_floats(table)
     channels = byte_channels(pic)
     statistics = None if channels is None else statistics_of(mean, std, channels)
     if statistics is None:
@@ -85,6 +92,7 @@ def to_normalized_tensor(pic, mean, std):
     scaled = _scaled_picture(pic, tuple(mean), tuple(std))
     if scaled is not None:
         return scaled
+    pic = finished(pic)
     samples = _samples(pic)
     dtype = _ARRAY_DTYPES.get(rl.get_default_dtype())
     if samples.dtype == _BYTE and dtype is not None and samples.size <= SMALL:
@@ -105,7 +113,8 @@ def pil_to_tensor(pic):
 def normalize(tensor, mean, std, inplace=False):
     """`(tensor - mean) / std` for a float tensor (..., C, H, W); mean and std have one value or one for each channel.
 
-    TypeError if it is no float tensor, ValueError below three dimensions and where std is zero in the tensor's dtype.
+    TypeError unless it is a float tensor, ValueError below three dimensions and where std is zero in the tensor's
+    dtype.
     """
     if not isinstance(tensor, rl.Tensor):
         raise TypeError(f"img should be Tensor Image. Got {type(tensor)}")

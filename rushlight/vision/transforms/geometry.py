@@ -9,10 +9,12 @@ from ._arguments import (
 )
 from ._base import Chance, Shown, fill_of
 from .interpolation import InterpolationMode
+from .pending import moves
 
 BILINEAR, NEAREST = InterpolationMode.BILINEAR, InterpolationMode.NEAREST
 
 
+@moves
 class Resize(Shown):
     """Resize to `size`: the length of the shorter edge, or (height, width). See `functional.resize`."""
 
@@ -31,6 +33,7 @@ class Resize(Shown):
         return F.resize(img, self.size, self.interpolation, self.max_size, self.antialias)
 
 
+@moves
 class CenterCrop(Shown):
     """Cut out the middle. See `functional.center_crop`."""
 
@@ -86,6 +89,7 @@ class Pad(Shown):
         return F.pad(img, self.padding, self.fill, self.padding_mode)
 
 
+@moves
 class RandomCrop(Shown):
     """Cut out a part of `size` = (height, width) at a random place, after padding where it is asked for.
 
@@ -123,6 +127,7 @@ class RandomCrop(Shown):
         return F.crop(img, *self.get_params(img, self.size))
 
 
+@moves
 class RandomHorizontalFlip(Chance):
     """Mirror left and right with probability `p`."""
 
@@ -130,6 +135,7 @@ class RandomHorizontalFlip(Chance):
         return F.hflip(img)
 
 
+@moves
 class RandomVerticalFlip(Chance):
     """Mirror top and bottom with probability `p`."""
 
@@ -137,6 +143,7 @@ class RandomVerticalFlip(Chance):
         return F.vflip(img)
 
 
+@moves
 class RandomResizedCrop(Shown):
     """Cut out a part with a random share of the area (`scale`) and ratio of sides (`ratio`), and resize it."""
 

@@ -1,4 +1,4 @@
-"""Transforms of the first generation that are no change of a picture: containers, conversions, normalisation.
+"""Transforms of the first generation that do not change a picture: containers, conversions, normalisation.
 
 The others are in geometry.py, color.py and autoaugment.py; the work is done in functional.py.
 """
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ... import api as rl
 from ...nn.modules.module import Module
+from ..pictures import is_picture
 from . import conversion
 from . import functional as F
 from ._arguments import check_linear, linear
@@ -20,6 +21,7 @@ from .geometry import (
     RandomPerspective, RandomResizedCrop, RandomRotation, RandomVerticalFlip, Resize, TenCrop,
 )
 from .interpolation import InterpolationMode
+from .pending import MOVES, Pending, absorbs, finished, pending
 
 __all__ = [
     "CenterCrop", "ColorJitter", "Compose", "ConvertImageDtype", "ElasticTransform", "FiveCrop", "GaussianBlur",
@@ -56,9 +58,12 @@ class Compose:
                 waiting = None
             if type(transform) is ToTensor:
                 waiting = transform
+            elif type(transform) in MOVES and is_picture(img):
+                img = pending(img)
+                img = transform(img if type(img) is Pending and absorbs(transform, img) else finished(img))
             else:
-                img = transform(img)
-        return img if waiting is None else waiting(img)
+                img = transform(finished(img))
+        return finished(img) if waiting is None else waiting(img)
 
     def __repr__(self):
         return _listed(type(self).__name__, self.transforms)

@@ -6,7 +6,8 @@ from scalar_jit import build, source, ulps
 from scalar_literals import ANGLES, PAIRS, VALUES
 
 from rushlight.codegen.cpu.rows.gates import gates
-from rushlight.codegen.math.scalar import FUNCTIONS, ULP
+from rushlight.codegen.math import scalar_base
+from rushlight.codegen.math.scalar import FUNCTIONS, HOME_OF, HOMES, ULP
 
 DTYPES = ["float32", "float64"]
 LONG = np.longdouble
@@ -157,7 +158,7 @@ def test_binary_bound(name, dtype):
 
 @needs_long
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [name for name in VALUES if name in FUNCTIONS])
+@pytest.mark.parametrize("name", [name for name in VALUES if name in HOME_OF])
 def test_literals(name, dtype):
     x = np.array([row[0] for row in VALUES[name]])
     expected = np.array([LONG(row[1]) for row in VALUES[name]])
@@ -317,7 +318,7 @@ def test_scaling_by_powers_of_two_rounds_once(dtype):
         assert np.array_equal(single, wide, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - INTEGER))
+@pytest.mark.parametrize("name", sorted(set(HOME_OF) - INTEGER))
 def test_no_function_calls_a_library(name):
     taken = {"gamma_slope": 2, "beta_slope": 3}
     pairs = name in BINARY or name in PAIRS or name in SPECIAL_PAIRS or "_polynomial_" in name
@@ -331,7 +332,8 @@ def test_no_function_calls_a_library(name):
 
 def test_gates(monkeypatch):
     """Quotients of polynomials for recurrent kernels; sigmoids and tanhs share divisions."""
-    monkeypatch.setitem(FUNCTIONS, "gates", lambda fn, a, b, c: [v for part in gates(fn, [a, b], [c]) for v in part])
+    monkeypatch.setitem(scalar_base.FUNCTIONS, "gates",
+                        lambda fn, a, b, c: [v for part in gates(fn, [a, b], [c]) for v in part])
     x = np.concatenate([np.linspace(-30, 30, 200001), np.geomspace(1e-30, 9.1, 100000)]).astype(np.float32)
     y = np.random.default_rng(0).permutation(x)
     exact = [1 / (1 + np.exp(-v.astype(float))) for v in (x, y)] + [np.tanh(x.astype(float))]
@@ -344,5 +346,16 @@ def test_gates(monkeypatch):
     np.testing.assert_allclose(third, [-1, -1, 0, 1, 1, np.nan], atol=2.4e-7)
 
 
+def test_homes_hold_what_they_say():
+    for name in HOME_OF:
+        assert callable(FUNCTIONS[name])
+    own = {function.__module__.rpartition(".")[2] for function in scalar_base.FUNCTIONS.values()}
+    assert own <= set(HOMES) | {"test_scalar"} and set(scalar_base.FUNCTIONS) == set(HOME_OF)
+    for home, names in HOMES.items():
+        assert {FUNCTIONS[name].__module__.rpartition(".")[2] for name in names.split()} <= {home}
+
+
 def test_bounds_are_stated():
-    assert set(FUNCTIONS) - INTEGER <= set(ULP)
+    for name in HOME_OF:
+        assert callable(FUNCTIONS[name])
+    assert set(HOME_OF) - INTEGER <= set(ULP)

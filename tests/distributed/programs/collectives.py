@@ -1,32 +1,21 @@
-"""Every collective, checked against NumPy on each of the ranks that run this."""
+"""The forms of the collectives: asynchronous, coalesced, of objects, of groups. `every_dtype.py` has the values."""
+from datetime import timedelta
+
 import numpy as np
 import torch
 import torch.distributed as dist
 
 dist.init_process_group("gloo")
 rank, world = dist.get_rank(), dist.get_world_size()
-INTEGERS = (torch.int8, torch.uint8, torch.int32, torch.int64)
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-FOLDS = {"SUM": np.add, "PRODUCT": np.multiply, "MIN": np.minimum, "MAX": np.maximum, "BAND": np.bitwise_and,
-         "BOR": np.bitwise_or, "BXOR": np.bitwise_xor}
-
-
-def values(rank, size):
-    return np.arange(size) % 5 + rank + 1
 
 
 def equal(tensor, array):
     assert np.array_equal(tensor.double().numpy(), np.asarray(array, np.float64)), (tensor, array)
 
 
-for size in (0, 1, 7, 1000, 700_001):
-    for dtype in INTEGERS + FLOATS if size < 10_000 else (torch.bfloat16, torch.float32):
-        for name, function in FOLDS.items():
-            if name[0] == "B" and dtype.is_floating_point:
-                continue
-            tensor = torch.from_numpy(values(rank, size)).to(dtype)
-            dist.all_reduce(tensor, getattr(dist.ReduceOp, name))
-            equal(tensor, function.reduce([values(r, size) for r in range(world)]))
+empty = torch.empty(0)
+dist.all_reduce(empty)
+equal(empty, [])
 tensor = torch.tensor([1.0, 2.0]) * (rank + 1)
 dist.all_reduce(tensor, dist.ReduceOp.AVG)
 equal(tensor, [(world + 1) / 2, world + 1])
@@ -101,6 +90,26 @@ for work in works:
     assert work.wait() and work.is_completed()
     equal(work.result()[0], np.full(5, world))
 
+future = dist.all_reduce(torch.full((4,), rank + 1.0), async_op=True).get_future().then(lambda f: f.value()[0] * 2)
+equal(future.wait(), np.full(4, world * (world + 1)))
+parts = [torch.full((2, 3), rank + 1.0), torch.full((5,), 2.0)]
+dist.all_reduce_coalesced(parts)
+equal(parts[0], np.full((2, 3), world * (world + 1) / 2))
+equal(parts[1], np.full(5, 2 * world))
+lists = [[torch.empty(2), torch.empty(3)] for _ in range(world)]
+dist.all_gather_coalesced(lists, [torch.full((2,), float(rank)), torch.full((3,), rank + 0.5)])
+for r in range(world):
+    equal(torch.cat(lists[r]), [r, r, r + 0.5, r + 0.5, r + 0.5])
+a, b = torch.ones(3), torch.full((2,), float(rank))
+with dist._coalescing_manager():
+    dist.all_reduce(a)
+    dist.broadcast(b, 1)
+equal(torch.cat([a, b]), [world] * 3 + [1, 1])
+with dist._coalescing_manager(async_ops=True) as manager:
+    dist.all_reduce(a)
+manager.wait()
+equal(a, np.full(3, world ** 2))
+
 found = [None] * world
 dist.all_gather_object(found, {"rank": rank, "text": "x" * (rank * 1000)})
 assert [row["rank"] for row in found] == list(range(world)) and len(found[-1]["text"]) == 1000 * (world - 1)
@@ -115,12 +124,23 @@ dist.gather_object(rank * 2, found, dst=0)
 assert rank or found == [2 * r for r in range(world)]
 
 alone = [dist.new_group([r]) for r in range(world)]
-assert alone[1 - rank] == dist.GroupMember.NON_GROUP_MEMBER and dist.get_rank(alone[1 - rank]) == -1
+other = alone[(rank + 1) % world]
+assert other == dist.GroupMember.NON_GROUP_MEMBER and dist.get_rank(other) == -1
 assert dist.get_world_size(alone[rank]) == 1 and dist.get_process_group_ranks(alone[rank]) == [rank]
 tensor = torch.ones(1)
 dist.all_reduce(tensor, group=alone[rank])
 equal(tensor, [1])
 dist.monitored_barrier()
+dist.barrier()
+for options, names in (({}, "1"), ({"wait_all_ranks": True}, ", ".join(map(str, range(1, world))))):
+    nobody_comes = dist.new_group()
+    try:
+        if rank == 0:
+            dist.monitored_barrier(nobody_comes, timedelta(seconds=0.2), **options)
+    except dist.DistBackendError as error:
+        assert "timed out after 0.2 s" in str(error) and str(error).endswith(f" {names}"), error
+    else:
+        assert rank, "nobody is here"
 dist.barrier()
 dist.destroy_process_group()
 assert not dist.is_initialized()

@@ -223,3 +223,20 @@ def test_random_steps_compile_nothing_new():
     after = rl.engine.statistics()
     assert after["programs_planned"] == before["programs_planned"]
     assert after["kernels_compiled"] == before["kernels_compiled"]
+
+
+def test_words_are_the_draws_of_tensors():
+    generator = rl.default_generator
+    rl.manual_seed(3)
+    expected = rl.randint(0, 1000, (1300,)).tolist()
+    rl.manual_seed(3)
+    mixed = [word % 1000 for word in generator.words(700)] + rl.randint(0, 1000, (20,)).tolist()
+    mixed += [generator.words(1)[0] % 1000 for _ in range(580)]
+    assert mixed == expected
+    state = generator.get_state()
+    words = generator.words(3)
+    generator.set_state(state)
+    assert generator.clone_state().words(3) == words == generator.words(3)
+    with rl.random.fork_rng():
+        other = generator.words(2)
+    assert generator.words(2) == other

@@ -1,11 +1,11 @@
 """Lowerings of convolutions: an instruction's layouts become the spec of a convolution template."""
 
-from ...lower import lowering, memory
-from .conv import ConvSpec, Tensor, plan_conv, plan_conv_input_grad, plan_conv_weight_grad
+from ...lower import memory
+from .conv import ConvOperand, ConvSpec, plan_conv, plan_conv_input_grad, plan_conv_weight_grad
 
 
 def _tensor(ref):
-    return Tensor(memory(ref), ref[1].dtype.name, ref[1].strides)
+    return ConvOperand(memory(ref), ref[1].dtype.name, ref[1].strides)
 
 
 def _conv_spec(instruction, input, weight, out, bias):
@@ -17,7 +17,6 @@ def _conv_spec(instruction, input, weight, out, bias):
                     _tensor(input), _tensor(weight), _tensor(out), _tensor(bias) if bias else None)
 
 
-@lowering("conv")
 def conv(instruction):
     """ins: input, weight[, bias]."""
     input, weight, *bias = instruction.ins
@@ -25,7 +24,6 @@ def conv(instruction):
     return plan_conv(spec) if instruction.outs[0][1].numel else []
 
 
-@lowering("conv_input_grad")
 def conv_input_grad(instruction):
     """ins: gradient of the result, weight[, bias over the input's channels]; out: gradient of the input (transposed
     convolution)."""
@@ -34,7 +32,6 @@ def conv_input_grad(instruction):
     return plan_conv_input_grad(spec) if instruction.outs[0][1].numel else []
 
 
-@lowering("conv_weight_grad")
 def conv_weight_grad(instruction):
     """ins: gradient of the result, input; out: gradient of the weight."""
     g, input = instruction.ins

@@ -1,7 +1,7 @@
 """The lowering of matrix products: an instruction's layouts become the spec of the GEMM template."""
 
 from ...ir.kernel import Argument
-from ...lower import lowering, memory
+from ...lower import memory
 from .gemm import GemmSpec, Operand, plan_gemm
 
 
@@ -21,7 +21,6 @@ def _bias(ref, shape):
     return Operand(memory(ref), layout.dtype.name, strides[-2], strides[-1], tuple(strides[:-2]))
 
 
-@lowering("gemm")
 def gemm(instruction):
     """ins: a, b[, bias]; numbers: [alpha, beta]; out = beta * bias + alpha * a @ b, with leading batch dimensions."""
     a, b, *bias = instruction.ins

@@ -20,7 +20,7 @@ from ...ir.builder import vector
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
 from ...ir.statics import StaticLayout, ceil_div, kernel, split
 from ...ir.vectors import load, mask_below, memory_kind
-from ...lower import lowering, memory
+from ...lower import memory
 from ...math.elementary import exp_below, log
 from ..gemm.gemm import Operand
 from ..gemm.microkernel import Micro, emit_micro
@@ -324,7 +324,7 @@ class Backward(AttentionKernel):
 
 
 def tile_of(columns):
-    """The register tile for products with so many columns."""
+    """The register tile for products with `columns` columns."""
     lanes = target.current.vector_bytes // SIZE
     vectors = min(ceil_div(columns, lanes), 4 if target.current.registers >= 32 else 2)
     if target.current.registers >= 32:
@@ -391,13 +391,11 @@ def plan(kernel_class, instruction):
     return [*launches, Launch(source, static, tasks, flops / 40 + 1000.0, ins, outs)]
 
 
-@lowering("attention")
 def attention(instruction):
     """ins: query, key, value[, mask]; outs: result, logarithms of the rows' sums."""
     return plan(Forward, instruction)
 
 
-@lowering("attention_back")
 def attention_back(instruction):
     """ins: query, key, value[, mask], result, logarithms, its gradient; outs: gradients of query, key and value."""
     return plan(Backward, instruction)

@@ -1,7 +1,7 @@
 """Selecting by masks: kernels that number the true elements of a mask in row-major order, for nonzero, masked_select,
 masked_scatter.
 
-What comes in is an instruction over the shape of the mask. Work is divided into blocks of rows (of columns where there
+The input is an instruction over the shape of the mask. Work is divided into blocks of rows (of columns where there
 is one row): `count_blocks` counts the true elements of every block, `compress` starts each block at the sum of the
 counts before it and writes positions ("positions": one row of the result per dimension), values ("values"), or takes
 the next values of a source ("spread"). The number of blocks is that of the counts. Where a whole vector of a mask is
@@ -10,23 +10,23 @@ false it is skipped. Read `scatter` for the style.
 
 import math
 
-from ....core.errors import ERROR_CODES
 from ...bodies import pairs
 from ...bodies.handler import Handler, stored_type
 from ...ir.builder import vector
 from ...ir.kernel import KernelSource, Launch
 from ...ir.statics import StaticReader, kernel
-from ...lower import lowering, memory
+from ...lower import memory
 
 LANES = 32
 ELEMENT_NANOSECONDS = {"count": 0.1, "positions": 1.5, "values": 1.0, "spread": 1.2}
 
 
 class Compress:
-    """The static block and key of one instruction. `operands`: the mask first, then what else walks along with it."""
+    """The static block and key of one instruction. `walking`: operands that the walk over the mask reads or writes as
+    well; `code`: of the failure that is reported."""
 
-    def __init__(self, mode, mask, counts, walking, whole):
-        self.mode, self.mask = mode, mask
+    def __init__(self, mode, mask, counts, walking, whole, code=0):
+        self.mode, self.mask, self.code = mode, mask, code
         found = mask[1]
         self.shape = tuple(found.shape) or (1,)
         self.rank = len(self.shape)
@@ -40,7 +40,7 @@ class Compress:
         return [0] * lead + [0 if n == 1 else s * size for n, s in zip(found.shape, found.strides)]
 
     def key(self):
-        return ("compress", self.mode, self.rank, self.unit, self.mask[1].dtype.name,
+        return ("compress", self.mode, self.code, self.rank, self.unit, self.mask[1].dtype.name,
                 tuple(r[1].dtype.name for r in self.walking), tuple(r[1].dtype.name for r in self.whole))
 
     def launch(self):
@@ -61,7 +61,7 @@ class CompressKernel(StaticReader):
     """Writes the function of one structure."""
 
     def __init__(self, plan):
-        self.mode, self.rank, self.unit = plan.mode, plan.rank, plan.unit
+        self.mode, self.code, self.rank, self.unit = plan.mode, plan.code, plan.rank, plan.unit
         self.mask_dtype = plan.mask[1].dtype
         self.walking = [r[1].dtype for r in plan.walking]
         self.whole = [r[1].dtype for r in plan.whole]
@@ -154,18 +154,16 @@ class CompressKernel(StaticReader):
         with fn.if_(true):
             inside = at < count
             with fn.if_(inside ^ 1):
-                fn.line(f"store i64 {ERROR_CODES['source']}, ptr {fn.args[0].name}")
+                fn.line(f"store i64 {self.code}, ptr {fn.args[0].name}")
             with fn.if_(inside):
                 fn.store(fn.load(fn.gep(base, step * at, kind), kind, align), target, align)
 
 
-@lowering("count_blocks")
 def lower_count(instruction):
     """ins: mask; out: the number of true elements of each block."""
     return [Compress("count", instruction.ins[0], instruction.outs[0], [], []).launch()]
 
 
-@lowering("compress")
 def lower_compress(instruction):
     """ins: mask, counts[, values or source]; out: positions (rank, count), values (count), or the target of
     "spread"."""
@@ -177,6 +175,6 @@ def lower_compress(instruction):
     elif mode == "values":
         plan = Compress(mode, mask, counts, rest, [out])
     else:
-        plan = Compress(mode, mask, counts, [out], rest)
+        plan = Compress(mode, mask, counts, [out], rest, instruction.op.code("source"))
     return [plan.launch()]
 

@@ -11,7 +11,7 @@ from ....core import dtype as dt
 from ...bodies.handler import stored_type
 from ...ir.kernel import KernelSource, Launch
 from ...ir.statics import StaticReader, kernel
-from ...lower import lowering, memory
+from ...lower import memory
 
 MOST_REGISTERS = 16
 
@@ -85,7 +85,6 @@ class Feedback(StaticReader):
                 self.put(total.get(), t)
 
 
-@lowering("feedback")
 def lower_feedback(instruction):
     """ins: input (R, T), weights (C, times, J), delays (C, times); outs: result (R, T); attrs back, plain."""
     source, weights, delays = instruction.ins

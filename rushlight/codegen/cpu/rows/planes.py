@@ -12,7 +12,7 @@ from ....core import dtype as dt
 from ...bodies.handler import Handler, stored_type
 from ...ir.kernel import KernelSource, Launch
 from ...ir.statics import StaticBlock, kernel
-from ...lower import lowering, memory
+from ...lower import memory
 
 TASK_NANOSECONDS = 20000
 
@@ -40,7 +40,6 @@ def emit(module, name, dtype, index):
     fn.ret()
 
 
-@lowering("plane_add")
 def plane_add(instruction):
     """ins: values, positions; outs: planes."""
     refs = [*instruction.ins, *instruction.outs]

@@ -1,8 +1,8 @@
 """The native kernels of random numbers: raw draws of MT19937, normal numbers one by one, shuffles.
 
-What comes in: instructions (state, ...) -> (..., state) of `ops/random/random`. What goes out: Launches. A kernel that
-draws copies the state into its result and works there, in one task, in the order of the draws; what only transforms
-draws is shared by tasks. The places in a state are those of `ops/random/generator`. Read `box_muller` next.
+In: instructions (state, ...) -> (..., state) of `ops/random/random`. Out: Launches. A kernel that draws copies the
+state into its result and works there, in one task, in the order of the draws; what only transforms draws is shared by
+tasks. The places in a state are those of `ops/random/generator`. Read `box_muller` next.
 
 Note [MT19937] Matsumoto and Nishimura's generator: 624 words, renewed all at once (`twist`) and read in order
 (`temper`). Word i of the new state needs words i, i + 1 of the old one and word i + 397 (of the old or, from i = 227
@@ -17,7 +17,7 @@ from ...ir import target
 from ...ir.kernel import Argument, KernelSource, Launch
 from ...ir.statics import StaticLayout, kernel
 from ...ir.vectors import lshr
-from ...lower import lowering, memory
+from ...lower import memory
 from ...math.scalar import FUNCTIONS
 from ...math.scalar_base import unary
 
@@ -156,7 +156,6 @@ def emit_draws(module, name):
     fn.ret()
 
 
-@lowering("random_draws")
 def lower_draws(instruction):
     """(state) -> (draws of any dense layout of 4 or 8 bytes an element, state)."""
     raw, state = instruction.outs
@@ -181,7 +180,6 @@ def emit_normals(module, name):
     fn.ret()
 
 
-@lowering("random_normals")
 def lower_normals(instruction):
     """(state; mean, std) -> (doubles of any dense layout, state)."""
     out, state = instruction.outs
@@ -214,7 +212,6 @@ def emit_shuffle(module, name):
     fn.ret()
 
 
-@lowering("random_shuffle")
 def lower_shuffle(instruction):
     """(count - 1 draws) -> a permutation as int64."""
     out = instruction.outs[0]

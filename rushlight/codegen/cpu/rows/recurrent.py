@@ -28,7 +28,7 @@ from ...ir import target
 from ...ir.builder import LINE, vector
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
 from ...ir.statics import StaticBlock, kernel
-from ...lower import lowering, memory
+from ...lower import memory
 from ..gemm.gemm import GemmSpec, Operand
 from ..gemm.microkernel import UNROLL, Micro, emit_micro
 from ..gemm.pack import plan_pack
@@ -308,7 +308,7 @@ class Backward(RecurrentKernel):
                     fn.zero(self.near(name, 0), self.by_row[name] * (self.rows * slots(self.rows)))
 
     def run(self, start, stop):
-        """A stretch is a multiple of what the sums remember, so that nothing of it is left over."""
+        """A stretch is a multiple of the steps that the sums keep, so that none is left over."""
         fn, width, through = self.fn, self.hidden * GATES[self.mode], "h" if self.mode == "gru" else "x"
         sums, slot = "dw_x" in self.names, self.slot
         slot.set(0)
@@ -473,7 +473,7 @@ def strides(ref, reverse, timed):
 
 
 def tile_of(rows, lanes):
-    """The register tile of a block of so many rows: as many vectors as there are registers for."""
+    """The register tile of a block of `rows` rows: as many vectors as there are registers for."""
     return Tile(rows, max(vectors for high, vectors in fitting(SHAPES, target.current) if high == rows), lanes)
 
 
@@ -569,13 +569,11 @@ def partial_sums(ref, tasks, launches):
     return parts
 
 
-@lowering("recurrent")
 def recurrent(instruction):
     """ins and outs as the attribute "names" lists them."""
     return launch(Forward, instruction, list(dict(instruction.attrs)["names"]))
 
 
-@lowering("recurrent_back")
 def recurrent_back(instruction):
     """ins and outs as the attribute "names" lists them."""
     return launch(Backward, instruction, list(dict(instruction.attrs)["names"]))

@@ -14,12 +14,11 @@ as it has pixels), the bits of a double (scale of the boxes); then slot and offs
 import struct
 
 from ....core import dtype as dt
-from ....core.errors import ERROR_CODES
 from ...bodies.handler import stored_type
 from ...ir.builder import BITS, element, lanes, suffix, vector
 from ...ir.kernel import KernelSource, Launch
 from ...ir.statics import StaticReader, kernel
-from ...lower import lowering, memory
+from ...lower import memory
 
 TASK_NANOSECONDS = 20000
 LEAST_CHANNELS = 64  # of a task, so that it reads whole lines of the cache
@@ -28,14 +27,15 @@ FARTHEST = 1e9  # coordinates beyond this count as this
 
 
 class Regions(StaticReader):
-    """Writes one kernel. `kind`: "align", "max" or "mean"; `aligned`: pixels' centres lie at half coordinates."""
+    """Writes one kernel. `kind`: "align", "max" or "mean"; `aligned`: pixels' centres lie at half coordinates; `code`:
+    of the failure that is reported for a box of no image."""
 
-    def __init__(self, kind, back, sensitive, aligned, dtype):
-        self.kind, self.back, self.sensitive, self.aligned = kind, back, sensitive, aligned
+    def __init__(self, code, kind, back, sensitive, aligned, dtype):
+        self.code, self.kind, self.back, self.sensitive, self.aligned = code, kind, back, sensitive, aligned
         self.dtype, self.type = dtype, stored_type(dtype)
 
     def key(self):
-        return ("regions", self.kind, self.back, self.sensitive, self.aligned, self.dtype.name)
+        return ("regions", self.code, self.kind, self.back, self.sensitive, self.aligned, self.dtype.name)
 
     # -- the walk ------------------------------------------------------------------------------------------------------
 
@@ -56,7 +56,7 @@ class Regions(StaticReader):
             image = self.image_of(outer)
             bad = (image < 0) | (image >= self.images)
             with fn.if_(bad):
-                fn.line(f"store i64 {ERROR_CODES['index']}, ptr {fn.args[0].name}")
+                fn.line(f"store i64 {self.code}, ptr {fn.args[0].name}")
             self.box(outer, fn.select(bad, fn.constant(0), image))
         fn.ret()
 
@@ -274,7 +274,6 @@ class Regions(StaticReader):
         self.each(body)
 
 
-@lowering("regions")
 def lower_regions(instruction):
     """ins: features, boxes; outs: result and, for maxima, positions. Backward: ins: gradient, (positions), boxes; outs:
     gradient of the features."""
@@ -298,7 +297,8 @@ def lower_regions(instruction):
     scale, = struct.unpack("<q", struct.pack("<d", options["scale"]))
     static = [chunk, parts, count, images, channels, height, width, rows, columns, max(0, options["samples"]), scale]
     static += [memory(ref) for ref in refs]
-    kernel = Regions(kind, back, options["sensitive"], options["aligned"], features[1].dtype)
+    code = instruction.op.code("index")
+    kernel = Regions(code, kind, back, options["sensitive"], options["aligned"], features[1].dtype)
     return [Launch(KernelSource(kernel.key(), kernel.emit), static, outer * parts, outer * channels * unit)]
 
 
@@ -347,7 +347,6 @@ class Suppression(StaticReader):
         return value if self.type == "double" else fn.cast("fpext", value, f"<{LANES} x double>")
 
 
-@lowering("suppression")
 def lower_suppression(instruction):
     """ins: boxes (5, n); outs: marks (n)."""
     boxes, = instruction.ins

@@ -1,7 +1,7 @@
 """Native kernels that draw as many numbers as the data asks for: poisson, gamma, binomial, the slopes of rrelu.
 
-What comes in: instructions (state, operand) -> (result, state) of `ops/random/sampling` and `ops/nn/dropout`. What goes
-out: one Launch each, of one task, which walks the memory of the operand in order. Read `random` first.
+In: instructions (state, operand) -> (result, state) of `ops/random/sampling` and `ops/nn/dropout`. Out: one Launch
+each, of one task, which walks the memory of the operand in order. Read `random` first.
 """
 
 import math
@@ -11,7 +11,7 @@ from ...ir import target
 from ...ir.kernel import Argument, KernelSource, Launch
 from ...ir.statics import StaticLayout
 from ...ir.vectors import compute_kind, load, store
-from ...lower import lowering, memory
+from ...lower import memory
 from ...math.scalar import FUNCTIONS
 from ...math.scalar_base import absolute, unary
 from .random import Drawing
@@ -29,8 +29,8 @@ def from_double(fn, value, dtype):
 
 
 def few_events(fn, unit, rate, result):
-    """Knuth's method for small rates: how many uniform numbers can be multiplied before the product falls to "
-      "exp(-rate)."""
+    """Knuth's method for small rates: how many uniform numbers can be multiplied before the product falls to
+    exp(-rate)."""
     limit = FUNCTIONS["exp"](fn, -rate)
     product, going = fn.variable("double", 1.0), fn.variable("i1", 1)
     with fn.while_(lambda: going.get()):
@@ -88,7 +88,6 @@ def poisson_source(dtype):
     return KernelSource(("random_poisson", dtype, target.current.vector_bytes), emit)
 
 
-@lowering("random_poisson")
 def lower_poisson(instruction):
     """(state, rates) -> (samples, state)."""
     out, state = instruction.outs
@@ -115,7 +114,6 @@ def slopes_source(dtype, result):
     return KernelSource(("rrelu_noise", dtype, result, target.current.vector_bytes), emit)
 
 
-@lowering("rrelu_noise")
 def lower_slopes(instruction):
     """(state, input; lower, upper) -> (factors, state)."""
     out, state = instruction.outs
@@ -193,7 +191,6 @@ def nan(fn):
 TINY = {"float64": 2.0**-1022, "float32": 2.0**-126, "bfloat16": 2.0**-126, "float16": 2.0**-14}
 
 
-@lowering("random_gamma")
 def lower_gamma(instruction):
     """(state, shapes) -> (samples, state)."""
     out, state = instruction.outs
@@ -316,7 +313,6 @@ def binomial_source(dtype):
     return KernelSource(("random_binomial", dtype, target.current.vector_bytes), emit)
 
 
-@lowering("random_binomial")
 def lower_binomial(instruction):
     """(state, totals, probabilities) -> (samples, state)."""
     out, state = instruction.outs

@@ -14,7 +14,7 @@ from ...bodies.handler import Handler, Typed, computed_type, stored_type
 from ...ir.builder import vector
 from ...ir.kernel import KernelSource, Launch
 from ...ir.statics import StaticReader, kernel
-from ...lower import lowering, memory
+from ...lower import memory
 
 TASK_ELEMENTS = 16384
 ROWS_AT_ONCE = 8
@@ -22,84 +22,20 @@ LANES = 16
 OTHER_DIMS = 5  # other dimensions after merging neighbours
 
 
-class Sum:
-    """Running total."""
-
-    outputs, start = 1, 0
-
-    @staticmethod
-    def step(k, total, value, position):
-        return [total[0] + value]
-
-
-class Product(Sum):
-    """Running product."""
-
-    start = 1
-
-    @staticmethod
-    def step(k, total, value, position):
-        return [total[0] * value]
-
-
-class Maximum:
-    """Running maximum and the last position where it was met; NaN stays."""
-
-    outputs, start, predicate = 2, None, "ge"
-
-    @classmethod
-    def step(cls, k, total, value, position):
-        best, where = total
-        take = k.compare(cls.predicate, value, best)
-        if value.dtype.is_floating_point:
-            take = k.logical_or(k.logical_and(take, k.logical_not(k.isnan(best))), k.isnan(value))
-        first = position.eq(0)
-        take = k.logical_or(take, first)
-        return [k.where(take, value, best), k.where(take, position, where)]
-
-
-class Minimum(Maximum):
-    """Running minimum and the last position where it was met; NaN stays."""
-
-    predicate = "le"
-
-
-class LogSumExp(Sum):
-    """Running log of the sum of exponentials."""
-
-    start = float("-inf")
-
-    @staticmethod
-    def step(k, total, value, position):
-        return [k.logaddexp(total[0], value)]
-
-
-SCANS = {"sum": Sum, "prod": Product, "max": Maximum, "min": Minimum, "logsumexp": LogSumExp}
-
-
-def working_dtype(kind, dtype):
-    """The dtype that a scan accumulates in."""
-    if kind in ("max", "min"):
-        return dtype.compute
-    if dtype.is_floating_point:
-        return dt.float64
-    return dtype
-
-
 class ScanKernel(StaticReader):
     """Writes the kernel of one scan. `columns`: rows that lie side by side in memory are the lanes of vectors; else
     rows take turns."""
 
-    def __init__(self, kind, source, result, columns):
-        self.kind, self.scan = kind, SCANS[kind]
+    def __init__(self, op, source, result, columns):
+        self.op = op
         self.source, self.result, self.columns = source, result, columns
 
     def key(self):
-        return ("scan", self.kind, self.source.name, self.result.name, self.columns)
+        return ("scan", self.op.name, self.source.name, self.result.name, self.columns)
 
     def emit(self, module, name):
         self.fn = fn = kernel(module, name)
-        count = 1 + self.scan.outputs
+        count = 1 + len(self.op.start)
         chunk, rows, self.length = self.words(3)
         bases, self.steps = zip(*[(self.pointer(), self.word()) for _ in range(count)])
         dims = [(self.word(), self.words(count)) for _ in range(OTHER_DIMS)]
@@ -148,13 +84,12 @@ class ScanKernel(StaticReader):
         """Scan some rows (their pointers), one step of each after the other."""
         fn = self.fn
         k.mask = None
-        work = working_dtype(self.kind, self.result)
-        dtypes = [work, dt.int64][:self.scan.outputs]
+        work = self.op.total(self.result)
+        dtypes = [work, dt.int64][:len(self.op.start)]
         states = []
         for _ in rows:
             kinds = [computed_type(d, k.width) for d in dtypes]
-            starts = [self.scan.start if self.scan.start is not None else 0, 0]
-            states.append([fn.variable(kind, fn.convert(value, kind)) for kind, value in zip(kinds, starts)])
+            states.append([fn.variable(kind, fn.convert(value, kind)) for kind, value in zip(kinds, self.op.start)])
         with fn.loop(0, self.length) as i:
             values = [self.value(k, fn.gep(pointers[0], i * self.steps[0]), work) for pointers in rows]
             places = [[fn.gep(p, i * step) for p, step in zip(pointers[1:], self.steps[1:])] for pointers in rows]
@@ -170,16 +105,15 @@ class ScanKernel(StaticReader):
         """Take one element into the totals of a row (or of each lane), and store them."""
         fn = self.fn
         before = [Typed(k, d, t.get()) for d, t in zip(dtypes, totals)]
-        after = self.scan.step(k, before, value, Typed(k, dt.int64, i))
+        after = self.op.step(k, before, value, Typed(k, dt.int64, i))
         for total, new in zip(totals, after):
             total.set(new.vector_value())
         for new, dtype, pointer in zip(after, [self.result, dt.int64], targets):
             fn.store(k.to_memory(k.cast(new, dtype)), pointer, dtype.itemsize)
 
 
-@lowering("scan")
 def scan(instruction):
-    """ins: input; outs: values[, indices]; attrs kind, dim."""
+    """ins: input; outs: values[, indices]; attrs dim."""
     options = dict(instruction.attrs)
     refs = [instruction.ins[0], *instruction.outs]
     shape = instruction.ins[0][1].shape
@@ -194,10 +128,10 @@ def scan(instruction):
     for n, _ in dims:
         rows *= n
     dims = [(1, (0,) * len(refs))] * (OTHER_DIMS - len(dims)) + dims
-    source, result, kind = refs[0][1].dtype, refs[1][1].dtype, options["kind"]
+    source, result = refs[0][1].dtype, refs[1][1].dtype
     inner, inner_strides = dims[-1]
     columns = inner >= LANES and all(s == ref[1].dtype.itemsize for s, ref in zip(inner_strides, refs))
-    kernel = ScanKernel(kind, source, result, columns)
+    kernel = ScanKernel(instruction.op, source, result, columns)
     units = rows // inner * -(-inner // LANES) if columns else rows
     chunk = max(1, TASK_ELEMENTS * units // max(length * rows, 1))
     static = [chunk, units, length]

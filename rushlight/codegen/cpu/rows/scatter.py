@@ -1,51 +1,34 @@
 """Scatters: kernels that write elements at computed positions, for index_put, scatter, index_add and their family.
 
-What comes in is an instruction over a *domain* (the shape of what is scattered): each dimension of the target is
-either indexed by a
-tensor of indices (broadcast to the domain) or walks along one dimension of the domain. What goes out is one launch.
-`ops/index/scatter.py`
-declares the operators.
+The input is an instruction over a *domain* (the shape of what is scattered): each dimension of the target is either
+indexed by a tensor of indices (broadcast to the domain) or walks along one dimension of the domain. The result is one
+launch. `ops/index/scatter.py` declares the operators.
 
 Note [Deterministic scatters]
 Two elements may meet at one position, so elements that could are taken in order by one task. Dimensions of the domain
-that the target
-walks along cannot meet: these are shared by the tasks (rows by their flat number, the last one in stretches), all
-others are loops
-inside a task, in order. So the result depends neither on the number of threads nor on the division into tasks. Where
-the last
-dimension is contiguous and no index varies along it, the inner loop is a vector loop (rows of embedding gradients,
-index_add).
+that the target walks along cannot meet: these are shared by the tasks (rows by their flat number, the last one in
+stretches), all others are loops inside a task, in order. So the result depends neither on the number of threads nor on
+the division into tasks. Where the last dimension is contiguous and no index varies along it, the inner loop is a vector
+loop (rows of embedding gradients, index_add).
 
 Static block: rows of a task, sizes of the row dimensions P, sizes of the serial dimensions S, size of the last
-dimension, its stretch,
-number of stretches, target (slot, offset, strides over P and the last dimension), per index (size and stride of the
-target's
-dimension; slot, offset, strides over P, S and the last dimension), source (the same, or the table index of a number),
-skipped index.
+dimension, its stretch, number of stretches, target (slot, offset, strides over P and the last dimension), per index
+(size and stride of the target's dimension; slot, offset, strides over P, S and the last dimension), source (the same,
+or the table index of a number), skipped index.
 """
 
 import math
 
 from ....core import dtype as dt
-from ....core.errors import ERROR_CODES
 from ...bodies import pairs
 from ...bodies.handler import Handler, Typed, stored_type
 from ...ir import target
 from ...ir.builder import vector
 from ...ir.kernel import Argument, KernelSource, Launch
 from ...ir.statics import StaticReader, kernel
-from ...lower import lowering, memory, number_of
+from ...lower import memory, number_of
 
 ELEMENT_NANOSECONDS, VECTOR_NANOSECONDS, TASK_NANOSECONDS = 1.5, 0.15, 25_000.0
-
-
-def combine(k, mode, old, new):
-    """The value to be stored where `old` is."""
-    if mode == "add":
-        return old + new
-    if mode == "mul":
-        return old * new
-    return k.maximum(old, new) if mode == "amax" else k.minimum(old, new)
 
 
 class Scatter:
@@ -53,7 +36,8 @@ class Scatter:
 
     def __init__(self, instruction):
         options = dict(instruction.attrs)
-        self.mode, self.negative, self.code = options["mode"], options["negative"], options["code"]
+        self.combine, self.negative = instruction.op.combines[options["mode"]], options["negative"]
+        self.code = instruction.op.code(options["code"])
         self.spec, self.domain = options["spec"], options["domain"]
         self.ref = instruction.outs[0]
         letters = [a for a in instruction.args]
@@ -92,9 +76,10 @@ class Scatter:
     def key(self):
         source = self.source[1].dtype.name if self.source is not None else self.number[2].__name__
         uniform = self.vector and self.source is not None and self.source_step == 0
-        return ("scatter", self.mode, self.negative, self.code, self.ref[1].dtype.name, source, self.source is not None,
-                tuple([ref[1].dtype.name for ref in self.indices]), self.skip is not None, self.varies, len(self.outer),
-                len(self.serial), self.last_shared, self.vector, uniform, target.current.vector_bytes)
+        combine = "set" if self.combine is None else f"{self.combine.__module__}.{self.combine.__qualname__}"
+        return ("scatter", combine, self.negative, self.code, self.ref[1].dtype.name, source, self.source is not None,
+                tuple([ref[1].dtype.name for ref in self.indices]), self.skip is not None, self.varies,
+                len(self.outer), len(self.serial), self.last_shared, self.vector, uniform, target.current.vector_bytes)
 
     def launch(self):
         last = len(self.domain) - 1
@@ -137,7 +122,7 @@ class ScatterKernel(StaticReader):
     """Writes the function of one structure of scatters."""
 
     def __init__(self, plan):
-        self.mode, self.negative, self.code = plan.mode, plan.negative, plan.code
+        self.combined, self.negative, self.code = plan.combine, plan.negative, plan.code
         self.dtype = plan.ref[1].dtype
         self.index_dtypes = [ref[1].dtype for ref in plan.indices]
         self.source_dtype = plan.source[1].dtype if plan.source is not None else None
@@ -218,7 +203,7 @@ class ScatterKernel(StaticReader):
                 index = fn.select(index < 0, index + size, index)
             fits = index.compare("lt", size, unsigned=True)
             with fn.if_(fits ^ 1):
-                fn.line(f"store i64 {ERROR_CODES[self.code]}, ptr {fn.args[0].name}")
+                fn.line(f"store i64 {self.code}, ptr {fn.args[0].name}")
             if self.skip:
                 fits = fits & index.ne(self.skipped)
             good = fits if good is None else good & fits
@@ -277,14 +262,14 @@ class ScatterKernel(StaticReader):
         fn = self.fn
         value = self.new_value(k, source)
         if self.dtype.category == dt.COMPLEX:
-            if self.mode != "set":
-                value = combine(k, self.mode, pairs.load(self, self.dtype, at, 1, None, k), value)
+            if self.combined is not None:
+                value = self.combined(k, pairs.load(self, self.dtype, at, 1, None, k), value)
             pairs.store(self, self.dtype, at, value, 1, None, k)
             return
-        if self.mode != "set":
+        if self.combined is not None:
             kind = vector(stored_type(self.dtype), k.width)
             old = k.from_memory(self.dtype, fn.load(at, kind, self.dtype.itemsize))
-            value = combine(k, self.mode, old, value)
+            value = self.combined(k, old, value)
         stored = fn.splat(k.to_memory(value), k.width)
         fn.store(stored, at, self.dtype.itemsize)
 
@@ -299,7 +284,6 @@ def distinct(found):
     return True
 
 
-@lowering("scatter")
 def lower_scatter(instruction):
     """One launch for a scatter instruction."""
     return [Scatter(instruction).launch()]

@@ -16,7 +16,7 @@ from ...ir import builder, target
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
 from ...ir.statics import StaticReader, kernel
 from ...ir.vectors import lshr
-from ...lower import lowering, memory
+from ...lower import memory
 
 DIGIT, BUCKETS, SHORT, MOST_TASKS = 8, 256, 24, 16
 WHOLE = (dt.float32, dt.float64, dt.int32, dt.int64)  # whose keys are as wide as they are in memory
@@ -273,7 +273,6 @@ def share(rows, nanoseconds):
     return chunk, -(-rows.count // chunk)
 
 
-@lowering("argsort")
 def lower_argsort(instruction):
     """ins: a tensor; attrs dim, descending; out: int64 positions of the same shape."""
     options, source, target, rows, results = rows_of(instruction)
@@ -289,7 +288,6 @@ def lower_argsort(instruction):
     return [Launch(KernelSource(key, kernel.emit), static, tasks, rows.count * each)]
 
 
-@lowering("topk")
 def lower_topk(instruction):
     """ins: a tensor; attrs dim, k (at least 1), largest; out: int64 positions with size k in dim."""
     options, source, out, rows, results = rows_of(instruction)
@@ -348,7 +346,6 @@ class SearchKernel(StaticReader):
         fn.ret()
 
 
-@lowering("searchsorted")
 def lower_search(instruction):
     """ins: edges (..., n), values (..., m)[, sorter (..., n)]; attrs right; out: integers in the shape of the
     values."""

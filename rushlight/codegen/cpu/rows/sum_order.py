@@ -6,11 +6,11 @@ In: an instruction. Out: its Launch. Needs no code generator as long as the kern
 from ....base.lazy import Lazy
 from ....core.layout import coalesce, stride_order
 from ...ir.kernel import KernelSource, Launch
-from ...lower import lowering, memory
+from ...lower import memory
 
 VECTOR_BYTES, TURNS = 32, 4
 ELEMENT_NANOSECONDS = 1.0
-kernels = Lazy(f"{__package__}.sum")
+ordered = Lazy(f"{__package__}.sum")
 
 
 def iteration(source, result, dims):
@@ -26,7 +26,6 @@ def iteration(source, result, dims):
     return [(n, *strides) for n, strides in reversed(merged)]
 
 
-@lowering("ordered_sum")
 def ordered_sum(instruction):
     """ins: input; outs: sums; attrs dims, keepdim, dtype, and mean: whether sums are divided by their terms."""
     options = dict(instruction.attrs)
@@ -56,5 +55,5 @@ def ordered_sum(instruction):
               memory(instruction.outs[0]), memory(instruction.ins[0])]
 
     def emit(module, name):
-        kernels.OrderedSum(*kernel[1:]).emit(module, name)
+        ordered.OrderedSum(*kernel[1:]).emit(module, name)
     return [Launch(KernelSource(kernel, emit), static, 1, ELEMENT_NANOSECONDS * source.numel)]

@@ -2,9 +2,9 @@
 import numbers
 import warnings
 
-from ... import tv_tensors
 from .... import api as rl
 from ....nn import functional as nnf
+from ... import resampling, tv_tensors
 from .. import _pil
 from ..interpolation import PILLOW_MODES, InterpolationMode, mode_of
 from .dispatch import PICTURE, dispatched, for_masks, for_videos, kernel
@@ -104,7 +104,11 @@ def resize_image(image, size, interpolation=BILINEAR, max_size=None, antialias=T
     height, width = resized_size(shape[-2:], size, max_size)
     if (height, width) == tuple(shape[-2:]):
         return image
-    if image.numel() > 0:
+    if antialias and resampling.serves(image, interpolation.value):
+        sources = [resampling.source_of(part) for part in image.reshape(-1, *shape[-3:])]
+        image = resampling.resample(sources, resampling.whole(height), resampling.whole(width), interpolation.value,
+                                    resampling.FITTING_BITS)
+    elif image.numel() > 0:
         dtype = image.dtype
         cast = not (dtype in (rl.float32, rl.float64) or dtype == rl.uint8)
         planes = image.reshape(-1, *shape[-3:])

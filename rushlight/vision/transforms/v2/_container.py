@@ -5,7 +5,10 @@ from .... import api as rl
 from ....nn.modules.container import ModuleList
 from .. import transforms as v1
 from .._draws import chance
+from ..kernels.dispatch import is_pure_tensor
+from ..pending import finished
 from ._transform import Transform
+from ._waiting import advance
 
 
 def _checked(transforms, also=(), text=""):
@@ -18,11 +21,17 @@ def _checked(transforms, also=(), text=""):
 
 def _chain(transforms, inputs):
     """The sample after all of the transforms."""
-    several = len(inputs) > 1
+    first, *rest = inputs
+    may_wait = all([item is None or isinstance(item, (int, float, str)) or is_pure_tensor(item) for item in rest])
     for transform in transforms:
-        outputs = transform(*inputs)
-        inputs = outputs if several else (outputs,)
-    return outputs
+        if may_wait:
+            first, done = advance(transform, first)
+            if done:
+                continue
+        outputs = transform(first, *rest)
+        first, *rest = outputs if rest else (outputs,)
+    first = finished(first)
+    return (first, *rest) if rest else first
 
 
 class _Listing(Transform):

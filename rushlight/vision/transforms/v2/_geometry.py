@@ -8,6 +8,7 @@ from ...pictures import is_picture
 from ...tv_tensors._shapes import plain
 from .. import _draws
 from .. import geometry as v1
+from ..pending import moves
 from .._arguments import angles, check_affine, check_length, check_ranges, pair
 from . import functional as F
 from ._arguments import (
@@ -21,6 +22,7 @@ from ..kernels.geometry import parse_padding
 from ..kernels.warp import perspective_coefficients
 
 
+@moves
 class RandomHorizontalFlip(RandomApplyTransform):
     """Mirror left and right with probability `p`."""
 
@@ -30,6 +32,7 @@ class RandomHorizontalFlip(RandomApplyTransform):
         return self._call_kernel(F.horizontal_flip, inpt)
 
 
+@moves
 class RandomVerticalFlip(RandomApplyTransform):
     """Mirror top and bottom with probability `p`."""
 
@@ -39,6 +42,7 @@ class RandomVerticalFlip(RandomApplyTransform):
         return self._call_kernel(F.vertical_flip, inpt)
 
 
+@moves
 class Resize(Transform):
     """Resize to `size`: the length of the shorter edge, (height, width), or None. See `functional.resize`."""
 
@@ -65,6 +69,7 @@ class Resize(Transform):
                                  antialias=self.antialias)
 
 
+@moves
 class CenterCrop(Transform):
     """Cut out the middle. See `functional.center_crop`."""
 
@@ -78,6 +83,7 @@ class CenterCrop(Transform):
         return self._call_kernel(F.center_crop, inpt, output_size=self.size)
 
 
+@moves
 class RandomResizedCrop(Transform):
     """Cut out a part with a random share of the area (`scale`) and ratio of sides (`ratio`), and resize it."""
 
@@ -238,6 +244,7 @@ class RandomAffine(Transform):
                                  fill=fill_for(self._fill, inpt), center=self.center)
 
 
+@moves
 class RandomCrop(Transform):
     """Cut out a part of `size` = (height, width) at a random place, after padding where it is asked for.
 

@@ -1,0 +1,4 @@
+"""Optimizers over several processes: `ZeroRedundancyOptimizer`."""
+from .zero_redundancy_optimizer import ZeroRedundancyOptimizer
+
+__all__ = ["ZeroRedundancyOptimizer"]
