@@ -20,9 +20,9 @@ with one is refused. All others are constants of the program.
 """
 
 import dataclasses
-import functools
 
 from . import dtype as dt
+from . import signatures
 from .block import Step, new_block
 from .kinds import Macro
 from .device import CPU
@@ -153,7 +153,7 @@ def macro(name, tensors, numbers=0, writes=0, failures=None):
             return found.results, found
         op = Macro(name, body, layouts=infer, failures=failures or {})
 
-        @functools.wraps(body)
+        @signatures.named(body)
         def call(*values):
             given = values[:tensors]
             if MODE.grad and any([t is not None and wants_grad(t) for t in given]):

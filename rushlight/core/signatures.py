@@ -120,3 +120,16 @@ def signature(function, skip=0):
     return inspect.Signature([inspect.Parameter(n, kind, default=d, annotation=a) for n, d, a,
                               kind in parameters(function)[skip:]],
                              __validate_parameters__=False)
+
+
+def named(like):
+    """`functools.wraps(like)` for plain functions, cheaper: declaring operators does it two thousand times."""
+    def name(call):
+        call.__module__, call.__name__, call.__qualname__ = like.__module__, like.__name__, like.__qualname__
+        call.__doc__ = like.__doc__
+        if like.__annotations__:
+            call.__annotations__ = like.__annotations__
+        call.__dict__.update(like.__dict__)
+        call.__wrapped__ = like
+        return call
+    return name

@@ -8,6 +8,7 @@ import sys
 import time
 
 from ..base import switches
+from ..core.stream import STREAM
 from ..runtime.cpu import jit
 from . import direct, machine, records  # noqa: F401  (machine: before the first plan)
 from .executable import Counters, Executable
@@ -60,6 +61,7 @@ def make(block, mask):
     if not step.programs or len(step.programs) >= direct.MOST_PROGRAMS:
         step.programs = {}
     step.programs[mask] = executable
+    STREAM.planned += len(path)
     Counters.planned += 1
     Counters.plan_seconds += time.perf_counter() - began
     if "fuse" in log:
@@ -76,9 +78,9 @@ def describe(executable):
           file=sys.stderr)
     for segment in executable.plan.segments:
         for row in segment.launches:
-            what = [n[1] for n in row[0].source.key[7] if n[0] in ("apply", "reduce",
-                                                                   "gather")] if row[0].source.key[0] == "loop" \
-                else row[0].source.key[:2]
+            key = row[0].source.key
+            what = key[:2] if key[0] != "loop" else [getattr(node, "op", None) or node.combine for node in key[7]
+                                                     if hasattr(node, "op") or hasattr(node, "combine")]
             print(f"  {len(row)} x {row[0].tasks} tasks, {sum(x.cost for x in row) / 1e3:.1f} us: {what}",
                   file=sys.stderr)
         if segment.host is not None:

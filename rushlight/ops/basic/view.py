@@ -4,7 +4,7 @@ import functools
 
 from ...core import dtype as dt
 from ...core.arguments import needed, spelled_again
-from ...core.declare import REGISTRY, public
+from ...core.declare import REGISTRY, public, view_operator
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import as_index, wrap_dim
@@ -67,7 +67,7 @@ def _reshape_back(g, shape):
 VIEW = GradRule("view", ["input", "shape"], {"input": _reshape_back})
 
 
-@public("Tensor.view", out=False, quick=True)
+@view_operator("Tensor.view", quick=True)
 def view(self, *shape, size=None, dtype=None):
     """The same elements in another shape over the same memory, or (with a dtype) the same bytes as another dtype.
 
@@ -117,7 +117,7 @@ def view_dtype(self, dtype):
     return tensor
 
 
-@public("Tensor.view_as", out=False)
+@view_operator("Tensor.view_as")
 def view_as(self, other):
     """`view(other.shape)`."""
     return view(self, other._layout.shape)
@@ -164,7 +164,7 @@ def ravel(input):
     return reshape(input.contiguous(), (-1,))
 
 
-@public("unflatten", out=False)
+@view_operator("unflatten")
 def unflatten(input, dim, sizes):
     """Split one dimension into several."""
     found = input._layout
@@ -196,7 +196,7 @@ TRANSPOSE = GradRule("transpose", ["input", "a", "b"], {"input": lambda g, a, b:
 T_RULE = GradRule("t", ["input", "a", "b"], {"input": lambda g, a, b: transpose(g, a, b)}, "TBackward0")
 
 
-@public("permute", out=False, quick=True)
+@view_operator("permute", quick=True)
 def permute(input, *dims):
     """The dimensions in another order."""
     permuted, dims = _permuted(input._layout, int_tuple(dims))
@@ -217,7 +217,7 @@ def _permuted(found, dims):
     return layout(shape, strides, found.dtype), dims
 
 
-@public("transpose swapdims", out=False, quick=True)
+@view_operator("transpose swapdims", quick=True)
 def transpose(input, dim0, dim1):
     """Two dimensions swapped."""
     return _swap(input, dim0, dim1, TRANSPOSE)
@@ -245,7 +245,7 @@ def _swapped(found, dim0, dim1):
     return layout(tuple(shape), tuple(strides), found.dtype), a, b
 
 
-@public("t", out=False, quick=True)
+@view_operator("t", quick=True)
 def t(input):
     """The transpose of a matrix; tensors of fewer dimensions as they are."""
     if input._layout.ndim > 2:
@@ -255,7 +255,7 @@ def t(input):
     return _swap(input, 0, 1, T_RULE)
 
 
-@public("movedim moveaxis", out=False)
+@view_operator("movedim moveaxis")
 def movedim(input, source, destination):
     """Dimensions moved to other places, the others in order."""
     rank = input._layout.ndim
@@ -284,7 +284,7 @@ SQUEEZE = GradRule("squeeze", ["input", "shape"], {"input": _reshape_back})
 UNSQUEEZE = GradRule("unsqueeze", ["input", "shape"], {"input": _reshape_back})
 
 
-@public("squeeze", out=False, quick=True)
+@view_operator("squeeze", quick=True)
 def squeeze(input, dim=None, **spelled):
     """Without the dimensions of size 1 (all, or those given)."""
     if spelled:
@@ -300,7 +300,7 @@ def squeeze(input, dim=None, **spelled):
                    (input, found.shape))
 
 
-@public("unsqueeze", out=False, quick=True)
+@view_operator("unsqueeze", quick=True)
 def unsqueeze(input, dim=REQUIRED, **spelled):
     """With a dimension of size 1 inserted at `dim`."""
     if dim is REQUIRED:
@@ -345,7 +345,7 @@ def sum_to_size(self, *size):
 
 
 
-@public("Tensor.expand", out=False, quick=True)
+@view_operator("Tensor.expand", quick=True)
 def expand(self, *size, implicit=False):
     """Dimensions of size 1 seen repeatedly, without copying; -1 keeps a size."""
     found = self._layout
@@ -387,13 +387,13 @@ def dt_name(tensor):
     return f"torch.{dt.scalar_type(tensor.dtype)}Tensor"
 
 
-@public("Tensor.expand_as", out=False)
+@view_operator("Tensor.expand_as")
 def expand_as(self, other):
     """`expand(other.shape)`."""
     return expand(self, other._layout.shape)
 
 
-@public("broadcast_to", out=False)
+@view_operator("broadcast_to")
 def broadcast_to(input, size):
     """`expand`, as a function."""
     return expand(input, size)
@@ -424,7 +424,7 @@ DIAGONAL = GradRule("diagonal", ["input", "shape", "offset", "dim1", "dim2"],
                     {"input": lambda g, shape, offset, dim1, dim2: _embed(g, shape, diagonal, offset, dim1, dim2)})
 
 
-@public("select", out=False, quick=True)
+@view_operator("select", quick=True)
 def select(input, dim=REQUIRED, index=REQUIRED, **spelled):
     """One position of a dimension, which disappears."""
     if dim is REQUIRED or index is REQUIRED:
@@ -452,7 +452,7 @@ def self_offset(tensor, elements):
     return tensor._offset + elements
 
 
-@public("Tensor._slice", out=False, quick=True)
+@view_operator("Tensor._slice", quick=True)
 def slice_(input, dim, start, stop, step):
     """input[start:stop:step] of one dimension; start and stop within the size, step positive."""
     found = input._layout
@@ -463,7 +463,7 @@ def slice_(input, dim, start, stop, step):
     return view_of(input, shape, strides, offset, SLICE, (input, found.shape, dim, start, stop, step))
 
 
-@public("narrow", out=False, quick=True)
+@view_operator("narrow", quick=True)
 def narrow(input, dim=REQUIRED, start=REQUIRED, length=REQUIRED, **spelled):
     """`length` positions of a dimension from `start` on."""
     if dim is REQUIRED or length is REQUIRED:
@@ -488,13 +488,13 @@ def narrow(input, dim=REQUIRED, start=REQUIRED, length=REQUIRED, **spelled):
     return slice_(input, dim, start, start + length, 1)
 
 
-@public("linalg.diagonal", out=False)
+@view_operator("linalg.diagonal")
 def linalg_diagonal(A, *, offset=0, dim1=-2, dim2=-1):
     """The diagonals of matrices as a last dimension."""
     return diagonal(A, offset, dim1, dim2)
 
 
-@public("diagonal Tensor.diagonal", out=False)
+@view_operator("diagonal Tensor.diagonal")
 def diagonal(input, offset=0, dim1=0, dim2=1):
     """The diagonal of two dimensions as a last dimension."""
     found = input._layout
@@ -512,7 +512,7 @@ def diagonal(input, offset=0, dim1=0, dim2=1):
     return view_of(input, shape, strides, start, DIAGONAL, (input, found.shape, offset, a, b))
 
 
-@public("split Tensor.split", out=False)
+@view_operator("split Tensor.split")
 def split(tensor, split_size_or_sections, dim=0):
     """Views of pieces along a dimension: of one size (the last may be smaller) or of the sizes given."""
     found = tensor._layout
@@ -572,7 +572,7 @@ SPLIT = GradRule("split", ["input", "shape", "dim"], {"input": _split_back})
 UNBIND = GradRule("unbind", ["input", "shape", "dim"], {"input": _unbind_back})
 
 
-@public("chunk", out=False)
+@view_operator("chunk")
 def chunk(input, chunks, dim=0):
     """At most `chunks` pieces of equal size along a dimension."""
     found = input._layout
@@ -588,7 +588,7 @@ def chunk(input, chunks, dim=0):
     return split(input, size, dim)
 
 
-@public("unbind", out=False, quick=True)
+@view_operator("unbind", quick=True)
 def unbind(input, dim=0, **spelled):
     """All positions of a dimension as a tuple of views."""
     if spelled:
@@ -612,14 +612,14 @@ def unbind(input, dim=0, **spelled):
 ALIAS = GradRule("alias", ["input"], {"input": lambda g: g})
 
 
-@public("Tensor.alias", out=False)
+@view_operator("Tensor.alias")
 def alias(input):
     """A view of everything."""
     found = input._layout
     return view_of(input, found.shape, found.strides, input._offset, ALIAS, (input,))
 
 
-@public("detach", out=False, quick=True)
+@view_operator("detach", quick=True)
 def detach(input):
     """The same memory outside the graph; its version is shared."""
     tensor = raw_view(input._storage, input._layout, input._offset)
@@ -659,7 +659,7 @@ def _conjugate_transpose(self):
     return adjoint(self)
 
 
-@public("adjoint", out=False)
+@view_operator("adjoint")
 def adjoint(input):
     """The last two dimensions swapped, complex numbers conjugated."""
     turned = _matrix_transposed(input)
