@@ -9,6 +9,7 @@ import time
 
 from ..base import switches
 from ..codegen.ir import target
+from ..core.stream import STREAM
 from ..runtime.cpu import cpuinfo, jit
 from . import direct, records
 from .executable import Counters, Executable
@@ -71,6 +72,7 @@ def make(block, mask):
     if not step.programs or len(step.programs) >= direct.MOST_PROGRAMS:
         step.programs = {}
     step.programs[mask] = executable
+    STREAM.planned += len(path)
     Counters.planned += 1
     Counters.plan_seconds += time.perf_counter() - began
     if "fuse" in log:

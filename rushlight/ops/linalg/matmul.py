@@ -15,6 +15,7 @@ from ...core.kinds import Template
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
 from ...core.layout import Layout, contiguous_layout, layout
+from ...core.macro import macro
 from ...core.record import Form, binary, record_form
 from ...core.tensor import Tensor, view
 from ..basic.complex import conj, resolve_conj, times_i, view_as_complex, view_as_real
@@ -318,7 +319,12 @@ def dot(input, tensor):
         grad={"input": lambda g, tensor: g * tensor, "tensor": lambda g, input: g * input})
 def inner_product(input, tensor):
     """Sum of products as one node."""
-    return (input * tensor).sum(dtype=input.dtype)
+    return sum_of_products(input, tensor)
+
+
+@macro("sum_of_products", 2)
+def sum_of_products(a, b):
+    return (a * b).sum(dtype=a.dtype)
 
 
 @public("vdot")

@@ -8,7 +8,6 @@ is whatever its quickselect leaves there, so that this one does the same exchang
 
 from ...ir.kernel import KernelSource, Launch, Memory, Scratch
 from ...ir.vectors import lshr
-
 from .sort import OrderKernel, rows_of, share, static_of
 
 
