@@ -14,12 +14,14 @@ from .base import lazy as _lazy
 __version__ = "2.13.0+rushlight"
 
 _LIBRARIES = {
-    "_C": "", "_foreach": "", "amp": "autocast", "backends": "", "compiler": "compile", "cpu": "", "cuda": "",
-    "distributed": "", "distributions": "", "func": "vmap", "futures": "", "fx": "", "hub": "", "multiprocessing": "",
-    "nn": "", "optim": "", "overrides": "", "serialization": "load save",
+    "_C": "", "__config__": "", "__future__": "", "_foreach": "", "accelerator": "", "amp": "GradScaler autocast",
+    "backends": "", "compiler": "compile", "cpu": "", "cuda": "", "distributed": "", "distributions": "", "export": "",
+    "func": "vmap", "futures": "", "fx": "", "hub": "", "jit": "", "library": "", "masked": "", "mps": "", "mtia": "",
+    "multiprocessing": "", "nested": "", "nn": "", "optim": "", "overrides": "", "profiler": "", "quasirandom": "",
+    "serialization": "load save",
     "sparse": "sparse_bsc sparse_bsc_tensor sparse_bsr sparse_bsr_tensor sparse_compressed_tensor sparse_coo "
               "sparse_coo_tensor sparse_csc sparse_csc_tensor sparse_csr sparse_csr_tensor",
-    "testing": "", "utils": "",
+    "storage": "", "testing": "", "types": "", "utils": "", "xpu": "",
 }
 _find, __dir__ = _lazy.exports(globals(), _LIBRARIES)
 

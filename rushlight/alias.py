@@ -1,4 +1,4 @@
-"""Lets `import torch`, `torchvision` and `torchaudio` mean Rushlight: names of modules come in, our modules go out.
+"""Makes `import torch`, `torchvision` and `torchaudio` import Rushlight's modules.
 
 `install()` puts a finder in front of `sys.meta_path`. `torch.nn` then *is* `rushlight.nn`: the same module object
 under two names, so classes, `isinstance` and pickles agree. Installed versions are answered as those of the API that
@@ -18,7 +18,7 @@ VERSIONS = {"torch": "2.13.0", "torchvision": "0.28.0", "torchaudio": "2.11.0"}
 # Parts of Rushlight that PyTorch has no module for: `import torch.core` finds nothing.
 OURS = frozenset((
     "_foreach", "alias", "api", "audio", "base", "codegen", "core", "data", "engine", "fuse", "ops", "runtime",
-    "settings", "tensor", "text", "tools", "vision", "__main__",
+    "settings", "streams", "tensor", "text", "tools", "vision", "__main__",
 ))
 
 
@@ -81,6 +81,8 @@ def _real_spec(real, parent, child):
     except ModuleNotFoundError as error:
         if error.name is not None and not f"{real}.".startswith(f"{error.name}."):
             raise
+        found = None
+    except ValueError:  # a namespace that is no file has no spec
         found = None
     if found is None and isinstance(_attribute(parent, child), type(sys)):
         found = machinery.ModuleSpec(real, None)

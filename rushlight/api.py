@@ -1,7 +1,6 @@
 """The flat namespace of everything `torch.*` has at its top: what the package root and the upper layers import.
 
-What comes in: the registry, classes and functions of the layers below. What goes out: names. Nothing is defined here
-but names.
+In: the registry, classes and functions of the layers below. Out: names. Nothing is defined here but names.
 """
 
 import importlib as _importlib
@@ -22,8 +21,10 @@ from .core.tensor import Tensor
 from .ops.basic.creation import FORMATS as _FORMATS
 from .ops.basic.creation import MemoryFormat as memory_format
 from .settings import *  # noqa: F401,F403
+from .streams import AcceleratorError, Event, OutOfMemoryError, Stream
 from .tensor.construct import as_tensor, legacy_types, scalar_tensor, tensor
 from .tensor.conversion import STRIDED as strided
+from .tensor.conversion import Layout as layout
 from .tensor.conversion import TypedStorage, UntypedStorage
 from .tensor.methods import from_numpy, is_complex, is_floating_point
 from .tensor.printing import set_printoptions
@@ -39,7 +40,7 @@ globals().update(_dt.BY_NAME)
 globals().update(_FORMATS)
 globals().update(legacy_types())
 
-newaxis = None
+newaxis, legacy_contiguous_format = None, _FORMATS["contiguous_format"]
 
 
 def is_tensor(obj):
@@ -68,6 +69,26 @@ def result_type(tensor1, tensor2):
     return _dt.result_type(*groups)
 
 
+def is_storage(obj):
+    """Whether an object is a storage."""
+    return isinstance(obj, UntypedStorage)
+
+
+def is_inference(input):
+    """Whether a tensor was made in inference mode."""
+    return input.is_inference()
+
+
+def is_distributed(input):
+    """False: tensors belong to one process."""
+    return input.is_distributed()
+
+
+def get_device(input):
+    """-1: the number of the CPU."""
+    return input.get_device()
+
+
 def typename(obj):
     """The name of an object's type, as PyTorch prints it."""
     if isinstance(obj, Tensor):
@@ -85,9 +106,9 @@ def get_num_threads():
     return _pool().get_num_threads()
 
 
-def set_num_threads(count):
+def set_num_threads(int):
     """Set the number of threads that kernels use; results do not depend on it."""
-    _pool().set_num_threads(count)
+    _pool().set_num_threads(int)
 
 
 def get_num_interop_threads():
@@ -95,7 +116,7 @@ def get_num_interop_threads():
     return 1
 
 
-def set_num_interop_threads(count):
+def set_num_interop_threads(int):
     """Accepted; operators do not run beside one another."""
 
 

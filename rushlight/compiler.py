@@ -2,12 +2,12 @@
 it is.
 
 The stream's programs are cached by structure (core/stream.py), which is what `torch.compile` asks for; replay of whole
-captured functions
-without recording is a later step.
+captured functions without recording is a later step.
 """
 
 
-def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None, disable=False):
+def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None, name=None,
+            disable=False, recompile_limit=None, isolate_recompiles=False, shapes_spec=None):
     """The function or module itself; usable as a decorator with and without arguments."""
     if model is None:
         return lambda function: function

@@ -12,22 +12,50 @@ from .core import dtype as _dt
 from .core.device import CPU
 from .core.device import Device as _Device
 from .core.device import resolve
-from .ops.basic.creation import Unwritten as _Unwritten
+from .core.graph import MODE as _MODE
+from .ops.basic.creation import Determinism as _Determinism
 
 
 class _State:
-    deterministic, precision, warn_only = False, "highest", False
+    precision, warn_always = "highest", False
 
 
 def use_deterministic_algorithms(mode, *, warn_only=False):
-    """Every operator is deterministic; what this adds is that `empty` and its like fill the memory they give."""
-    _State.deterministic, _State.warn_only = bool(mode), warn_only
-    _Unwritten.filled = bool(mode)
+    """Every operator is deterministic; what this adds is that `empty` and its like fill the memory they give, and that
+    the operators which PyTorch counts as not deterministic raise a RuntimeError, or with `warn_only` warn."""
+    _Determinism.demanded, _Determinism.warn_only = bool(mode), bool(warn_only)
 
 
 def are_deterministic_algorithms_enabled():
     """What `use_deterministic_algorithms` was given."""
-    return _State.deterministic
+    return _Determinism.demanded
+
+
+def is_deterministic_algorithms_warn_only_enabled():
+    """Whether `use_deterministic_algorithms` was asked for warnings alone."""
+    return _Determinism.warn_only
+
+
+_DEBUG_MODES = ("default", "warn", "error")
+
+
+def set_deterministic_debug_mode(debug_mode):
+    """`use_deterministic_algorithms` by a word or number: "default" (0), "warn" (1) or "error" (2)."""
+    if not isinstance(debug_mode, (str, int)):
+        raise TypeError(f"debug_mode must be str or int, but got {type(debug_mode)}")
+    if isinstance(debug_mode, str):
+        if debug_mode not in _DEBUG_MODES:
+            raise RuntimeError("invalid value of debug_mode, expected one of `default`, `warn`, `error`, but got "
+                               f"{debug_mode}")
+        debug_mode = _DEBUG_MODES.index(debug_mode)
+    if debug_mode not in (0, 1, 2):
+        raise RuntimeError(f"invalid value of debug_mode, expected 0, 1, or 2, but got {debug_mode}")
+    use_deterministic_algorithms(debug_mode > 0, warn_only=debug_mode == 1)
+
+
+def get_deterministic_debug_mode():
+    """The number of the mode: 0 (default), 1 (warn) or 2 (error)."""
+    return 0 if not _Determinism.demanded else 1 if _Determinism.warn_only else 2
 
 
 def set_float32_matmul_precision(precision):
@@ -70,3 +98,30 @@ def set_default_tensor_type(t):
 def set_flush_denormal(mode):
     """False: denormal numbers are kept."""
     return False
+
+
+def is_anomaly_enabled():
+    """Whether `autograd.set_detect_anomaly` is on."""
+    return _MODE.anomaly
+
+
+def is_anomaly_check_nan_enabled():
+    """Whether anomaly detection looks for NaN."""
+    return _MODE.check_nan
+
+
+def set_anomaly_enabled(enabled, check_nan=True):
+    """Turn anomaly detection on or off."""
+    _MODE.anomaly, _MODE.check_nan = bool(enabled), bool(check_nan)
+
+
+def set_warn_always(b):
+    """Whether warnings that come once are given each time; remembered."""
+    if not isinstance(b, bool):
+        raise TypeError(f"set_warn_always_enabled expects a bool, but got {type(b).__name__}")
+    _State.warn_always = b
+
+
+def is_warn_always_enabled():
+    """What `set_warn_always` was given."""
+    return _State.warn_always

@@ -1,4 +1,7 @@
-"""`torch.testing`: assert_close."""
+"""`torch.testing`: assert_close and make_tensor."""
+
+import math
+import warnings
 
 from . import api as rl
 
@@ -46,3 +49,65 @@ def compare(a, e, rtol, atol, equal_nan, check_dtype, check_stride, msg):
         worst = (a.double() - e.double()).abs().max().item() if a.numel() else 0.0
         raise AssertionError(msg or f"Tensor-likes are not close!\n\nMismatched elements: {bad} / {a.numel()}\n"
                              f"Greatest absolute difference: {worst} (up to {atol} allowed), rtol {rtol}")
+
+
+def assert_allclose(actual, expected, rtol=None, atol=None, equal_nan=True, msg=""):
+    """Deprecated: `assert_close` with numbers and arrays as tensors, whatever their dtypes."""
+    warnings.warn("`torch.testing.assert_allclose()` is deprecated since 1.12 and will be removed in a future release. "
+                  "Please use `torch.testing.assert_close()` instead.", FutureWarning, stacklevel=2)
+    actual, expected = rl.as_tensor(actual), rl.as_tensor(expected)
+    if rtol is None and atol is None:
+        rtol, atol = TOLERANCES.get(actual.dtype.name, (0.0, 0.0))
+    assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=False, msg=msg or None)
+
+
+def make_tensor(*shape, dtype, device="cpu", low=None, high=None, requires_grad=False, noncontiguous=False,
+                exclude_zero=False, memory_format=None):
+    """A tensor of random values from [low, high): by default -9 to 9 (unsigned 0 to 9, bool False or True).
+
+    `noncontiguous`: with gaps between elements. `exclude_zero`: no element is zero. ValueError for limits that are no
+    numbers or not in order."""
+    shape = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    if noncontiguous and memory_format is not None:
+        raise ValueError("The parameters `noncontiguous` and `memory_format` are mutually exclusive, but got "
+                         f"noncontiguous={noncontiguous!r} and memory_format={memory_format!r}")
+    if requires_grad and not (dtype.is_floating_point or dtype.is_complex):
+        raise ValueError("`requires_grad=True` is only supported for floating or complex dtypes, but got "
+                         f"dtype={dtype!r}")
+    low, high = _limits(dtype, low, high)
+    size = (*shape[:-1], 2 * shape[-1]) if noncontiguous and shape and math.prod(shape) > 1 else shape
+    if dtype.is_complex:
+        real = rl.empty(*size, 2, dtype=dtype.to_real(), device=device).uniform_(low, high)
+        result = rl.view_as_complex(real)
+    elif dtype.is_floating_point:
+        result = rl.empty(size, dtype=dtype, device=device).uniform_(low, high)
+    else:
+        result = rl.randint(math.ceil(low), max(math.ceil(high), math.ceil(low) + 1), size, device=device).to(dtype)
+    if noncontiguous and shape and math.prod(shape) > 1:
+        result = result[..., ::2]
+    elif memory_format is not None:
+        result = result.clone(memory_format=memory_format)
+    if exclude_zero:
+        smallest = rl.finfo(dtype).tiny if dtype.is_floating_point or dtype.is_complex else 1
+        result[result == 0] = smallest
+    return result.requires_grad_() if requires_grad else result
+
+
+def _limits(dtype, low, high):
+    """The limits of random values of a dtype, defaults filled in and cut to what the dtype has."""
+    if any([limit is not None and math.isnan(limit) for limit in (low, high)]):
+        raise ValueError(f"`low` and `high` cannot be NaN, but got low={low!r} and high={high!r}")
+    if dtype is rl.bool:
+        least, most, default = 0, 2, (0, 2)
+    elif dtype.is_floating_point or dtype.is_complex:
+        least, most, default = rl.finfo(dtype).min, rl.finfo(dtype).max, (-9, 9)
+    else:
+        least, most = rl.iinfo(dtype).min, rl.iinfo(dtype).max + 1
+        default = (-9, 10) if dtype.is_signed else (0, 10)
+    low, high = default[0] if low is None else low, default[1] if high is None else high
+    if low >= high:
+        raise ValueError(f"`low` must be less than `high`, but got {low} >= {high}")
+    if high < least or low >= most:
+        raise ValueError(f"The value interval specified by `low` and `high` is [{low}, {high}), but {dtype} only "
+                         f"supports [{least}, {most}).")
+    return max(low, least), min(high, most)

@@ -14,7 +14,7 @@ LAYERS = (
     ("autograd",),
     ("tensor",),
     ("overrides",),
-    ("_C", "special", "return_types", "random", "settings", "fft", "linalg", "signal"),
+    ("_C", "special", "return_types", "random", "settings", "streams", "fft", "linalg", "signal"),
     ("api",),
     ("functional", "_foreach"),
     ("nn",),  # before optim, whose AveragedModel is a module
@@ -23,7 +23,9 @@ LAYERS = (
     ("optim", "utils", "serialization", "compiler", "distributions", "backends", "cpu", "cuda", "futures", "testing",
      "version"),
     ("func", "distributed"),  # distributed has optimizers and checkpoints of its own
-    ("hub", "multiprocessing", "fx"),  # both read and write files with serialization
+    ("hub", "multiprocessing", "fx", "__config__", "__future__", "accelerator", "library", "masked", "mps", "mtia",
+     "nested", "profiler", "quasirandom", "storage", "types", "xpu"),  # both read and write files with serialization
+    ("export", "jit"),  # over the graphs of fx
     ("vision", "audio", "text"),
     ("alias",),
     ("tools", "__main__"),
@@ -36,7 +38,7 @@ ROOMS = {
 }
 LEVEL = {part: level for level, row in enumerate(LAYERS) for part in row}
 # Third-party packages that may be imported inside a function: optional ones, and what start-up must not wait for.
-LAZY = {"llvmlite", "PIL", "matplotlib", "scipy", "soundfile", "tensorboard", "mpi4py", "nccl4py"}
+LAZY = {"llvmlite", "PIL", "matplotlib", "scipy", "soundfile", "tensorboard", "mpi4py", "nccl4py", "flashlight"}
 FORBIDDEN = {"torch", "torchvision", "torchaudio"}
 
 

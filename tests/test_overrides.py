@@ -59,14 +59,14 @@ def test_construction_and_conversion():
         torch.ones(2).as_subclass(int)
 
     class Named(torch.Tensor):
-        def __new__(cls, data, name):
+        def __new__(cls, data, title):
             return super().__new__(cls, data)
 
-        def __init__(self, data, name):
-            self.name = name
+        def __init__(self, data, title):
+            self.title = title
 
     x = Named([1.0], "n")
-    assert x.name == "n" and type(x * 2) is Named
+    assert x.title == "n" and type(x * 2) is Named
 
 
 def test_in_place_and_attributes():

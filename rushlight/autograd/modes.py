@@ -2,8 +2,11 @@
 
 import functools
 import inspect
+from threading import get_ident
 
 from ..core.graph import MODE
+from ..core.storage import INFERRING
+from ..core.stream import STREAM
 
 
 class _GradMode:
@@ -13,7 +16,7 @@ class _GradMode:
 
     def __enter__(self):
         self.before = MODE.grad
-        MODE.grad = self.enabled
+        MODE.grad = self.enabled and not MODE.inference  # in inference mode nothing has a history
 
     def __exit__(self, *error):
         MODE.grad = self.before
@@ -75,10 +78,10 @@ class set_grad_enabled(_GradMode):
     def __init__(self, mode):
         self.before = MODE.grad
         self.enabled = bool(mode)
-        MODE.grad = self.enabled
+        self.__enter__()
 
     def __enter__(self):
-        MODE.grad = self.enabled
+        MODE.grad = self.enabled and not MODE.inference
 
     def __call__(self, function):
         MODE.grad = self.before
@@ -89,7 +92,8 @@ class set_grad_enabled(_GradMode):
 
 
 class inference_mode(_GradMode):
-    """As `no_grad`; tensors made inside are not part of any graph."""
+    """As `no_grad`, and what is made inside never takes part in a graph: see Note [Inference tensors] in
+    core/storage.py. `inference_mode(False)` is ordinary recording, also inside the mode."""
 
     def __new__(cls, mode=True):
         if callable(mode):
@@ -101,16 +105,20 @@ class inference_mode(_GradMode):
 
     def __enter__(self):
         self.before = MODE.grad, MODE.inference
-        if self.mode:
-            MODE.grad, MODE.inference = False, True
-        else:
-            MODE.inference = False
+        switch_inference(not self.mode, bool(self.mode))
 
     def __exit__(self, *error):
-        MODE.grad, MODE.inference = self.before
+        switch_inference(*self.before)
 
     def clone(self):
         return type(self)(self.mode)
+
+
+def switch_inference(grad, inference):
+    """Set whether this thread records gradients and whether it is in inference mode."""
+    MODE.grad, MODE.inference = grad, inference
+    (INFERRING.add if inference else INFERRING.discard)(get_ident())
+    STREAM.inferring = bool(INFERRING)
 
 
 def is_grad_enabled():
@@ -134,6 +142,10 @@ class _Accepted:
 
     def __exit__(self, *error):
         type(self).state = self.before
+
+    def clone(self):
+        """A new object that sets the same."""
+        return type(self)(self.state)
 
 
 class set_multithreading_enabled(_Accepted):

@@ -1,10 +1,10 @@
-"""Arguments of the wrong kind: what comes in is a call that has failed, what goes out is PyTorch's TypeError.
+"""Arguments of the wrong kind: PyTorch's TypeError for a call that has failed.
 
 Note [Kinds of arguments]
 PyTorch binds arguments to typed signatures before it looks at a value, so a wrong kind is a TypeError whatever else is
 wrong. Here composites are plain Python functions; checking each argument of each call would cost more than recording
-an operator. So kinds are checked when a call has failed: `refuse` compares the arguments with what the names and
-defaults of the parameters say, and the first that does not fit makes the error. A call that succeeds pays nothing.
+an operator. So kinds are checked only after a call has failed: `refuse` compares the arguments with the names and
+defaults of the parameters, and the first mismatch becomes the error. A call that succeeds pays nothing.
 """
 
 from ..base.lazy import is_array, is_scalar
@@ -46,6 +46,10 @@ def is_flag(value):
     return isinstance(value, bool) or is_scalar(value)
 
 
+def is_dtype(value):
+    return isinstance(value, (dt.DType, type))
+
+
 KINDS = {
     "Tensor": lambda value: isinstance(value, Tensor),
     "Tensor or Number": lambda value: is_number(value) or is_array(value),
@@ -53,12 +57,19 @@ KINDS = {
     "int": is_integer,
     "Number": is_number,
     "bool": is_flag,
-    "torch.dtype": lambda value: isinstance(value, (dt.DType, type)),
+    "torch.dtype": is_dtype,
 }
+HERE = {  # names that mean something else in single functions
+    **{(function, name): "Number" for function in ("arange", "linspace", "logspace", "range")
+       for name in ("start", "end", "step")},
+    ("movedim", "source"): "tuple of ints", ("moveaxis", "source"): "tuple of ints", ("gradient", "spacing"): None,
+}  # fmt: skip
 
 
-def kind_of(name, default):
+def kind_of(function, name, default):
     """The kind that a parameter takes, from its name or else its default value; None where that does not say it."""
+    if (function, name) in HERE:
+        return HERE[function, name]
     for kind, names in (("Tensor", TENSORS), ("Tensor or Number", OPERANDS), ("tuple of ints", DIMS), ("int", INTEGERS),
                         ("Number", NUMBERS), ("torch.dtype", ("dtype",))):
         if name in names:
@@ -74,20 +85,40 @@ def kind_of(name, default):
 # PyTorch takes NumPy's names of parameters, Python's classes as dtypes, and `size=(2, 3)` for `*size`, in all its
 # functions. Ours know one spelling; a call that fails is made again in it, if it was spelled otherwise. No function
 # writes anything before it has bound its arguments, so that the second call starts from the same state.
-ALIASES = {"axis": "dim", "x": "input", "a": "input", "x1": "input", "x2": "other", "keepdims": "keepdim",
-           "self": "input"}
+ALIASES = {
+    "axis": ("dim",), "x": ("input",), "a": ("input",), "x1": ("input",), "x2": ("other",), "keepdims": ("keepdim",),
+    "self": ("input",), "axis0": ("dim0",), "axis1": ("dim1",), "sections": ("indices_or_sections",),
+    "indices": ("indices_or_sections", "index"), "split_size": ("split_size_or_sections",),
+    "split_size_or_sections": ("indices_or_sections",), "dimension": ("dim",), "value": ("other",),
+    "divisor": ("other",), "dividend": ("input",), "y": ("other",), "tensor2": ("source", "other"),
+    "tensor": ("other", "the_template", "source"), "batch2": ("mat2",), "values": ("input",), "input2": ("L", "tau"),
+    "input3": ("other",), "shape": ("size",),
+}  # a parameter's names elsewhere in PyTorch, its documentation and NumPy -> ours
+
+
+def alias(name, params):
+    """The parameter among `params` that is meant by another name of it, or None."""
+    for other in ALIASES.get(name, ()):
+        if other in params:
+            return other
+    return None
+
+
+FIRST = frozenset(("input", "self", "A"))  # names of the first parameter
 CLASSES = {float: dt.float64, int: dt.int64, bool: dt.bool_, complex: dt.complex128}
 SEVERAL = frozenset(("size", "sizes", "shape", "dims", "repeats"))  # names of PyTorch for our *parameters
 
 
 def respelled(function, args, kwargs):
-    """(args, kwargs) of a call that failed in the spelling that `function` knows; None where that is the same."""
+    """(args, kwargs) of a failed call in the spelling that `function` knows; None if the spelling is the same."""
     params = signatures.names(function)
     given, found = kwargs, [CLASSES[v] if v.__class__ is type and v in CLASSES else v for v in args]
     kwargs = {}
     for name, value in given.items():
-        other = ALIASES.get(name)
-        if name not in params and other in params and other not in given:
+        other = alias(name, params)
+        if name in FIRST and not args and params and params[0] not in given:
+            other = params[0]
+        if name not in params and other is not None and other not in given:
             name = other
         kwargs[name] = CLASSES[value] if value.__class__ is type and value in CLASSES else value
     star = signatures.star(function)
@@ -114,7 +145,7 @@ def refuse(function, args, kwargs, error):
         value = given.get(name, default)
         if value is default or value is signatures.REQUIRED or value is None and (default is None or name in OPTIONAL):
             continue
-        kind = kind_of(name, default)
+        kind = kind_of(function.__name__, name, default)
         if kind is not None and not KINDS[kind](value):
             raise TypeError(f"{function.__name__}(): argument '{name}' (position {position + 1}) must be {kind}, not "
                             f"{type(value).__name__}") from None
@@ -123,3 +154,47 @@ def refuse(function, args, kwargs, error):
             if error.obj is value or isinstance(value, (tuple, list)) and any(error.obj is v for v in value):
                 raise TypeError(f"{function.__name__}() received an invalid combination of arguments: "
                                 f"{type(error.obj).__name__} has no '{error.name}'") from None
+
+
+def spelled_again(function, names, *args, **given):
+    """Call a quick method whose caller has used other names for its parameters: `names`, what its own names do not
+    take (Note [Spellings of arguments]). TypeError for names that mean nothing."""
+    again = respelled(function, args, names)
+    unknown = set(names if again is None else again[1]) - set(signatures.names(function))
+    if unknown:
+        raise TypeError(f"{function.__name__}() got an unexpected keyword argument '{unknown.pop()}'")
+    return function(*again[0], **again[1], **given)
+
+
+# Keywords whose kinds Python would not notice: a tensor is made all the same. The classes that pass at once, and the
+# names of what PyTorch asks for.
+CHECKED = {
+    **dict.fromkeys(("requires_grad", "pin_memory", "keepdim", "non_blocking", "stable", "force"),
+                    (frozenset((bool, type(None))), "bool", is_flag)),
+    "dtype": (frozenset((dt.DType, type(None), type)), "torch.dtype", is_dtype),
+    "memory_format": (frozenset((type(None),)), "torch.memory_format", lambda value: is_named(value, "MemoryFormat")),
+    "layout": (frozenset((type(None),)), "torch.layout", lambda value: is_named(value, "Layout")),
+}
+
+
+def is_named(value, name):
+    """Whether a value is of the class of that name: classes of layers above."""
+    return type(value).__name__ == name
+
+
+def check_keywords(function, given):
+    """TypeError for a keyword of the wrong kind, of those in CHECKED."""
+    for name, value in given.items():
+        found = CHECKED.get(name)
+        if found is None or value.__class__ in found[0] or function.__name__ == "type":
+            continue
+        if not found[2](value):
+            raise TypeError(f"{function.__name__}(): argument '{name}' must be {found[1]}, not "
+                            f"{type(value).__name__}")
+
+
+def needed(function, param, names):
+    """`names`, in which the parameter that is missing may have another name. TypeError where there are none."""
+    if not names:
+        raise TypeError(f"{function}() missing 1 required positional arguments: \"{param}\"")
+    return names

@@ -161,6 +161,8 @@ class OperatorEntry(Entry):
         try:
             return super().enter(args, kwargs)
         except TypeError:
+            if args and not isinstance(args[0], tensor_class):
+                raise
             return NotImplemented
 
 
@@ -206,6 +208,14 @@ def publish(path, function, module=None, seen_as=None, in_python=False):
     copy.__name__ = name
     copy.__qualname__ = f"Tensor.{name}" if path.startswith("Tensor.") else name
     copy.__module__ = module or function.__module__
+    if path.startswith("Tensor."):
+        copy.__signature__ = signatures.Shown(function, "self", False, signatures.DOCUMENTED.get(path))
+    elif getattr(function, "takes_out", False) and not path.startswith("nn."):
+        flat = "." not in path and signatures.names(function)[:1] == ["A"]  # only linalg calls its matrices so
+        copy.__signature__ = signatures.Shown(function, "input" if flat else None, True,
+                                              signatures.DOCUMENTED.get(path))
+    elif path in signatures.DOCUMENTED:
+        copy.__signature__ = signatures.Shown(function, renamed=signatures.DOCUMENTED[path])
     own.cell_contents = entry = (OperatorEntry if getattr(function, "refuses", False) else Entry)(path, copy)
     if seen_as is not None and seen_as in ENTRIES:
         entry.function = ENTRIES[seen_as].function
@@ -293,7 +303,7 @@ def adopt(tensor):
 
 
 def foreign(args, kwargs):
-    """Whether arguments of a call that failed override, and are the first objects to do so that are no tensors. From
+    """Whether arguments of a call that failed override, and are the first objects to do so that are not tensors. From
     then on arguments are searched for the rest of the process."""
     doors = DOORS
     if doors.lookalikes or not LOCAL.subclasses or not LOCAL.enabled or not overriding(args, kwargs):
@@ -303,7 +313,7 @@ def foreign(args, kwargs):
 
 
 class searching:
-    """A context in which arguments are searched for objects with `__torch_function__` that are no tensors. For those
+    """A context in which arguments are searched for objects with `__torch_function__` that are not tensors. For those
     who make such objects, so that no call has to fail first."""
 
     def __enter__(self):
@@ -315,14 +325,16 @@ class searching:
         DOORS.unwatch()
 
 
-def guard(function, explain, respell):
+def guard(function, explain, respell, check):
     """A function that is called again through its door where it fails with arguments that override, and with what
     `respell(function, args, kwargs)` gives if that is not None; of other failures `explain(function, args, kwargs,
-    error)` may make a better error."""
+    error)` may make a better error. `check(function, kwargs)` sees keywords before."""
     entry = None
 
     def guarded(*args, **kwargs):
         try:
+            if kwargs:
+                check(function, kwargs)
             return function(*args, **kwargs)
         except REFUSALS as error:
             again = respell(function, args, kwargs)
@@ -335,6 +347,9 @@ def guard(function, explain, respell):
     guarded.__dict__.update(function.__dict__)
     guarded.__wrapped__ = function
     return guarded
+
+
+tensor_class = object  # set by core.tensor: the class whose methods Python's operators are
 
 
 def operator_form(path, function):
@@ -353,6 +368,8 @@ def operator_form(path, function):
         try:
             return function(self, *operands)
         except TypeError:
+            if not isinstance(self, tensor_class):
+                raise
             if not foreign((self, *operands), {}):
                 return NotImplemented
         return ENTRIES[path].enter((self, *operands), {})

@@ -1,9 +1,8 @@
 """Data types and PyTorch's promotion rules.
 
 A `DType` is a singleton; `promote` joins two, `result_type` joins the operands of an operator (dimensioned tensors,
-zero-dim tensors,
-Python numbers) as https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc describes. Read `layout`
-next.
+zero-dim tensors, Python numbers) as https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
+describes. Read `layout` next.
 """
 
 import functools
@@ -29,6 +28,9 @@ def check_fits(value, dtype):
             abs(value) <= finfo(dtype.to_real()).max):
         return
     raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
+
+
+ABBREVIATIONS = {"bfloat16": "bf16", "bool": "b8"}
 
 
 class DType:
@@ -68,6 +70,11 @@ class DType:
 
     def to_complex(self):
         return COMPLEX_OF.get(self.plain, complex64 if self.category < COMPLEX else self.plain)
+
+    @property
+    def abbr(self):
+        """A short name: "f32", "bf16", "i64", "b8"."""
+        return ABBREVIATIONS.get(self.plain.name) or f"{self.plain.name[0]}{8 * self.itemsize}"
 
     def __repr__(self):
         return f"torch.{self.plain.name}"
@@ -151,11 +158,11 @@ def get_default_dtype():
 WATCHERS = []  # functions to call after a change of the default, of those that keep what was promoted with it
 
 
-def set_default_dtype(dtype):
+def set_default_dtype(d):
     """Set the dtype of Python floats that become tensors. TypeError unless floating point."""
-    if not isinstance(dtype, DType) or not dtype.is_floating_point:
-        raise TypeError(f"only floating-point types are supported as the default type, got {dtype}")
-    _Default.dtype = dtype
+    if not isinstance(d, DType) or not d.is_floating_point:
+        raise TypeError(f"only floating-point types are supported as the default type, got {d}")
+    _Default.dtype = d
     for watcher in WATCHERS:
         watcher()
 
@@ -277,6 +284,8 @@ def can_cast(source, target):
 class iinfo:
     """Limits of an integer dtype: bits, min, max."""
 
+    __slots__ = ("bits", "dtype", "max", "min")
+
     def __init__(self, dtype):
         if dtype.category == BOOL:
             raise TypeError("torch.bool is not supported by torch.iinfo")
@@ -296,6 +305,8 @@ FLOATING_FORMATS = {float16: (10, 15), bfloat16: (7, 127), float32: (23, 127), f
 
 class finfo:
     """Limits of a floating dtype: bits, eps, max, min, tiny, smallest_normal, resolution."""
+
+    __slots__ = ("bits", "dtype", "eps", "max", "min", "resolution", "smallest_normal", "tiny")
 
     def __init__(self, dtype=None):
         dtype = (dtype or get_default_dtype()).to_real()

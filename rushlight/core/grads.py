@@ -14,8 +14,8 @@ Note [Complex gradients]
 The gradient of a real loss L by z = x + iy is dL/dx + i dL/dy, as in PyTorch. For a function with a complex derivative
 the rule of the chain then has the conjugate of that derivative. Formulas do not say so: a formula F(g, values) that is
 linear in g and makes nothing but complex derivatives of `values` gives the gradient as conj(F(conj(g), values)), and
-`Plan.backward` does that wherever a saved value is complex. Functions without a complex derivative (abs, real, angle,
-norms) have rules with `conjugates=True`: their formulas are the whole truth.
+`GradPlan.backward` does that wherever a saved value is complex. Functions without a complex derivative (abs, real,
+angle, norms) have rules with `conjugates=True`: their formulas are the whole truth.
 """
 
 import functools
@@ -23,9 +23,10 @@ import functools
 from . import signatures
 from . import tensor as tensors
 from .dtype import COMPLEX, FLOATING, scalar_type
-from .graph import MODE, Node, Saved, raise_modified, save, save_plain_result, save_result, sequence
+from .graph import MODE, Node, Saved, raise_modified, refuse_inference, save, save_plain_result, save_result, sequence
 from .stream import STREAM
-from .tensor import CUSTOM, MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh
+from .tensor import (CUSTOM, DETACHED, INFERENCE, MULTI_OUTPUT, NO_GRAD_MODE, PLAIN, Tensor, raise_stale_view, refresh,
+                     version_of)
 
 
 def wants_grad(value):
@@ -40,18 +41,17 @@ def wants_grad(value):
 
 
 FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-    "been freed). Saved "
-    "intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need "
-    "to backward through the graph a second time or if you need to access saved tensors after calling backward."
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+    "after calling backward."
 )
 
 
 OPERAND, LAYOUT, RESULT, RESULTS = range(4)
 
 
-class Plan:
+class GradPlan:
     """A rule for one choice of parameters that need gradients."""
 
     __slots__ = ("rule", "node_name", "wanted", "names", "calls", "counts", "sources", "results",
@@ -96,6 +96,8 @@ class Plan:
                         value = save(value)
                     else:
                         version = value._storage.version if value._versions is None else value._versions[0]
+                        if version < 0:
+                            refuse_inference()
                 elif value.__class__ in (list, tuple) and value and isinstance(value[0], Tensor):
                     value = tuple([save(v) for v in value])
             elif kind == LAYOUT:
@@ -123,7 +125,9 @@ class Plan:
         conjugated = values and not self.rule.conjugates and has_complex(values)
         if conjugated:
             grads = conjugate_all(node, grads)
-        g = grads[0] if len(grads) == 1 else [make_zeros(m) if x is None else x for x, m in zip(grads, node.metas)]
+        g = grads[0]
+        if len(grads) > 1:
+            g = [make_zeros(m, grads) if x is None else x for x, m in zip(grads, node.metas)]
         results, shared = [], {}
         for (formula, takes), count in zip(self.calls, node.counts):
             if formula.__class__ is Joint:
@@ -168,12 +172,12 @@ def arguments(takes, g, gs, values):
     return [g if t == "g" else values[t] if t != "gs" else gs for t in takes]
 
 
-def make_zeros(found):
-    """The gradient of an output that nobody used."""
-    return zeros(tuple(found.shape), found.dtype)
+def make_zeros(found, grads):
+    """The gradient of an output that nobody used, beside those of the others."""
+    return zeros(tuple(found.shape), found.dtype, next((g._storage.device for g in grads if g is not None), None))
 
 
-zeros = None  # set by ops: (shape, dtype) -> Tensor
+zeros = None  # set by ops: (shape, dtype, device or None) -> Tensor
 
 
 def unpack_all(node):
@@ -189,6 +193,9 @@ def unpack(value, version, node):
         now = value._storage.version if value._versions is None else value._versions[0]
         if now != version:
             raise_modified(value._layout, value.grad_fn, value._nr, now, version)
+        if value._creation == DETACHED and node.seq < value._view_version:
+            raise RuntimeError("Trying to use a saved tensor that has been detached in-place, i.e. with .detach_()."
+                               "This is not supported, please use out-of-place `.detach()` instead")
         return value
     if isinstance(value, Saved):
         return value.unpack(node)
@@ -275,7 +282,7 @@ class GradRule:
             wanted = tuple([i for i in self.differentiable if which >> i & 1])
             if not wanted:
                 return
-            plan = self.pairs[which] = Plan(self, wanted)
+            plan = self.pairs[which] = GradPlan(self, wanted)
         if MODE.special or len(plan.wanted) != (which + 1) // 2:
             self.attach((a, b), (out,))
             return
@@ -314,8 +321,10 @@ class GradRule:
         elif plan.operand is not None:
             value = values[plan.operand]
             node.saved = [value]
-            node.versions = [None if not isinstance(value, Tensor) else value._storage.version
-                             if value._versions is None else value._versions[0]]
+            version = node.versions = [None if not isinstance(value, Tensor) else value._storage.version
+                                       if value._versions is None else value._versions[0]]
+            if version[0] is not None and version[0] < 0:
+                refuse_inference()
         else:
             saved, node.versions = plan.keep_operands(values)
             node.saved = plan.complete(saved, (out,)) if plan.results else saved
@@ -386,8 +395,8 @@ class GradRule:
                                  (values[i] if values[i].__class__ in (list, tuple) else values[i:i + 1])], out)
 
     def new_plan(self, wanted):
-        """The Plan for the parameters whose bits are set."""
-        found = self.plans[wanted] = Plan(self, tuple([i for i in self.differentiable if wanted >> i & 1]))
+        """The GradPlan for the parameters whose bits are set."""
+        found = self.plans[wanted] = GradPlan(self, tuple([i for i in self.differentiable if wanted >> i & 1]))
         return found
 
 
@@ -448,6 +457,8 @@ def check_inplace(tensor, grads_wanted):
         if tensor._rg and tensor._grad_fn is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
         return
+    if tensor._creation == INFERENCE and not MODE.inference:
+        raise_stale_view(tensor, indirect=False)
     if tensor._rg or base._rg or grads_wanted:
         if tensor._creation in (MULTI_OUTPUT, NO_GRAD_MODE, CUSTOM):
             raise_stale_view(tensor, indirect=False)
@@ -483,7 +494,7 @@ def begin_write(rule, values, target):
 def settle_write(node, target, version):
     """If the target of an interrupted in-place operator was written (its version moved from `version`), its history
     says so."""
-    if node is not None and target._version != version:
+    if node is not None and version_of(target) != version:
         written = target if target._base is None else target._base
         fn = written._grad_fn
         if fn is not node and not (fn is not None and fn.saved and fn.saved[-1] is node):  # that of CopySlices
@@ -543,7 +554,7 @@ def mark_view(tensor, source, multi=False):
     if multi:
         tensor._creation = MULTI_OUTPUT
     elif not MODE.grad:
-        tensor._creation = NO_GRAD_MODE
+        tensor._creation = INFERENCE if MODE.inference else NO_GRAD_MODE
     elif base is not None:
         tensor._creation = source._creation
     else:

@@ -145,6 +145,14 @@ def _type_name(dtype):
 make_view = None  # set by core.tensor: (storage, layout, offset) -> Tensor
 
 
+def refuse_inference():
+    """The RuntimeError for an inference tensor that a node needs (Note [Inference tensors] in storage.py)."""
+    raise RuntimeError("Inference tensors cannot be saved for backward. Please do not use Tensors created in inference "
+                       "mode in computation tracked by autograd. To work around this, you can make a clone to get a "
+                       "normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
+                       "`torch.inference_mode()`.")
+
+
 def save(tensor, is_out=False, number=0):
     """Keep a tensor for backward; `is_out`: it is result `number` of the node that keeps it."""
     saved = Saved()
@@ -152,6 +160,8 @@ def save(tensor, is_out=False, number=0):
     versions = tensor._versions
     saved.versions = versions = tensor._storage if versions is None else versions
     saved.version = versions.version if versions.__class__ is not list else versions[0]
+    if saved.version < 0:
+        refuse_inference()
     saved.is_out, saved.output, saved.hooks, saved.leaf = is_out, number, None, None
     if is_out:
         saved.fn = None

@@ -96,12 +96,12 @@ def result_strides(shape, layouts):
 
 # Functions whose `out` has exactly the dtype of the result; into all others results are cast.
 EXACT = frozenset("""
-    abs absolute alias_copy amax amin argmax argmin baddbmm bitwise_not bmm ceil chain_matmul clamp clamp_max clamp_min
-    clip conj_physical cross cummax cummin detach_copy diag dot fix floor frac gather addmm addmv hardshrink heaviside
-    histc index_add index_copy index_select inner inverse kthvalue log_softmax logcumsumexp masked_select matmul max
-    median min mm mode msort mv nan_to_num nanmedian neg negative quantile nanquantile renorm round scatter scatter_add
-    sgn sign slice_copy slice_scatter softmax sort squeeze_copy t_copy take take_along_dim tensordot topk tril triu
-    trunc vdot where
+    abs absolute addmm addmv alias_copy amax amin argmax argmin baddbmm bitwise_not bmm ceil chain_matmul clamp
+    clamp_max clamp_min clip complex conj_physical cross cummax cummin detach_copy diag dot fix floor frac gather
+    hardshrink heaviside histc index_add index_copy index_select inner inverse kthvalue log_softmax logcumsumexp
+    masked_select matmul max median min mm mode msort mv nan_to_num nanmedian nanquantile neg negative polar
+    quantile renorm round scatter scatter_add sgn sign slice_copy slice_scatter softmax sort squeeze_copy t_copy
+    take take_along_dim tensordot topk tril triu trunc vdot where
 """.split())
 
 
@@ -111,8 +111,7 @@ def check_out(name, result, out):
         raise RuntimeError(f"{name}: Expected out tensor to have dtype {result.dtype}, but got {out.dtype} instead")
     if not dt.can_cast(result.dtype, out.dtype):
         raise RuntimeError(f"{name}: result type {dt.scalar_type(result.dtype)} can't be cast to the desired output "
-                           f"type "
-                           f"{dt.scalar_type(out.dtype)}")
+                           f"type {dt.scalar_type(out.dtype)}")
 
 
 def wrap_dim(dim, rank, scalar_ok=True):

@@ -17,8 +17,8 @@ class Size(tuple):
 
     __slots__ = ()
 
-    def __new__(cls, sizes=()):
-        return tuple.__new__(cls, [operator.index(n) for n in sizes])
+    def __new__(cls, iterable=()):
+        return tuple.__new__(cls, [operator.index(n) for n in iterable])
 
     def numel(self):
         count = 1
@@ -31,18 +31,18 @@ class Size(tuple):
 
     __str__ = __repr__
 
-    def __getitem__(self, index):
-        found = tuple.__getitem__(self, index)
-        return Size(found) if isinstance(index, slice) else found
+    def __getitem__(self, key):
+        found = tuple.__getitem__(self, key)
+        return Size(found) if isinstance(key, slice) else found
 
-    def __add__(self, other):
-        return Size(tuple.__add__(self, tuple(other)))
+    def __add__(self, value):
+        return Size(tuple.__add__(self, tuple(value)))
 
-    def __radd__(self, other):
-        return Size(tuple(other) + tuple(self))
+    def __radd__(self, value):
+        return Size(tuple(value) + tuple(self))
 
-    def __mul__(self, times):
-        return Size(tuple.__mul__(self, times))
+    def __mul__(self, value):
+        return Size(tuple.__mul__(self, value))
 
     __rmul__ = __mul__
 
@@ -247,8 +247,7 @@ def broadcast_shapes(*shapes):
             if n != 1 and n != result[d + shift]:
                 if result[d + shift] != 1:
                     raise RuntimeError(f"The size of tensor a ({result[d + shift]}) must match the size of tensor b "
-                                       f"({n}) "
-                                       f"at non-singleton dimension {d + shift}")
+                                       f"({n}) at non-singleton dimension {d + shift}")
                 result[d + shift] = n
     return tuple(result)
 

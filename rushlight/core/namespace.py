@@ -4,7 +4,7 @@ path, `publish_tensor` completes the class of tensors. What is published passes 
 import types
 
 from . import dispatch
-from .arguments import refuse, respelled
+from .arguments import check_keywords, refuse, respelled
 from .declare import REGISTRY
 from .tensor import Tensor
 
@@ -70,7 +70,7 @@ def publish(path, function):
     if known is not None:
         return known.copy
     if isinstance(function, types.FunctionType) and "entry" not in function.__code__.co_freevars:
-        function = dispatch.guard(function, refuse, respelled)
+        function = dispatch.guard(function, refuse, respelled, check_keywords)
     parent, _, name = path.rpartition(".")
     module = f"{ROOT}.{parent}" if parent else ROOT
     if path in FUNCTIONAL:

@@ -1,15 +1,13 @@
 """The Tensor class: its state, and the attributes that need no operator.
 
 A tensor is a view (layout, offset) of a Storage plus what autograd keeps about it. Methods that compute are bound to
-this class by
-`rushlight/tensor/methods.py` from the operator registry. Read `record` next.
+this class by `rushlight/tensor/methods.py` from the operator registry. Read `record` next.
 
 Note [Views and in-place writes]
 A view knows its base (`_base`, the tensor that owns the storage in autograd's eyes) and the version at which its
-`_grad_fn` was true.
-An in-place write to a view rewrites the history of the base (`CopySlices`); every other view of that base then finds
-its version stale
-and takes a new `AsStridedBackward0` over the base. `refresh` does that before anybody looks at a view's gradient state.
+`_grad_fn` was true. An in-place write to a view rewrites the history of the base (`CopySlices`); every other view of
+that base then finds its version stale and takes a new `AsStridedBackward0` over the base. `refresh` does that before
+anybody looks at a view's gradient state.
 """
 
 import warnings
@@ -17,13 +15,14 @@ import weakref
 
 from . import dispatch, graph
 from . import dtype as dt
-from .device import CPU, META, Device
+from .device import CPU, Device
 from .layout import Size, contiguous_layout
 from .layout import layout as make_layout
 from .room import LARGE, check_bytes
-from .storage import meta_storage, new_storage
+from .storage import new_storage, storage_elsewhere
 
 PLAIN, MULTI_OUTPUT, NO_GRAD_MODE, INFERENCE, CUSTOM = range(5)  # how a view came to be
+DETACHED = 5  # a tensor that `detach_` took out of its graph, at the sequence number in `_view_version`
 
 
 class TensorMeta(type):
@@ -39,7 +38,7 @@ class Tensor(metaclass=TensorMeta):
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         """What a public function does with tensors of subclasses: it runs on them, and its results become instances of
-        the subclass. NotImplemented if other classes among `types` are no bases of this one."""
+        the subclass. NotImplemented unless all classes among `types` are bases of this one."""
         if not all([issubclass(cls, kind) for kind in types]):
             return NotImplemented
         with dispatch.DisableSubclasses():
@@ -73,9 +72,11 @@ class Tensor(metaclass=TensorMeta):
         """The number of elements."""
         return self._layout.numel
 
-    def size(self, dim=None):
+    def size(self, dim=None, *, axis=None):
         """All sizes, or the size of one dimension. IndexError if `dim` is out of range."""
         shape = self._layout.shape
+        if dim is None:
+            dim = axis
         if dim is None:
             return self._layout.size
         rank = len(shape)
@@ -86,9 +87,11 @@ class Tensor(metaclass=TensorMeta):
             raise IndexError("Dimension specified as 0 but tensor has no dimensions")
         return shape[dim]
 
-    def stride(self, dim=None):
+    def stride(self, dim=None, *, axis=None):
         """All strides in elements, or that of one dimension."""
         strides = self._layout.strides
+        if dim is None:
+            dim = axis
         return strides if dim is None else strides[dim]
 
     def storage_offset(self):
@@ -113,6 +116,8 @@ class Tensor(metaclass=TensorMeta):
                                "a subgraph that doesn't require differentiation use var_no_grad = var.detach().")
         if value and self._layout.dtype.category < dt.FLOATING:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        if value:
+            check_trackable(self)
         if self._grad_fn is None:
             self._rg = bool(value)
 
@@ -142,13 +147,10 @@ class Tensor(metaclass=TensorMeta):
         """The accumulated gradient of a leaf (or of a tensor with `retain_grad`)."""
         if self._grad is None and self._grad_fn is not None and not self._retain:
             warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
-                          "attribute won't be "
-                          "populated during autograd.backward(). If you indeed want the .grad field to be populated "
-                          "for a non-leaf "
-                          "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by "
-                          "mistake, make sure "
-                          "you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more "
-                          "information.",
+                          "attribute won't be populated during autograd.backward(). If you indeed want the .grad field "
+                          "to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you "
+                          "access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See "
+                          "github.com/pytorch/pytorch/pull/30531 for more information.",
                           stacklevel=2)
         return self._grad
 
@@ -164,8 +166,15 @@ class Tensor(metaclass=TensorMeta):
 
     @property
     def _version(self):
-        versions = self._versions
-        return self._storage.version if versions is None else versions[0]
+        """How often the tensor or another one over its memory was written in place."""
+        version = version_of(self)
+        if version < 0:
+            raise RuntimeError("Inference tensors do not track version counter.")
+        return version
+
+    def is_inference(self):
+        """Whether the memory was made in inference mode (Note [Inference tensors] in storage.py)."""
+        return self._storage.version < 0
 
     @property
     def data(self):
@@ -178,8 +187,46 @@ class Tensor(metaclass=TensorMeta):
     def data(self, value):
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
-        self._versions = [self._version]  # what a node saved before this is as new as ever
+        if self._versions is None:  # what a node saved before this is as new as ever
+            self._versions = Inherited(self._storage)
         self._storage, self._layout, self._offset = value._storage, value._layout, value._offset
+
+
+class Inherited:
+    """The version of a tensor that `x.data = y` gave another storage: that of its first storage, which views of that
+    time still have."""
+
+    __slots__ = ("storage", "last")
+
+    def __init__(self, storage):
+        self.storage, self.last = weakref.ref(storage), storage.version
+
+    @property
+    def version(self):
+        storage = self.storage()
+        if storage is not None:
+            self.last = storage.version
+        return self.last
+
+    def __getitem__(self, index):
+        return self.version
+
+    def __setitem__(self, index, value):
+        storage, self.last = self.storage(), value
+        if storage is not None:
+            storage.version = value
+
+
+def check_trackable(tensor):
+    """Refuse to let an inference tensor require a gradient outside inference mode."""
+    if tensor._storage.version < 0 and not graph.MODE.inference:
+        raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+
+
+def version_of(tensor):
+    """How often the memory of a tensor was written; below zero for inference tensors."""
+    versions = tensor._versions
+    return tensor._storage.version if versions is None else versions[0]
 
 
 def converted(value, cls):
@@ -195,6 +242,7 @@ def converted(value, cls):
 
 
 dispatch.PLAIN.update((Tensor, dt.DType, Device, Size))
+dispatch.tensor_class = Tensor
 
 
 def check_grad_assignment(tensor, value):
@@ -204,8 +252,7 @@ def check_grad_assignment(tensor, value):
         raise RuntimeError("can't assign Variable as its own grad")
     if value.dtype is not tensor.dtype:
         raise RuntimeError(f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with dtype "
-                           f"'{tensor.dtype}'. "
-                           "Please ensure that the gradient and the tensor have the same dtype")
+                           f"'{tensor.dtype}'. Please ensure that the gradient and the tensor have the same dtype")
     if value._layout.shape != tensor._layout.shape:
         raise RuntimeError(f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
                            f"'{list(tensor.shape)}'. Please ensure that the gradient and the tensor are the same size")
@@ -242,8 +289,8 @@ def empty(shape, dtype, device=CPU, strides=None):
     """A tensor of uninitialised memory (allocated when first used)."""
     dtype = dtype.plain
     found = contiguous_layout(shape, dtype) if strides is None else make_layout(tuple(shape), tuple(strides), dtype)
-    if device is META:
-        return view(meta_storage(found.nbytes, device), found, 0)
+    if device is not CPU:
+        return view(storage_elsewhere(found.nbytes, device), found, 0)
     if found.nbytes > LARGE:
         check_bytes(found.nbytes)
     return view(new_storage(found.nbytes, device), found, 0)
@@ -281,25 +328,23 @@ def raise_stale_view(tensor, indirect):
     made = f"Output {tensor._nr} of {graph.short_name(tensor._grad_fn)}" if tensor._grad_fn is not None else "A view"
     if tensor._creation == CUSTOM:
         raise RuntimeError(f"{made} {what}. This view was created inside a custom Function (or because an input was "
-                           f"returned as-is) and "
-                           "the autograd logic to handle view+inplace would override the custom backward associated "
-                           "with the custom "
-                           "Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
-                           "cloning the "
-                           "output of the custom Function.")
+                           "returned as-is) and the autograd logic to handle view+inplace would override the custom "
+                           "backward associated with the custom Function, leading to incorrect gradients. This "
+                           "behavior is forbidden. You can fix this by cloning the output of the custom Function.")
     if tensor._creation == MULTI_OUTPUT:
         raise RuntimeError(f"{made} {what}. This view is the output of a function that returns multiple views. Such "
                            f"functions do not "
                            "allow the output views to be modified inplace. You should replace the inplace operation by "
                            "an "
                            "out-of-place one.")
-    raise RuntimeError(f"{'A view' if made == 'A view' else made} was created in no_grad mode and "
-                       f"{what.removeprefix('is a view and ')} "
-                       "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is "
-                       "forbidden. You can "
-                       "clarify your code by moving both the view and the inplace either both inside the no_grad block "
-                       "(if you "
-                       "don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked).")
+    if tensor._creation == INFERENCE:
+        mode, what = "inference mode", what.removeprefix("is a view and ") + " in normal mode"
+    else:
+        mode, what = "no_grad mode", what.removeprefix("is a view and ") + " with grad mode enabled"
+    raise RuntimeError(f"{made} was created in {mode} and {what}. Given that this use case is ambiguous and "
+                       "error-prone, it is forbidden. You can clarify your code by moving both the view and the "
+                       "inplace either both inside the block (if you don't want the inplace to be tracked) or both "
+                       "outside (if you want the inplace to be tracked).")
 
 
 def accumulate_node(tensor, factory):

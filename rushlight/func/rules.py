@@ -6,9 +6,9 @@ makes of the result. `rules_views` and `rules_products` have the kinds that need
 """
 
 import functools
-import inspect
 
 from .. import api
+from ..core.signatures import inside
 from ..core.tensor import Tensor
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 from .batched import LEAKED, RULES, Batched, batch, is_batched, levels, loop, whole
@@ -27,7 +27,7 @@ def rule(names, always=False):
 @functools.cache
 def parameters(entry):
     """The parameters of a public function: a dictionary from names to defaults, in order; None if some have no name."""
-    found = inspect.signature(entry.copy).parameters.values()
+    found = [p for p in inside(entry.copy).parameters.values() if p.name != "spelled"]
     if any([p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in found]):
         return None
     return {p.name: p.default for p in found}
@@ -186,10 +186,9 @@ def elementwise(level, entry, args, kwargs):
 
 
 INPLACE_REFUSED = ("vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor `other` "
-                   "in extra_args that has more elements than `self`. This happened due to `other` being vmapped "
-                   "over but `self` not being vmapped over in a vmap. Please try to use out-of-place operators "
-                   "instead of inplace "
-                   "arithmetic.")
+                   "in extra_args that has more elements than `self`. This happened due to `other` being vmapped over "
+                   "but `self` not being vmapped over in a vmap. Please try to use out-of-place operators instead of "
+                   "inplace arithmetic.")
 
 
 @rule(WRITING + " ".join([f"{name}_" for name in ELEMENTWISE.split() if name[0] != "_" and "." not in name]))

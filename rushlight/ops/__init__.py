@@ -10,3 +10,12 @@ for _room in ROOMS:
     for _file in sorted(os.listdir(os.path.join(__path__[0], _room))):
         if _file.endswith(".py") and _file != "__init__.py":
             importlib.import_module(f"{__name__}.{_room}.{_file[:-3]}")
+
+CUSTOM = {}  # namespaces of the operators that programs define (library.py): `torch.ops.namespace`
+
+
+def __getattr__(name):
+    """A namespace of a program's own operators."""
+    if name in CUSTOM:
+        return CUSTOM[name]
+    raise AttributeError(f"'_Ops' object has no attribute '{name}'")

@@ -15,11 +15,11 @@ from ..core import dtype as dt
 from ..core.arguments import CLASSES
 from ..core.declare import REGISTRY
 from ..core.device import CPU, Device, resolve
-from ..core.layout import contiguous_strides, dense_strides_like, layout
+from ..core.layout import contiguous_strides, layout
 from ..core.owner import Kept, expose, is_foreign
 from ..core.room import LARGEST, check_bytes
-from ..core.storage import EVERYBODY, check, new_storage
-from ..core.tensor import Tensor, accumulate_node, empty, make, view
+from ..core.storage import EVERYBODY, new_storage, storage_on
+from ..core.tensor import Tensor, accumulate_node, check_trackable, make, view
 from ..runtime.cpu import memory
 from .methods import materialise, over_array
 
@@ -34,7 +34,8 @@ def to(self, *args, **kwargs):
     device, dtype, copy_, memory_format = parse_to(args, kwargs)
     dtype = dtype or self.dtype
     if device is not None and resolve(device) is not self._storage.device:
-        return moved(self, resolve(device), dtype)
+        there = REGISTRY["Tensor._moved"](self, resolve(device), self._storage.device)
+        return there if dtype is self.dtype else there._cast(dtype)
     changed = dtype is not self.dtype
     if changed and self._layout.dtype.is_complex:
         warn_of_parts(dtype)
@@ -44,12 +45,6 @@ def to(self, *args, **kwargs):
     if changed:
         return self._cast(dtype)
     return self.clone() if copy_ else self
-
-
-def moved(tensor, device, dtype):
-    """A tensor on another device. NotImplementedError for one that has no values to move."""
-    check(tensor._storage)
-    return empty(tensor._layout.shape, dtype, device, dense_strides_like(tensor._layout.shape, tensor._layout.strides))
 
 
 def warn_of_parts(dtype):
@@ -151,13 +146,16 @@ class UntypedStorage:
             if size < 0:
                 raise RuntimeError(f"UntypedStorage: a number of bytes must not be negative, but got {size}")
             check_bytes(size)
-        self._storage = new_storage(size, resolve(device)) if _storage is None else _storage
+        self._storage = storage_on(size, resolve(device)) if _storage is None else _storage
 
     def nbytes(self):
         """The number of bytes."""
         return self._storage.nbytes
 
     size = __len__ = nbytes
+
+    def __sizeof__(self):
+        return object.__sizeof__(self) + self._storage.nbytes
 
     @property
     def device(self):
@@ -299,9 +297,8 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     need = (storage_offset + new.reach) * item
     if new.numel and need > found.nbytes:
         raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {storage_offset}, and "
-            f"itemsize {item} "
-            f"requiring a storage size of {need} are out of bounds for storage of size {found.nbytes}"
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {storage_offset}, and itemsize "
+            f"{item} requiring a storage size of {need} are out of bounds for storage of size {found.nbytes}"
         )
     self._storage, self._layout, self._offset = found, new, int(storage_offset)
     return self
@@ -347,10 +344,9 @@ def deepcopy(self, memo):
         return memo[id(self)]
     if not self.is_leaf:
         raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
-            "moment.  If you "
-            "were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
-            "https://github.com/pytorch/pytorch/pull/103001"
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
+            "see https://github.com/pytorch/pytorch/pull/103001"
         )
     key = ("storage", id(self._storage))
     if key not in memo:
@@ -384,6 +380,8 @@ def make_subclass(cls, data, require_grad=False):
     """A leaf of class `cls` over the memory of `data`, without its history."""
     result = make(cls, data._storage, data._layout, data._offset)
     result._versions = data._versions
+    if require_grad:
+        check_trackable(result)
     result._rg = require_grad
     return result
 
@@ -453,16 +451,52 @@ def accumulate_grad(self):
     return accumulate_node(self, AccumulateGrad)
 
 
-def detach_(self):
-    """Cut this tensor out of its graph, in place. RuntimeError for views."""
-    if self._base is not None and self.requires_grad:
-        raise RuntimeError(
-            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
-            "training, "
-            "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets."
-        )
-    self._grad_fn, self._rg, self._nr = None, False, 0
-    return self
+def dim_order(self, *, ambiguity_check=False):
+    """The dimensions from the outermost to the innermost in memory. RuntimeError, with `ambiguity_check`, where more
+    than one order is true."""
+    if ambiguity_check:
+        found = self._layout
+        if not found.dense or len(set(found.strides)) < found.ndim or 1 in found.shape:
+            raise RuntimeError("The tensor does not have unique dim order, or cannot map to exact one of the given "
+                               "memory formats.")
+    strides = self.stride()
+    return tuple(sorted(range(self.dim()), key=lambda d: -strides[d]))
+
+
+def module_load(self, other, assign=False):
+    """How `load_state_dict` enters a loaded tensor: copied into this one, or with `assign` in its place."""
+    return other.detach() if assign else self.copy_(other).detach()
+
+
+def resize_as(self, the_template, *, memory_format=None):
+    """Deprecated: `reshape` to the shape of another tensor of as many elements."""
+    warnings.warn("non-inplace resize_as is deprecated", stacklevel=2)
+    if self.numel() != the_template.numel():
+        raise RuntimeError(f"requested resize to {list(the_template.shape)} ({the_template.numel()} elements in total),"
+                           f" but the given tensor has a size of {list(self.shape)} ({self.numel()} elements). "
+                           "autograd's resize can only change the shape of a given tensor, while preserving the number "
+                           "of elements.")
+    return self.reshape(the_template.shape)
+
+
+def reinforce(self, reward):
+    """Removed, as in PyTorch."""
+    raise RuntimeError("reinforce() was removed. Use torch.distributions instead. See "
+                       "https://pytorch.org/docs/main/distributions.html")
+
+
+def record_stream(self, stream):
+    """Nothing to do: memory of the CPU is not given back before its last use."""
+
+
+def refuse_deletion(self, index):
+    """Elements of tensors cannot be deleted."""
+    raise TypeError("Tensor does not support deleting items")
+
+
+def device_property(name):
+    """The property that tells whether a tensor is on a device of this type."""
+    return property(lambda self: self._storage.device.type == name, doc=f"Whether the tensor is on a {name} device.")
 
 
 def data_property_is(name, value):
@@ -524,13 +558,8 @@ def not_sparse(name):
 
 
 FLAGS = dict(  # of every tensor here
-    is_cuda=False,
-    is_cpu=True,
     is_sparse=False,
     is_quantized=False,
-    is_mps=False,
-    is_meta=False,
-    is_xpu=False,
     is_mkldnn=False,
     is_nested=False,
     is_sparse_csr=False,
@@ -538,6 +567,13 @@ FLAGS = dict(  # of every tensor here
     is_vulkan=False,
     names=None,
 )
+
+
+def dlpack_device(self):
+    """The device in DLPack's numbers. BufferError for one that DLPack has no number for."""
+    if self._storage.device is not CPU:
+        raise BufferError(f"DLPack has no number for device {self._storage.device}")
+    return 1, 0
 
 
 def bind():
@@ -560,10 +596,15 @@ def bind():
         as_subclass=as_subclass,
         __reduce_ex__=reduce_ex,
         register_hook=register_hook,
-        detach_=detach_,
         __dlpack__=dlpack,
         register_post_accumulate_grad_hook=register_post_accumulate_grad_hook,
         _accumulate_grad=accumulate_grad,
+        dim_order=dim_order,
+        module_load=module_load,
+        resize_as=resize_as,
+        reinforce=reinforce,
+        record_stream=record_stream,
+        __delitem__=refuse_deletion,
         to_dense=to_dense,
     )
     for name in ("to_sparse", "to_sparse_coo", "to_sparse_csr", "to_sparse_csc", "sparse_mask"):
@@ -578,14 +619,18 @@ def bind():
         setattr(Tensor, name, caster(dtype))
     for name, value in FLAGS.items():
         setattr(Tensor, name, data_property_is(name, value))
+    for name in ("cpu", "cuda", "meta", "mps", "xpu"):
+        setattr(Tensor, f"is_{name}", device_property(name))
     Tensor.nbytes = property(lambda self: self.numel() * self.element_size())
     Tensor.itemsize = property(lambda self: self.element_size())
     Tensor.layout = property(lambda self: STRIDED)
-    Tensor.__dlpack_device__ = lambda self: (1, 0)
-    Tensor.is_inference = lambda self: False
+    Tensor.__dlpack_device__ = dlpack_device
     Tensor.is_pinned = lambda self, device=None: False
     Tensor.pin_memory = lambda self, device=None: self
     Tensor.get_device = lambda self: -1
+    Tensor.is_distributed = lambda self: False
+    Tensor.name = property(lambda self: None)
+    Tensor.grad_dtype = property(lambda self: self.dtype)
     Tensor.is_set_to = lambda self, other: (self._storage is other._storage and self._layout is other._layout
                                             and self._offset == other._offset)
     Tensor.has_names = lambda self: False
@@ -595,6 +640,8 @@ def bind():
 
 class Layout:
     """The kind of a tensor's memory: torch.strided."""
+
+    __slots__ = ()
 
     def __repr__(self):
         return "torch.strided"

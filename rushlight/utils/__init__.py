@@ -6,11 +6,13 @@ first.
 
 import importlib
 
-__all__ = ["checkpoint", "data", "tensorboard"]
+__all__ = ["checkpoint", "data", "swap_tensors", "tensorboard"]
 
 
 def __getattr__(name):
     """A module of this folder that has not been imported yet."""
+    if name == "swap_tensors":
+        return importlib.import_module("..nn.modules.conversions", __name__).swap_tensors
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

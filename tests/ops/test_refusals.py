@@ -124,3 +124,58 @@ def test_deterministic_programs_see_no_old_memory():
         assert rl.empty(1, requires_grad=True).requires_grad
     finally:
         rl.use_deterministic_algorithms(False)
+
+
+def test_deterministic_programs_refuse_what_pytorch_counts_as_not_deterministic():
+    where = rl.zeros(1, 1, 7, dtype=rl.int64)
+    calls = (lambda: F.max_unpool1d(rl.ones(1, 1, 7), where, 3, 1),
+             lambda: rl.zeros(3).put_(where[0, 0, :1], rl.ones(1)),
+             lambda: F.max_unpool2d(rl.ones(1, 1, 1, 7), where[None], 3, 1))
+    rl.set_deterministic_debug_mode("error")
+    try:
+        assert rl.get_deterministic_debug_mode() == 2 and rl.are_deterministic_algorithms_enabled()
+        for call in calls:
+            with pytest.raises(RuntimeError, match="does not have a deterministic implementation"):
+                call()
+        rl.zeros(3).put_(where[0, 0, :1], rl.ones(1), accumulate=True)
+        rl.set_deterministic_debug_mode("warn")
+        assert rl.is_deterministic_algorithms_warn_only_enabled()
+        for call in calls:
+            with pytest.warns(UserWarning, match="does not have a deterministic implementation"):
+                call()
+    finally:
+        rl.set_deterministic_debug_mode("default")
+    for call in calls:
+        call()
+    for wrong, kind in (("x", RuntimeError), (5, RuntimeError), (1.5, TypeError)):
+        with pytest.raises(kind):
+            rl.set_deterministic_debug_mode(wrong)
+
+
+def test_einsum_refuses_no_operands():
+    for given in ((), ([],)):
+        with pytest.raises(ValueError, match="must specify the equation string and at least one operand"):
+            rl.einsum("a->a", *given)
+
+
+def test_margin_losses_of_empty_batches_are_zero():
+    for loss, target in ((F.multi_margin_loss, rl.ones(0, dtype=rl.int64)),
+                         (F.multilabel_margin_loss, rl.ones(0, 10, dtype=rl.int64))):
+        assert loss(rl.ones(0, 10), target).item() == 0
+        assert loss(rl.ones(0, 10), target, reduction="none").shape == (0,)
+
+
+def test_expanded_tensors_take_thresholds_in_place():
+    """`threshold_` writes the same to the same element each time."""
+    x = rl.tensor([[0.25, 1.0]]).expand(3, 2)
+    F.threshold_(x, 0.5, 0.5)
+    assert x.tolist() == [[0.5, 1.0]] * 3
+    with pytest.raises(RuntimeError, match="single memory location"):
+        x.add_(1)
+
+
+def test_quotients_of_half_precisions_are_rounded_before_they_are_cut():
+    a, b = rl.tensor([6.0, 1.0, -3.3]), rl.tensor([0.1, 0.1, 0.3])
+    for dtype in (rl.bfloat16, rl.float16):
+        x, y = a.to(dtype), b.to(dtype)
+        assert rl.div(x, y, rounding_mode="trunc").tolist() == (x / y).trunc().tolist()

@@ -1,10 +1,8 @@
 """The handler `k` of operator bodies for CPU kernels: typed values in, IR out.
 
 A body such as `k.where(x > 0, x, alpha * k.expm1(x))` runs once per kernel over `Typed` values: a DType, a builder
-Value (scalar, or a
-vector of lanes along the kernel's inner dimension) and, for integers that grow with the lane, the affine form that
-keeps loads
-contiguous. Mathematical functions come from `scalar.FUNCTIONS`. Read `loops` next.
+Value (scalar, or a vector of lanes along the kernel's inner dimension) and, for integers that grow with the lane, the
+affine form that keeps loads contiguous. Mathematical functions come from `scalar.FUNCTIONS`. Read `loops` next.
 """
 
 import functools
@@ -268,7 +266,7 @@ class Handler:
         """Division rounded towards zero; an integer divisor of zero reports ZeroDivisionError."""
         dtype, x, y = self.pair(a, b)
         if dtype.is_floating_point:
-            return self.trunc(Typed(self, dtype, x / y))
+            return self.trunc(self.rounded(Typed(self, dtype, x / y)))
         return Typed(self, dtype, self._integer_divide(dtype, x, y)[0])
 
     def _safe_divisor(self, dtype, x, y):

@@ -1,4 +1,4 @@
-"""Module, the base class of all layers and models: tensors and modules assigned to attributes come in, a tree goes out.
+"""Module, the base class of all layers and models: a tree of the tensors and modules assigned to its attributes.
 
 Here are construction, attributes, calling, and what changes all tensors of a tree (`to`, `float`, `zero_grad` ...). The
 rest of the class is in mixins: _tree.py (names, walking, repr), _state.py (state_dict), _hooks.py. How attributes are
@@ -9,6 +9,7 @@ import weakref
 from collections import OrderedDict
 from typing import TypeVar
 
+from .conversions import enter_parameter
 from ... import api as rl
 from ...base import errors
 from ..parameter import Buffer, Parameter, is_lazy
@@ -378,14 +379,14 @@ class Module(TreeMethods, StateMethods, HookMethods):
         if recurse:
             for module in self.children():
                 module._apply(fn)
-        for parameter in self._parameters.values():
+        for key, parameter in list(self._parameters.items()):
             if parameter is None:
                 continue
             with rl.no_grad():
                 changed = fn(parameter)
                 grad = parameter.grad
                 if changed is not parameter:
-                    parameter.data = changed
+                    parameter = enter_parameter(self, key, parameter, changed)
                 if grad is not None:
                     changed = fn(grad)
                     if changed is not grad:

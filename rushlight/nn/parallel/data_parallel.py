@@ -1,6 +1,9 @@
 """DataParallel as PyTorch's where there is one device, or none: the module itself runs."""
 from ... import api as rl
 from ..modules.module import Module
+from .parallel_apply import parallel_apply
+from .replicate import replicate
+from .scatter_gather import gather, scatter_kwargs
 
 
 class DataParallel(Module):
@@ -18,6 +21,22 @@ class DataParallel(Module):
     def forward(self, *inputs, **kwargs):
         """The module's output."""
         return self.module(*inputs, **kwargs)
+
+    def replicate(self, module, device_ids):
+        """Copies of a module that share its parameters, one a device."""
+        return replicate(module, device_ids)
+
+    def scatter(self, inputs, kwargs, device_ids):
+        """The parts of arguments for each device."""
+        return scatter_kwargs(inputs, kwargs, device_ids, dim=self.dim)
+
+    def parallel_apply(self, replicas, inputs, kwargs):
+        """The outputs of the copies."""
+        return parallel_apply(replicas, inputs, kwargs, self.device_ids[:len(replicas)])
+
+    def gather(self, outputs, output_device):
+        """The outputs joined along the batch."""
+        return gather(outputs, output_device, dim=self.dim)
 
 
 def data_parallel(module, inputs, device_ids=None, output_device=None, dim=0, module_kwargs=None):

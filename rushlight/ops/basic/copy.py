@@ -6,11 +6,10 @@ from ...core import record as recording
 from ...core.declare import elementwise, public
 from ...core.dtype import FLOATING
 from ...core.grads import GradRule, begin_write, end_write
-from ...core.layout import channels_last_strides, contiguous_strides, strides_of_format
-from ...core.record import record, set_version
-from ...core.storage import MetaStorage
+from ...core.layout import channels_last_strides, contiguous_strides, seems_channels_last, strides_of_format
+from ...core.record import record
 from ...core.stream import STREAM
-from ...core.tensor import Tensor, empty
+from ...core.tensor import Tensor, empty, version_of
 from .creation import zeros_like
 
 
@@ -53,9 +52,8 @@ def _copy_layouts(op, layouts, numbers, pattern, attrs, given):
     """The source broadcasts to the target and takes its dtype, whatever it is."""
     source, target = layouts[0], given[0]
     if rules.broadcast_shapes(source.shape, target.shape) != tuple(target.shape):
-        raise RuntimeError(f"The expanded size of the tensor must match the existing size: target sizes "
-                           f"{list(target.shape)}, "
-                           f"tensor sizes {list(source.shape)}")
+        raise RuntimeError("The expanded size of the tensor must match the existing size: target sizes "
+                           f"{list(target.shape)}, tensor sizes {list(source.shape)}")
     return [], None
 
 
@@ -82,13 +80,13 @@ def copy_(self, src, non_blocking=False):
     fit."""
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+    if src._storage.device is not self._storage.device:
+        src = src.to(self._storage.device)
     node = begin_write(COPY_RULE, (self, src), self)
-    version = self._version
+    version = version_of(self)
     try:
         there = src._storage is self._storage and src._layout is self._layout and src._offset == self._offset
-        if self._storage.__class__ is MetaStorage and src._storage.__class__ is not MetaStorage:
-            set_version(self, self._version + 1)
-        elif not there:
+        if not there:
             record(COPY, "t", (), (src,), (), (self,))
         elif self._versions is None:  # nothing to write, but a write to those who look at versions
             self._storage.version += 1
@@ -119,6 +117,9 @@ grads.clone = clone
 def format_strides(input, memory_format):
     """The strides a memory format asks for, or None where an element-wise result has them anyway."""
     name = getattr(memory_format, "name", None)
+    if name is None and memory_format is not None:
+        raise TypeError(f"clone(): argument 'memory_format' must be torch.memory_format, not "
+                        f"{type(memory_format).__name__}")
     if name in (None, "preserve_format"):
         found = input._layout
         return found.strides if found.dense else None
@@ -136,7 +137,10 @@ def to_strides(input, strides):
 @public("Tensor.contiguous", out=False, quick=True)
 def contiguous(self, memory_format=None):
     """The tensor itself if it has the strides of the memory format, else a copy that has."""
-    name = getattr(memory_format, "name", "contiguous_format")
+    name = getattr(memory_format, "name", "contiguous_format" if memory_format is None else None)
+    if name is None:
+        raise TypeError(f"contiguous(): argument 'memory_format' must be torch.memory_format, not "
+                        f"{type(memory_format).__name__}")
     if name == "preserve_format":
         raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
     if is_contiguous(self, memory_format):
@@ -144,6 +148,16 @@ def contiguous(self, memory_format=None):
     strides = contiguous_strides(self._layout.shape) if name == "contiguous_format" else format_strides(self,
                                                                                                         memory_format)
     return to_strides(self, strides)
+
+
+def in_format_of(result, input):
+    """A fresh result in channels_last, if PyTorch takes `input` for that; else contiguous."""
+    found = result._layout
+    if seems_channels_last(input._layout) and found.ndim == input._layout.ndim:
+        strides = channels_last_strides(found.shape)
+    else:
+        strides = contiguous_strides(found.shape)
+    return result if found.strides == strides else to_strides(result, strides)
 
 
 @public("Tensor.is_contiguous", out=False, quick=True)

@@ -22,7 +22,7 @@ from ...core.graph import MODE
 from ...core.layout import layout
 from ...core.record import binary, partly_overlaps, record
 from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.tensor import Tensor, version_of
 from ...core.tensor import view as raw_view
 from .arithmetic import where
 from .copy import clone_values, contiguous_values
@@ -230,7 +230,7 @@ def write(op, target, tensors, source, place, mode="set"):
         attrs = place.writing(mode)
     pattern, operands, numbers = "t" * len(tensors), list(tensors), []
     if isinstance(source, complex):
-        source = spread(declare.complex_scalar(source, target.dtype), 1)
+        source = spread(declare.complex_scalar(source, target.dtype).to(target.device), 1)
     if isinstance(source, Tensor):
         pattern += "t"
         operands.append(source)
@@ -302,8 +302,7 @@ def check_writable(target):
     """RuntimeError for a tensor some of whose elements share memory."""
     if target._layout.overlaps_itself:
         raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
-                           "memory location. "
-                           "Please clone() the tensor before performing the operation.")
+                           "memory location. Please clone() the tensor before performing the operation.")
 
 
 def written(names, grad, node=None, name=None, keeps_strides=False, cast=None):
@@ -356,7 +355,7 @@ def in_place(rule, values, write_into):
         write_into(*values)
         return target
     node = begin_write(rule, values, target)
-    version = target._version
+    version = version_of(target)
     try:
         MODE.grad = False
         write_into(*values)

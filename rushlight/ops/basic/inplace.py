@@ -11,14 +11,13 @@ from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import REGISTRY, public
 from ...core.grads import check_inplace
-from ...core.graph import MODE
+from ...core.graph import MODE, sequence
 from ...core.layout import channels_last_strides, contiguous_strides, layout
 from ...core.owner import is_foreign
 from ...core.record import record
 from ...core.room import check_bytes
-from ...core.storage import new_storage
-from ...core.stream import STREAM
-from ...core.tensor import Tensor
+from ...core.storage import check_tracked, storage_on
+from ...core.tensor import DETACHED, Tensor
 from ...core.tensor import view as raw_view
 from .copy import COPY
 from .view import narrow, slice_
@@ -49,6 +48,7 @@ def fill_diagonal_(self, fill_value, wrap=False):
 
 def become(tensor, view):
     """Give a tensor the layout and history of a view of it."""
+    check_tracked(tensor._storage)
     tensor._layout, tensor._offset = view._layout, view._offset
     if view._grad_fn is not None:
         tensor._grad_fn, tensor._nr, tensor._rg = view._grad_fn, 0, True
@@ -81,14 +81,14 @@ REGISTRY["as_strided_"] = REGISTRY["Tensor.as_strided_"]
 @public("detach_ Tensor.detach_", out=False)
 def detach_(input):
     """Take the tensor out of its graph. RuntimeError for views."""
-    if input._base is not None and input.requires_grad:
+    if input._base is not None:
         raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using "
-                           "DistributedDataParallel (DDP) for training, "
-                           "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
-                           "detach_() cannot be "
-                           "called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
-                           "function in "
+                           "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, "
+                           "gradients are views of DDP buckets, and hence detach_() cannot be called on these "
+                           "gradients. To fix this error, please refer to the Optimizer.zero_grad() function in "
                            "torch/optim/optimizer.py as a solution.")
+    if input._grad_fn is not None:
+        input._creation, input._view_version = DETACHED, sequence()
     input._grad_fn, input._nr, input._rg = None, 0, False
     return input
 
@@ -103,12 +103,13 @@ def grow(storage, nbytes):
     if is_foreign(storage):
         raise RuntimeError("Trying to resize storage that is not resizable")
     check_bytes(nbytes)
-    if storage.pending is STREAM.block:  # the pending block has planned for the size it knows
-        STREAM.flush()
+    stream = storage.device.stream
+    if storage.pending is stream.block:  # the pending block has planned for the size it knows
+        stream.flush()
     old, version = storage.nbytes, storage.version
     if old and (storage.address or storage.pending is not None):
         keep = raw_view(storage, layout((old,), (1,), dt.uint8), 0).clone()
-        STREAM.flush()
+        stream.flush()
         storage.address, storage.block, storage.nbytes = 0, None, nbytes
         record(COPY, "t", (), (keep,), (), (raw_view(storage, layout((old,), (1,), dt.uint8), 0),))
         storage.version = version
@@ -181,7 +182,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     if self.requires_grad and self.is_leaf is False and MODE.grad:
         raise RuntimeError("set_ is not allowed on a tensor that is part of a graph")
     if source is None:
-        self._storage, self._offset = new_storage(0, self._storage.device), 0
+        self._storage, self._offset = storage_on(0, self._storage.device), 0
         self._layout = layout((0,), (1,), self._layout.dtype)
         return self
     if isinstance(source, Tensor):

@@ -139,8 +139,7 @@ def _same_dtypes(name, input, other):
     for position, value in enumerate((input, other), 1):
         if not isinstance(value, Tensor):
             raise TypeError(f"{name}(): argument '{('input', 'other')[position - 1]}' (position {position}) must be "
-                            "Tensor, not "
-                            f"{type(value).__name__}")
+                            f"Tensor, not {type(value).__name__}")
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{dt.scalar_type(input._layout.dtype)} did not match {dt.scalar_type(other._layout.dtype)}")
 
@@ -157,8 +156,7 @@ def equal(input, other):
     for position, value in enumerate((input, other), 1):
         if not isinstance(value, Tensor):
             raise TypeError(f"equal(): argument '{('input', 'other')[position - 1]}' (position {position}) must be "
-                            "Tensor, not "
-                            f"{type(value).__name__}")
+                            f"Tensor, not {type(value).__name__}")
     if input._layout.shape != other._layout.shape:
         return False
     return bool((input == other).all())

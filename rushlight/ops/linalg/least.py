@@ -133,7 +133,7 @@ def _range(A, q, niter, M):
 
     def back(X):
         return A.mH @ X if M is None else A.mH @ X - M.mH @ X
-    Q = linalg_qr(forth(randn(A.shape[-1], q, dtype=A.dtype)))[0]
+    Q = linalg_qr(forth(randn(A.shape[-1], q, dtype=A.dtype, device=A.device)))[0]
     for _ in range(niter):
         Q = linalg_qr(back(Q))[0]
         Q = linalg_qr(forth(Q))[0]
@@ -163,4 +163,4 @@ def pca_lowrank(A, q=None, center=True, niter=2):
         raise ValueError(f"q(={q}) must be non-negative integer and not greater than min(m, n)={min(m, n)}")
     if niter < 0:
         raise ValueError(f"niter(={niter}) must be non-negative integer")
-    return svd_lowrank(A, q, niter, A.mean(-2, keepdim=True) if center else None)
+    return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)

@@ -160,7 +160,7 @@ def threshold_back(k, input_g, input, threshold: float):
     return k.where(input <= k.cast(threshold, input.dtype), k.const(0, input_g.dtype), input_g)
 
 
-@elementwise("", name="threshold", dtypes="numeric", promote="keep",
+@elementwise("", name="threshold", dtypes="numeric", promote="keep", repeats=True,
              grad={"input": lambda g, input, threshold: threshold_back(g, input, threshold)})
 def threshold_values(k, input, threshold: float, value: float):
     """x where above the threshold, else value."""

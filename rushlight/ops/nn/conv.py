@@ -1,12 +1,14 @@
 """Convolutions of 1 to 3 dimensions and their transposes.
 
 Three template operators carry them: `conv`, its gradient for the input (also the transposed convolution) and for the
-weight. Each is the
-gradient of the others, so that all orders of derivatives stay inside the templates.
+weight. Each is the gradient of the others, so that all orders of derivatives stay inside the templates.
 """
 
+from ...core import dtype as dt
+from ...core import infer as rules
 from ...core.declare import apply, composed, public
 from ...core.kinds import Template
+from ...core.layout import channels_last_strides, contiguous_strides, seems_channels_last
 from ...core.tensor import Tensor
 from ..basic.complex import conj, from_parts, imag, real
 from ..basic.shape import stack
@@ -22,7 +24,7 @@ def _bias_grad(g):
 
 
 # parameters: the tensors, the shape of the tensor whose gradient is meant, and the geometry
-CONV = Template("convolution", lower="conv.convolutions:conv", node="ConvolutionBackward0",
+CONV = Template("convolution", lower="conv.convolutions:conv", layouts=rules.strided, node="ConvolutionBackward0",
                 reads=("any", "any", "contiguous"),
                 params=("input", "weight", "bias", "input_shape", "weight_shape", "options"),
                 grad={"input": lambda g, weight, input_shape, options: conv_input_grad(g, weight, None, input_shape,
@@ -30,8 +32,8 @@ CONV = Template("convolution", lower="conv.convolutions:conv", node="Convolution
                       "weight": lambda g, input, weight_shape, options: conv_weight_grad(g, input, weight_shape,
                                                                                          options),
                       "bias": _bias_grad})
-INPUT_GRAD = Template("convolution_input", lower="conv.convolutions:conv_input_grad", node="ConvolutionBackward0",
-                      reads=("any", "any", "contiguous"),
+INPUT_GRAD = Template("convolution_input", lower="conv.convolutions:conv_input_grad", layouts=rules.strided,
+                      node="ConvolutionBackward0", reads=("any", "any", "contiguous"),
                       params=("result", "weight", "bias", "result_shape", "weight_shape", "options"),
                       grad={"result": lambda g, weight, result_shape, options: convolve(g, weight, None, result_shape,
                                                                                         options),
@@ -47,6 +49,12 @@ WEIGHT_GRAD = Template("convolution_weight", lower="conv.convolutions:conv_weigh
                                                                                               input_shape, options)})
 
 
+def described(shape, input, weight):
+    """(shape, strides, dtype) of a result: channels_last where PyTorch takes an operand for that, except in float64."""
+    last = input.dtype is not dt.float64 and (seems_channels_last(input) or seems_channels_last(weight))
+    return shape, (channels_last_strides if last else contiguous_strides)(shape), input.dtype
+
+
 def convolve(input, weight, bias, out_shape, options):
     """Record a convolution whose geometry has been checked."""
     if input._layout.dtype.is_complex:
@@ -55,7 +63,7 @@ def convolve(input, weight, bias, out_shape, options):
             apart(input), weight_apart(weight), None if bias is None else apart(bias.unsqueeze(0)).squeeze(0),
             doubled(out_shape), options)))
     tensors = (input, weight) if bias is None else (input, weight, bias)
-    attrs = (*options, ("out", ((tuple(out_shape), input._layout.dtype),)))
+    attrs = (*options, ("out", (described(tuple(out_shape), input._layout, weight._layout),)))
     return apply(CONV, (input, weight, bias, input._layout.shape, weight._layout.shape, options), tensors, (), attrs)[0]
 
 
@@ -67,7 +75,7 @@ def conv_input_grad(g, weight, bias, shape, options):
             apart(g), weight_apart(conj(weight)), None if bias is None else apart(bias.unsqueeze(0)).squeeze(0),
             doubled(shape), options)))
     tensors = (g, weight) if bias is None else (g, weight, bias)
-    attrs = (*options, ("out", ((tuple(shape), g._layout.dtype),)))
+    attrs = (*options, ("out", (described(tuple(shape), g._layout, weight._layout),)))
     return apply(INPUT_GRAD, (g, weight, bias, g._layout.shape, weight._layout.shape, options), tensors, (), attrs)[0]
 
 
@@ -125,8 +133,7 @@ def _tuple(value, n, name, op):
         return value * n
     if len(value) != n:
         raise RuntimeError(f"expected {name} to be a single integer value or a list of {n} values to match the "
-                           f"convolution dimensions, but "
-                           f"got {name}={list(value)}")
+                           f"convolution dimensions, but got {name}={list(value)}")
     return value
 
 
@@ -135,8 +142,7 @@ def checked(op, input, weight, bias, stride, padding, dilation, groups, n, trans
     for label, value in (("input", input), ("weight", weight)):
         if not isinstance(value, Tensor):
             raise TypeError(f"{op}() received an invalid combination of arguments: argument '{label}' must be Tensor, "
-                            f"not "
-                            f"{type(value).__name__}")
+                            f"not {type(value).__name__}")
     x, w = input._layout, weight._layout
     if w.ndim != n + 2:
         raise RuntimeError(f"{op}: expected weight to be {n + 2}D, got {w.ndim}D (weight {tuple(w.shape)})")
@@ -159,21 +165,17 @@ def checked(op, input, weight, bias, stride, padding, dilation, groups, n, trans
         raise RuntimeError("non-positive groups is not supported")
     if w.shape[0] % groups or (not transposed and w.shape[0] < groups):
         raise RuntimeError(f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got "
-                           f"weight of size "
-                           f"{list(w.shape)} instead" if w.shape[0] < groups else
+                           f"weight of size {list(w.shape)} instead" if w.shape[0] < groups else
                            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but "
-                           f"got weight of size "
-                           f"{list(w.shape)} instead")
+                           f"got weight of size {list(w.shape)} instead")
     expected = w.shape[0] if transposed else w.shape[1] * groups
     if x.shape[1] != expected:
         raise RuntimeError(f"Given groups={groups}, weight of size {list(w.shape)}, expected input{list(x.shape)} to "
-                           f"have {expected} "
-                           f"channels, but got {x.shape[1]} channels instead")
+                           f"have {expected} channels, but got {x.shape[1]} channels instead")
     channels = w.shape[1] * groups if transposed else w.shape[0]
     if bias is not None and tuple(bias._layout.shape) != (channels,):
         raise RuntimeError(f"Given weight of size {list(w.shape)}, expected bias to be 1-dimensional with {channels} "
-                           f"elements, but got bias "
-                           f"of size {list(bias._layout.shape)} instead")
+                           f"elements, but got bias of size {list(bias._layout.shape)} instead")
     if len({found.dtype.plain for found in (x, w, *([] if bias is None else [bias._layout]))}) > 1:
         raise RuntimeError(f"Input type ({x.dtype.name}) and {'weight' if w.dtype is not x.dtype else 'bias'} type "
                            f"({(w if w.dtype is not x.dtype else bias._layout).dtype.name}) should be the same")
@@ -196,8 +198,7 @@ def conv(op, input, weight, bias, stride, padding, dilation, groups, n):
             whole = " x ".join(str(x.shape[i + 2] + 2 * padding[i]) for i in range(n))
             kernel = " x ".join(str(dilation[i] * (w.shape[i + 2] - 1) + 1) for i in range(n))
             raise RuntimeError(f"Calculated padded input size per channel: ({whole}). Kernel size: ({kernel}). Kernel "
-                               f"size can't be "
-                               "greater than actual input size")
+                               "size can't be greater than actual input size")
         sizes.append((padded - reach) // stride[d] + 1)
     out = convolve(input, weight, bias, (x.shape[0], w.shape[0], *sizes), _options(stride, padding, dilation, groups))
     return out.squeeze(0) if unbatched else out
@@ -260,15 +261,13 @@ def conv_transpose(op, input, weight, bias, stride, padding, output_padding, gro
     sizes = []
     for d in range(n):
         if extra[d] >= max(stride[d], dilation[d]):
-            raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got "
-                               f"output_padding: {extra[d]}, stride: "
-                               f"{stride[d]}, dilation: {dilation[d]}")
+            raise RuntimeError("output padding must be smaller than either stride or dilation, but got "
+                               f"output_padding: {extra[d]}, stride: {stride[d]}, dilation: {dilation[d]}")
         sizes.append((x.shape[d + 2] - 1) * stride[d] - 2 * padding[d] + dilation[d] * (w.shape[d + 2] - 1) + 1
                      + extra[d])
     if any(s < 1 for s in sizes):
         raise RuntimeError(f"Given input size per channel: {list(x.shape[2:])}. Calculated output size per channel: "
-                           f"{sizes}. Output size "
-                           "is too small")
+                           f"{sizes}. Output size is too small")
     options = _options(stride, padding, dilation, groups)
     out = conv_input_grad(input, weight, bias, (x.shape[0], w.shape[1] * groups, *sizes), options)
     return out.squeeze(0) if unbatched else out
@@ -290,3 +289,12 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
 def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of `conv3d`."""
     return conv_transpose("conv_transpose3d", input, weight, bias, stride, padding, output_padding, groups, dilation, 3)
+
+
+@public("torch.convolution", out=False, cast="lower")
+def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+    """A convolution, or with `transposed` its transpose, over as many dimensions as the weight has."""
+    n = weight.dim() - 2
+    if transposed:
+        return conv_transpose("convolution", input, weight, bias, stride, padding, output_padding, groups, dilation, n)
+    return conv("convolution", input, weight, bias, stride, padding, dilation, groups, n)

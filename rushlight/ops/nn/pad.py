@@ -1,8 +1,7 @@
 """Padding (`nn.functional.pad` in all modes) and the shuffles that trade channels for pixels.
 
-Constant padding fills the border and copies the interior. The other modes read at positions that depend on sizes
-alone: small index
-tensors, kept for the next call, and one gather kernel; the gradient adds with the same indices.
+Constant padding fills the border and copies the interior. The other modes read at positions that depend on sizes alone:
+small index tensors, kept for the next call, and one gather kernel; the gradient adds with the same indices.
 """
 
 from ...base.lazy import numpy as np
@@ -11,7 +10,7 @@ from ...core.graph import MODE
 from ...core.layout import channels_last_strides, seems_channels_last
 from ...core.record import record, write_copy
 from ...core.tensor import empty
-from ..basic.copy import COPY, COPY_FORM
+from ..basic.copy import COPY, COPY_FORM, in_format_of
 from ..basic.creation import fill, index_tensor
 from ..basic.fetch import Place, fetch, fetch_operator, fetch_rule, spread
 from ..basic.view import slice_
@@ -78,8 +77,7 @@ def check_pad(input, pad):
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) // 2 > input.dim():
         raise RuntimeError("Length of pad should be no more than twice the number of dimensions of the input. Pad "
-                           "length is "
-                           f"{len(pad)} while the input has {input.dim()} dimensions.")
+                           f"length is {len(pad)} while the input has {input.dim()} dimensions.")
 
 
 # -- reflect, replicate, circular
@@ -125,8 +123,7 @@ def check_sizes(input, pad, mode):
         raise NotImplementedError("Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now")
     if any(n == 0 for n in input._layout.shape[1:]):
         raise RuntimeError(f"Expected {count + 1}D or {count + 2}D (batch mode) tensor with possibly 0 batch size and "
-                           f"other non-zero dimensions "
-                           f"for input, but got: {list(input.shape)}")
+                           f"other non-zero dimensions for input, but got: {list(input.shape)}")
     for i in range(count):
         size, before, after = input._layout.shape[-1 - i], pad[2 * i], pad[2 * i + 1]
         if mode == "reflect" and (before >= size or after >= size):
@@ -150,7 +147,8 @@ def indexed_pad(input, pad, mode):
         d = rank - 1 - i
         if pad[2 * i] or pad[2 * i + 1]:
             spec[d] = ("i", len(tensors))
-            tensors.append(spread(positions(mode, shape[d], pad[2 * i], pad[2 * i + 1]), i))
+            at = positions(mode, shape[d], pad[2 * i], pad[2 * i + 1]).to(input.device)
+            tensors.append(spread(at, i))
             shape[d] += pad[2 * i] + pad[2 * i + 1]
     if not tensors:
         return input.clone()
@@ -167,7 +165,8 @@ def by_slices(input, pad, mode, shape):
     """Narrow padding: the interior is copied, then one dimension after the other gets its border from what is there
     already."""
     found = input._layout
-    out = empty(tuple(shape), found.dtype, input._storage.device)
+    last = found.ndim == 4 and seems_channels_last(found)
+    out = empty(tuple(shape), found.dtype, input._storage.device, channels_last_strides(shape) if last else None)
     take, rank = slice_, found.ndim
     parts = [out]
     for d in range(rank):
@@ -234,13 +233,12 @@ def pixel_shuffle(input, upscale_factor):
     *lead, c, h, w = input._layout.shape
     if c % (r * r):
         raise RuntimeError("pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
-                           "upscale_factor, but "
-                           f"input.size(-3)={c} is not divisible by {r * r}")
+                           f"upscale_factor, but input.size(-3)={c} is not divisible by {r * r}")
     n = len(lead)
     parts = input.reshape(*lead, c // (r * r), r, r, h, w)
     moved = parts.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
     found = moved.reshape(*lead, c // (r * r), h * r, w * r)
-    return found.clone() if r == 1 else found
+    return in_format_of(found.clone() if r == 1 else found, input)
 
 
 @public("pixel_unshuffle nn.functional.pixel_unshuffle",
@@ -264,7 +262,7 @@ def pixel_unshuffle(input, downscale_factor):
     parts = input.reshape(*lead, c, h // r, r, w // r, r)
     moved = parts.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
     found = moved.reshape(*lead, c * r * r, h // r, w // r)
-    return found.clone() if r == 1 else found
+    return in_format_of(found.clone() if r == 1 else found, input)
 
 
 @public("channel_shuffle nn.functional.channel_shuffle native_channel_shuffle", out=False)
@@ -277,4 +275,5 @@ def channel_shuffle(input, groups):
     n, c, *rest = input._layout.shape
     if c % groups:
         raise RuntimeError(f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups.")
-    return input.reshape(n, groups, c // groups, *rest).transpose(1, 2).reshape(n, c, *rest)
+    found = input.reshape(n, groups, c // groups, *rest).transpose(1, 2).reshape(n, c, *rest)
+    return in_format_of(found, input)

@@ -1,14 +1,13 @@
 """Order statistics: median, nanmedian, kthvalue, mode, quantile, nanquantile.
 
-Where the chosen element lies is found by sorting short rows, and by a library call on host arrays for long ones, which
-partitions them, and for modes; the value is picked by the kernels, and its gradient goes back to that place. NaN counts
-as the largest number.
+Where the chosen element lies is found by a selection kernel (codegen/cpu/rows/select.py), for the mode by a library
+call on host arrays; the value is picked from there, and its gradient goes back there. NaN counts as the largest number.
 """
 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, into_out, public
-from ...core.kinds import Host
+from ...core.kinds import Host, Kernel
 from ...core.infer import wrap_dim
 from ...core.record import record
 from ...core.return_types import named_result
@@ -18,9 +17,7 @@ from ..basic.fetch import check_no_overlap
 from ..basic.pick import pick, spread
 from ..basic.pointwise import need_tensor
 from .extremes import shared
-from .sorting import positions
 
-MOST_SORTED = 8192  # elements of a row up to which sorting takes less time than a host call
 RESULTS = {name: named_result(name, "values", "indices") for name in ("median", "nanmedian", "kthvalue", "mode")}
 
 
@@ -28,33 +25,7 @@ def where(condition, input, other):
     return REGISTRY["where"](condition, input, other)
 
 
-# -- positions on the host --------------------------------------------------------------------------------------------
-
-
-def _kth_position(values, rank, axis):
-    return np.take(np.argpartition(values, rank, axis=axis), [rank], axis=axis)
-
-
-def _is_nan(values):
-    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
-
-
-def _kthvalue_body(outs, ins, numbers, dim):
-    outs[0][...] = _kth_position(ins[0], numbers[0] - 1, dim)
-
-
-def _median_body(outs, ins, numbers, dim):
-    values = ins[0]
-    found = _kth_position(values, (values.shape[dim] - 1) // 2, dim)
-    nan = _is_nan(values)
-    outs[0][...] = np.where(nan.any(dim, keepdims=True), nan.argmax(dim, keepdims=True), found)
-
-
-def _nanmedian_body(outs, ins, numbers, dim):
-    values = ins[0]
-    order = np.argsort(values, axis=dim, kind="stable")
-    count = (~_is_nan(values)).sum(dim, keepdims=True)
-    outs[0][...] = np.take_along_axis(order, np.maximum((count - 1) // 2, 0), dim)
+# -- positions --------------------------------------------------------------------------------------------------------
 
 
 def _mode_body(outs, ins, numbers, dim):
@@ -70,38 +41,8 @@ def _mode_body(outs, ins, numbers, dim):
     outs[0][...] = np.moveaxis(last, -1, dim)
 
 
-BODIES = {"kthvalue": _kthvalue_body, "median": _median_body, "nanmedian": _nanmedian_body, "mode": _mode_body}
-POSITIONS = {name: Host(f"{name}_position", body) for name, body in BODIES.items()}
-
-
-# -- positions by sorting ----------------------------------------------------------------------------------------------
-
-
-def _sorted_at(input, dim, place):
-    """The position of the element that has this place in the order along `dim`, kept with size 1."""
-    return REGISTRY["Tensor._slice"](positions(input, dim, False), dim, place, place + 1, 1).clone()
-
-
-def _kthvalue_by_sorting(input, dim, number):
-    return _sorted_at(input, dim, number - 1)
-
-
-def _median_by_sorting(input, dim, number):
-    found = _sorted_at(input, dim, (input.shape[dim] - 1) // 2)
-    if not input.is_floating_point():
-        return found
-    nan = input.isnan()
-    return where(nan.any(dim, True), nan.to(dt.uint8).argmax(dim, True), found)
-
-
-def _nanmedian_by_sorting(input, dim, number):
-    if not input.is_floating_point():
-        return _median_by_sorting(input, dim, number)
-    count = input.isnan().logical_not().sum(dim, True)
-    return positions(input, dim, False).gather(dim, ((count - 1) // 2).clamp(min=0))
-
-
-SORTED = {"kthvalue": _kthvalue_by_sorting, "median": _median_by_sorting, "nanmedian": _nanmedian_by_sorting}
+SELECT = Kernel("select_position", lower="rows.select:lower_select", reads="any")
+MODE_POSITION = Host("mode_position", _mode_body)
 
 
 def _chosen_grad(g, input_layout, outs, dim, keepdim):
@@ -112,14 +53,14 @@ def _chosen_grad(g, input_layout, outs, dim, keepdim):
 def _choosing_node(name, node):
     def function(input, dim, keepdim, number):
         """(value, position) of the chosen element along a dimension."""
-        if name in SORTED and input.shape[dim] <= MOST_SORTED:
-            index = SORTED[name](input, dim, number)
+        shape = list(input.shape)
+        shape[dim] = 1
+        attrs = (("dim", dim), ("out", ((tuple(shape), dt.int64),)))
+        if name == "mode":
+            index = record(MODE_POSITION, "t", attrs, (input,))[0]
         else:
-            shape = list(input.shape)
-            shape[dim] = 1
-            numbers = () if number is None else (number,)
-            attrs = (("dim", dim), ("out", ((tuple(shape), dt.int64),)))
-            index = record(POSITIONS[name], "t" + "n" * len(numbers), attrs, (input,), numbers)[0]
+            chosen = (*attrs, ("which", name), ("k", 0 if number is None else number - 1))
+            index = record(SELECT, "t", chosen, (input,))[0]
         values = pick(input, index, dim)
         if not keepdim:
             return [without(values, dim), without(index, dim)]
@@ -129,7 +70,7 @@ def _choosing_node(name, node):
 
 
 def without(tensor, dim):
-    """A fresh tensor without a dimension of size 1, as nobody's view."""
+    """A new tensor without a dimension of size 1, which is not a view."""
     seen = tensor.squeeze(dim)
     seen._base = None
     return seen
@@ -147,7 +88,7 @@ def _along(name, input, dim, keepdim, number=None):
     need_tensor(name, "input", 1, input)
     at = wrap_dim(dim, input.dim())
     if input.dim() == 0:
-        return RESULTS[name](input.clone(), zeros((), dtype=dt.int64))
+        return RESULTS[name](input.clone(), zeros((), dtype=dt.int64, device=input.device))
     if input.shape[at] == 0:
         raise IndexError(f"{name}(): Expected reduction dim {at} to have non-zero size.")
     return RESULTS[name](*NODES[name](input, at, bool(keepdim), number))
@@ -183,8 +124,8 @@ def _median(name, input, dim, keepdim):
     if dim is not None:
         return _along(name, input, dim, keepdim)
     if not input.numel():
-        return full((), float("nan"), dtype=input.dtype) if input.is_floating_point() else \
-            full((), dt.iinfo(input.dtype).min, dtype=input.dtype)
+        nothing = float("nan") if input.is_floating_point() else dt.iinfo(input.dtype).min
+        return full((), nothing, dtype=input.dtype, device=input.device)
     return WHOLE[name](input)
 
 
@@ -247,7 +188,7 @@ def _check_quantile(name, input, q, interpolation):
         return q
     if not 0 <= q <= 1:
         raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
-    return full((), float(q), dtype=input.dtype)
+    return full((), float(q), dtype=input.dtype, device=input.device)
 
 
 def _ranks(ordered, q, ignore_nan):

@@ -5,10 +5,11 @@ passes over a row.
 """
 
 import functools
+import math
 
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.arguments import CLASSES
+from ...core.arguments import CLASSES, spelled_again
 from ...core.declare import elementwise, public
 from ...core.kinds import Kernel, Reduction
 from ...core.graph import MODE
@@ -17,6 +18,7 @@ from ...core.record import record, unary
 from ...core.stream import STREAM
 from ...core.tensor import Tensor
 from ..basic.arithmetic import where
+from ..basic.creation import eye
 from ..basic.view import MOST_FORMS
 
 
@@ -97,6 +99,12 @@ def expand_back(value, shape, dims, keepdim):
     return value.expand(shape)
 
 
+def named_so_far(dim, keepdim):
+    """Those of two arguments that were given by our names."""
+    given = {} if dim is None else {"dim": dim}
+    return {**given, "keepdim": keepdim} if keepdim else given
+
+
 def _sum_dtype(input, dtype):
     if dtype is not None:
         return CLASSES[dtype] if dtype.__class__ is type else dtype
@@ -124,8 +132,10 @@ def sum_all(input, shape, dtype):
 
 
 @public("sum", quick=True)
-def sum(input, dim=None, keepdim=False, *, dtype=None):
+def sum(input, dim=None, keepdim=False, *, dtype=None, **spelled):
     """Sum over `dim` (int, tuple, or None for all). Integers are summed in int64 unless `dtype` is given."""
+    if spelled:
+        return spelled_again(sum, spelled, input, **named_so_far(dim, keepdim), dtype=dtype)
     if not isinstance(input, Tensor):
         raise TypeError(f"sum(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     found = input._layout
@@ -164,13 +174,14 @@ def mean_all(input, shape, dims, keepdim, dtype, count):
 
 
 @public("mean", quick=True)
-def mean(input, dim=None, keepdim=False, *, dtype=None):
+def mean(input, dim=None, keepdim=False, *, dtype=None, **spelled):
     """Mean over `dim`. RuntimeError for integers without a floating `dtype`."""
+    if spelled:
+        return spelled_again(mean, spelled, input, **named_so_far(dim, keepdim), dtype=dtype)
     result = input.dtype if dtype is None else CLASSES[dtype] if dtype.__class__ is type else dtype
     if result.category < dt.FLOATING:
-        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or "
-                           f"complex dtype. Got: "
-                           f"{dt.scalar_type(input._layout.dtype)}")
+        raise RuntimeError("mean(): could not infer output dtype. Input dtype must be either a floating point or "
+                           f"complex dtype. Got: {dt.scalar_type(input._layout.dtype)}")
     found = input._layout
     if dim is None and not keepdim:
         form = total_form(found, True) if dtype is None and not STREAM.tracing else None
@@ -195,12 +206,29 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
 def _prod_grad(g, input, out, dims, keepdim):
     """g times the product of all other elements, without dividing by zero."""
     g = expand_back(g, input.shape, dims, keepdim)
+    if MODE.grad and (math.prod([input.shape[d] for d in dims]) <= FEW or bool((input == 0).any())):
+        return g * others_of(input, dims)
     zero = input == 0
     zeros = expand_back(reduce_(SUM, zero._cast(dt.int64), dims, keepdim, dt.int64)[0], input.shape, dims, keepdim)
     safe = where(zero, 1, input)
     rest = expand_back(prod_node(safe, dims, keepdim, input._layout.dtype), input.shape, dims, keepdim)
     others = where(zeros == 0, rest / safe, where(zero & (zeros == 1), rest, 0))
     return g * others
+
+
+FEW = 64  # elements of a product whose gradient is differentiated again, up to which n x n factors cost little
+
+
+def others_of(input, dims):
+    """The product of all other elements, as products of n factors each: true also in their derivatives by elements
+    that are zero."""
+    kept = [d for d in range(input.dim()) if d not in dims]
+    moved = input.permute(*kept, *dims)
+    rows = moved.reshape(*moved.shape[:len(kept)], -1)
+    size = rows.shape[-1]
+    factors = where(eye(size, dtype=dt.bool_), 1, rows.unsqueeze(-2))
+    found = prod_node(factors, (factors.dim() - 1,), False, input._layout.dtype).reshape(moved.shape)
+    return found.movedim(list(range(input.dim())), [*kept, *dims])
 
 
 def _prod(input, dims, keepdim, dtype):

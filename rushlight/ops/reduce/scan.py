@@ -8,6 +8,7 @@ from ...core.graph import MODE
 from ...core.infer import wrap_dim
 from ...core.return_types import named_result
 from ..basic.arithmetic import where
+from ..basic.creation import eye
 from ..basic.complex import real, resolve_conj, view_as_complex, view_as_real
 from ..basic.creation import zeros_like
 
@@ -29,6 +30,8 @@ def _product_grad(g, input, out, dim, dtype):
     zero = input == 0
     if not bool(zero.any()):
         return _reversed_sum(g * out, dim) / input
+    if MODE.grad:
+        return _product_slopes(g, input, dim)
     first = (zero.to(dt.int64).cumsum(dim) == 1) & zero
     after = first.to(dt.int64).cumsum(dim) > 0
     safe = where(zero, 1, input)
@@ -36,6 +39,16 @@ def _product_grad(g, input, out, dim, dtype):
     product = cumprod(where(first, 1, input), dim)
     at_zero = _reversed_sum(where(after, g * product, 0), dim)
     return where(first, at_zero, plain)
+
+
+def _product_slopes(g, input, dim):
+    """`_product_grad` as the products of all factors but one, n x n of them: true also in their derivatives by
+    elements that are zero."""
+    rows, g = input.movedim(dim, -1), g.movedim(dim, -1)
+    without = eye(rows.shape[-1], dtype=dt.bool_)
+    factors = where(without, 1, rows.unsqueeze(-2))
+    products = cumprod(factors, factors.dim() - 1)
+    return (g.unsqueeze(-2) * products).triu().sum(-1).movedim(-1, dim)
 
 
 def _extreme_grad(g, out1, dim):
@@ -144,6 +157,7 @@ def cumprod(input, dim, *, dtype=None):
 def _inplace(function):
     def call(self, dim, *, dtype=None):
         return self.copy_(function(self, dim, dtype=dtype or self.dtype))
+    call.__doc__ = f"`{function.__name__}` in place."
     return call
 
 

@@ -76,7 +76,7 @@ class VideoClips:
         return clips, unfold(chosen, num_frames, step)
 
     def compute_clips(self, num_frames, step, frame_rate=None):
-        """Cut the videos anew."""
+        """Cut the videos again."""
         self.num_frames, self.step, self.frame_rate = num_frames, step, frame_rate
         pairs = [self.compute_clips_for_video(times, num_frames, step, fps, frame_rate)
                  for times, fps in zip(self.metadata["video_pts"], self.metadata["video_fps"])]

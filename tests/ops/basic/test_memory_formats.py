@@ -65,3 +65,32 @@ def test_columns_hold_the_values():
     assert rl.allclose(root @ root.mT, A, atol=1e-5)
     q, r = rl.linalg.qr(A[:, :2])
     assert rl.allclose(q @ r, A[:, :2], atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("which", ["input", "weight", "both"])
+def test_convolutions_give_channels_last_for_it(rank, which):
+    """Whatever kernel carries them: direct, of single taps, grouped, with few channels or strides."""
+    for channels, out, k, stride, groups in ((3, 8, 3, 1, 1), (16, 32, 1, 1, 1), (8, 8, 3, 2, 8), (16, 16, 3, 1, 1)):
+        x = rl.randn(2, channels, *[6] * rank, generator=rl.Generator().manual_seed(0))
+        w = rl.randn(out, channels // groups, *[k] * rank, generator=rl.Generator().manual_seed(1))
+        conv, options = getattr(rl, f"conv{rank}d"), dict(stride=stride, padding=k // 2, groups=groups)
+        expected = conv(x, w, **options).relu()
+        chosen = rl.channels_last if rank == 2 else rl.channels_last_3d
+        x = x.contiguous(memory_format=chosen) if which != "weight" else x
+        w = w.contiguous(memory_format=chosen) if which != "input" else w
+        if which == "weight" and (k == 1 or w.shape[1] == 1):
+            continue  # such weights are in both formats
+        found = conv(x, w, **options).relu()
+        assert found.is_contiguous(memory_format=chosen) and expected.is_contiguous()
+        assert rl.allclose(found, expected, atol=1e-4)
+        assert not conv(x.double(), w.double(), **options).is_contiguous(memory_format=chosen)  # as in PyTorch
+
+
+def test_shuffles_and_unpooling_keep_channels_last():
+    x = last(1, 4, 4, 4)
+    for found in (rl.pixel_shuffle(x, 2), rl.pixel_unshuffle(x, 2), rl.pixel_shuffle(x, 1), rl.channel_shuffle(x, 2),
+                  rl.nn.functional.max_unpool2d(x, rl.zeros(1, 4, 4, 4, dtype=rl.int64), 2),
+                  rl.nn.functional.pad(x, (1, 1, 1, 1), mode="reflect")):
+        assert found.is_contiguous(memory_format=rl.channels_last)
+    assert rl.pixel_shuffle(x.contiguous(), 2).is_contiguous()

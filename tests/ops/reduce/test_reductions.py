@@ -186,3 +186,16 @@ def test_amax_gradient_without_an_extreme_is_nan():
     top.data.add_(1)
     top.sum().backward()
     assert x.grad.isnan().all()
+
+
+@pytest.mark.parametrize("values", [[2.0, 0.0, 4.0], [0.0, 0.0, 4.0], [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])
+def test_second_derivatives_of_products_with_zeros(values):
+    """d2 prod / dx_i dx_j is the product of all others, whichever of them are zero."""
+    x = rl.tensor(values, dtype=rl.float64)
+    found = rl.autograd.functional.hessian(lambda v: v.prod(), x)
+    a, b, c = values
+    assert found.tolist() == [[0, c, b], [c, 0, a], [b, a, 0]]
+    rows = rl.autograd.functional.hessian(lambda v: v.prod(1).sum(), x.reshape(1, 3))
+    assert rows.reshape(3, 3).tolist() == found.tolist()
+    running = rl.autograd.functional.hessian(lambda v: v.cumprod(0).sum(), x)
+    assert running.tolist() == [[0, 1 + c, b], [1 + c, 0, a], [b, a, 0]]

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 import rushlight as rl
-from rushlight.ops.reduce import order_statistics
 
 RNG = np.random.default_rng(0)
 
@@ -35,21 +34,41 @@ def test_topk_takes_the_first_of_a_stable_order(dtype, length, largest):
         np.testing.assert_array_equal(found.numpy(), np.take_along_axis(values, expected, 1))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8"])
-def test_medians_of_short_and_long_rows(dtype, monkeypatch):
-    values = rows(dtype, 37)
-    values[3] = np.arange(37)
-    if dtype.startswith("float"):
-        values[3, 5:20] = np.nan
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "int32", "int8", "uint8"])
+@pytest.mark.parametrize("shape, dim", [((1,), 0), ((2,), 0), ((7,), 0), ((5, 20), 1), ((40, 3), 0), ((2, 3, 57), 1)])
+def test_medians_of_ties_are_those_of_the_stable_order(dtype, shape, dim):
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 4, shape).astype(dtype)
+    order = np.argsort(values, dim, kind="stable")
+    place = (shape[dim] - 1) // 2
+    expected = np.take(order, place, dim)
     x = rl.from_numpy(values)
+    for name in ("median", "nanmedian"):
+        found = getattr(x, name)(dim)
+        assert found.indices.tolist() == expected.tolist()
+        assert found.values.tolist() == np.take_along_axis(values, np.expand_dims(expected, dim), dim).squeeze(
+            dim).tolist()
+    ranked = np.sort(values, dim)
+    for k in {1, place + 1, shape[dim]}:
+        found = x.kthvalue(k, dim)
+        assert found.values.tolist() == np.take(ranked, k - 1, dim).tolist()
+        assert x.gather(dim, found.indices.unsqueeze(dim)).squeeze(dim).tolist() == found.values.tolist()
 
-    def found():
-        pairs = [x.median(1), x.nanmedian(1), x.nanmedian(0), x.kthvalue(9, 1), x.kthvalue(2, 0, keepdim=True)]
-        return [p.values.numpy() for p in pairs] + [x.median(1).indices.numpy()[3:], x.median().numpy()]
-    sorted_rows = found()
-    monkeypatch.setattr(order_statistics, "MOST_SORTED", 0)
-    for ours, partitioned in zip(sorted_rows, found()):
-        np.testing.assert_array_equal(ours, partitioned)
-    if dtype.startswith("float"):
-        assert np.isnan(sorted_rows[0][3]) and x.median(1).indices[3] == 5
-        np.testing.assert_array_equal(sorted_rows[1][3], np.sort(values[3])[(22 - 1) // 2])
+
+def test_medians_and_nan():
+    nan = float("nan")
+    x = rl.tensor([[1.0, nan, 0.0, nan, 2.0], [nan] * 5, [-0.0, 0.0, 3.0, 0.0, -1.0]])
+    found = x.median(1)
+    assert found.indices.tolist() == [1, 0, 1] and found.values.isnan().tolist() == [True, True, False]
+    found = x.nanmedian(1)
+    assert found.indices.tolist() == [0, 0, 1] and found.values.tolist()[0] == 1 and found.values.isnan()[1]
+    assert x.kthvalue(5, 1).values.isnan().tolist() == [True, True, False]
+
+
+def test_distinct_rows_with_nan_stay_behind_it():
+    """PyTorch's sort by insertion, where comparisons with NaN are false; equal rows are neighbours then."""
+    nan = float("nan")
+    values, inverse, counts = rl.unique(rl.tensor([nan, 0, 0, nan, nan, 1]), return_inverse=True, return_counts=True,
+                                        dim=0)
+    assert [v if v == v else None for v in values.tolist()] == [None, 0, None, None, 1]
+    assert inverse.tolist() == [0, 1, 1, 2, 3, 4] and counts.tolist() == [1, 2, 1, 1, 1]
