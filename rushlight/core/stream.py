@@ -41,7 +41,7 @@ class Stream:
     __slots__ = ("root", "starts", "block", "taken", "steps", "planned", "dirty", "inferring", "make", "recover",
                  "load", "watch", "lock", "acquire", "release", "owned", "unsettled", "settle")
 
-    def __init__(self):
+    def __init__(self, lock=None):
         self.root = Step()
         self.block = new_block(self.root)
         self.taken = None  # the block that a flush runs, or that an interrupted flush has left
@@ -56,7 +56,7 @@ class Stream:
         # load(): called when something is recorded that will need the engine.
         self.make = self.recover = self.load = None
         self.watch = None  # who else sees the blocks that run: watch(block), see utils/module_trace.py
-        self.lock = threading.RLock()
+        self.lock = lock or threading.RLock()  # one for the streams of all devices
         self.acquire, self.release, self.owned = self.lock.acquire, self.lock.release, self.lock._is_owned
 
     def repair(self):
@@ -67,6 +67,8 @@ class Stream:
             MODE.grad = block.grad
             self.block = block = block.outer
         block.repair()
+        for stream in ELSEWHERE:
+            stream.block.repair()
         self.dirty = False
         try:
             while self.unsettled:
@@ -200,7 +202,8 @@ class Stream:
             self.block = new_block(self.root)
 
 
-STREAM = Stream()
+ELSEWHERE = []  # the streams of other devices that collect blocks
+STREAM = Stream()  # of the CPU
 flush = STREAM.flush
 switches.WATCHERS.append(STREAM.restart)
 dt.WATCHERS.append(STREAM.restart)
@@ -209,8 +212,9 @@ dt.WATCHERS.append(STREAM.restart)
 @atexit.register
 def _check_pending():
     """Run a last block that checks its data, so that its errors are reported."""
-    if STREAM.block.lines:
-        flush()
+    for stream in (STREAM, *ELSEWHERE):
+        if stream.block.lines:
+            stream.flush()
 
 
 forks.hold(STREAM.lock, forks.STREAM)  # a child finds the stream as it was between two operators

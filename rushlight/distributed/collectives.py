@@ -205,7 +205,7 @@ def gather(tensor, gather_list=None, dst=None, group=None, async_op=False, group
     elif gather_list:
         raise ValueError("Argument ``gather_list`` must NOT be specified on non-destination ranks.")
     data = data_of(tensor.detach().contiguous())
-    return _run(group, lambda: group.engine.all_gather(data, outputs, "gather"), memory, gather_list or [], async_op)
+    return _run(group, lambda: group.engine.gather(data, outputs, root), memory, gather_list or [], async_op)
 
 
 def scatter(tensor, scatter_list=None, src=None, group=None, async_op=False, group_src=None):

@@ -230,7 +230,7 @@ def write(op, target, tensors, source, place, mode="set"):
         attrs = place.writing(mode)
     pattern, operands, numbers = "t" * len(tensors), list(tensors), []
     if isinstance(source, complex):
-        source = spread(declare.complex_scalar(source, target.dtype), 1)
+        source = spread(declare.complex_scalar(source, target.dtype).to(target.device), 1)
     if isinstance(source, Tensor):
         pattern += "t"
         operands.append(source)

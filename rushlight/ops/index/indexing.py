@@ -12,6 +12,7 @@ from ...base.lazy import is_array, is_scalar
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, public, register
+from ...core.device import CPU
 from ...core.grads import GradRule, check_inplace, mark_view, wants_grad
 from ...core.graph import MODE
 from ...core.infer import as_index
@@ -33,6 +34,7 @@ from ..basic.fetch import (
     write_operator,
     written,
 )
+from ..basic.transfer import to_device
 from ..basic.view import SELECT, embed, reshape
 from .nonzero import nonzero
 
@@ -549,7 +551,15 @@ def index_rows(input, index):
         plain = index
         index = raw_view(plain._storage, spread_layout, plain._offset)
         index._versions = plain._versions
-    return fetch(INDEX, INDEX_RULE, input, [index], place)
+    return fetch(INDEX, INDEX_RULE, input, beside(input, [index]), place)
+
+
+def beside(input, tensors):
+    """Index tensors on the device of what they index; those of the CPU may index any tensor."""
+    device = input._storage.device
+    if device is CPU:
+        return tensors
+    return [to_device(t, device) if t._storage.device is CPU else t for t in tensors]
 
 
 def index_(input, indices):
@@ -558,7 +568,7 @@ def index_(input, indices):
     if all(i is None for i in indices):
         return clone(input)
     place, tensors = placement(input._layout.shape, indices)
-    return fetch(INDEX, INDEX_RULE, input, tensors, place)
+    return fetch(INDEX, INDEX_RULE, input, beside(input, tensors), place)
 
 
 register("Tensor._index", index_)
@@ -701,7 +711,7 @@ def _put_values(g, tensors, place):
          "index_put", keeps_strides=True)
 def put_values(input, tensors, values, place, accumulate):
     """Write (or add) values at a placement."""
-    write(PUT, input, tensors, values, place, "add" if accumulate else "set")
+    write(PUT, input, beside(input, tensors), values, place, "add" if accumulate else "set")
 
 
 def prepared_put(input, indices, values):

@@ -147,7 +147,8 @@ def indexed_pad(input, pad, mode):
         d = rank - 1 - i
         if pad[2 * i] or pad[2 * i + 1]:
             spec[d] = ("i", len(tensors))
-            tensors.append(spread(positions(mode, shape[d], pad[2 * i], pad[2 * i + 1]), i))
+            at = positions(mode, shape[d], pad[2 * i], pad[2 * i + 1]).to(input.device)
+            tensors.append(spread(at, i))
             shape[d] += pad[2 * i] + pad[2 * i + 1]
     if not tensors:
         return input.clone()

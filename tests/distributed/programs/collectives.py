@@ -1,11 +1,12 @@
 """The forms of the collectives: asynchronous, coalesced, of objects, of groups. `every_dtype.py` has the values."""
+import os
 from datetime import timedelta
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
-dist.init_process_group("gloo")
+dist.init_process_group(os.environ.get("TEST_BACKEND"))
 rank, world = dist.get_rank(), dist.get_world_size()
 
 
