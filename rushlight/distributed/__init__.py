@@ -15,8 +15,7 @@ from .device_mesh import DeviceMesh, init_device_mesh
 from .group import Work
 from .information import (
     BackendConfig, DebugLevel, GroupName, QueueEmptyError, default_pg_timeout, get_backend_config, get_debug_level,
-    get_default_backend_for_device, is_backend_available, is_xccl_available, new_subgroups_by_enumeration,
-    set_debug_level, set_debug_level_from_env, supports_complex,
+    is_xccl_available, set_debug_level, set_debug_level_from_env,
 )
 from .objects import (
     all_gather_object, broadcast_object_list, gather_object, recv_object_list, scatter_object_list, send_object_list,
