@@ -176,8 +176,13 @@ def table(results):
     return "\n".join(lines) + "\n"
 
 
-WIDE, HIGH, MARGIN = 260, 200, 44
+WIDE, HIGH, MARGIN = 270, 200, 60
 COLORS = {"torch": "#c0504d", "rushlight": "#2a6fb0"}
+
+
+def figure(value):
+    """A number in two digits or more, without an exponent."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def picture(results):
@@ -195,7 +200,7 @@ def picture(results):
                     f"{HIGH - 24 - up * (HIGH - MARGIN - 24):.1f}")
         left = number * WIDE
         parts.append(f'<text x="{left + MARGIN}" y="16" font-weight="bold">{axis} {first}…{last}</text>')
-        parts += [f'<text x="{left + 2}" y="{y}">{1e3 * value:.2g} ms</text>'
+        parts += [f'<text x="{left + 2}" y="{y}">{figure(1e3 * value)} ms</text>'
                   for y, value in ((HIGH - 24, low), (MARGIN, high))]
         for library, found in libraries.items():
             for what, dashes in (("first", ' stroke-dasharray="4 3"'), ("steady", "")):
