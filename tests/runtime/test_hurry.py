@@ -77,6 +77,15 @@ def test_code_that_cannot_be_improved_stays(monkeypatch, add, table, calm):
     assert run(door, table) == (numpy.arange(10) + 8105).tolist()
 
 
+def test_without_a_disk_nothing_is_left_for_the_end(monkeypatch, add, calm):
+    with switches.env(CACHE=None):
+        kernel = add(8108)
+        jit.compile_kernels([kernel], hurry=True)
+        monkeypatch.delattr(jit.llvm, "compile_texts")
+        hurry.settle()
+    assert not hurry._waiting
+
+
 def test_texts_that_are_shown_are_shown_once(add, calm, capfd):
     kernel, waiting = add(8106), len(hurry._waiting)
     with switches.env(LOG="ir", CACHE=None):

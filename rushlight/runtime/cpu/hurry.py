@@ -71,6 +71,11 @@ def later(milliseconds, work, improve):
             thread.start()
 
 
+def ending():
+    """Whether what is improved now is for other processes."""
+    return _state["ending"]
+
+
 def settle():
     """Do what is waiting now, on all threads."""
     with _lock:

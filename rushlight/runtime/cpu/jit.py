@@ -154,6 +154,8 @@ def _hurry(parts, keys):
 
 def _improve(works):
     """Compile well what `_hurry` has compiled."""
+    if hurried.ending() and disk() is None:
+        return
     parts = _parts([(name, module) for _, name, module, _ in works])
     codes = llvm.compile_texts([_text([module for _, module in part]) for part in parts])
     with _lock:
