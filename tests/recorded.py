@@ -182,6 +182,9 @@ def record_all():
     return found
 
 
+REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)  # no record of a sample
+
+
 def records_of(op, function, torch, dtype, most):
     """Up to `most` records of an operator: of its first sample, and of the largest that is small enough."""
     try:
@@ -210,7 +213,7 @@ def records_of(op, function, torch, dtype, most):
             if grads is not None:
                 record["grads"] = [None if g is None else to_text(g) for g in grads]
             found.append(record)
-        except Exception:
+        except REFUSALS:
             continue
     return found
 
