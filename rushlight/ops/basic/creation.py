@@ -9,8 +9,8 @@ from ...core import declare, grads
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import as_number, elementwise, public
-from ...core.kinds import Gather
 from ...core.device import CPU, resolve
+from ...core.kinds import Gather
 from ...core.layout import contiguous_layout, dense_strides_like, strides_of_format
 from ...core.layout import layout as make_layout
 from ...core.record import record

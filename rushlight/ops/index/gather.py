@@ -12,14 +12,14 @@ from ...core import dtype as dt
 from ...core.bounds import first_bad
 from ...core.declare import REGISTRY, public
 from ...core.errors import BadData
-from ...core.kinds import Gather
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Gather
 from ...core.layout import broadcast_shapes
 from ...core.record import record
 from ...core.tensor import Tensor
 from ..basic.arithmetic import where
-from ..basic.creation import arange, empty, ones, zeros
+from ..basic.creation import arange, empty, ones, ones_like, zeros
 from ..basic.fetch import Place, along_place, check_index_dtype, fetch, fetch_operator, fetch_rule, into_apart, spread
 
 GATHER, GATHER_RULE = fetch_operator("gather"), fetch_rule("gather", keeps_input=True)
@@ -157,7 +157,7 @@ def scaled_by_count(input, indices, rows):
 def counts_at(indices, rows, dtype):
     flat = indices.reshape(-1).long()
     counts = zeros(rows, dtype=dtype, device=flat.device)
-    counts = counts.index_add(0, flat, REGISTRY["ones_like"](flat, dtype=dtype))
+    counts = counts.index_add(0, flat, ones_like(flat, dtype=dtype))
     return counts[indices.long()].unsqueeze(-1)
 
 

@@ -9,9 +9,9 @@ the kernel, which writes nothing outside, and raised at the flush. Read `fetch` 
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, elementwise, public
 from ...core.errors import BadData
-from ...core.kinds import Kernel
 from ...core.grads import begin_write, end_write
 from ...core.infer import wrap_dim
+from ...core.kinds import Kernel
 from ...core.layout import broadcast_shapes as common_shape
 from ...core.record import record
 from ...core.stream import STREAM

@@ -14,8 +14,8 @@ from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import REGISTRY, apply, public
-from ...core.kinds import Host
 from ...core.graph import MODE
+from ...core.kinds import Host
 from ...core.layout import contiguous_strides
 from ...core.return_types import named_result
 from ...core.storage import check

@@ -7,8 +7,8 @@ import math
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, public
-from ...core.kinds import Host
 from ...core.infer import wrap_dim
+from ...core.kinds import Host
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor

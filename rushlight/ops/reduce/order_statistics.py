@@ -7,8 +7,8 @@ call on host arrays; the value is picked from there, and its gradient goes back 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, into_out, public
-from ...core.kinds import Host, Kernel
 from ...core.infer import wrap_dim
+from ...core.kinds import Host, Kernel
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor

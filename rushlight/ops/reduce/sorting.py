@@ -7,15 +7,15 @@ gradient. NaN counts as the largest number, as in PyTorch.
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, into_out, public
-from ...core.kinds import Host, Kernel
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Host, Kernel
 from ...core.layout import dense_strides_like
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
-from ..basic.creation import full, ones, zeros
+from ..basic.creation import empty_like, full, ones, zeros
 from ..basic.shape import cat
 from ..basic.view import slice_
 from ..index.nonzero import nonzero
@@ -213,7 +213,7 @@ def distinct_values(input, return_inverse, return_counts):
     if return_inverse:
         number = first.cumsum(0) - 1 if count else flat.long()
         if count:
-            number = REGISTRY["empty_like"](order).scatter_(0, order, number)
+            number = empty_like(order).scatter_(0, order, number)
         found.append(number.reshape(shape))
     if return_counts:
         starts = nonzero(first)[:, 0] if count else flat.long()
