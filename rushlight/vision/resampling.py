@@ -51,7 +51,7 @@ def source_of(image):
 
 
 def serves(image, mode):
-    """Whether `resample` can resize a tensor (..., C, H, W) by this filter. Handlers want to see operators instead."""
+    """Whether `resample` can resize a tensor (..., C, H, W) by this filter. A handler sees operators instead."""
     return (not LOCAL.modes and not LOCAL.beneath and image.dtype is rl.uint8 and image.device.type == "cpu" and image.ndim >= 3 and mode in FILTERS
             and image.numel() > 0)
 
