@@ -1,4 +1,4 @@
-"""`python -m rushlight`: a program written for PyTorch comes in and runs, unchanged, on Rushlight.
+"""`python -m rushlight`: run a program written for PyTorch, unchanged, on Rushlight.
 
 The program finds `torch`, `torchvision` and `torchaudio` (alias.py) and otherwise what Python itself would give it:
 its own `__main__`, `sys.argv` and `sys.path[0]`, and tracebacks that start in its file. Tools are modules of tools/
@@ -30,6 +30,7 @@ Inside a program of your own, `from rushlight import alias` and `alias.install()
 """
 TOOLS = {
     "env": ("rushlight.tools.env", "print versions, CPU features, threads, the kernel cache, devices and switches"),
+    "warm": ("rushlight.tools.warm", "compile the kernels that most programs need, so that their first runs find them"),
 }
 
 

@@ -1,5 +1,4 @@
-"""`torch._foreach_*`: one operator over lists of tensors. Lists come in, a tuple of results goes out, or the written
-list.
+"""`torch._foreach_*`: one operator over lists of tensors. Each returns a tuple of results, or writes into the list.
 
 Nothing is special about a list here: what is recorded for its tensors is fused and launched together anyway.
 """

@@ -1,4 +1,4 @@
-"""Lets `import torch`, `torchvision` and `torchaudio` mean Rushlight: names of modules come in, our modules go out.
+"""Makes `import torch`, `torchvision` and `torchaudio` import Rushlight's modules.
 
 `install()` puts a finder in front of `sys.meta_path`. `torch.nn` then *is* `rushlight.nn`: the same module object
 under two names, so classes, `isinstance` and pickles agree. Installed versions are answered as those of the API that

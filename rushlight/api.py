@@ -1,7 +1,6 @@
 """The flat namespace of everything `torch.*` has at its top: what the package root and the upper layers import.
 
-What comes in: the registry, classes and functions of the layers below. What goes out: names. Nothing is defined here
-but names.
+In: the registry, classes and functions of the layers below. Out: names. Nothing is defined here but names.
 """
 
 import importlib as _importlib

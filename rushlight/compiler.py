@@ -2,8 +2,7 @@
 it is.
 
 The stream's programs are cached by structure (core/stream.py), which is what `torch.compile` asks for; replay of whole
-captured functions
-without recording is a later step.
+captured functions without recording is a later step.
 """
 
 

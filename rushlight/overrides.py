@@ -39,8 +39,7 @@ class TorchFunctionMode:
         ...         return func(*args, **(kwargs or {}))
         >>> with Log():
         ...     x = torch.ones(2) + 1
-        torch.ones
-        torch.Tensor.add
+        torch.ones torch.Tensor.add
     """
 
     inner: "TorchFunctionMode"

@@ -3,6 +3,7 @@ import hashlib
 import http.server
 import io
 import os
+import sys
 import threading
 import urllib.error
 import zipfile
@@ -175,3 +176,113 @@ def test_zip_around_one_file(server):
     server.files["bad.zip"] = file.getvalue()
     with pytest.raises(RuntimeError, match="refusing to unpack"):
         hub.load_state_dict_from_url(server.url("bad.zip"), progress=False)
+
+
+# -- repositories ------------------------------------------------------------------------------------------------------
+
+HUBCONF = '''
+dependencies = ["json"]
+from parts import number as _number
+
+
+def model(scale, shift=0):
+    """A model."""
+    return _number * scale + shift
+
+
+def needs_nothing():
+    return None
+
+
+value = 3
+'''
+
+
+def archive(hubconf=HUBCONF, extra=()):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("owner-name-1a2b/hubconf.py", hubconf)
+        file.writestr("owner-name-1a2b/parts.py", "number = 7\n")
+        for name in extra:
+            file.writestr(name, "")
+    return packed.getvalue()
+
+
+@pytest.fixture
+def github(server, monkeypatch):
+    monkeypatch.setattr(hub, "GITHUB", server.url(""))
+    monkeypatch.setattr(hub, "GITHUB_API", server.url("api/"))
+    server.files["owner/name/tree/main/"] = b""
+    server.files["api/owner/name/branches"] = b'[{"name": "main", "commit": {"sha": "1a2b"}}]'
+    server.files["owner/name/zipball/main"] = archive()
+    monkeypatch.setattr("builtins.input", lambda text: pytest.fail("asked"))
+    monkeypatch.delitem(sys.modules, "parts", raising=False)
+    yield server
+    sys.modules.pop("parts", None)
+
+
+def test_model_of_a_repository(github, capsys):
+    assert hub.load("owner/name", "model", 2, shift=1, trust_repo=True) == 15
+    assert hub.load("owner/name", "model", 3) == 21  # trusted by now, and kept
+    assert "Using cache" in capsys.readouterr().err
+    assert hub.list("owner/name", verbose=False) == ["model", "needs_nothing"]
+    assert hub.help("owner/name:main", "model") == "A model."
+    github.files["owner/name/zipball/main"] = archive(HUBCONF.replace("* scale", "* 2 * scale"))
+    assert hub.load("owner/name", "model", 1) == 7
+    assert hub.load("owner/name", "model", 1, force_reload=True) == 14
+    assert not [name for name in os.listdir(hub.get_dir()) if name.endswith((".zip", ".partial"))]
+
+
+def test_a_repository_must_be_trusted(github, monkeypatch):
+    answers = iter(["", "perhaps", "y"])
+    monkeypatch.setattr("builtins.input", lambda text: next(answers))
+    with pytest.raises(Exception, match="Untrusted repository"):
+        hub.load("owner/name", "model", 1)
+    with pytest.raises(ValueError, match="Unrecognized response perhaps"):
+        hub.load("owner/name", "model", 1)
+    assert hub.load("owner/name", "model", 1) == 7
+    assert hub.load("owner/name", "model", 1) == 7
+    with pytest.raises(StopIteration):
+        hub.load("owner/name", "model", 1, trust_repo=False)
+
+
+def test_wrong_repositories(github):
+    def load(name, model="model", **options):
+        return hub.load(name, model, 1, trust_repo=True, **options)
+    with pytest.raises(ValueError, match="Cannot find fork"):
+        github.files["api/owner/name/tags"] = github.files["api/owner/name/branches"] = b"[]"
+        load("owner/name:fork")
+    assert load("owner/name", skip_validation=True) == 7
+    for name, model, text in (("owner/name", "value", "callable value"), ("owner/name", "none", "callable none")):
+        with pytest.raises(RuntimeError, match=text):
+            load(name, model)
+    with pytest.raises(ValueError, match="string of function"):
+        load("owner/name", 3)
+    with pytest.raises(ValueError, match="owner/name"):
+        load("name")
+    with pytest.raises(ValueError, match="Unknown source"):
+        load("owner/name", source="gitlab")
+    github.files["owner/name/zipball/main"] = archive(HUBCONF.replace("json", "no_such_package"))
+    with pytest.raises(RuntimeError, match="Missing dependencies: no_such_package"):
+        load("owner/name", force_reload=True, skip_validation=True)
+    github.files["owner/name/zipball/main"] = archive(extra=["../../outside.py"])
+    with pytest.raises(RuntimeError, match="refusing to unpack"):
+        load("owner/name", force_reload=True, skip_validation=True)
+    assert not os.path.exists(os.path.join(hub.get_dir(), "..", "outside.py"))
+
+
+def test_without_a_network_the_cache_serves(github, monkeypatch):
+    hub.load("owner/name", "model", 1, trust_repo=True)
+    monkeypatch.setattr(hub, "GITHUB", "http://127.0.0.1:1/")
+    assert hub.load("owner/name", "model", 1) == 7
+    with pytest.raises(RuntimeError, match="no internet connection"):
+        hub.load("owner/other", "model", 1)
+
+
+def test_model_of_a_folder(tmp_path, monkeypatch):
+    (tmp_path / "hubconf.py").write_text(HUBCONF)
+    (tmp_path / "parts.py").write_text("number = 5\n")
+    monkeypatch.delitem(sys.modules, "parts", raising=False)
+    assert hub.load(tmp_path, "model", 2, source="local") == 10
+    assert str(tmp_path) not in sys.path
+    sys.modules.pop("parts", None)

@@ -40,7 +40,7 @@ class autocast:
         cache_enabled (bool): whether cast weights are kept for later calls in the context.
 
     Raises:
-        ValueError: if `device_type` is no string.
+        ValueError: if `device_type` is not a string.
         RuntimeError: if there is no such device type.
 
     Example:

@@ -22,8 +22,7 @@ def blame(node):
     """Warn where in the forward pass a node was made whose gradient failed."""
     if node.trace is None:
         warnings.warn(f"Error detected in {node.name()}. No forward pass information available. Enable detect anomaly "
-                      f"during forward "
-                      "pass for more information.", stacklevel=3)
+                      "during forward pass for more information.", stacklevel=3)
         return
     warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{node.trace}",
                   stacklevel=3)
@@ -31,8 +30,7 @@ def blame(node):
     while parent is not None:
         where = parent.trace or "No forward pass information available."
         warnings.warn(f"\n\nPrevious calculation was induced by {parent.name()}. Traceback of forward call that "
-                      f"induced the previous "
-                      f"calculation:\n{where}", stacklevel=3)
+                      f"induced the previous calculation:\n{where}", stacklevel=3)
         parent = parent.parent
 
 

@@ -1,12 +1,10 @@
 """The backward pass: walks the graph of nodes from the newest to the oldest and hands gradients on.
 
 Consumers of a value are always recorded after its producer, so that visiting nodes by falling sequence number meets
-every node after all
-of its gradients have arrived: a heap is all the scheduling there is, and a chain of 100,000 operators needs no
-recursion. Gradients are
-ordinary tensors; what the formulas record goes into the same stream as the forward pass and fuses with it. The stream
-is flushed at the
-end, so that a training loop always cuts its blocks at the same place.
+every node after all of its gradients have arrived: a heap is all the scheduling there is, and a chain of 100,000
+operators needs no recursion. Gradients are ordinary tensors; what the formulas record goes into the same stream as the
+forward pass and fuses with it. The stream is flushed at the end, so that a training loop always cuts its blocks at the
+same place.
 """
 
 import heapq
@@ -276,7 +274,7 @@ def last_uses(roots, every=False):
 
 
 def hooked(hook, grad):
-    """What a tensor hook makes of a gradient (None: nobody used the tensor)."""
+    """What a tensor hook makes of a gradient (None if the tensor was not used)."""
     changed = hook(grad)
     if changed is None:
         return grad
@@ -297,8 +295,7 @@ def fitted(grad, layout, node, index=0):
         if lead < 0 or any(n not in (1, m) for n, m in zip(layout.shape, found.shape[lead:])):
             name = node.name() if node is not None else "Function"
             raise RuntimeError(f"Function {name} returned an invalid gradient at index {index} - got "
-                               f"{list(found.shape)} but expected shape "
-                               f"compatible with {list(layout.shape)}")
+                               f"{list(found.shape)} but expected shape compatible with {list(layout.shape)}")
         grad = REGISTRY["Tensor.sum_to_size"](grad, *layout.shape) if layout.shape else grad.sum()
     if grad._layout.dtype.plain is not layout.dtype.plain:
         if layout.dtype.category < FLOATING:
@@ -331,7 +328,7 @@ def first_grads(tensors, grad_tensors, create_graph):
 
 
 def start_layout(i, tensor):
-    """The layout of what a pass starts from, number `i` of the tensors given."""
+    """The layout of root number `i` of a pass."""
     if isinstance(tensor, GradientEdge):
         target, number = edge_of(tensor)
         return target._layout if isinstance(target, Tensor) else target.metas[number]
@@ -430,8 +427,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
         if grad_tensors is not None:
             raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to "
-                               "`backward()`. Please only use "
-                               "`grad_tensors`.")
+                               "`backward()`. Please only use `grad_tensors`.")
         grad_tensors = grad_variables
     tensors = as_list(tensors)
     grad_tensors = start_list(grad_tensors, tensors)
@@ -469,9 +465,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     accumulated.
 
     allow_unused: None for inputs that the outputs do not depend on, instead of RuntimeError. is_grads_batched: the
-    first dimension of
-    each of `grad_outputs` counts vectors, for each of which the product is computed; gradients get it as first
-    dimension.
+    first dimension of each of `grad_outputs` counts vectors, for each of which the product is computed; gradients get
+    it as first dimension.
     """
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
@@ -506,8 +501,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
                 found[i] = REGISTRY["zeros"](shape, dtype=tensor.dtype)
             elif not allow_unused:
                 raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the "
-                                   f"graph. Set "
-                                   "allow_unused=True if this is the desired behavior.")
+                                   "graph. Set allow_unused=True if this is the desired behavior.")
     return tuple(found)
 
 

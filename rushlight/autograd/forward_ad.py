@@ -1,4 +1,4 @@
-"""`torch.autograd.forward_ad`: forward-mode derivatives. Values with tangents come in, tangents of results go out.
+"""`torch.autograd.forward_ad`: forward-mode derivatives, from tangents of the inputs to tangents of the results.
 
 Note [Forward mode]
 The vector-Jacobian product of a graph is linear in its vector; its own vector-Jacobian product, taken at the tangents,
@@ -51,8 +51,8 @@ def pushforward(vectors, products, tangents, create_graph=False, retain_graph=No
 
 
 def foreign_leaves(outputs, own):
-    """Whether the graph of the outputs reaches a leaf that is none of `own`: then somebody else may differentiate what
-    is computed from it."""
+    """Whether the graph of the outputs reaches a leaf outside `own`, so that an outer function may differentiate the
+    results."""
     known = {id(t) for t in own}
     seen, waiting = set(), [edge_of(o)[0] for o in outputs if o.requires_grad]
     while waiting:

@@ -1,8 +1,7 @@
 """Custom functions: `Function` with user-written forward and backward.
 
 The context `ctx` that forward and backward get is the graph node itself, as in PyTorch: its class is named after the
-function
-("CubeBackward"), and `grad_fn` of the results is this object. Read `engine` next.
+function ("CubeBackward"), and `grad_fn` of the results is this object. Read `engine` next.
 """
 
 import functools
@@ -33,8 +32,7 @@ class FunctionCtx:
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
                 raise AssertionError("save_for_forward expects all arguments to be tensors; you should save "
-                                     "non-tensors as attributes "
-                                     f"on ctx. Got {type(t)}")
+                                     f"non-tensors as attributes on ctx. Got {type(t)}")
         self.saved_for_forward = tensors
 
     def mark_dirty(self, *args):
@@ -44,8 +42,7 @@ class FunctionCtx:
     def mark_shared_storage(self, *pairs):
         """Deprecated; nothing to do."""
         warnings.warn("mark_shared_storage is deprecated. Tensors with shared storages are automatically tracked. Note "
-                      "that calls to "
-                      "`set_()` are not tracked", FutureWarning, stacklevel=2)
+                      "that calls to `set_()` are not tracked", FutureWarning, stacklevel=2)
 
     def mark_non_differentiable(self, *args):
         """Say which outputs have no gradient."""
@@ -95,7 +92,7 @@ class FunctionNode(Node, FunctionCtx):
         if self.freed and self.to_save:
             raise RuntimeError(rules.FREED)
         if self.materialize_grads:
-            grads = [rules.make_zeros(m) if g is None and m is not None and i not in self.left else g
+            grads = [rules.make_zeros(m, grads) if g is None and m is not None and i not in self.left else g
                      for i, (g, m) in enumerate(zip(grads, self.metas))]
         results = user_backward(self.function)(self, *grads)
         results = list(results) if isinstance(results, (tuple, list)) else [results]
@@ -112,8 +109,7 @@ class FunctionNode(Node, FunctionCtx):
                 raise RuntimeError(f"expected Variable or None (got {type(result).__name__})")
             if edge is None and not self.needs_input_grad[i] and i in self.plain_inputs:
                 raise RuntimeError(f"function {self.name()} returned a gradient different than None at position "
-                                   f"{i + 1}, but the "
-                                   "corresponding forward input was not a Variable")
+                                   f"{i + 1}, but the corresponding forward input was not a Variable")
         return results
 
     def release(self):
@@ -130,8 +126,7 @@ def user_backward(function):
         return function.backward
     if function.backward is not Function.backward:
         raise RuntimeError("Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should "
-                           "only implement one of "
-                           "them.")
+                           "only implement one of them.")
     return function.vjp
 
 
@@ -174,15 +169,13 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
 
     def __init__(self, *args, **kwargs):
         warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you "
-                      f"should invoke them "
-                      "on the class itself. Instantiating an autograd function will raise an error in a future version "
-                      "of PyTorch.",
+                      "should invoke them on the class itself. Instantiating an autograd function will raise an error "
+                      "in a future version of PyTorch.",
                       DeprecationWarning, stacklevel=2)
 
     def __call__(self, *args, **kwargs):
         raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use "
-                           "new-style autograd function "
-                           "with static forward method. (Example: "
+                           "new-style autograd function with static forward method. (Example: "
                            "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
 
     @staticmethod
@@ -199,15 +192,13 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     def backward(ctx, *grad_outputs):
         """The gradients of the arguments of forward, None for those without."""
         raise NotImplementedError("You must implement either the backward or vjp method for your custom "
-                                  "autograd.Function to use it with "
-                                  "backward mode AD.")
+                                  "autograd.Function to use it with backward mode AD.")
 
     @staticmethod
     def vjp(ctx, *grad_outputs):
         """Another name of `backward`."""
         raise NotImplementedError("You must implement either the backward or vjp method for your custom "
-                                  "autograd.Function to use it with "
-                                  "backward mode AD.")
+                                  "autograd.Function to use it with backward mode AD.")
 
     @staticmethod
     def jvp(ctx, *grad_inputs):
@@ -221,8 +212,7 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
         """The rule for batches: (outputs, the dimension that counts samples in each), for arguments that are batched
         along `in_dims`. `info` has `batch_size` and `randomness`."""
         raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap staticmethod "
-                                  "or set "
-                                  "generate_vmap_rule=True.")
+                                  "or set generate_vmap_rule=True.")
 
     @classmethod
     def apply(cls, *args, **kwargs):
@@ -270,8 +260,7 @@ def finish(node, args, output, wanted):
     dirty = {id(t) for t in node.dirty_tensors}
     if dirty - {id(o) for o in outputs}:
         raise RuntimeError("Some elements marked as dirty during the forward method were not returned as output. The "
-                           "inputs that are "
-                           "modified inplace must all be outputs of the Function.")
+                           "inputs that are modified inplace must all be outputs of the Function.")
     replaced = {}
     for i, out in enumerate(outputs):
         if isinstance(out, Tensor) and id(out) in positions and id(out) not in dirty:
@@ -301,11 +290,9 @@ def connect(node, outputs, dirty, plain, positions, single):
             continue
         if out._base is not None and sum(isinstance(o, Tensor) for o in outputs) > 1:
             raise RuntimeError("If your Function modifies inplace an input that is a view of another Tensor, your "
-                               "Function cannot return "
-                               "more than one Tensor. This is not supported by the current autograd engine. You should "
-                               "either make sure "
-                               "the input is not a view (using .clone() for example) or make your Function only return "
-                               "one Tensor.")
+                               "Function cannot return more than one Tensor. This is not supported by the current "
+                               "autograd engine. You should either make sure the input is not a view (using .clone() "
+                               "for example) or make your Function only return one Tensor.")
         if out._base is None and out._rg and out._grad_fn is None:
             raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
         own = positions.get(id(out))

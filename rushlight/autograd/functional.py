@@ -1,10 +1,8 @@
 """`torch.autograd.functional`: products with Jacobians and Hessians, and whole ones, of Python functions.
 
 In: a function of tensors and the point. Out: tensors, or tuples of them shaped like the inputs. Everything is reverse
-mode: `jvp`
-differentiates the vector-Jacobian product once more, with respect to its vector. Flags that only choose how PyTorch
-computes
-(`vectorize`, strategies) are accepted and change nothing. Read `engine` for the passes.
+mode: `jvp` differentiates the vector-Jacobian product once more, with respect to its vector. Flags that only choose how
+PyTorch computes (`vectorize`, strategies) are accepted and change nothing. Read `engine` for the passes.
 """
 
 from ..core.declare import REGISTRY
@@ -17,22 +15,17 @@ __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 INDEPENDENT = {
     "back": "The output of the user-provided function is independent of input {}. This is not allowed in strict mode.",
     "trick": "The gradient with respect to the input is independent of entry {} in the grad_outputs when using the "
-             "double backward trick "
-             "to compute forward mode gradients. This is not allowed in strict mode.",
+             "double backward trick to compute forward mode gradients. This is not allowed in strict mode.",
     "hessian": "The hessian of the user-provided function with respect to input {} is independent of the input. This "
-               "is not allowed in "
-               "strict mode. You should ensure that your function is thrice differentiable and that the hessian "
-               "depends on the inputs.",
+               "is not allowed in strict mode. You should ensure that your function is thrice differentiable and that "
+               "the hessian depends on the inputs.",
 }
 FLAT_GRADIENT = ("While computing the hessian, found that the jacobian of the user-provided function with respect to "
-                 "input {} is "
-                 "independent of the input. This is not allowed in strict mode. You should ensure that your function "
-                 "is twice "
-                 "differentiable and that the jacobian depends on the inputs (this would be violated by a linear "
-                 "function for example).")
+                 "input {} is independent of the input. This is not allowed in strict mode. You should ensure that "
+                 "your function is twice differentiable and that the jacobian depends on the inputs (this would be "
+                 "violated by a linear function for example).")
 FLAT_JACOBIAN = ("The jacobian of the user-provided function is independent of input {}. This is not allowed in strict "
-                 "mode when "
-                 "create_graph=True.")
+                 "mode when create_graph=True.")
 
 
 def as_tuple(values, what, name):
@@ -70,8 +63,7 @@ def evaluate(func, inputs, name, create_graph, strict):
     for i, out in enumerate(outputs if strict else ()):
         if not out.requires_grad:
             raise RuntimeError(f"Output {i} of the user-provided function does not require gradients. The outputs must "
-                               f"be computed in a "
-                               "differentiable manner from the input when running in strict mode.")
+                               "be computed in a differentiable manner from the input when running in strict mode.")
     return several_in, inputs, several_out, outputs
 
 
@@ -124,8 +116,7 @@ def vjp(func, inputs, v=None, create_graph=False, strict=False):
     with enable_grad():
         several_in, inputs, several_out, outputs = evaluate(func, inputs, "vjp", create_graph, strict)
         v = vector_like(v, outputs, "vjp", "The vector v can only be None if the user-provided function returns a "
-                                           "single Tensor with a "
-                                           "single element.")
+                                           "single Tensor with a single element.")
     with enable_grad():
         found = filled(products(outputs, inputs, v, create_graph), inputs, "back", strict, create_graph)
     return unpacked(settled(outputs, create_graph), several_out), unpacked(settled(found, create_graph), several_in)
@@ -137,8 +128,7 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
     v may be None for a single input of one element."""
     several_given, given = as_tuple(inputs, "inputs", "jvp")
     v = vector_like(v, given, "jvp", "The vector v can only be None if the input to the user-provided function is a "
-                                     "single Tensor with a "
-                                     "single element.")
+                                     "single Tensor with a single element.")
     with enable_grad():
         _, inputs, several_out, outputs = evaluate(func, unpacked(given, several_given), "jvp", create_graph, strict)
         dummies = tuple([REGISTRY["zeros_like"](out).requires_grad_() for out in outputs])
@@ -163,12 +153,10 @@ def check_strategy(strategy, vectorize, strict):
                            "Please either set `strict=False` or `strategy=\"reverse-mode\"`.")
     if strategy == "forward-mode" and not vectorize:
         raise NotImplementedError("Computing Jacobian using forward-AD or forward-over-reverse Hessian is only "
-                                  "implemented for "
-                                  "`vectorize=True`.")
+                                  "implemented for `vectorize=True`.")
     if strict and vectorize:
         raise RuntimeError("torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported "
-                           "together. Please "
-                           "either set `strict=False` or `vectorize=False`.")
+                           "together. Please either set `strict=False` or `vectorize=False`.")
 
 
 def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, strategy="reverse-mode"):
@@ -195,8 +183,7 @@ def jacobian_rows(out, number, inputs, create_graph, strict):
         for i, (column, g, x) in enumerate(zip(columns, found, inputs)):
             if g is None and strict:
                 raise RuntimeError(f"Output {number} of the user-provided function is independent of input {i}. This "
-                                   f"is not allowed in "
-                                   "strict mode.")
+                                   "is not allowed in strict mode.")
             if g is not None and strict and create_graph and not g.requires_grad:
                 raise RuntimeError(FLAT_JACOBIAN.format(i))
             column.append(REGISTRY["zeros_like"](x) if g is None else g)
@@ -244,8 +231,7 @@ def hessian_product(name, func, inputs, v, create_graph, strict):
     pass."""
     several, given = as_tuple(inputs, "inputs", name)
     v = vector_like(v, given, name, "The vector v can only be None if the input to the user-provided function is a "
-                                    "single Tensor with a "
-                                    "single element.")
+                                    "single Tensor with a single element.")
     with enable_grad():
         _, inputs, several_out, outputs = evaluate(func, unpacked(given, several), name, create_graph, strict)
         if several_out:

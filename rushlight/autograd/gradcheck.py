@@ -1,9 +1,8 @@
 """Checks of gradient formulas against finite differences: `gradcheck` and `gradgradcheck`.
 
 In: a function of tensors. Out: True, or GradcheckError with both Jacobians. Every element of every input is moved by
-`eps` and the
-change of the outputs compared with what backward says, so inputs should be small and of double precision. Complex
-numbers are compared as pairs of real ones: both parts of an input are moved, both parts of an output looked at.
+`eps` and the change of the outputs compared with what backward says, so inputs should be small and of double precision.
+Complex numbers are compared as pairs of real ones: both parts of an input are moved, both parts of an output looked at.
 """
 
 import math
@@ -37,9 +36,8 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
               check_backward_ad=True, fast_mode=False, masked=None):
     """Whether the gradients of `func` at `inputs` agree with central differences within |a - n| <= atol + rtol * |n|.
 
-    Raises GradcheckError where they do not (returns False with raise_exception=False), if two backward passes differ
-    by more than
-    `nondet_tol`, if a gradient has another dtype (check_grad_dtypes), or if unused outputs break backward
+    Raises GradcheckError where they do not (returns False with raise_exception=False), if two backward passes differ by
+    more than `nondet_tol`, if a gradient has another dtype (check_grad_dtypes), or if unused outputs break backward
     (check_undefined_grad).
     `fast_mode` is accepted: all elements are compared, which is what PyTorch's slow mode does. check_forward_ad: the
     tangents of forward mode are compared as well.
@@ -129,10 +127,8 @@ def check_inputs(inputs):
                           stacklevel=4)
         if any(s == 0 and n > 1 for s, n in zip(x.stride(), x.shape)):
             raise RuntimeError(f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that "
-                               f"are non-overlapping to "
-                               "be able to compute the numerical gradients correctly. You should call .contiguous on "
-                               "the input before "
-                               "passing it to gradcheck.")
+                               "are non-overlapping to be able to compute the numerical gradients correctly. You "
+                               "should call .contiguous on the input before passing it to gradcheck.")
     if not found:
         raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have "
                          "requires_grad=True.")

@@ -1,8 +1,7 @@
 """What in-place writes to views do to the graph (Note [Views and in-place writes] in core/tensor.py).
 
 `CopySlices` is the new history of a base one of whose views was written: the gradient of the base, with the part that
-was written sent
-through the operator's node. `AsStridedBackward0` is the new history of the other views.
+was written sent through the operator's node. `AsStridedBackward0` is the new history of the other views.
 """
 
 from ..core import dtype as dt
@@ -37,8 +36,8 @@ class CopySlices:
         if view_layout.overlaps_itself:
             raise RuntimeError(REPEATED)
         if base_layout.overlaps_itself:
-            raise NotImplementedError("backward of an in-place write to a view of a base whose elements share memory is "
-                                      "not implemented in rushlight")
+            raise NotImplementedError("backward of an in-place write to a view of a base whose elements share memory "
+                                      "is not implemented in rushlight")
         part = part_of(whole, base_offset, view_layout, view_offset)
         results = inner.apply([part.clone()])
         found = list(results)
@@ -161,10 +160,9 @@ def as_strided(input, size, stride, storage_offset=None):
     found = layout(size, stride, input._layout.dtype)
     if (offset + found.reach) * found.dtype.itemsize > input._storage.nbytes and found.numel:
         raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and "
-                           f"itemsize "
-                           f"{found.dtype.itemsize} requiring a storage size of "
-                           f"{(offset + found.reach) * found.dtype.itemsize} are out "
-                           f"of bounds for storage of size {input._storage.nbytes}")
+                           f"itemsize {found.dtype.itemsize} requiring a storage size of "
+                           f"{(offset + found.reach) * found.dtype.itemsize} are out of bounds for storage of size "
+                           f"{input._storage.nbytes}")
     tensor = tensors.view(input._storage, found, offset)
     rules.mark_view(tensor, input)
     if MODE.grad and input.requires_grad:

@@ -102,8 +102,7 @@ class SavedTensor:
             raise RuntimeError(rules.FREED)
         if self._saved.hooks is not None:
             raise RuntimeError("Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only "
-                               "one pair of hooks "
-                               "is allowed at a time.")
+                               "one pair of hooks is allowed at a time.")
         pack_saved(self._saved, self._saved.unpack(self._node), (pack_hook, unpack_hook))
 
 

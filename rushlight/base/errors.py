@@ -1,4 +1,4 @@
-"""Error messages: an operator's name and what was expected and found come in, one line of text goes out.
+"""Error messages: one line of text from an operator's name, what it expected and what it got.
 
 Every message of Rushlight has the same parts, in this order:
 

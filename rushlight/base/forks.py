@@ -3,10 +3,11 @@
 Takes locks with an order. Users: the stream, the compiler, the allocator.
 
 Note [Forks]
-`os.fork` copies one thread. What another thread was changing stays half changed in the child, and the lock that it
-held stays taken. So a fork first takes all locks of this module: whoever is inside finishes. The order is that in which
-a thread that needs several takes them, outermost first; in another order fork and thread would wait for each other. The
-child makes the locks anew instead of releasing them, because a fork goes on even if an interrupt ended the wait.
+`os.fork` copies one thread. What another thread was changing stays half changed in the child, and the lock that it held
+stays taken. So a fork first takes all locks of this module, which lets every thread inside one finish. The order is
+that in which a thread that needs several takes them, outermost first; in another order fork and thread would wait for
+each other. The child makes new locks instead of releasing the old ones, because a fork goes on even if an interrupt
+ended the wait.
 """
 
 import os

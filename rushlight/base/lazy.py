@@ -3,7 +3,7 @@
     from ..base.lazy import numpy as np
 
 `Lazy` stands in for a module. `exports` makes the names of a package appear at their first use. A value can only be a
-NumPy array or number if NumPy has been imported by somebody: `is_array` and `is_scalar` ask without importing it.
+NumPy array or number if something has imported NumPy: `is_array` and `is_scalar` ask without importing it.
 """
 
 import importlib

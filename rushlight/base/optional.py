@@ -1,4 +1,4 @@
-"""Optional dependencies: a module's name comes in; the module goes out, or an ImportError that says how to get it.
+"""Optional dependencies: import a package by name, or raise an ImportError that says how to get it.
 
 The packages of the extras in pyproject.toml are imported through this, at the moment they are needed, and nowhere else.
 """

@@ -1,4 +1,4 @@
-"""The RUSHLIGHT_* switches: what the environment says comes in, plain module attributes go out.
+"""The RUSHLIGHT_* switches: the environment's values as plain module attributes.
 
 Read one as `switches.EAGER` (never `from switches import EAGER`, which would keep the value of import time). The
 environment is read once, when this module is imported; `env(...)` changes switches for the length of a `with` block.

@@ -1,4 +1,4 @@
-"""Code generation: a planned kernel comes in, the text of an LLVM IR module goes out.
+"""Code generation: from planned kernels to the text of LLVM IR modules.
 
 `builder` writes IR text, `scalar` holds the mathematical functions, `loops` the loop kernels, `cpu/` the contraction
 templates.

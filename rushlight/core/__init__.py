@@ -2,7 +2,6 @@
 recording of operators.
 
 Read in this order: `dtype`, `layout`, `storage`, `stream` (what a recorded instruction is), `graph` (gradient nodes),
-`tensor` (the class),
-`record` (the hot path), `declare` (how an operator is declared). Nothing here computes: kernels come from `codegen`,
-run by `engine`.
+`tensor` (the class), `record` (the hot path), `declare` (how an operator is declared). Nothing here computes: kernels
+come from `codegen`, run by `engine`.
 """

@@ -1,10 +1,10 @@
-"""Arguments of the wrong kind: what comes in is a call that has failed, what goes out is PyTorch's TypeError.
+"""Arguments of the wrong kind: PyTorch's TypeError for a call that has failed.
 
 Note [Kinds of arguments]
 PyTorch binds arguments to typed signatures before it looks at a value, so a wrong kind is a TypeError whatever else is
 wrong. Here composites are plain Python functions; checking each argument of each call would cost more than recording
-an operator. So kinds are checked when a call has failed: `refuse` compares the arguments with what the names and
-defaults of the parameters say, and the first that does not fit makes the error. A call that succeeds pays nothing.
+an operator. So kinds are checked only after a call has failed: `refuse` compares the arguments with the names and
+defaults of the parameters, and the first mismatch becomes the error. A call that succeeds pays nothing.
 """
 
 from ..base.lazy import is_array, is_scalar
@@ -110,7 +110,7 @@ SEVERAL = frozenset(("size", "sizes", "shape", "dims", "repeats"))  # names of P
 
 
 def respelled(function, args, kwargs):
-    """(args, kwargs) of a call that failed in the spelling that `function` knows; None where that is the same."""
+    """(args, kwargs) of a failed call in the spelling that `function` knows; None if the spelling is the same."""
     params = signatures.names(function)
     given, found = kwargs, [CLASSES[v] if v.__class__ is type and v in CLASSES else v for v in args]
     kwargs = {}

@@ -37,7 +37,7 @@ STATE = _State()
 
 
 def device_type_of(device_type):
-    """A device type that exists. RuntimeError for another name, TypeError for what is no string."""
+    """A device type that exists. RuntimeError for another name, TypeError for anything but a string."""
     if not isinstance(device_type, str):
         raise TypeError(f"is_autocast_enabled(): argument 'device_type' (position 1) must be str, not "
                         f"{type(device_type).__name__}")

@@ -1,4 +1,4 @@
-"""The pending block: recorded instructions that have not run yet, and what became of the ones that could not run.
+"""The pending block: recorded instructions that have not run yet, and the failures of those that could not run.
 
 Note [Transactions]
 A `Block` owns everything that is pending: slots, path, scalars and the user's lines. Recording appends to its lists and
@@ -14,8 +14,8 @@ Note [Failures]
 An instruction that cannot run (an index out of range, a singular matrix, no memory) fails alone: what depends on it
 fails with it, and everything else is computed. A failed storage is a `FailedStorage`: it has no address, and reading or
 using it raises the error again until an operator overwrites it as a whole. An in-place target that was partly written
-is failed too; its content is undefined. An error that nobody has seen is reported when the process ends: the
-first of each block, unless another one of it was raised.
+is failed too; its content is undefined. An error that was never raised is reported when the process ends: the
+first of each block, unless another error of that block was raised.
 
 Takes operators from `record`; `stream` holds the current block and flushes it. Read `stream` next.
 """
@@ -50,7 +50,7 @@ class Instruction:
 
 
 class Known:
-    """What the layouts of its operands alone say about a form, Note [Known forms] in record.py: layouts and bytes of
+    """What follows from the layouts of its operands alone, Note [Known forms] in record.py: layouts and bytes of
     new results, `info` for the planner, where the arguments of its body come from (numbers counted from its own first
     one). `operands`: the length of a step's key up to its tensors; `numbers`: how many follow; `given`: whether
     results follow that exist before. `records`: for engine/direct.py, how to run it."""
@@ -74,19 +74,19 @@ class Step:
     known: what the layouts of its key say. count, numbers: slots and scalars of the block in use after it. short: the
     steps that the short paths of record.py may take. written: slots of memory that existed before the block and that
     the path writes. replays: backward passes known to start here, see autograd/replay.py. likely, then: the key and the
-    step that the path took last.
+    step that the path took last. past: the same step of the generation of the tree before this one, if it is known.
 
-    Steps are many and most are met once: the instruction, which planning needs, is made when it is asked for, and so
-    are the dictionaries.
+    Most of the many steps are met only once, so the instruction, which planning needs, and the dictionaries are made on
+    demand.
     """
 
     __slots__ = ("next", "parent", "key", "known", "layouts", "nbytes", "programs", "depth", "count", "numbers",
-                 "replays", "short", "likely", "then", "written", "made")
+                 "replays", "short", "likely", "then", "written", "made", "past")
 
     def __init__(self, parent=None, key=None, known=NOTHING, count=0):
         self.parent, self.key, self.known, self.count = parent, key, known, count
         self.layouts, self.nbytes = known.layouts, known.nbytes
-        self.replays = self.likely = self.then = self.made = None
+        self.replays = self.likely = self.then = self.made = self.past = None
         self.next = self.programs = self.short = NONE_YET
         if parent is None:
             self.depth = self.numbers = 0
@@ -123,7 +123,7 @@ class Step:
         return found
 
     def grow(self, key, known, slots):
-        """The new step that follows by an unknown key, in a block of so many slots."""
+        """Add the step for a key that this step has not seen; `slots` are in use."""
         step = Step(self, key, known, slots + len(known.layouts))
         if self.next is NONE_YET:
             self.next = {key: step}
@@ -131,6 +131,10 @@ class Step:
                 self.short = self.next
         else:
             self.next[key] = step
+        if self.past is not None:
+            step.past = self.past.next.get(key)
+            if step.past is not None:
+                step.programs = step.past.programs
         return step
 
     def follow(self, key):
@@ -180,8 +184,8 @@ def new_block(root, _new=object.__new__, _cls=Block):
 
 
 class Failure:
-    """Why storages have no value. `report`: what the failures of one block share: a list that is empty once one of them
-    was raised in the user's program. None: the failure is not reported at the end."""
+    """Why storages have no value. `report`: shared by the failures of one block; a list that is emptied once one of
+    them has been raised in the user's program. None: the failure is not reported at the end."""
 
     __slots__ = ("error", "report")
 

@@ -11,7 +11,7 @@ are static attributes. Its signature (without `k`) and docstring are the public 
 `torch.exp` and `Tensor.exp`; "exp_" the in-place forms; "nn.functional.relu" a function at that path; "Tensor.x" only
 a method; "torch.x" only a function.
 
-REGISTRY maps public paths to callables; OPERATORS maps names to Op. `tensor/`, `api.py` and the namespaces bind
+REGISTRY maps public paths to callables. `kinds` has the declarations. `tensor/`, `api.py` and the namespaces bind
 from REGISTRY. Read `infer` (shape and dtype rules) next.
 """
 
@@ -24,7 +24,7 @@ from . import signatures
 from .arguments import FIRST, alias, check_keywords, refuse, respelled
 from .dispatch import REFUSALS, foreign
 from .grads import GradRule, begin_write, end_write, wants_grad
-from .kinds import OPERATORS, Elementwise
+from .kinds import OPERATORS, Composite, Elementwise, View
 from .graph import MODE, under_grad
 from .out import ITERATED, check_apart, dtype_of, settles
 from .signatures import REQUIRED
@@ -52,28 +52,32 @@ def register(names, function, inplace=None, method=None):
             REGISTRY[f"Tensor.{name}"] = method or chosen
 
 
-def public(names, grad=None, node=None, out=True, conjugates=False, cast=None, quick=False):
-    """Declare a composite: plain Python over other operators, under its public names.
+def public(names, **facts):
+    """Declare a composite: plain Python over other operators. `facts`: the fields of `kinds.Composite`."""
+    return lambda function: publish(Composite(names, function, **facts))
 
-    With `grad` (see core/grads.py, also for `conjugates`) it is one node of the graph: its body runs without recording
-    gradients. `cast`: the row of the autocast policy (see core/autocast.py). `quick`: the method is too short for a
-    call more, and takes care of its arguments' kinds itself (Note [Kinds of arguments]).
-    """
-    def declare(function):
-        method = call = function if grad is None else one_node(function, grad, node, conjugates)
-        method.cast = cast
-        if out and names and "out" not in signatures.names(function):
-            call = with_out(call, function)
-            call.cast = cast
-        register(names, call, method=method if quick or not names else guarded(method, function))  # without out=
-        return call
-    return declare
+
+def view_operator(names, **facts):
+    """Declare a view: stride arithmetic. `facts`: the fields of `kinds.View`."""
+    return lambda function: publish(View(names, function, **facts))
+
+
+def publish(op):
+    """The public function of a composite, entered under its names."""
+    function, names = op.function, op.names
+    method = call = function if op.grad is None else one_node(function, op.grad, op.node, op.conjugates)
+    method.cast = op.cast
+    if op.out and names and "out" not in signatures.names(function):
+        call = with_out(call, function)
+        call.cast = op.cast
+    register(names, call, method=method if op.quick or not names else guarded(method, function))  # without out=
+    return call
 
 
 def guarded(call, function):
     """The call; where it fails because of an argument's kind, it raises a TypeError (Notes [Kinds of arguments],
     [Spellings of arguments])."""
-    @functools.wraps(function)
+    @signatures.named(function)
     def guard(*args, **kwargs):
         try:
             if not kwargs:
@@ -91,14 +95,14 @@ def guarded(call, function):
 
 
 def one_node(function, grad, node_name, conjugates=False):
-    """The composite as one operator of the graph of gradients."""
+    """The composite as one node of the graph of gradients."""
     named = signatures.parameters(function)
     params, defaults = [p[0] for p in named], [p[1] for p in named]
     rule = GradRule(function.__name__, params, grad, node_name, conjugates)
     positions = {p: i for i, p in enumerate(params)}
     count = len(params)
 
-    @functools.wraps(function)
+    @signatures.named(function)
     def call(*args, **kwargs):
         values = args
         if kwargs or len(args) != count:
@@ -145,7 +149,7 @@ def with_out(call, function):
     """Add `out=`: the result is copied into the tensors given (resized where empty), as PyTorch does."""
     entry = None  # of the public copy (core/dispatch.py)
 
-    @functools.wraps(function)
+    @signatures.named(function)
     def wrapper(*args, **kwargs):
         try:
             if not kwargs:
@@ -176,8 +180,7 @@ def into_out(name, call, out, args, kwargs):
     outs = [out] if isinstance(out, Tensor) else list(out)
     if MODE.grad and any(wants_grad(v) for v in (*args, *kwargs.values(), outs)):
         raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
-                           f"one of the "
-                           "arguments requires grad.")
+                           "one of the arguments requires grad.")
     for o in outs:
         if not isinstance(o, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(o).__name__}")
@@ -198,8 +201,7 @@ def into_out(name, call, out, args, kwargs):
     return type(result)(*outs) if hasattr(result, "_fields") else type(result)(outs)
 
 
-# -- element-wise
-# -------------------------------------------------------------------------------------------------------------
+# -- element-wise ----------------------------------------------------------------------------------------------------
 
 
 def elementwise(names, name=None, cast=None, **facts):
@@ -332,7 +334,7 @@ def build_elementwise(op, body):
 
     entry = None  # of the public copy (core/dispatch.py)
 
-    @functools.wraps(body)
+    @signatures.named(body)
     def function(*args, **kwargs):
         try:
             if not kwargs and fast is not None and len(args) == count:
@@ -347,7 +349,7 @@ def build_elementwise(op, body):
                 raise
         return entry.enter(args, kwargs)
 
-    @functools.wraps(body)
+    @signatures.named(body)
     def inplace(*args, **kwargs):
         return spec.apply_inplace(bind(name + "_", args, kwargs, params, defaults, positions, count))
     function.__signature__ = signatures.signature(body, 1)
@@ -416,7 +418,7 @@ def fast_binary(op, rule, spec):
     return fast
 
 
-# -- other kinds: a public function, written by hand, records the operator and attaches its gradient
+# -- other kinds: a public function, written by hand, records the operator and attaches its gradient -----------------
 
 
 def composed(rule, values, compute):

@@ -25,7 +25,7 @@ DEFAULT = _Default()
 
 
 def constructors():
-    """The public functions that make tensors of nothing but numbers."""
+    """The public functions that make tensors from sizes and numbers alone."""
     if not _FUNCTIONS:
         _FUNCTIONS.update(dispatch.ENTRIES[path].function for path in CONSTRUCTORS if path in dispatch.ENTRIES)
     return _FUNCTIONS
@@ -52,7 +52,7 @@ class DeviceMode:
 
 
 def set_default(device):
-    """Make a device (None: the CPU) that of new tensors of this thread: a mode under all others."""
+    """Set the device (None: the CPU) of new tensors in this thread, as a mode below all others."""
     local = dispatch.LOCAL
     if DEFAULT.mode is not None:
         local.modes = tuple([m for m in local.modes if m is not DEFAULT.mode])

@@ -303,7 +303,7 @@ def adopt(tensor):
 
 
 def foreign(args, kwargs):
-    """Whether arguments of a call that failed override, and are the first objects to do so that are no tensors. From
+    """Whether arguments of a call that failed override, and are the first objects to do so that are not tensors. From
     then on arguments are searched for the rest of the process."""
     doors = DOORS
     if doors.lookalikes or not LOCAL.subclasses or not LOCAL.enabled or not overriding(args, kwargs):
@@ -313,7 +313,7 @@ def foreign(args, kwargs):
 
 
 class searching:
-    """A context in which arguments are searched for objects with `__torch_function__` that are no tensors. For those
+    """A context in which arguments are searched for objects with `__torch_function__` that are not tensors. For those
     who make such objects, so that no call has to fail first."""
 
     def __enter__(self):

@@ -1,9 +1,8 @@
 """Data types and PyTorch's promotion rules.
 
 A `DType` is a singleton; `promote` joins two, `result_type` joins the operands of an operator (dimensioned tensors,
-zero-dim tensors,
-Python numbers) as https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc describes. Read `layout`
-next.
+zero-dim tensors, Python numbers) as https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
+describes. Read `layout` next.
 """
 
 import functools

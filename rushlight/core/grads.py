@@ -14,8 +14,8 @@ Note [Complex gradients]
 The gradient of a real loss L by z = x + iy is dL/dx + i dL/dy, as in PyTorch. For a function with a complex derivative
 the rule of the chain then has the conjugate of that derivative. Formulas do not say so: a formula F(g, values) that is
 linear in g and makes nothing but complex derivatives of `values` gives the gradient as conj(F(conj(g), values)), and
-`Plan.backward` does that wherever a saved value is complex. Functions without a complex derivative (abs, real, angle,
-norms) have rules with `conjugates=True`: their formulas are the whole truth.
+`GradPlan.backward` does that wherever a saved value is complex. Functions without a complex derivative (abs, real,
+angle, norms) have rules with `conjugates=True`: their formulas are the whole truth.
 """
 
 import functools
@@ -41,18 +41,17 @@ def wants_grad(value):
 
 
 FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-    "been freed). Saved "
-    "intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need "
-    "to backward through the graph a second time or if you need to access saved tensors after calling backward."
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+    "after calling backward."
 )
 
 
 OPERAND, LAYOUT, RESULT, RESULTS = range(4)
 
 
-class Plan:
+class GradPlan:
     """A rule for one choice of parameters that need gradients."""
 
     __slots__ = ("rule", "node_name", "wanted", "names", "calls", "counts", "sources", "results",
@@ -126,7 +125,9 @@ class Plan:
         conjugated = values and not self.rule.conjugates and has_complex(values)
         if conjugated:
             grads = conjugate_all(node, grads)
-        g = grads[0] if len(grads) == 1 else [make_zeros(m) if x is None else x for x, m in zip(grads, node.metas)]
+        g = grads[0]
+        if len(grads) > 1:
+            g = [make_zeros(m, grads) if x is None else x for x, m in zip(grads, node.metas)]
         results, shared = [], {}
         for (formula, takes), count in zip(self.calls, node.counts):
             if formula.__class__ is Joint:
@@ -171,12 +172,12 @@ def arguments(takes, g, gs, values):
     return [g if t == "g" else values[t] if t != "gs" else gs for t in takes]
 
 
-def make_zeros(found):
-    """The gradient of an output that nobody used."""
-    return zeros(tuple(found.shape), found.dtype)
+def make_zeros(found, grads):
+    """The gradient of an output that nobody used, beside those of the others."""
+    return zeros(tuple(found.shape), found.dtype, next((g._storage.device for g in grads if g is not None), None))
 
 
-zeros = None  # set by ops: (shape, dtype) -> Tensor
+zeros = None  # set by ops: (shape, dtype, device or None) -> Tensor
 
 
 def unpack_all(node):
@@ -281,7 +282,7 @@ class GradRule:
             wanted = tuple([i for i in self.differentiable if which >> i & 1])
             if not wanted:
                 return
-            plan = self.pairs[which] = Plan(self, wanted)
+            plan = self.pairs[which] = GradPlan(self, wanted)
         if MODE.special or len(plan.wanted) != (which + 1) // 2:
             self.attach((a, b), (out,))
             return
@@ -394,8 +395,8 @@ class GradRule:
                                  (values[i] if values[i].__class__ in (list, tuple) else values[i:i + 1])], out)
 
     def new_plan(self, wanted):
-        """The Plan for the parameters whose bits are set."""
-        found = self.plans[wanted] = Plan(self, tuple([i for i in self.differentiable if wanted >> i & 1]))
+        """The GradPlan for the parameters whose bits are set."""
+        found = self.plans[wanted] = GradPlan(self, tuple([i for i in self.differentiable if wanted >> i & 1]))
         return found
 
 

@@ -111,8 +111,7 @@ def check_out(name, result, out):
         raise RuntimeError(f"{name}: Expected out tensor to have dtype {result.dtype}, but got {out.dtype} instead")
     if not dt.can_cast(result.dtype, out.dtype):
         raise RuntimeError(f"{name}: result type {dt.scalar_type(result.dtype)} can't be cast to the desired output "
-                           f"type "
-                           f"{dt.scalar_type(out.dtype)}")
+                           f"type {dt.scalar_type(out.dtype)}")
 
 
 def wrap_dim(dim, rank, scalar_ok=True):

@@ -24,6 +24,7 @@ from .room import check_layouts
 from .signatures import REQUIRED
 
 OPERATORS = {}
+COMPOSITES = {}  # composites and views by their first public name
 OUTSIDE = {}  # operators declared outside of the package: a stamp of their code by name, see `stamp`
 PACKAGE = __name__.partition(".")[0]
 PROMOTIONS = frozenset(("default", "float", "compare", "bool", "keep"))
@@ -63,24 +64,62 @@ def refuse(name, field, value, known):
 
 # Note [Declarations are dataclasses]
 # A dataclass makes its functions from text whenever it is defined, a millisecond each, at every import. `declaration`
-# takes the fields from `dataclasses` and leaves the functions out: `Operator` has one `__init__` for all kinds, which
-# checks the names of the fields, and is frozen.
+# takes the fields from `dataclasses` and leaves the functions out: `Declaration` has one `__init__` for all kinds,
+# which checks the names of the fields, and is frozen.
 LEADING = {"leading": True}  # of fields that may be given by position
 
 
 def declaration(kind):
-    """Make a class a dataclass whose functions are those of Operator."""
+    """Make a class a dataclass whose functions are those of Declaration."""
     kind = dataclasses.dataclass(init=False, repr=False, eq=False, match_args=False)(kind)
     fields = [field for field in dataclasses.fields(kind) if field.init]
     kind.leading = tuple([field.name for field in fields if field.metadata])
-    kind.needed = tuple([f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING])
+    needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
     kind.optional = {f.name: {} if f.default is dataclasses.MISSING else f.default
-                     for f in fields if f.name not in kind.needed}
+                     for f in fields if f.name not in needed}
+    kind.known = frozenset([*needed, *kind.optional])
     return kind
 
 
+class Declaration:
+    """What all declarations do: take their fields by name, check them, and stay as they are."""
+
+    def __init__(self, *leading, **facts):
+        kind = self.__class__
+        if len(leading) > len(kind.leading):
+            raise TypeError(f"{kind.__name__}() takes {', '.join(kind.leading)} by position, not {len(leading)} values")
+        values = self.__dict__
+        values.update(kind.optional)
+        values.update(zip(kind.leading, leading))
+        values.update(facts)
+        if values.keys() != kind.known:
+            self.complain()
+        self.check()
+        self.enter()
+
+    def complain(self):
+        """TypeError for a field that the kind does not have, or one that is missing."""
+        kind, given = self.__class__.__name__, self.__dict__.keys()
+        wrong, missing = sorted(given - self.known), sorted(self.known - given)
+        if wrong:
+            raise TypeError(f"{kind}() has no field {wrong[0]!r}; fields: {', '.join(sorted(self.known))}")
+        raise TypeError(f"{kind}() needs the fields {', '.join(missing)}")
+
+    def __setattr__(self, name, value):
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r} of {self!r}")
+
+    def __delattr__(self, name):
+        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r} of {self!r}")
+
+    def check(self):
+        """Refuse values of fields that no rule knows, and complete the others. Kinds extend it."""
+
+    def enter(self):
+        """Complete the declaration and make it known."""
+
+
 @declaration
-class Operator:
+class Operator(Declaration):
     """What operators of every kind say.
 
     params: the parameters that gradient formulas may name; grad: formula by parameter, see core/grads.py, also for
@@ -111,36 +150,6 @@ class Operator:
     reads: ClassVar[None] = None
     unjoined: ClassVar[int] = 0
     aligned: ClassVar[tuple] = ()
-
-    def __init__(self, *leading, **facts):
-        kind = self.__class__
-        if len(leading) > len(kind.leading):
-            raise TypeError(f"{kind.__name__}() takes {', '.join(kind.leading)} by position, not {len(leading)} values")
-        facts.update(zip(kind.leading, leading))
-        wrong = [name for name in facts if name not in kind.optional and name not in kind.needed]
-        if wrong:
-            raise TypeError(f"{kind.__name__}() has no field {wrong[0]!r}; fields: {', '.join(kind.fields())}")
-        missing = [name for name in kind.needed if name not in facts]
-        if missing:
-            raise TypeError(f"{kind.__name__}() needs the fields {', '.join(missing)}")
-        self.__dict__.update(kind.optional)
-        self.__dict__.update(facts)
-        self.check()
-        self.enter()
-
-    @classmethod
-    def fields(cls):
-        """The names of the fields that a declaration may give."""
-        return (*cls.needed, *cls.optional)
-
-    def __setattr__(self, name, value):
-        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r} of {self!r}")
-
-    def __delattr__(self, name):
-        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r} of {self!r}")
-
-    def check(self):
-        """Refuse values of fields that no rule knows, and complete the others. Kinds extend it."""
 
     def enter(self):
         """Check what all kinds say, make the rule of gradients, and enter the operator."""
@@ -307,10 +316,9 @@ class Gather(Operator):
 class Kernel(Operator):
     """A kernel with IR of its own.
 
-    lower: the lowering, (instruction) -> launches: its path, see codegen/lower.py, or the function; light: making
-    them needs no code generator. reads, writes: the
-    layouts it is made for (Note [Layouts that kernels read]). repeats: it writes in order, also into tensors some of
-    whose elements share memory.
+    lower: the lowering, (instruction) -> launches: its path, see codegen/lower.py, or the function; light: making them
+    needs no code generator. reads, writes: the layouts it is made for (Note [Layouts that kernels read]). repeats: it
+    writes in order, also into tensors some of whose elements share memory.
     """
 
     lower: str | Callable
@@ -425,3 +433,36 @@ class Macro(Operator):
     layouts: Callable
 
     kind: ClassVar[str] = "macro"
+
+
+@declaration
+class Composite(Declaration):
+    """Plain Python over other operators, under its public names.
+
+    grad, node, conjugates: with a formula it is one node of the graph (core/grads.py), and its body runs without
+    recording gradients. out: it takes `out=`. cast: the row of the autocast policy (core/autocast.py). quick: the
+    method is too short for a call more, and takes care of its arguments' kinds itself (Note [Kinds of arguments]).
+    """
+
+    names: str = dataclasses.field(metadata=LEADING)
+    function: Callable = dataclasses.field(metadata=LEADING)
+    grad: Mapping | None = None
+    node: str | None = None
+    conjugates: bool = False
+    out: bool = True
+    cast: str | None = None
+    quick: bool = False
+
+    def enter(self):
+        if self.names:
+            COMPOSITES[self.names.partition(" ")[0]] = self
+
+    def __repr__(self):
+        return f"<{self.__class__.__name__.lower()} {self.names or self.function.__name__}>"
+
+
+@declaration
+class View(Composite):
+    """Stride arithmetic: the result lies in the memory of its first operand, and no instruction is recorded."""
+
+    out: bool = False

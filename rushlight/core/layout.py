@@ -247,8 +247,7 @@ def broadcast_shapes(*shapes):
             if n != 1 and n != result[d + shift]:
                 if result[d + shift] != 1:
                     raise RuntimeError(f"The size of tensor a ({result[d + shift]}) must match the size of tensor b "
-                                       f"({n}) "
-                                       f"at non-singleton dimension {d + shift}")
+                                       f"({n}) at non-singleton dimension {d + shift}")
                 result[d + shift] = n
     return tuple(result)
 

@@ -6,11 +6,10 @@
     @macro("sgd_update", 3, numbers=2, writes=2)
     def sgd_update(param, momentum_buffer, grad, momentum, scale): ...   # writes the first two, returns nothing
 
-What comes in: a function of tensors (or None), numbers (or None) that may change from call to call, and static values.
-What goes out: a function that records one instruction. When a program is planned, `fuse/expand.py` puts the
-instructions of the body in its place, so that they fuse as if they had been recorded one by one; recording costs one
-step instead of twenty. Where gradients are recorded, or a tensor stands in for a number, the body runs as it is,
-operator by operator.
+In: a function of tensors (or None), numbers (or None) that may change from call to call, and static values.
+Out: a function that records one instruction. When a program is planned, `fuse/expand.py` puts the instructions of the
+body in its place, so that they fuse as if they had been recorded one by one; recording costs one step instead of
+twenty. Where gradients are recorded, or a tensor stands in for a number, the body runs as it is, operator by operator.
 
 Note [Tracing]
 The body runs once for each combination of layouts and static values, on placeholders and on a private stream. What it
@@ -21,9 +20,9 @@ with one is refused. All others are constants of the program.
 """
 
 import dataclasses
-import functools
 
 from . import dtype as dt
+from . import signatures
 from .block import Step, new_block
 from .kinds import Macro
 from .device import CPU
@@ -40,8 +39,7 @@ MOST_TRACES = 4096
 @dataclasses.dataclass
 class Trace:
     """The instructions of a body. `scalars`: their numbers, constants or `Given`; `places`: for each slot ("in", i),
-    ("out", i) or ("temp", i); `temps`: their
-    bytes; `given`: which of the body's results are tensors, not None."""
+    ("out", i) or ("temp", i); `temps`: their bytes; `given`: which of the body's results are tensors, not None."""
 
     instructions: list
     scalars: list
@@ -155,7 +153,7 @@ def macro(name, tensors, numbers=0, writes=0, failures=None):
             return found.results, found
         op = Macro(name, body, layouts=infer, failures=failures or {})
 
-        @functools.wraps(body)
+        @signatures.named(body)
         def call(*values):
             given = values[:tensors]
             if MODE.grad and any([t is not None and wants_grad(t) for t in given]):

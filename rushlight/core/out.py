@@ -1,4 +1,4 @@
-"""What a given output must be: operands, results and the tensors of `out=` come in, PyTorch's errors go out.
+"""Requirements on given outputs: PyTorch's errors for tensors of `out=` that do not fit operands or results.
 `into_out` (declare.py) copies the results; `infer.check_out` knows which results may be cast.
 
 Note [Dtypes of given outputs]

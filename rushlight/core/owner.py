@@ -1,17 +1,16 @@
 """Who owns memory that came from outside, and who else can see it.
 
-What comes in: an array over memory that somebody made, or a storage whose address somebody takes. What goes out: a
-storage with a guard and a block that `is_exposed` of `storage.py` understands. Read Note [Exposed storages] there
-first.
+In: an array over memory that somebody made, or a storage whose address somebody takes. Out: a storage with a guard and
+a block that `is_exposed` of `storage.py` understands. Read Note [Exposed storages] there first.
 
 Note [The owner decides]
 An array is often a passing view: `from_numpy(a[0])` gets an object that nobody else ever holds, while `a` sees the
-same memory. So the object that was passed in says nothing. The owner at the end of its chain of bases does: every
+same memory. So the object that was passed in tells us nothing. The owner at the end of its chain of bases does: every
 other view, memoryview or capsule over the memory refers to it, and as long as the storage refers to nothing but the
 owner, the owner's reference count is the number of the others plus one. That is exact for owners that cannot be
 reached without a reference: arrays with memory of their own, bytearrays, arrays of `array`, and tensors of ours.
 `bytes` never change. Everything else (maps of files, ctypes, capsules of other libraries, an address as a number) is
-seen by everybody, for ever.
+assumed to be visible to everyone, forever.
 """
 
 import array
@@ -66,7 +65,7 @@ def adopt_alone(storage, holder):
 
 
 def expose(storage):
-    """Somebody takes the address of a storage: from now on everybody sees its memory."""
+    """Record that the address of a storage was taken: from now on its memory counts as visible to everyone."""
     if storage.guard is EVERYBODY:
         return
     if storage.guard.__class__ is Export:
@@ -78,7 +77,7 @@ def expose(storage):
 
 
 def is_foreign(storage):
-    """Whether the memory belongs to somebody else, so that it cannot be exchanged for more."""
+    """Whether the memory has another owner, so that it cannot be replaced by a larger block."""
     return isinstance(storage.block, Kept)
 
 

@@ -37,7 +37,7 @@ class NamedResult(tuple):
 
 
 def by_name(name, values):
-    """The named result of an operator from its values (what pickles call)."""
+    """Make the named result of an operator from its values; pickles call this."""
     return TYPES[name](*values)
 
 

@@ -1,5 +1,5 @@
-"""Whether there is room for a tensor, asked at the user's line: results get their memory later, when it is too late to
-say which line wanted too much.
+"""Checks at the user's line whether there is memory for a tensor: results get their memory later, when that line is no
+longer known.
 
 Takes layouts; raises PyTorch's errors. The runtime puts its answer into `ASK`.
 """
@@ -10,14 +10,14 @@ ASK = []  # functions of a number of bytes that raise RuntimeError if they canno
 
 
 def check_bytes(nbytes):
-    """RuntimeError if so many bytes cannot be had."""
+    """RuntimeError if this many bytes cannot be allocated."""
     if nbytes > LARGE:
         for ask in ASK:
             ask(nbytes)
 
 
 def check_layouts(layouts):
-    """RuntimeError if new tensors of these layouts cannot be had."""
+    """RuntimeError if there is no memory for new tensors of these layouts."""
     for layout in layouts:
         if layout.nbytes > LARGE:
             check_bytes(layout.nbytes)

@@ -1,7 +1,6 @@
 """Signatures of plain Python functions read off their code objects: ten times cheaper than `inspect.signature`, which
-the declaration of
-a thousand operators at import would feel. Functions with *args or **kwargs are fine; callables of other kinds go
-through `inspect`."""
+the declaration of a thousand operators at import would feel. Functions with *args or **kwargs are fine; callables of
+other kinds go through `inspect`."""
 
 import inspect
 import types
@@ -91,7 +90,7 @@ def names(function):
 
 
 def star(function):
-    """How many parameters by position stand before a `*parameter`, plus one; 0 where there is none."""
+    """One more than the number of positional parameters before a `*parameter`; 0 if there is none."""
     function = unwrap(function)
     code = getattr(function, "__code__", None)
     return 1 + code.co_argcount if code is not None and code.co_flags & inspect.CO_VARARGS else 0
@@ -121,3 +120,16 @@ def signature(function, skip=0):
     return inspect.Signature([inspect.Parameter(n, kind, default=d, annotation=a) for n, d, a,
                               kind in parameters(function)[skip:]],
                              __validate_parameters__=False)
+
+
+def named(like):
+    """`functools.wraps(like)` for plain functions, cheaper: declaring operators does it two thousand times."""
+    def name(call):
+        call.__module__, call.__name__, call.__qualname__ = like.__module__, like.__name__, like.__qualname__
+        call.__doc__ = like.__doc__
+        if like.__annotations__:
+            call.__annotations__ = like.__annotations__
+        call.__dict__.update(like.__dict__)
+        call.__wrapped__ = like
+        return call
+    return name

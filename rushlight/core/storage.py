@@ -2,11 +2,9 @@
 
 Note [Liveness by reference counts]
 A storage is referred to by the tensors that view it, by gradient nodes that saved it, and while it takes part in
-pending instructions
-by the stream's list of slots. When the stream is flushed, a storage that only the list refers to can have no reader
-any more, so its
-contents need not reach memory. `references` measures what "only the list" means on this interpreter instead of
-assuming it.
+pending instructions by the stream's list of slots. When the stream is flushed, a storage that only the list refers to
+can have no reader any more, so its contents need not reach memory. `references` measures what "only the list" means on
+this interpreter instead of assuming it.
 
 Note [Exposed storages]
 Memory that others can see (`from_numpy`, `.numpy()`, DLPack, `data_ptr()`) has a `guard`: the object that the other
@@ -52,12 +50,12 @@ def _calibrate():
     return [sys.getrefcount(s) for s in slots][0]
 
 
-# What sys.getrefcount reports inside `[... for s in slots]` for a storage that only `slots` refers to.
+# The result of sys.getrefcount inside `[... for s in slots]` for a storage that only `slots` refers to.
 UNREFERENCED = _calibrate()
 
 
 def references(slots):
-    """One byte per slot: 1 where something else than the list refers to the storage."""
+    """One byte per slot: 1 if anything but the list refers to the storage."""
     count, base = sys.getrefcount, UNREFERENCED
     return bytes([count(s) > base for s in slots])
 
@@ -80,7 +78,7 @@ class Buffer(Export):
         self.owner, self.view = owner, memoryview(owner)
 
     def is_seen(self):
-        """Whether somebody else refers to the owner."""
+        """Whether anyone else refers to the owner."""
         return sys.getrefcount(self.owner) > BUFFER_ALONE
 
 
@@ -94,8 +92,8 @@ GUARD_ALONE, BUFFER_ALONE = _calibrate_guards()
 
 
 def is_exposed(storage):
-    """Whether somebody else can see the memory now."""
-    if storage.guard is None:
+    """Whether anyone else can see the memory now."""
+    if storage.guard is None or storage.guard is ELSEWHERE:
         return False
     return sys.getrefcount(storage.guard) > GUARD_ALONE or (storage.guard.__class__ is Buffer
                                                             and storage.guard.is_seen())
@@ -118,22 +116,26 @@ class FailedStorage(Storage):
 
 
 class MetaStorage(Storage):
-    """A storage of the device "meta": it has a size and never memory. Its guard makes recording take the slow path,
-    where results are described instead of computed."""
+    """A storage of a device without values ("meta"): it has a size and never memory."""
 
     __slots__ = ()
 
 
-def meta_storage(nbytes, device):
-    """A MetaStorage."""
-    storage = MetaStorage()
-    storage.index, storage.pending, storage.nbytes, storage.device = -1, None, nbytes, device
-    storage.address, storage.version = 0, first_version() if INFERRING else 0
-    storage.block, storage.guard = None, NO_MEMORY
+ELSEWHERE = object()  # the guard of storages of other devices than the CPU, Note [Devices] in device.py
+
+
+def storage_elsewhere(nbytes, device, index=-1, pending=None):
+    """A storage of another device than the CPU, without memory yet."""
+    storage = new_storage(nbytes, device, index, pending)
+    storage.guard = ELSEWHERE
+    if device.parts.allocator is None:
+        storage.__class__ = MetaStorage
     return storage
 
 
-NO_MEMORY = object()  # the guard of all meta storages
+def storage_on(nbytes, device):
+    """A storage on any device, without memory yet."""
+    return new_storage(nbytes, device) if device.type == "cpu" else storage_elsewhere(nbytes, device)
 
 
 def fail(storage, failure):

@@ -1,15 +1,13 @@
 """The Tensor class: its state, and the attributes that need no operator.
 
 A tensor is a view (layout, offset) of a Storage plus what autograd keeps about it. Methods that compute are bound to
-this class by
-`rushlight/tensor/methods.py` from the operator registry. Read `record` next.
+this class by `rushlight/tensor/methods.py` from the operator registry. Read `record` next.
 
 Note [Views and in-place writes]
 A view knows its base (`_base`, the tensor that owns the storage in autograd's eyes) and the version at which its
-`_grad_fn` was true.
-An in-place write to a view rewrites the history of the base (`CopySlices`); every other view of that base then finds
-its version stale
-and takes a new `AsStridedBackward0` over the base. `refresh` does that before anybody looks at a view's gradient state.
+`_grad_fn` was true. An in-place write to a view rewrites the history of the base (`CopySlices`); every other view of
+that base then finds its version stale and takes a new `AsStridedBackward0` over the base. `refresh` does that before
+anybody looks at a view's gradient state.
 """
 
 import warnings
@@ -17,11 +15,11 @@ import weakref
 
 from . import dispatch, graph
 from . import dtype as dt
-from .device import CPU, META, Device
+from .device import CPU, Device
 from .layout import Size, contiguous_layout
 from .layout import layout as make_layout
 from .room import LARGE, check_bytes
-from .storage import meta_storage, new_storage
+from .storage import new_storage, storage_elsewhere
 
 PLAIN, MULTI_OUTPUT, NO_GRAD_MODE, INFERENCE, CUSTOM = range(5)  # how a view came to be
 DETACHED = 5  # a tensor that `detach_` took out of its graph, at the sequence number in `_view_version`
@@ -40,7 +38,7 @@ class Tensor(metaclass=TensorMeta):
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         """What a public function does with tensors of subclasses: it runs on them, and its results become instances of
-        the subclass. NotImplemented if other classes among `types` are no bases of this one."""
+        the subclass. NotImplemented unless all classes among `types` are bases of this one."""
         if not all([issubclass(cls, kind) for kind in types]):
             return NotImplemented
         with dispatch.DisableSubclasses():
@@ -149,13 +147,10 @@ class Tensor(metaclass=TensorMeta):
         """The accumulated gradient of a leaf (or of a tensor with `retain_grad`)."""
         if self._grad is None and self._grad_fn is not None and not self._retain:
             warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
-                          "attribute won't be "
-                          "populated during autograd.backward(). If you indeed want the .grad field to be populated "
-                          "for a non-leaf "
-                          "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by "
-                          "mistake, make sure "
-                          "you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more "
-                          "information.",
+                          "attribute won't be populated during autograd.backward(). If you indeed want the .grad field "
+                          "to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you "
+                          "access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See "
+                          "github.com/pytorch/pytorch/pull/30531 for more information.",
                           stacklevel=2)
         return self._grad
 
@@ -257,8 +252,7 @@ def check_grad_assignment(tensor, value):
         raise RuntimeError("can't assign Variable as its own grad")
     if value.dtype is not tensor.dtype:
         raise RuntimeError(f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with dtype "
-                           f"'{tensor.dtype}'. "
-                           "Please ensure that the gradient and the tensor have the same dtype")
+                           f"'{tensor.dtype}'. Please ensure that the gradient and the tensor have the same dtype")
     if value._layout.shape != tensor._layout.shape:
         raise RuntimeError(f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
                            f"'{list(tensor.shape)}'. Please ensure that the gradient and the tensor are the same size")
@@ -295,8 +289,8 @@ def empty(shape, dtype, device=CPU, strides=None):
     """A tensor of uninitialised memory (allocated when first used)."""
     dtype = dtype.plain
     found = contiguous_layout(shape, dtype) if strides is None else make_layout(tuple(shape), tuple(strides), dtype)
-    if device is META:
-        return view(meta_storage(found.nbytes, device), found, 0)
+    if device is not CPU:
+        return view(storage_elsewhere(found.nbytes, device), found, 0)
     if found.nbytes > LARGE:
         check_bytes(found.nbytes)
     return view(new_storage(found.nbytes, device), found, 0)
@@ -334,12 +328,9 @@ def raise_stale_view(tensor, indirect):
     made = f"Output {tensor._nr} of {graph.short_name(tensor._grad_fn)}" if tensor._grad_fn is not None else "A view"
     if tensor._creation == CUSTOM:
         raise RuntimeError(f"{made} {what}. This view was created inside a custom Function (or because an input was "
-                           f"returned as-is) and "
-                           "the autograd logic to handle view+inplace would override the custom backward associated "
-                           "with the custom "
-                           "Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
-                           "cloning the "
-                           "output of the custom Function.")
+                           "returned as-is) and the autograd logic to handle view+inplace would override the custom "
+                           "backward associated with the custom Function, leading to incorrect gradients. This "
+                           "behavior is forbidden. You can fix this by cloning the output of the custom Function.")
     if tensor._creation == MULTI_OUTPUT:
         raise RuntimeError(f"{made} {what}. This view is the output of a function that returns multiple views. Such "
                            f"functions do not "

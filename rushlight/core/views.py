@@ -34,7 +34,7 @@ def view_of(source, shape, strides, offset, rule=None, values=(), multi=False):
 
 
 def without_repeats(tensor):
-    """The tensor itself, or a view in which dimensions of stride 0 have one position: the same memory, each element
+    """The tensor itself, or a view in which dimensions of stride 0 have size 1: the same memory, each element
     once."""
     found = tensor._layout
     if not found.overlaps_itself:

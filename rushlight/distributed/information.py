@@ -3,9 +3,8 @@ import enum
 import os
 from typing import NewType
 
-from .collectives import ReduceOp
 from .store import DEFAULT_TIMEOUT, DistStoreError
-from .world import Backend, get_rank, new_group, world_group
+from .world import Backend, world_group
 
 GroupName = NewType("GroupName", str)
 default_pg_timeout = DEFAULT_TIMEOUT
@@ -49,19 +48,6 @@ def is_xccl_available():
     return False
 
 
-def is_backend_available(backend):
-    """Whether there is a backend of that name: gloo alone."""
-    return backend.lower() == Backend.GLOO
-
-
-def get_default_backend_for_device(device):
-    """The backend for tensors on a device. ValueError for one without."""
-    kind = str(getattr(device, "type", device)).partition(":")[0]
-    if kind != "cpu":
-        raise ValueError(f"Default backend not registered for device : {device}")
-    return Backend.GLOO
-
-
 class BackendConfig:
     """Which backend serves which device: "gloo", or "cpu:gloo"."""
 
@@ -81,21 +67,3 @@ class BackendConfig:
 def get_backend_config(group=None):
     """The text of the BackendConfig of a group."""
     return repr(BackendConfig(Backend.GLOO)) if (group or world_group()) is not None else ""
-
-
-def new_subgroups_by_enumeration(ranks_per_subgroup_list, timeout=None, backend=None, pg_options=None,
-                                 group_desc=None):
-    """(the group of this process, all groups) of lists of ranks. ValueError where a rank is in two."""
-    if not ranks_per_subgroup_list:
-        raise ValueError("The arg 'ranks_per_subgroup_list' cannot be empty")
-    seen = [rank for ranks in ranks_per_subgroup_list for rank in ranks]
-    if len(set(seen)) != len(seen):
-        raise ValueError("A rank is in several subgroups of 'ranks_per_subgroup_list'")
-    groups = [new_group(ranks, timeout, backend) for ranks in ranks_per_subgroup_list]
-    mine = [group for group, ranks in zip(groups, ranks_per_subgroup_list) if get_rank() in ranks]
-    return mine[0] if mine else None, groups
-
-
-def supports_complex(reduceOp):
-    """Whether a reduction is defined for complex numbers."""
-    return reduceOp not in (ReduceOp.MAX, ReduceOp.MIN, ReduceOp.PRODUCT, ReduceOp.BAND, ReduceOp.BOR, ReduceOp.BXOR)

@@ -53,7 +53,7 @@ class Binomial(ProbsOrLogits, Distribution):
             return rl.binomial(self.total_count.expand(shape), self.probs.expand(shape))
 
     def log_prob(self, value):
-        """The logarithm of the probability of so many successes."""
+        """The logarithm of the probability of `value` successes."""
         self._check(value)
         n, logits = self.total_count, self.logits
         # n * log(1 + exp(logits)), without overflow

@@ -54,7 +54,7 @@ class Geometric(ProbsOrLogits, Distribution):
             return (u.log() / (-self.probs).log1p()).floor()
 
     def log_prob(self, value):
-        """The logarithm of the probability of so many failures."""
+        """The logarithm of the probability of `value` failures."""
         self._check(value)
         value, probs = broadcast_all(value, self.probs)
         probs = rl.where((probs == 1) & (value == 0), 0.0, probs)

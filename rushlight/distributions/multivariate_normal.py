@@ -17,7 +17,7 @@ def _batch_mv(bmat, bvec):
 def _batch_mahalanobis(bL, bx):
     """x' (L L')^-1 x for vectors `bx` (..., n), whose batch is at least that of the factors `bL`.
 
-    The vectors of one factor become columns of one right-hand side: batch dimensions of `bx` that `bL` has not, or has
+    The vectors of one factor become columns of one right-hand side: batch dimensions of `bx` that `bL` lacks, or has
     with size 1, move behind the others.
     """
     n = bx.size(-1)

@@ -54,7 +54,7 @@ class NegativeBinomial(ProbsOrLogits, Distribution):
             return rl.poisson(self._gamma.sample(sample_shape))
 
     def log_prob(self, value):
-        """The logarithm of the probability of so many successes."""
+        """The logarithm of the probability of `value` successes."""
         self._check(value)
         n = self.total_count
         ways = rl.lgamma(n + value) - rl.lgamma(1.0 + value) - rl.lgamma(n)

@@ -38,7 +38,7 @@ class Poisson(ExponentialFamily):
             return rl.poisson(self.rate.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value):
-        """The logarithm of the probability of so many events."""
+        """The logarithm of the probability of `value` events."""
         self._check(value)
         rate, value = broadcast_all(self.rate, value)
         return value.xlogy(rate) - rate - (value + 1).lgamma()

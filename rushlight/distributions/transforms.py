@@ -2,8 +2,8 @@
 
     y = transform(x); x = transform.inv(y); transform.log_abs_det_jacobian(x, y)
 
-`domain` and `codomain` are constraints. The base class is
-in _transform_base.py; transforms of matrices and of parts of tensors are in _shaped_transforms.py.
+`domain` and `codomain` are constraints. The base class is in _transform_base.py; transforms of matrices and of parts of
+tensors are in _shaped_transforms.py.
 """
 import functools
 import math

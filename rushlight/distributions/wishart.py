@@ -27,9 +27,8 @@ class Wishart(ExponentialFamily):
 
     Args:
         df: degrees of freedom, larger than D - 1.
-        covariance_matrix: the covariance (..., D, D), or
-        precision_matrix: its inverse, or
-        scale_tril: its Cholesky factor.
+        covariance_matrix: the covariance (..., D, D), or precision_matrix: its inverse, or scale_tril: its Cholesky
+        factor.
     """
 
     support = constraints.positive_definite

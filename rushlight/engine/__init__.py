@@ -1,4 +1,4 @@
-"""The engine: flushed blocks of the stream come in, memory holds their results after.
+"""The engine: runs flushed blocks of the stream, and leaves their results in memory.
 
 `direct` runs what is new by launch records (`records`, made by `single`), `flush` plans what comes back, compiles its
 kernels, fills the table and runs it. `statistics()` counts what happened. The runtime is loaded when the first operator
@@ -30,8 +30,7 @@ def _first_make(block, mask):
 
 def statistics():
     """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from
-    disk), launches,
-    bytes of results allocated, seconds spent planning."""
+    disk), launches, bytes of results allocated, seconds spent planning."""
     return _engine().statistics()
 
 

@@ -12,7 +12,7 @@ Note [Queues]
 The tables of a block's records lie one after the other in an array, each behind the address of its launches; one native
 call works through it (`run_queue` in runtime/cpu/native.py). As the order is the program's, the memory of a temporary
 result is free after the instruction that reads it last, and the operator that reports an error is known. The queue
-keeps its progress, so that a run that a signal ended goes on where it was.
+keeps its progress, so that a run that a signal interrupted continues where it stopped.
 
 Takes a block of the stream and the liveness of its slots; `make` gives a program with `run(block)`, like a planned one.
 An instruction that cannot run fails alone (Note [Failures] in core/block.py): from there on, instructions run one at a
@@ -41,11 +41,11 @@ planned, recovery = Lazy(f"{__package__}.flush"), Lazy(f"{__package__}.recover")
 
 
 def make(block, mask):
-    """What runs a block that has no program yet; the step remembers it."""
+    """Make what runs a block that has no program yet; the step remembers it."""
     step = block.step
     if not step.programs or len(step.programs) >= MOST_PROGRAMS:
         step.programs = {}
-    found = step.programs[mask] = Direct(step, mask)
+    found = step.programs[mask] = Direct(mask, step.depth == 1)
     return found
 
 
@@ -57,16 +57,16 @@ def recover(program, block, stopped):
 class Direct:
     """The program of a block that runs directly until it is planned."""
 
-    __slots__ = ("step", "mask", "runs", "program", "alone")
+    __slots__ = ("mask", "runs", "program", "alone")
 
-    def __init__(self, step, mask):
-        self.step, self.mask, self.runs, self.program, self.alone = step, mask, 0, None, step.depth == 1
+    def __init__(self, mask, alone):
+        self.mask, self.runs, self.program, self.alone = mask, 0, None, alone
 
     def run(self, block):
-        """Run a block, or what an interrupted run has left of it."""
+        """Run a block, or the rest of it after an interrupted run."""
         table = block.table
         if not table:  # (): planning it has failed
-            if table is None and self.is_planned():
+            if table is None and self.is_planned(block.step):
                 return self.run_planned(block)
             self.runs += 1
             table = block.table = self.queue(block) if self.alone else Run(block, self.mask)
@@ -81,8 +81,8 @@ class Direct:
         return None
 
     def queue(self, block):
-        """What runs a block of one short instruction: its queue, as `Run.fill` makes it, without the rest of a Run; a
-        Run where there is more to it."""
+        """Make what runs a block of one short instruction: just its queue, as `Run.fill` makes it, or a Run if it
+        needs more."""
         step, slots = block.step, block.slots
         known, key = step.known, step.key
         if not all([self.mask[slot] for slot in writes(step)]):
@@ -120,7 +120,7 @@ class Direct:
         if self.program is None:
             program = planned.make(block, self.mask)
             if switches.TIER == "random":
-                self.program, self.step.programs[self.mask] = program, self
+                self.program, block.step.programs[self.mask] = program, self
         else:
             program = self.program
         block.program = program
@@ -128,14 +128,14 @@ class Direct:
         if stopped is not None:
             recover(program, block, stopped)
 
-    def is_planned(self):
-        """Whether this run is worth a plan: what comes back is, and what moves so much memory that fusing pays at
+    def is_planned(self, step):
+        """Whether this run is worth planning: the block has come back, or moves so much memory that fusing pays at
         once."""
         if switches.EAGER or switches.TIER == "0":
             return False
         if switches.TIER == "random":
             return random.random() < 0.5
-        return self.runs >= DIRECT_RUNS or switches.TIER == "1" or is_heavy(self.step)
+        return self.runs >= DIRECT_RUNS or switches.TIER == "1" or is_heavy(step)
 
 
 def is_heavy(step):
@@ -148,8 +148,8 @@ def is_heavy(step):
 
 
 def live(step, mask):
-    """(steps whose results somebody may see, one byte per slot that is a new result, bytes of new results that nobody
-    sees afterwards)."""
+    """(steps whose results may be read later, one byte per slot that is a new result, bytes of new results that
+    are only temporary)."""
     needed, made = bytearray(mask), bytearray(len(mask))
     steps, temporary = [], 0
     while step.parent is not None:
@@ -181,7 +181,7 @@ def live(step, mask):
 
 
 def reads(step):
-    """The slots of the operands that exist before a step, those that it writes among them."""
+    """The slots of the operands that exist before a step, including those that it writes."""
     return [step.key[at] for at in records.places_of(step.known, step.key)]
 
 
@@ -197,8 +197,8 @@ class Run:
     """One run of a block.
 
     at: the number of the next step. queue: (array, number of the step behind it, scratch memory, time in ns) of steps
-    that are ready to run, or None. error: what kept the step behind the queue from being queued. failures: what is
-    wrong with slots. Until a queue is there, everything that making it changes may be done again.
+    that are ready to run, or None. error: why the step behind the queue was not queued. failures: the failures of
+    slots. Until the queue exists, everything done to make it can be repeated.
     """
 
     def __init__(self, block, mask):
@@ -210,7 +210,7 @@ class Run:
         for slot in used:
             if not addresses[slot] and not made[slot]:
                 self.provide(slot)
-        # Results that nobody sees lie one behind the other, or, where they are large, in blocks that serve again.
+        # Temporary results lie one behind the other or, if they are large, in blocks that are reused.
         self.held, self.last, self.place = {}, None, 0  # no bytes need no place
         if temporary > SMALL_TEMPORARIES:
             self.last = {slot: step for step in self.steps for slot in (*reads(step), *writes(step))}
@@ -267,7 +267,7 @@ class Run:
         self.run()
 
     def slowly(self):
-        """Run the rest one at a time, where something has failed."""
+        """Run the rest one at a time, after a failure."""
         try:
             while self.at < len(self.steps):
                 step = self.steps[self.at]
@@ -287,7 +287,7 @@ class Run:
                 fail(self.slots[slot], failure)
 
     def alone(self, step):
-        """Run the next step: a library's, or one that could not be queued."""
+        """Run the next step, which a library computes or which could not be queued."""
         try:
             if self.queue is None:
                 self.queue = self.fill(self.at, self.at + 1)
@@ -396,7 +396,7 @@ class Run:
 
     def release(self, step, spare):
         """The memory of temporary results that this step reads last serves later ones of this queue. It is kept until
-        the end all the same: nobody else may have it before the queue has run."""
+        the end all the same: it must not be allocated again before the queue has run."""
         for slot in {*reads(step), *writes(step)}:
             room = self.held.get(slot)
             if room is not None and self.last[slot] is step:

@@ -1,9 +1,9 @@
 """Running a planned block: give results memory, fill the table, launch.
 
 Note [A run]
-`Executable` is a Plan with machine code. Its run fills one table of addresses and numbers, then makes a native call
-per segment; host segments (library calls on arrays) come in between. The native code keeps its progress in the table,
-so that a run which a signal ended goes on where it was. Errors that only the data shows set the table's error word;
+`Executable` is a Plan with machine code. Its run fills one table of addresses and numbers, then makes a native call per
+segment; host segments (library calls on arrays) come in between. The native code keeps its progress in the table, so
+that a run that a signal interrupted continues where it stopped. Errors that depend on data set the table's error word;
 `recover` then runs what does not depend on the operator that failed.
 """
 
@@ -39,7 +39,7 @@ SMALL_ARENA = 16384  # temporaries up to this many bytes stay with their program
 
 
 def find_code(sources):
-    """Give these kernels the addresses of their machine code, making what does not exist yet."""
+    """Give these kernels the addresses of their machine code, compiling those that have none."""
     missing = [source for source in sources if not source.address]
     if missing:
         addresses = jit.compile_kernels(missing)
@@ -91,8 +91,8 @@ class Executable:
         return (address, Batch(blocks), 0, cost)
 
     def run(self, block):
-        """Run a block, or what an interrupted run has left of it; where it stopped, None at the end. What this raises
-        comes from outside of the block."""
+        """Run a block, or the rest of it after an interrupted run. Returns where it stopped, or None at the end.
+        Exceptions come from outside the block."""
         if not block.table:
             try:
                 ready = self.prepare(block)

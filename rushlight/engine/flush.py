@@ -1,33 +1,22 @@
 """Flushing: look up or make the program of a block, and count what happens.
 
 Takes blocks from the stream (core/stream.py). Read `executable` for the run of a program, and `recover` for what
-happens where an instruction fails.
+happens when an instruction fails.
 """
 
 import sys
 import time
 
 from ..base import switches
-from ..codegen.ir import target
-from ..runtime.cpu import cpuinfo, jit
-from . import direct, records
+from ..core.stream import STREAM
+from ..runtime.cpu import jit
+from . import direct, machine, records  # noqa: F401  (machine: before the first plan)
 from .executable import Counters, Executable
-
-
-def _describe_machine():
-    """Tell the code generators what the processor has."""
-    caches = cpuinfo.cache_sizes()
-    registers, stack = cpuinfo.vector_registers(), cpuinfo.stack_bytes()
-    target.set_current(target.Target(cpuinfo.vector_bytes(), registers, *caches, cpuinfo.matrix_unit(), stack))
-
-
-_describe_machine()
 
 
 def statistics():
     """What the engine has done so far: instructions run, flushes, programs planned, kernels compiled (and loaded from
-    disk), launches,
-    bytes of results allocated, seconds spent planning."""
+    disk), launches, bytes of results allocated, seconds spent planning."""
     tallies = Counters.tallies
     return dict(
         instructions=sum(t[0] * t[1] for t in tallies) + direct.TALLY[1],
@@ -72,6 +61,7 @@ def make(block, mask):
     if not step.programs or len(step.programs) >= direct.MOST_PROGRAMS:
         step.programs = {}
     step.programs[mask] = executable
+    STREAM.planned += len(path)
     Counters.planned += 1
     Counters.plan_seconds += time.perf_counter() - began
     if "fuse" in log:
@@ -88,9 +78,9 @@ def describe(executable):
           file=sys.stderr)
     for segment in executable.plan.segments:
         for row in segment.launches:
-            what = [n[1] for n in row[0].source.key[7] if n[0] in ("apply", "reduce",
-                                                                   "gather")] if row[0].source.key[0] == "loop" \
-                else row[0].source.key[:2]
+            key = row[0].source.key
+            what = key[:2] if key[0] != "loop" else [getattr(node, "op", None) or node.combine for node in key[7]
+                                                     if hasattr(node, "op") or hasattr(node, "combine")]
             print(f"  {len(row)} x {row[0].tasks} tasks, {sum(x.cost for x in row) / 1e3:.1f} us: {what}",
                   file=sys.stderr)
         if segment.host is not None:

@@ -1,8 +1,7 @@
 """Host instructions: operators that a library computes on arrays (sorting, FFT, linear algebra on the CPU).
 
 The body gets NumPy arrays that view the operands and results in place: `body(outs, ins, numbers, **attrs)` writes into
-`outs`. bfloat16
-operands come as float32 copies and results are rounded back, since NumPy has no such type.
+`outs`. bfloat16 operands come as float32 copies and results are rounded back, since NumPy has no such type.
 """
 
 import ctypes
@@ -24,7 +23,7 @@ def array_at(address, layout, offset):
 
 
 def flipped(values):
-    """What values of a flipped type mean, and the other way round (Note [Flipped types] in core/dtype.py)."""
+    """Convert values of a flipped type from their stored form, or back (Note [Flipped types] in core/dtype.py)."""
     return np.conj(values) if np.iscomplexobj(values) else -values
 
 

@@ -9,6 +9,7 @@ import atexit
 import json
 
 from ..base.memo import Memo
+from ..core.kinds import OUTSIDE
 from ..runtime.cpu import cpuinfo, jit
 
 MOST_WAITING = 64  # descriptions that are made before they are written: whoever needs one reads them all
@@ -19,11 +20,11 @@ machine = []  # the text that says which processor it is, once it is asked for
 
 
 def name_of(parts):
-    """The name of a description that depends on these values and on the processor; None where they have no text that is
-    the same in every process."""
+    """The name of a description that depends on these values, on the processor and on the code of operators that are
+    declared outside of the package; None where the values have no text that is the same in every process."""
     if not machine:
         machine.append(repr((cpuinfo.vector_bytes(), cpuinfo.cache_sizes(), cpuinfo.stack_bytes())))
-    text = repr(parts)
+    text = repr((parts, sorted(OUTSIDE.items())) if OUTSIDE else parts)
     return None if " at 0x" in text else jit.digest((text + machine[0]).encode())
 
 

@@ -6,10 +6,10 @@ it depends on a slot, an offset or a number: its table holds one address per ope
 has one per slot, and a view's offset is added to the address. So the static blocks are packed once, and running an
 instruction again, wherever it stands in a block, takes a table of a few words.
 
-Operands of one storage share a table entry only where something is written in place: there the planner has to see how
-they lie to each other, which then takes part in the key.
+Operands of one storage share a table entry only if something is written in place. The planner then needs their relative
+positions, which become part of the key.
 
-Records are kept on disk, see `packs`; those of loops are filled in from what is known of their structure, see
+Records are kept on disk, see `packs`; those of loops are filled in from recipes for their structure, see
 `families`.
 
 In: a step of the prefix tree. Out: its Record, kept by the step's `Known` (core/stream.py) and forgotten with it.
@@ -72,8 +72,8 @@ def places_of(known, key):
 
 
 def shared(key, places, slots):
-    """How operands lie to each other: for each the number of the first operand in its storage, and its elements from
-    the address that they have in common: where they all begin, or else what is aligned before the first."""
+    """The relative positions of operands: for each, the number of the first operand in its storage, and its distance in
+    elements from their common address: where they all begin, or else an aligned address before the first."""
     pattern, bases = [], {}
     starts = [key[place + 2] * key[place + 1].dtype.itemsize for place in places]
     for i, (slot, place) in enumerate(zip(slots, places)):
@@ -86,7 +86,7 @@ def shared(key, places, slots):
 
 
 def make(step, pattern):
-    """The Record of a step: filled in, read from disk or planned anew. `pattern`: that of `shared`, None where each
+    """The Record of a step: filled in, read from disk or newly planned. `pattern`: that of `shared`, None where each
     operand has its own storage."""
     global made
     places = places_of(step.known, step.key)

@@ -1,4 +1,4 @@
-"""What happens to a block in which an instruction cannot run: everything that does not depend on it is computed.
+"""Recovery of a block in which an instruction cannot run: compute everything that does not depend on it.
 
 Takes a block, its program and where the program stopped; afterwards every storage of the block is right or failed
 (Note [Failures] in core/block.py). Speed does not matter here: launches run one at a time, and the rest of the group
@@ -34,7 +34,7 @@ def after(program, block, stopped):
 
 
 class Recovery:
-    """The rest of a program. `failures`: what is wrong with slots and scratch memory; `rest`: (segment, launches) that
+    """The rest of a program. `failures`: the failures of slots and scratch memory; `rest`: (segment, launches) that
     have not run."""
 
     def __init__(self, program, block):
@@ -79,7 +79,7 @@ class Recovery:
         return f" [in {self.program.path[depth - 1].op.name}, recorded at {file}:{line}]"
 
     def launch(self, launch):
-        """Run a launch that touches nothing failed; a failed operand fails what it writes."""
+        """Run a launch whose operands have not failed; otherwise its results fail too."""
         found = next((self.failures[slot] for slot in launch.touched() if slot in self.failures), None)
         if found is not None:
             self.part_failed(launch.part, found, None)

@@ -1,4 +1,4 @@
-"""Custom functions under vmap: `Function.apply` comes in with batched tensors among its arguments."""
+"""Custom functions under vmap: `Function.apply` with batched tensors among its arguments."""
 
 from typing import NamedTuple
 

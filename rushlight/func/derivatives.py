@@ -42,7 +42,7 @@ class Point:
         return leaf
 
     def is_open(self, outputs):
-        """Whether somebody outside may differentiate what depends on the outputs."""
+        """Whether an outer function may differentiate what depends on the outputs."""
         return self.outer and foreign_leaves(outputs, self.leaves)
 
     def outputs(self, tensors):
@@ -50,7 +50,7 @@ class Point:
         return [whole(t, self.active) for t in tensors]
 
     def settled(self, value, is_open):
-        """A result for the caller: without our graph unless somebody outside may need it."""
+        """A result for the caller: without our graph unless an outer function may need it."""
         if not isinstance(value, Tensor) or is_open or not value.requires_grad:
             return value
         return value.detach()

@@ -186,10 +186,9 @@ def elementwise(level, entry, args, kwargs):
 
 
 INPLACE_REFUSED = ("vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor `other` "
-                   "in extra_args that has more elements than `self`. This happened due to `other` being vmapped "
-                   "over but `self` not being vmapped over in a vmap. Please try to use out-of-place operators "
-                   "instead of inplace "
-                   "arithmetic.")
+                   "in extra_args that has more elements than `self`. This happened due to `other` being vmapped over "
+                   "but `self` not being vmapped over in a vmap. Please try to use out-of-place operators instead of "
+                   "inplace arithmetic.")
 
 
 @rule(WRITING + " ".join([f"{name}_" for name in ELEMENTWISE.split() if name[0] != "_" and "." not in name]))

@@ -1,8 +1,7 @@
 """Macros put back into their instructions (see core/macro.py), before a program is planned.
 
-What comes in: the instructions of a block and how many slots and numbers it has. What goes out: instructions without
-macros, with slots for their temporaries behind the others, and the constants they need, which follow the block's
-numbers in its table.
+In: the instructions of a block and how many slots and numbers it has. Out: instructions without macros, with slots for
+their temporaries behind the others, and the constants they need, which follow the block's numbers in its table.
 
 A write that meets its own operands (rule 11 in group.py) has operands of other dtypes converted before and its result
 after it, as PyTorch does: the element by element order is that of the computation in its own dtype.

@@ -266,7 +266,7 @@ def add(group, candidate):
 
 
 def single(instruction, number, index):
-    """A group for an instruction that shares its kernel with nobody."""
+    """A group for an instruction that shares its kernel with no other."""
     group = Group(index, None, single=True)
     group.checks = instruction.op.checks
     group.members.append(Member(instruction, None, number, "full", [None] * len(instruction.ins), []))
@@ -279,7 +279,7 @@ def single(instruction, number, index):
 
 class Grouping:
     """Greedy grouping in program order; keeps for each slot the last group that wrote it, the last that read it, and
-    the groups that touch it. What comes in: the instructions, which are then placed one by one."""
+    the groups that touch it. In: the instructions, which are then placed one by one."""
 
     def __init__(self, instructions):
         self.groups, self.last_write, self.last_read, self.touching = [], {}, {}, {}

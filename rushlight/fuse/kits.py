@@ -1,9 +1,9 @@
 """The launches of a group, planned once for each structure and shape.
 
-What comes in: a group, and which of its results need memory. What goes out: its launches in the slots of a program. The
-same group comes again and again, in every layer of a model and in every program that has the layer: in other slots, at
-other offsets, with other numbers. So what is planned is a `Kit`, in which slots, offsets and numbers are parameters,
-and a `Placed` launch is a reference to it with their values. See plan.py for what becomes of them.
+In: a group, and which of its results need memory. Out: its launches in the slots of a program. The same group comes
+again and again, in every layer of a model and in every program that has the layer: in other slots, at other offsets,
+with other numbers. So what is planned is a `Kit`, in which slots, offsets and numbers are parameters, and a `Placed`
+launch is a reference to it with their values. See plan.py for what becomes of them.
 """
 
 from ..base.memo import Memo

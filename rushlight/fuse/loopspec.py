@@ -1,14 +1,14 @@
 """From a group of instructions to a LoopSpec and the numbers of its static block.
 
-What comes in: a Group, and which slots need memory after it. What goes out: the spec (structure, shared by all sizes)
-and the Launches.
+In: a Group, and which slots need memory after it. Out: the spec (structure, shared by all sizes) and the Launches.
 """
 
 import math
 
 from ..codegen.loops import tiled  # noqa: F401  (enters its kind of kernel)
 from ..codegen.ir.kernel import Argument, Launch, Memory, Scratch
-from ..codegen.loops.emitter import LoopSpec, arguments, vector_lanes
+from ..codegen.loops.emitter import LoopSpec, vector_lanes
+from ..codegen.loops.nodes import COMPUTED, Apply, Gather, Load, Number, Pick, Reduce
 from ..core import dtype as dt
 from ..core.kinds import OPERATORS
 from ..core.layout import stride_order
@@ -32,8 +32,9 @@ class Builder:
 
     # -- nodes ---------------------------------------------------------------------
 
-    def node(self, node, level, stage):
-        self.nodes.append(node)
+    def node(self, kind, fields, level, stage):
+        """The number of a new node. A tuple is made into it, in a quarter of the time of its own constructor."""
+        self.nodes.append(tuple.__new__(kind, fields))
         self.levels.append(level)
         self.stages.append(stage)
         return len(self.nodes) - 1
@@ -57,7 +58,7 @@ class Builder:
             level = access.level
             if level == "full" and self.group.reduce_dims is not None and self.is_row(access):
                 level = "row"
-            self.loads[at] = self.node(("load", at), level, 0)
+            self.loads[at] = self.node(Load, (at,), level, 0)
         return self.loads[at]
 
     def is_row(self, access):
@@ -72,41 +73,42 @@ class Builder:
         key = (position, dtype.name)
         if key not in self.number_nodes:
             self.numbers.append(position)
-            self.number_nodes[key] = self.node(("num", len(self.numbers) - 1, letter, dtype.name), "row", 0)
+            self.number_nodes[key] = self.node(Number, (len(self.numbers) - 1, letter, dtype.name), "row", 0)
         return self.number_nodes[key]
 
     def member(self, m, position):
+        """The nodes of one instruction."""
         instruction = m.instruction
-        kind = instruction.op.kind
-        args, random = [], []
+        op, inputs, args = instruction.op, [], []
         for where, i, *cls in instruction.args:
-            if where == "num":
-                args.append(("node", self.number(i, cls[0], instruction.info)))
-            elif m.ins[i] is None:
+            if where != "num" and m.ins[i] is None:
                 args.append(("random", self.random(instruction.ins[i])))
-                random.append(i)
-            else:
-                args.append(("node", self.load(m.ins[i])))
-        if kind == "reduction":
-            self.reduction(m, args[0][1])
+                continue
+            node = self.number(i, cls[0], instruction.info) if where == "num" else self.load(m.ins[i])
+            inputs.append(node)
+            args.append(("node", node))
+        if op.kind == "reduction":
+            self.reduction(m, inputs[0])
             return
-        level = m.level
-        inputs = [a for where, a in args if where == "node"]
-        stage = max([self.stages[a] for a in inputs], default=0)
-        result = instruction.outs[0][1].dtype.plain
-        attrs = tuple((k, v) for k, v in instruction.attrs if k not in ("out", "aligned"))
-        if kind == "gather":
-            node = ("gather", instruction.op.name, attrs, tuple(args), result.name)
+        stage = max([self.stages[node] for node in inputs], default=0)
+        dtype, attrs = instruction.outs[0][1].dtype.plain.name, instruction.attrs
+        if attrs:
+            attrs = tuple([(k, v) for k, v in attrs if k != "out" and k != "aligned"])
+        if op.kind == "gather":
+            at = self.node(Gather, (op.name, attrs, tuple(args), dtype), m.level, stage)
         else:
             joined = instruction.info.name if instruction.info is not None else None
-            node = ("apply", instruction.op.name, attrs, tuple(inputs), joined, result.name)
-        at = self.node(node, level, stage)
-        if instruction.op.checks:
+            at = self.node(Apply, (op.name, attrs, tuple(inputs), joined, dtype), m.level, stage)
+        if op.checks:
             self.checking[at] = position
-        if instruction.op.heavy or kind == "gather" or any(a in self.heavy_nodes and self.levels[a] == "full"
-                                                           for a in inputs):
+        if op.heavy or op.kind == "gather" or self.has_heavy(inputs):
             self.heavy_nodes.add(at)
         self.write(m.outs[0], at)
+
+    def has_heavy(self, nodes):
+        """Whether one of the nodes is computed for every element and expensive."""
+        return bool(self.heavy_nodes) and any([node in self.heavy_nodes and self.levels[node] == "full"
+                                               for node in nodes])
 
     def reduction(self, m, value):
         options = dict(m.instruction.attrs)
@@ -114,11 +116,12 @@ class Builder:
         combine = op.name if callable(op.combine) else op.combine
         stage = self.stages[value]
         accumulate = op.accumulate(m.instruction.ins[0][1].dtype, options).plain
-        at = self.node(("reduce", combine, value, accumulate.name), "row", stage)
+        at = self.node(Reduce, (combine, value, accumulate.name), "row", stage)
         for number, access in enumerate(m.outs):
-            picked = self.node(("pick", at, number), "row", stage + 1)
+            picked = self.node(Pick, (at, number), "row", stage + 1)
             if access.dtype.plain is not accumulate and not number:
-                picked = self.node(("apply", "cast_", (), (picked,), None, access.dtype.plain.name), "row", stage + 1)
+                cast = ("cast_", (), (picked,), None, access.dtype.plain.name)
+                picked = self.node(Apply, cast, "row", stage + 1)
             self.write(access, picked)
 
     def random(self, ref):
@@ -139,7 +142,7 @@ class Builder:
             return
         users = {}
         for i, node in enumerate(self.nodes):
-            for a in arguments(node):
+            for a in node.arguments():
                 if self.levels[a] == "full":
                     users.setdefault(a, []).append(self.stages[i])
         slots = {node: slot for slot, node in self.values.items()}
@@ -244,7 +247,7 @@ def tile_rows(builder, dims):
 
 
 def has_arg(builder):
-    return any(n[0] == "reduce" and n[1].startswith("arg") for n in builder.nodes)
+    return any(n.__class__ is Reduce and n.combine.startswith("arg") for n in builder.nodes)
 
 
 def order(dims, builder):
@@ -303,7 +306,7 @@ def make_spec(b, kind, kept, reduced, where, nodes, levels, stages, stores, part
     names = (
         [n for n, _ in accesses]
         + [n for n, _, _ in randoms]
-        + [node[-1] for node in nodes if node[0] in ("apply", "gather", "reduce")]
+        + [node.dtype for node in nodes if node.__class__ in COMPUTED]
     )
     widest = max([dt.by_name(n).compute.itemsize for n in names if n != "bool"], default=4)
     staged = tuple((at, node, stages[node]) for at, node in stores)
@@ -346,22 +349,22 @@ def partial_launches(b, kind, kept, reduced):
     block = max(SPLIT_STEPS // inner if kind == "col" else 1, SPLIT_BLOCK // (inner * wide), 1)
     blocks = -(-reduced[0][0] // block)
     rows = math.prod(n for n, _ in kept)
-    reduces = [i for i, n in enumerate(b.nodes) if n[0] == "reduce"]
+    reduces = [i for i, n in enumerate(b.nodes) if n.__class__ is Reduce]
     nodes, levels, stages = list(b.nodes), list(b.levels), list(b.stages)
     scratch, accesses, sizes = [], list(b.accesses), []
     stores = [(at, node) for at, node in b.stores.values() if b.levels[node] == "full"]
     for i in reduces:
-        dtype = dt.by_name(nodes[i][3])
+        dtype = dt.by_name(nodes[i].dtype)
         sizes.append(dtype.itemsize)
         buffer = Scratch(max(1, rows * blocks) * dtype.itemsize)
         scratch.append(buffer)
         accesses.append(PartialAccess(buffer, dtype))
-        nodes.append(("pick", i, 0))
+        nodes.append(Pick(i, 0))
         levels.append("row")
         stages.append(stages[i] + 1)
         stores.append((len(accesses) - 1, len(nodes) - 1))
     keep = needed(nodes, [node for _, node in stores])
-    nodes = [node if i in keep else ("num", 0, "q", "int64") for i, node in enumerate(nodes)]
+    nodes = [node if i in keep else Number(0, "q", "int64") for i, node in enumerate(nodes)]
     wide_kept = [(n, (*s, *[0] * len(scratch))) for n, s in kept]
     wide_reduced = [(n, (*s, *[0] * len(scratch))) for n, s in reduced]
     if kind == "col":
@@ -399,7 +402,7 @@ def needed(nodes, wanted):
         i = todo.pop()
         if i not in found:
             found.add(i)
-            todo += arguments(nodes[i])
+            todo += nodes[i].arguments()
     return found
 
 
@@ -408,19 +411,8 @@ def prune(nodes, levels, stages, keep, stores):
     order_, index = sorted(keep), {}
     for i in order_:
         index[i] = len(index)
-    kept = [renumber(nodes[i], index) for i in order_]
+    kept = [nodes[i].renumbered(index) for i in order_]
     return (kept, [levels[i] for i in order_], [stages[i] for i in order_], [(at, index[n]) for at, n in stores])
-
-
-def renumber(node, index):
-    kind = node[0]
-    if kind == "apply":
-        return (*node[:3], tuple(index[a] for a in node[3]), *node[4:])
-    if kind == "reduce":
-        return (kind, node[1], index[node[2]], node[3])
-    if kind == "pick":
-        return (kind, index[node[1]], node[2])
-    return node
 
 
 def second_step(b, kind, kept, blocks, reduces, scratch):
@@ -429,13 +421,13 @@ def second_step(b, kind, kept, blocks, reduces, scratch):
     nodes, levels, stages = list(b.nodes), list(b.levels), list(b.stages)
     strides_r, wide = [0] * len(b.accesses), kept[-1][0] if kind == "col" else 1
     for buffer, i in zip(scratch, reduces):
-        dtype = dt.by_name(nodes[i][3])
+        dtype = dt.by_name(nodes[i].dtype)
         accesses.append(PartialAccess(buffer, dtype))
         strides_r.append(wide * dtype.itemsize)
-        nodes.append(("load", len(accesses) - 1))
+        nodes.append(Load(len(accesses) - 1))
         levels.append("full")
         stages.append(0)
-        nodes[i] = ("reduce", nodes[i][1], len(nodes) - 1, nodes[i][3])
+        nodes[i] = nodes[i]._replace(arg=len(nodes) - 1)
     stores = [(at, node) for at, node in b.stores.values() if levels[node] == "row"]
     keep = needed(nodes, [node for _, node in stores])
     order_k = math.prod(n for n, _ in kept)
@@ -443,13 +435,13 @@ def second_step(b, kind, kept, blocks, reduces, scratch):
     for n, s in kept:
         step //= n
         apart = step * blocks if step >= wide else step  # columns lie side by side in each block
-        wide_kept.append((n, (*s, *[apart * dt.by_name(nodes[i][3]).itemsize for i in reduces])))
+        wide_kept.append((n, (*s, *[apart * dt.by_name(nodes[i].dtype).itemsize for i in reduces])))
     reduced = [(blocks, tuple(strides_r))]
     second = Narrow(b, accesses, set())
     # loads come after their uses in number: put them first
-    sequence = sorted(keep, key=lambda i: (nodes[i][0] != "load", i))
+    sequence = sorted(keep, key=lambda i: (nodes[i].__class__ is not Load, i))
     index = {i: at for at, i in enumerate(sequence)}
-    spec = make_spec(second, kind, wide_kept, reduced, (), [renumber(nodes[i], index) for i in sequence],
+    spec = make_spec(second, kind, wide_kept, reduced, (), [nodes[i].renumbered(index) for i in sequence],
                      [levels[i] for i in sequence], [stages[i] for i in sequence], [(at, index[n]) for at, n in stores],
                      False)
     static = static_of(second, accesses, wide_kept, reduced)

@@ -1,7 +1,6 @@
 """The plan of a program: dead results dropped, groups made and ordered, launches listed, temporary buffers placed.
 
-What comes in: the path of instructions and which slots are live. What goes out: a `Plan`, which the engine turns into
-machine code.
+In: the path of instructions and which slots are live. Out: a `Plan`, which the engine turns into machine code.
 The table of a run: entry 0 the error word, entry 1 + i the address of slot i, then the arena of temporaries, then the
 numbers.
 """

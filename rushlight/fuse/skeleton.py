@@ -1,7 +1,7 @@
 """What two programs that differ in sizes and offsets alone have in common.
 
-What comes in: expanded instructions, and which slots are live. What goes out: a `Skeleton`, which holds the groups,
-their order and levels and which results need memory, and fills in the launches of other sizes. Read recipe.py next.
+In: expanded instructions, and which slots are live. Out: a `Skeleton`, which holds the groups, their order and levels
+and which results need memory, and fills in the launches of other sizes. Read recipe.py next.
 
 Note [Structure is the key]
 The key of a skeleton holds everything that the rules of group.py and the choices of loopspec.py may depend on:
@@ -147,7 +147,7 @@ def skeleton_of(instructions, mask, temporaries):
 
 
 def live_instructions(instructions, mask):
-    """Numbers of the instructions whose results somebody may see, and the slots that have a reader."""
+    """Numbers of the instructions whose results may be read later, and the slots that have a reader."""
     needed = {slot for slot, live in enumerate(mask) if live}
     kept = []
     for number in range(len(instructions) - 1, -1, -1):
@@ -160,8 +160,8 @@ def live_instructions(instructions, mask):
 
 
 def made_slots(instructions):
-    """(slot, number of the instruction, number of the result) of new results. A slot is new where its first appearance
-    is as a whole, fresh output."""
+    """(slot, number of the instruction, number of the result) of new results. A slot is new if it first appears
+    as an output that fills a storage of its own."""
     made, seen = [], set()
     for number, instruction in enumerate(instructions):
         seen.update([slot for slot, _, _ in instruction.ins])

@@ -288,8 +288,8 @@ class Tracer(TracerBase):
     def create_args_for_root(self, root_fn, is_module, concrete_args=None):
         """(a function of proxies, the proxies) for the root: a placeholder for each argument of its signature.
 
-        `concrete_args`: values of arguments by name, which then are no inputs but checked; nested values with `PH`
-        inputs become flat inputs.
+        `concrete_args`: values of arguments by name, which are then checked instead of being inputs; nested values with
+        `PH` inputs become flat inputs.
         """
         function = inspect.unwrap(root_fn)
         code = function.__code__
@@ -460,7 +460,7 @@ def symbolic_trace(root, concrete_args=None):
 
     Args:
         root (Module or function): what is traced. Its arguments become proxies; control flow on them cannot be traced.
-        concrete_args (dict): values of arguments that are no inputs.
+        concrete_args (dict): values of arguments that are not inputs.
 
     Raises:
         TraceError: if the program branches on, or iterates over, values.

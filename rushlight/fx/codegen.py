@@ -57,13 +57,13 @@ RESERVED = frozenset(("inf", "nan", "NoneType", "torch", "device", "fx_pytree", 
 
 
 class Namespace:
-    """Unique names: for objects, and for values that are no objects."""
+    """Unique names: for objects, and for values that are not objects."""
 
     def __init__(self):
         self.names, self.used, self.counts = {}, set(), {}
 
     def create_name(self, candidate, obj=None):
-        """A name that nobody has, made of the candidate; an object that has one keeps it."""
+        """An unused name made from the candidate; an object that has one keeps it."""
         if obj is not None and id(obj) in self.names:
             return self.names[id(obj)][0]
         candidate = re.sub(r"[^0-9a-zA-Z_]+", "_", candidate) or "_unnamed"
@@ -88,7 +88,7 @@ class Namespace:
         self.used.add(name)
 
     def rename(self, obj, name):
-        """Give an object another name, which nobody may have."""
+        """Give an object another name, which must be unused."""
         before = self.names[id(obj)][0]
         self.associate(name, obj)
         self.used.discard(before)
@@ -123,7 +123,7 @@ def last_uses(nodes):
 
 
 def attribute_text(base, target):
-    """The text of an attribute at a path; names that are no identifiers through getattr."""
+    """The text of an attribute at a path; names that are not identifiers through getattr."""
     for part in target.split("."):
         base = f"{base}.{part}" if part.isidentifier() else f'getattr({base}, "{part}")'
     return base
@@ -310,7 +310,7 @@ class _Writer:
         self.body.append(self.codegen.generate_output(self.text(node.args[0])))
 
     def delete_unused(self, node):
-        """End the statement: drop the values that nobody uses from here on."""
+        """End the statement: drop the values that are not used from here on."""
         if node.op == "placeholder":
             return
         if node.op == "output":

@@ -1,6 +1,7 @@
 """`Graph`: a program as a list of nodes that can be read, changed and turned into Python code.
 
-Nodes form a ring through a root that is no node of the program. `python_code` gives source text, `GraphModule` runs it.
+Nodes form a ring through a root that is not a node of the program. `python_code` gives source text, `GraphModule` runs
+it.
 Next to read: codegen.py, graph_module.py.
 """
 

@@ -24,10 +24,7 @@ class Interpreter:
         ...         print(n.op, n.name)
         ...         return super().run_node(n)
         >>> Names(torch.fx.symbolic_trace(lambda x: torch.relu(x))).run(torch.tensor([-1.0]))
-        placeholder x
-        call_function relu
-        output output
-        tensor([0.])
+        placeholder x call_function relu output output tensor([0.])
     """
 
     def __init__(self, module, garbage_collect_values=True, graph=None):

@@ -24,7 +24,7 @@ SIDE_EFFECTS = {rl._assert}
 
 
 def has_side_effect(fn):
-    """Mark a function as one that has to run even if nobody uses its result; the function."""
+    """Mark a function as one that has to run even if its result is not used; the function."""
     SIDE_EFFECTS.add(fn)
     return fn
 
@@ -302,7 +302,7 @@ class Node:
         self.meta["stack_trace"] = trace
 
     def is_impure(self, impure_random=True):
-        """Whether the node has to run even if nobody uses its value."""
+        """Whether the node has to run even if its value is not used."""
         if self.op in ("placeholder", "output"):
             return True
         if self.op == "call_function":

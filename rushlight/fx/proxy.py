@@ -106,8 +106,7 @@ class TracerBase:
         result = {}
         for key, value in a.items():
             if isinstance(self.create_arg(key), Node):
-                raise RuntimeError("Keys for dictionaries used as an argument cannot contain a Node. Got key: "
-                                   f"{key}")
+                raise RuntimeError(f"Keys for dictionaries used as an argument cannot contain a Node. Got key: {key}")
             result[key] = self.create_arg(value)
         return result
 

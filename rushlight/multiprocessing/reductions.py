@@ -16,7 +16,7 @@ def install():
 def reduce_tensor(tensor):
     """(function, arguments) that build the tensor in another process.
 
-    RuntimeError for a tensor that needs a gradient and is no leaf, as the graph stays in this process."""
+    RuntimeError for a tensor that needs a gradient and is not a leaf, as the graph stays in this process."""
     if tensor.requires_grad and not tensor.is_leaf:
         raise RuntimeError("Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does "
                            "not support crossing process boundaries. Call detach() on the tensor before it is sent.")

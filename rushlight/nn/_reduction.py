@@ -1,4 +1,4 @@
-"""The names of reductions: PyTorch's old arguments `size_average` and `reduce` come in, the name they mean goes out."""
+"""The names of reductions: what PyTorch's old arguments `size_average` and `reduce` mean."""
 import warnings
 
 _NUMBERS = {"none": 0, "mean": 1, "elementwise_mean": 1, "sum": 2}

@@ -1,4 +1,4 @@
-"""Which implementation computes attention: PyTorch's names of implementations come in, and are remembered.
+"""Which implementation computes attention: the choices programs make are accepted and remembered.
 
 Here one implementation serves all; the choice changes neither results nor speed.
 """

@@ -1,4 +1,4 @@
-"""Multi-head attention as a function: sequences of vectors and all weights come in, attended sequences go out.
+"""Multi-head attention as a function of sequences and all weights.
 
 `nn/functional.py` offers `multi_head_attention_forward` under its own name; next to read: modules/activation.py.
 """

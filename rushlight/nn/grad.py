@@ -1,6 +1,4 @@
-"""Gradients of convolutions as functions: the gradient of the output comes in, that of the input or of the weight goes
-out.
-"""
+"""Gradients of convolutions as functions: with respect to the input or the weight, from the gradient of the output."""
 from .. import api as rl
 from . import functional as F
 

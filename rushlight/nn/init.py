@@ -1,4 +1,4 @@
-"""Initial values: a tensor comes in, filled in place without recording gradients it goes out.
+"""Initial values: fill tensors in place without recording gradients.
 
 The random ones draw from the generator exactly as PyTorch's do on the CPU. `fan_in` and `fan_out` are how many values
 make one result of a layer, and how many results one value takes part in.

@@ -1,4 +1,4 @@
-"""Losses made of other functions: features and weights come in, a loss goes out. `nn/functional.py` offers them too."""
+"""Losses made of other functions. `nn/functional.py` offers them too."""
 from . import functional as F
 
 __all__ = ["linear_cross_entropy"]

@@ -1,4 +1,4 @@
-"""Parameters and buffers: a tensor comes in, the same values as a tensor that modules register by themselves go out.
+"""Parameters and buffers: tensors that modules register by themselves.
 
 `Parameter` is what optimizers train, `Buffer` is state that is saved but not trained. The uninitialized kinds have no
 shape until `materialize` gives them one; lazy modules use them. Next to read: modules/module.py (registration),

@@ -1,5 +1,4 @@
-"""Sequences of different lengths: a list of tensors or a padded one comes in, padded or packed tensors go out, and
-back.
+"""Sequences of different lengths: padded and packed tensors, from lists and from one another.
 
 Note [Packed sequences]: a packed sequence holds no padding. Sequences are sorted by decreasing length; `data` has the
 first step of all of them, then the second step of those that have one, and so on; `batch_sizes` says how many there

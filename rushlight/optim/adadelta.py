@@ -26,10 +26,8 @@ class Adadelta(PerParameterOptimizer):
     r"""Adadelta.
 
     .. math::
-        v \leftarrow \rho v + (1 - \rho) g^2, \quad
-        \Delta = g \sqrt{u + \epsilon} / \sqrt{v + \epsilon}, \quad
-        u \leftarrow \rho u + (1 - \rho) \Delta^2, \quad
-        \theta \leftarrow \theta - \gamma \Delta
+        v \leftarrow \rho v + (1 - \rho) g^2, \quad \Delta = g \sqrt{u + \epsilon} / \sqrt{v + \epsilon}, \quad u
+        \leftarrow \rho u + (1 - \rho) \Delta^2, \quad \theta \leftarrow \theta - \gamma \Delta
 
     Args:
         params: tensors, (name, tensor) pairs or parameter groups.

@@ -18,14 +18,12 @@ class Adafactor(PerParameterOptimizer):
     r"""Adafactor. With :math:`\hat\beta_t = 1 - t^\tau` and :math:`\text{RMS}(x) = \lVert x \rVert / \sqrt{n}`:
 
     .. math::
-        R \leftarrow \hat\beta_t R + (1 - \hat\beta_t) \, \text{mean}_{-1}(g^2), \quad
-        C \leftarrow \hat\beta_t C + (1 - \hat\beta_t) \, \text{mean}_{-2}(g^2), \quad
-        V = R C / \text{mean}_{-2}(R)
+        R \leftarrow \hat\beta_t R + (1 - \hat\beta_t) \, \text{mean}_{-1}(g^2), \quad C \leftarrow \hat\beta_t C + (1 -
+        \hat\beta_t) \, \text{mean}_{-2}(g^2), \quad V = R C / \text{mean}_{-2}(R)
 
     .. math::
-        U = g / \sqrt{\max(V, \epsilon_1^2)}, \quad
-        \theta \leftarrow (1 - \gamma \lambda) \theta - \max(\epsilon_2, \text{RMS}(\theta)) \min(\gamma, 1 / \sqrt t)
-        \, U / \max(1, \text{RMS}(U) / d)
+        U = g / \sqrt{\max(V, \epsilon_1^2)}, \quad \theta \leftarrow (1 - \gamma \lambda) \theta - \max(\epsilon_2,
+        \text{RMS}(\theta)) \min(\gamma, 1 / \sqrt t) \, U / \max(1, \text{RMS}(U) / d)
 
     Vectors keep their whole second moment.
 

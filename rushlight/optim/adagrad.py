@@ -28,8 +28,8 @@ class Adagrad(PerParameterOptimizer):
     r"""Adagrad.
 
     .. math::
-        s \leftarrow s + g^2, \quad
-        \theta \leftarrow \theta - \frac{\gamma}{1 + (t - 1) \eta} \frac{g}{\sqrt{s} + \epsilon}
+        s \leftarrow s + g^2, \quad \theta \leftarrow \theta - \frac{\gamma}{1 + (t - 1) \eta} \frac{g}{\sqrt{s} +
+        \epsilon}
 
     Args:
         params: tensors, (name, tensor) pairs or parameter groups.

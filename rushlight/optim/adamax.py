@@ -27,9 +27,8 @@ class Adamax(PerParameterOptimizer):
     r"""Adamax.
 
     .. math::
-        m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad
-        u \leftarrow \max(\beta_2 u, |g| + \epsilon), \quad
-        \theta \leftarrow \theta - \frac{\gamma}{1 - \beta_1^t} \frac{m}{u}
+        m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad u \leftarrow \max(\beta_2 u, |g| + \epsilon), \quad \theta
+        \leftarrow \theta - \frac{\gamma}{1 - \beta_1^t} \frac{m}{u}
 
     Args:
         params: tensors, (name, tensor) pairs or parameter groups.

@@ -19,10 +19,8 @@ class ASGD(PerParameterOptimizer):
     r"""Averaged stochastic gradient descent. The state `ax` holds the average.
 
     .. math::
-        \theta \leftarrow (1 - \lambda \eta_t) \theta - \eta_t g, \quad
-        a \leftarrow a + \mu_t (\theta - a), \quad
-        \eta_{t+1} = \gamma / (1 + \lambda \gamma t)^\alpha, \quad
-        \mu_{t+1} = 1 / \max(1, t - t_0)
+        \theta \leftarrow (1 - \lambda \eta_t) \theta - \eta_t g, \quad a \leftarrow a + \mu_t (\theta - a), \quad
+        \eta_{t+1} = \gamma / (1 + \lambda \gamma t)^\alpha, \quad \mu_{t+1} = 1 / \max(1, t - t_0)
 
     Args:
         params: tensors, (name, tensor) pairs or parameter groups.

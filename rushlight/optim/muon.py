@@ -18,8 +18,7 @@ class Muon(PerParameterOptimizer):
     r"""Muon: MomentUm Orthogonalised by Newton-Schulz, for the hidden matrices of a network.
 
     .. math::
-        b \leftarrow \mu b + (1 - \mu) g, \quad
-        O = \text{NS}((1 - \mu) g + \mu b \text{ if nesterov else } b), \quad
+        b \leftarrow \mu b + (1 - \mu) g, \quad O = \text{NS}((1 - \mu) g + \mu b \text{ if nesterov else } b), \quad
         \theta \leftarrow (1 - \gamma \lambda) \theta - \gamma s \, O
 
     NS brings all singular values near 1. The factor s follows from the shape (A, B): :math:`\sqrt{\max(1, A / B)}`

@@ -25,13 +25,13 @@ __all__ = ["RAdam", "Optimizer"]
 
 
 class RAdam(PerParameterOptimizer):
-    r"""RAdam. With m, v as in Adam, :math:`\rho_\infty = 2 / (1 - \beta_2) - 1` and
-    :math:`\rho_t = \rho_\infty - 2 t \beta_2^t / (1 - \beta_2^t)`:
+    r"""RAdam. With m, v as in Adam, :math:`\rho_\infty = 2 / (1 - \beta_2) - 1` and :math:`\rho_t = \rho_\infty - 2 t
+    \beta_2^t / (1 - \beta_2^t)`:
 
     .. math::
-        \theta \leftarrow \theta - \gamma \hat m r_t \frac{\sqrt{1 - \beta_2^t}}{\sqrt v + \epsilon}
-        \text{ if } \rho_t > 5, \text{ else } \theta - \gamma \hat m, \qquad
-        r_t = \sqrt{\frac{(\rho_t - 4)(\rho_t - 2) \rho_\infty}{(\rho_\infty - 4)(\rho_\infty - 2) \rho_t}}
+        \theta \leftarrow \theta - \gamma \hat m r_t \frac{\sqrt{1 - \beta_2^t}}{\sqrt v + \epsilon} \text{ if } \rho_t
+        > 5, \text{ else } \theta - \gamma \hat m, \qquad r_t = \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)
+        \rho_\infty}{(\rho_\infty - 4)(\rho_\infty - 2) \rho_t}}
 
     Args:
         params: tensors, (name, tensor) pairs or parameter groups.

@@ -27,8 +27,7 @@ class RMSprop(PerParameterOptimizer):
     r"""RMSprop.
 
     .. math::
-        v \leftarrow \alpha v + (1 - \alpha) g^2, \quad
-        \theta \leftarrow \theta - \gamma \frac{g}{\sqrt{v} + \epsilon}
+        v \leftarrow \alpha v + (1 - \alpha) g^2, \quad \theta \leftarrow \theta - \gamma \frac{g}{\sqrt{v} + \epsilon}
 
     With `centered` v is replaced by v minus the square of the running average of g, an estimate of the variance. With
     momentum the fraction is gathered in a buffer first.

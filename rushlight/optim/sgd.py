@@ -19,9 +19,8 @@ class SGD(PerParameterOptimizer):
     r"""Stochastic gradient descent, with momentum and Nesterov's variant of it.
 
     .. math::
-        g \leftarrow \nabla f(\theta) + \lambda \theta, \quad
-        b \leftarrow \mu b + (1 - \tau) g, \quad
-        \theta \leftarrow \theta - \gamma (g + \mu b \text{ if nesterov else } b)
+        g \leftarrow \nabla f(\theta) + \lambda \theta, \quad b \leftarrow \mu b + (1 - \tau) g, \quad \theta \leftarrow
+        \theta - \gamma (g + \mu b \text{ if nesterov else } b)
 
     In the first step b is g. Without momentum g itself is subtracted.
 

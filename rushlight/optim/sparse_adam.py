@@ -19,8 +19,8 @@ class SparseAdam(PerParameterOptimizer):
     The formulas are those of `Adam`, for the rows that the gradient has:
 
     .. math::
-        m \leftarrow m + (1 - \beta_1) (g - m), \quad v \leftarrow v + (1 - \beta_2) (g^2 - v), \quad
-        \theta \leftarrow \theta - \gamma \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m}{\sqrt{v} + \epsilon}
+        m \leftarrow m + (1 - \beta_1) (g - m), \quad v \leftarrow v + (1 - \beta_2) (g^2 - v), \quad \theta \leftarrow
+        \theta - \gamma \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m}{\sqrt{v} + \epsilon}
 
     Args:
         params: dense tensors, (name, tensor) pairs or parameter groups.

@@ -162,7 +162,7 @@ class AveragedModel(Module):
 
 @rl.no_grad()
 def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
-    """Calculates the running statistics of the batch normalisation layers anew, in one pass over the data.
+    """Recompute the running statistics of the batch normalisation layers in one pass over the data.
 
     Args:
         loader: batches: tensors, or lists and tuples whose first entry is the input.
@@ -198,7 +198,7 @@ class SWALR(LRScheduler):
         last_epoch: number of the last epoch done; -1 to begin.
 
     Raises:
-        ValueError: an unknown strategy, or `anneal_epochs` that is no integer of at least 0.
+        ValueError: an unknown strategy, or `anneal_epochs` that is not an integer of at least 0.
     """
 
     def __init__(

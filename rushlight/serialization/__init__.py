@@ -1,4 +1,4 @@
-"""Saving and loading: objects with tensors come in, files in PyTorch's formats go out, and the other way round.
+"""Saving and loading: objects with tensors in files of PyTorch's formats.
 
 Public: `save`, `load`, the settings of `options`, the allow-list of `load(weights_only=True)`, and `reduce_tensor`
 with the `_rebuild_*` functions for `pickle`. Read saving.py and loading.py first.

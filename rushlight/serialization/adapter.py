@@ -1,4 +1,4 @@
-"""The few ways in which files touch tensor memory: storages come in, bytes go out, and the other way round.
+"""The few ways in which files touch tensor memory: bytes of storages, and storages of bytes.
 
 Everything else in this folder works with what this module hands out, so that details of the core may change behind it.
 Next to read: storages.py (what stands for a storage inside a pickle).
@@ -75,8 +75,7 @@ def check_view(nbytes, itemsize, offset, size, stride):
         raise RuntimeError(f"tensor: expected at most 64 dimensions, got {len(size)}")
     if not all(type(n) is int and 0 <= n < 1 << 62 for n in (offset, *size, *stride)):
         raise RuntimeError("tensor: expected offset, size and stride to be whole numbers from 0 on, got "
-        f"{offset!r:.80}, "
-                           f"{size!r:.80} and {stride!r:.80}")
+        f"{offset!r:.80}, {size!r:.80} and {stride!r:.80}")
     if 0 in size:
         return
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
@@ -87,9 +86,8 @@ def check_view(nbytes, itemsize, offset, size, stride):
         raise RuntimeError(f"tensor: size {size!r:.80} has too many elements")
     if (last + 1) * itemsize > nbytes:
         raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
-            f"{itemsize} requiring a storage size of {(last + 1) * itemsize} are out of bounds for storage of size "
-            f"{nbytes}"
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {itemsize} "
+            f"requiring a storage size of {(last + 1) * itemsize} are out of bounds for storage of size {nbytes}"
         )
 
 

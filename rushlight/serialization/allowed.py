@@ -45,7 +45,7 @@ class LegacyTensor:
 
 # --- checked calls ---------------------------------------------------------------------------------------------------
 # They are found by identity, so a file cannot bring a function of its own to be called. Keys are checked before
-# hashing: the hash of nested tuples that share their parts would take for ever, and of very deep ones overflow the
+# hashing: the hash of nested tuples that share their parts would take forever, and of very deep ones overflow the
 # stack.
 
 
@@ -283,8 +283,7 @@ def _added_by_name():
             continue
         if len(item) != 2:
             raise ValueError(
-                "Expected tuple of length 2 (global, str of callable full path), but got tuple of length: "
-                f"{len(item)}"
+                f"Expected tuple of length 2 (global, str of callable full path), but got tuple of length: {len(item)}"
             )
         if type(item[1]) is not str:
             raise TypeError(f"Expected second item in tuple to be str of callable full path, but got: {type(item[1])}")

@@ -1,4 +1,4 @@
-"""`load`: a file comes in, the objects in it go out.
+"""`load`: the objects of a file.
 
 In: paths and file objects with any of PyTorch's formats. Out: what was saved, with tensors that share storages where
 the saved ones did. By default nothing but plain data and tensors is accepted (unpickler.py); `weights_only=False`
@@ -246,9 +246,8 @@ def _is_weights_only(weights_only, pickle_module):
         return bool(weights_only)
     if unforce:
         warnings.warn(
-            "Environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD detected, since the `weights_only` argument was "
-            "not explicitly "
-            "passed to `torch.load`, forcing weights_only=False.", UserWarning, stacklevel=3)
+            "Environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD detected, since the `weights_only` argument was not "
+            "explicitly passed to `torch.load`, forcing weights_only=False.", UserWarning, stacklevel=3)
         return False
     return pickle_module is None
 
@@ -269,9 +268,8 @@ def _check_seekable(f):
     for method in ("read", "seek", "tell"):
         if not hasattr(f, method):
             raise AttributeError(
-                f"'{type(f).__name__}' object has no attribute '{method}'. You can only torch.load from a file that "
-                "is seekable. Please pre-load the data into a buffer like io.BytesIO and try to load from it "
-                "instead."
+                f"'{type(f).__name__}' object has no attribute '{method}'. You can only torch.load from a file that is "
+                "seekable. Please pre-load the data into a buffer like io.BytesIO and try to load from it instead."
             )
     try:
         f.seek(f.tell())

@@ -1,4 +1,4 @@
-"""On which device a storage belongs: `map_location` and the tags in files come in, storages on the right device go out.
+"""On which device a storage belongs, by `map_location` and the tags in files.
 
 Next to read: loading.py. A tag is the text of a device, such as `cpu` or `cuda:0`. `register_package` adds to the
 registry below.

@@ -1,4 +1,4 @@
-"""The names of classes and functions in files: PyTorch's names come in, our objects go out, and the other way round.
+"""The names of classes and functions in files: PyTorch's names for our objects, and back.
 
 Files are PyTorch's, so they say `torch.nn.modules.linear Linear` where we say `rushlight.nn...`. `find` answers for
 any name and is for trusted files only; what files that are not trusted may name is in allowed.py.
@@ -31,8 +31,7 @@ LAYER_FILES = {
                   "Mish MultiheadAttention PReLU RReLU ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmax2d Softmin "
                   "Softplus Softshrink Softsign Tanh Tanhshrink Threshold",
     "adaptive": "AdaptiveLogSoftmaxWithLoss",
-    "batchnorm": "BatchNorm1d BatchNorm2d BatchNorm3d LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d "
-                 "SyncBatchNorm",
+    "batchnorm": "BatchNorm1d BatchNorm2d BatchNorm3d LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d SyncBatchNorm",
     "channelshuffle": "ChannelShuffle",
     "container": "Container ModuleDict ModuleList ParameterDict ParameterList Sequential",
     "conv": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d LazyConv1d LazyConv2d LazyConv3d "
@@ -59,8 +58,7 @@ LAYER_FILES = {
                "LPPool2d LPPool3d MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d",
     "rnn": "GRU GRUCell LSTM LSTMCell RNN RNNBase RNNCell RNNCellBase",
     "sparse": "Embedding EmbeddingBag",
-    "transformer": "Transformer TransformerDecoder TransformerDecoderLayer TransformerEncoder "
-                   "TransformerEncoderLayer",
+    "transformer": "Transformer TransformerDecoder TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer",
     "upsampling": "Upsample UpsamplingBilinear2d UpsamplingNearest2d",
 }  # fmt: skip
 LAYER_MODULES = {name: f"torch.nn.modules.{file}" for file, names in LAYER_FILES.items() for name in names.split()}

@@ -1,4 +1,4 @@
-"""Pickles as PyTorch writes them: an object comes in, bytes and the list of storages they refer to go out.
+"""Pickles as PyTorch writes them: the bytes of an object, and the list of storages they refer to.
 
 Note [Renaming in a pickle]
 Our classes have to appear under PyTorch's names, but `pickle` insists that a name it writes leads back to the very

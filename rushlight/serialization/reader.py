@@ -1,4 +1,4 @@
-"""Reads zip archives that `save` or PyTorch made: a file comes in, records of bytes go out.
+"""Reads records of bytes from the zip archives that `save` or PyTorch made.
 
 No size in the file is believed before it has been compared with the size of the file: records may not reach outside
 of it nor lie on top of each other, so that reading all of them takes no more memory than the file is long. Packed
@@ -24,7 +24,7 @@ CHECK_CHUNK = 1 << 20
 
 
 class CorruptFile(UnpicklingError, RuntimeError):
-    """A file that is no archive, or a damaged one. PyTorch raises a RuntimeError here, its unpickler an
+    """A file that is not an archive, or is damaged. PyTorch raises a RuntimeError here, its unpickler an
     UnpicklingError.
     """
 

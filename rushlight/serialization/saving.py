@@ -1,4 +1,4 @@
-"""`save`: an object comes in, a file in PyTorch's format goes out.
+"""`save`: write an object to a file in PyTorch's format.
 
 The pickle is made first, so that an object that cannot be saved leaves no trace of a file. A file at a path appears
 whole or not at all, see the note in writer.py. Next to read: pickler.py, writer.py.

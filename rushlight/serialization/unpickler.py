@@ -1,4 +1,4 @@
-"""Reads pickles from sources that are not trusted: bytes come in, plain containers, numbers and tensors go out.
+"""Reads pickles from sources that are not trusted: plain containers, numbers and tensors.
 
 An interpreter of the pickle opcodes that plain data needs (https://peps.python.org/pep-0307 and 3154). It makes
 lists, dictionaries and numbers itself; everything else goes through allowed.py. A length in the pickle is compared

@@ -1,4 +1,4 @@
-"""Writes the zip archives that `save` makes: named records of bytes come in, a file appears.
+"""Writes the zip archives that `save` makes, from named records of bytes.
 
 Records are stored, not compressed, each beginning at a multiple of 64 bytes, so that a reader can map them. Sizes and
 checksums stand behind each record (zip's "data descriptor") and once more in the directory at the end, so a record is
@@ -214,7 +214,8 @@ def _is_left_over(path, process):
 
 
 def _lock(handle):
-    """Take the lock of a file, which ends with the process: True, False if somebody has it, None without locks."""
+    """Take the lock of a file, which ends with the process. Returns True, False if another process has it, None without
+    locks."""
     if fcntl is None:
         return None
     try:

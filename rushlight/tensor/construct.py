@@ -1,6 +1,6 @@
 """Tensors from Python data: `tensor`, `as_tensor`, the legacy constructors `Tensor(2, 3)` and `FloatTensor([...])`.
 
-What comes in: numbers, nested sequences, arrays, tensors. What goes out: a tensor with memory of its own (`as_tensor`:
+In: numbers, nested sequences, arrays, tensors. Out: a tensor with memory of its own (`as_tensor`:
 shared if it can).
 """
 
@@ -138,7 +138,7 @@ def owned(array):
 
 
 def from_bytes(found, content):
-    """A tensor of a row-major layout in memory of its own, with a copy of what lies at an address (or of bytes)."""
+    """A tensor of a row-major layout in memory of its own, with a copy of the memory at an address (or of bytes)."""
     storage = new_storage(found.nbytes, CPU)
     storage.block = memory.allocate(found.nbytes)
     storage.address = storage.block.address

@@ -1,7 +1,7 @@
 """Tensors over memory of others: `asarray`, `frombuffer`, DLPack.
 
-What comes in: arrays, objects with a buffer, DLPack capsules. What goes out: a tensor over the same memory, which keeps
-its owner alive. `tensor.over_array` does the work; who sees the memory, `core/owner.py` knows.
+In: arrays, objects with a buffer, DLPack capsules. Out: a tensor over the same memory, which keeps its owner alive.
+`tensor.over_array` does the work; who sees the memory, `core/owner.py` knows.
 """
 
 from ..base.lazy import is_array, is_scalar
@@ -86,8 +86,8 @@ def _shared(obj, dtype):
 
 
 def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
-    """`obj` (tensor, array, DLPack or buffer object, number,
-              nested sequence) as a tensor, over its memory where it can.
+    """`obj` (tensor, array, DLPack or buffer object, number, nested sequence) as a tensor, over its memory where it
+              can.
 
     copy: True always copies; False never does, and is a ValueError where that cannot be."""
     shared = _shared(obj, dtype)

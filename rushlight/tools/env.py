@@ -1,5 +1,4 @@
-"""`python -m rushlight env`: nothing comes in, a report about this machine and installation goes out on standard
-output.
+"""`python -m rushlight env`: a report about this computer and installation on standard output.
 
 Paste it into a bug report. It loads no kernel and starts no thread. The switches are those of base/switches.py.
 """

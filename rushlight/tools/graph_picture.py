@@ -3,8 +3,8 @@
     rushlight.tools.picture(model, torch.randn(1, 3, 32, 32), path="model.svg")
     rushlight.tools.picture(loss, path="gradients.svg")
 
-What comes in: a module with its arguments, or a tensor. What goes out: the text of an SVG file, made with nothing but
-Python. The picture is drawn in layers (Note [Layers]).
+In: a module with its arguments, or a tensor. Out: the text of an SVG file, made with nothing but Python. The picture is
+drawn in layers (Note [Layers]).
 """
 import dataclasses
 import html

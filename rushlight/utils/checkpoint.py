@@ -28,10 +28,8 @@ __all__ = ["CheckpointError", "CheckpointFunction", "CheckpointPolicy", "Default
            "set_checkpoint_debug_enabled", "set_checkpoint_early_stop", "set_device_states"]
 
 IMPLICIT = ("the use_reentrant parameter should be passed explicitly. {} use_reentrant=False is recommended, but if "
-            "you need to preserve the "
-            "current default behavior, you can pass use_reentrant=True. Refer to docs for more details on the "
-            "differences between the two "
-            "variants.")
+            "you need to preserve the current default behavior, you can pass use_reentrant=True. Refer to docs for "
+            "more details on the differences between the two variants.")
 EARLY_STOP = {"enabled": True}
 
 
@@ -67,8 +65,7 @@ class SelectiveCheckpointContext:
 def create_selective_checkpoint_contexts(policy_fn_or_list, allow_cache_entry_mutation=False):
     """Not there: choosing by operator what is kept."""
     raise NotImplementedError("create_selective_checkpoint_contexts is not implemented in rushlight: a checkpoint "
-                              "keeps none of the values "
-                              "inside it")
+                              "keeps none of the values inside it")
 
 
 class GraphExecGroup:
@@ -142,8 +139,7 @@ def check_backward_validity(inputs):
         warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2)
 
 
-# -- random state
-# ---------------------------------------------------------------------------------------------------------------------
+# -- random state ----------------------------------------------------------------------------------------------------
 
 
 def random_snapshot(preserve):
@@ -167,8 +163,7 @@ def random_replay(snapshot):
         generator._seed, generator._state = before
 
 
-# -- one custom function
-# --------------------------------------------------------------------------------------------------------------
+# -- one custom function ---------------------------------------------------------------------------------------------
 
 
 class CheckpointFunction(rl.autograd.Function):
@@ -189,10 +184,8 @@ class CheckpointFunction(rl.autograd.Function):
     def backward(ctx, *grads):
         if MODE.task is not None and MODE.task.capture is not None:
             raise RuntimeError("When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or "
-                               "passing an `inputs` "
-                               "parameter to .backward(). To resolve this error, you can either set "
-                               "use_reentrant=False, or call "
-                               ".backward() without passing the `inputs` argument.")
+                               "passing an `inputs` parameter to .backward(). To resolve this error, you can either "
+                               "set use_reentrant=False, or call .backward() without passing the `inputs` argument.")
         inputs = list(ctx.inputs)
         for i, tensor in zip(ctx.places, ctx.saved_tensors):
             inputs[i] = tensor
@@ -207,8 +200,7 @@ class CheckpointFunction(rl.autograd.Function):
         return (None, None, *[x.grad if isinstance(x, rl.Tensor) else None for x in detached])
 
 
-# -- hooks on saved tensors
-# -------------------------------------------------------------------------------------------------------------
+# -- hooks on saved tensors ------------------------------------------------------------------------------------------
 
 
 class _SaveArguments(rl.autograd.Function):
@@ -291,11 +283,9 @@ class _Part:
             except _StopRecomputation:
                 pass  # everything that was asked for is in `found`
         if len(found) != len(self.places) and self.check:
-            raise CheckpointError("torch.utils.checkpoint: A different number of tensors was saved during the original "
-                                  "forward and "
-                                  f"recomputation.\nNumber of tensors saved during forward: {len(self.places)}\nNumber "
-                                  f"of tensors saved "
-                                  f"during recomputation: {len(found)}.")
+            raise CheckpointError("torch.utils.checkpoint: A different number of tensors was saved during the "
+                                  "original forward and recomputation.\nNumber of tensors saved during forward: "
+                                  f"{len(self.places)}\nNumber of tensors saved during recomputation: {len(found)}.")
         self.values = {i: t for i, t in enumerate(found) if t is not None}
 
     def complain_looks(self):
@@ -307,8 +297,7 @@ class _Part:
                 lines.append(f"tensor at position {number}:\nsaved metadata: {place.looks}\nrecomputed metadata: "
                              f"{self.looks.get(number)}")
         raise CheckpointError("torch.utils.checkpoint: Recomputed values for the following tensors have different "
-                              "metadata than during the "
-                              "forward pass.\n" + "\n".join(lines) + "\n.")
+                              "metadata than during the forward pass.\n" + "\n".join(lines) + "\n.")
 
 
 def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, determinism_check="default",
@@ -317,11 +306,9 @@ def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, 
     """function(*args, **kwargs) without keeping its intermediate values: backward runs it again.
 
     use_reentrant: see the module's docstring; False is recommended. preserve_rng_state (True): random operators draw
-    the same numbers the
-    second time. context_fn: gives the context of the first and of the second run. determinism_check: "default"
-    compares shapes, dtypes and
-    devices of both runs, "none" does not. CheckpointError where the second run differs. debug=True raises
-    NotImplementedError.
+    the same numbers the second time. context_fn: gives the context of the first and of the second run.
+    determinism_check: "default" compares shapes, dtypes and devices of both runs, "none" does not. CheckpointError
+    where the second run differs. debug=True raises NotImplementedError.
     """
     if use_reentrant is None:
         warnings.warn("torch.utils.checkpoint: " + IMPLICIT.format("Starting in PyTorch 2.9, calling checkpoint "

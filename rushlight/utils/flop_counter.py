@@ -58,8 +58,8 @@ class FlopCounterMode(TorchFunctionMode):
     """A context that counts floating point operations.
 
     Args: `mods`, accepted and not needed; `depth`, accepted: the table has functions, not modules; `display`, whether
-    the table is printed at the end; `custom_mapping`, more formulas: a public function to
-    `(*tensors, result) -> operations`.
+    the table is printed at the end; `custom_mapping`, more formulas: a public function to `(*tensors, result) ->
+    operations`.
 
     Example::
 

@@ -4,10 +4,10 @@
     for call in found.calls: print(call.name, call.output_shapes)
     for op in found.operators: print(op.call.name, op.instruction)
 
-What comes in: a module and its arguments. What goes out: a `ModuleTrace`, read from the stream itself: hooks note where
-in the stream a module's call begins and ends, and every block that is flushed meanwhile hands over its instructions.
-Views and reshapes are arithmetic on layouts and record nothing, so they are not among the operators. Used by
-tensorboard/_pytorch_graph.py and by tools/.
+In: a module and its arguments. Out: a `ModuleTrace`, read from the stream itself: hooks note where in the stream a
+module's call begins and ends, and every block that is flushed meanwhile hands over its instructions. Views and reshapes
+are arithmetic on layouts and record nothing, so they are not among the operators. Used by tensorboard/_pytorch_graph.py
+and by tools/.
 """
 import contextlib
 import dataclasses

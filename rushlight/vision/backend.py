@@ -1,4 +1,4 @@
-"""The package that images are loaded with: always Pillow, so these functions only check what a program asks for."""
+"""The packages that images and videos are read with: Pillow and `av`. These functions check what a program asks for."""
 from ..base.errors import missing
 
 
@@ -13,3 +13,16 @@ def set_image_backend(backend):
 def get_image_backend():
     """The name of the package that loads images."""
     return "PIL"
+
+
+def set_video_backend(backend):
+    """Choose the package that reads videos. Only "pyav" exists, so this changes nothing."""
+
+
+def get_video_backend():
+    """The name of the package that reads videos."""
+    return "pyav"
+
+
+def disable_beta_transforms_warning():
+    """Do nothing: the second generation of transforms no longer warns."""

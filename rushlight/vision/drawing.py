@@ -34,8 +34,7 @@ def _colours(colors, count, dtype=rl.uint8):
             raise ValueError(f"Number of colors must be equal or larger than the number of objects, but got "
                              f"{len(colors)} < {count}.")
     elif not isinstance(colors, (tuple, str)):
-        raise ValueError("`colors` must be a tuple or a string, or a list thereof, but got "
-                         f"{colors}.")
+        raise ValueError(f"`colors` must be a tuple or a string, or a list thereof, but got {colors}.")
     elif isinstance(colors, tuple) and len(colors) != 3:
         raise ValueError(f"If passed as tuple, colors should be an RGB triplet, but got {colors}.")
     else:

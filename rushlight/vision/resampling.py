@@ -2,7 +2,7 @@
 
 A picture is memory with strides: a tensor of uint8, or what Pillow holds. Functions here run at once, outside of the
 stream: a picture that was just decoded is used once, and its size is new each time, so that a program for it would
-never be used again. The numbers are those of the separate steps. Read codegen.cpu.pixels next.
+never be used again. The numbers are those of the separate steps. Read codegen.cpu.rows.pixels next.
 """
 import ctypes
 import dataclasses
@@ -11,8 +11,9 @@ import math
 import struct
 
 from .. import api as rl
-from ..codegen.cpu import pixels
+from ..codegen.cpu.rows import pixels
 from ..core.device import CPU
+from ..core.dispatch import LOCAL
 from ..core.layout import contiguous_layout
 from ..core.storage import new_storage
 from ..core.tensor import view
@@ -50,9 +51,9 @@ def source_of(image):
 
 
 def serves(image, mode):
-    """Whether `resample` can resize a tensor (..., C, H, W) by this filter."""
-    return (image.dtype is rl.uint8 and image.device.type == "cpu" and image.ndim >= 3 and mode in FILTERS
-            and image.numel() > 0)
+    """Whether `resample` can resize a tensor (..., C, H, W) by this filter. Handlers want to see operators instead."""
+    return (not LOCAL.modes and not LOCAL.beneath and image.dtype is rl.uint8 and image.device.type == "cpu"
+            and image.ndim >= 3 and mode in FILTERS and image.numel() > 0)
 
 
 @dataclasses.dataclass(slots=True)

@@ -9,7 +9,7 @@ import ctypes
 import functools
 
 from .. import api as rl
-from ..codegen.cpu import pixels
+from ..codegen.cpu.rows import pixels
 from ..core.layout import contiguous_layout
 from ..core.storage import new_storage
 from ..core.tensor import view

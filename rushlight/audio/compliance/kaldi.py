@@ -193,7 +193,7 @@ def fbank(waveform, blackman_coeff=0.42, channel=-1, dither=0.0, energy_floor=1.
         dither (float): standard deviation of noise to add; energy_floor (float): of log-energies.
         frame_length, frame_shift (float): in ms; min_duration (float): seconds of sounds that are not skipped.
         raw_energy (bool): measure energy before pre-emphasis and window.
-        snip_edges (bool): only frames that fit wholly.
+        snip_edges (bool): only frames that fit completely.
         use_energy, htk_compat (bool): add the log-energy, as the first column, or the last one for HTK.
         use_log_fbank, use_power (bool): logarithms; powers instead of magnitudes.
         window_type (str): "hamming", "hanning", "povey", "rectangular" or "blackman".

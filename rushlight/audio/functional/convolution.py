@@ -43,7 +43,7 @@ def convolve(x, y, mode="full"):
 
     Args:
         x, y (Tensor): (..., N) and (..., M); the other dimensions are broadcast.
-        mode (str): "full" (N + M - 1 values), "valid" (where both overlap wholly) or "same" (N values, centred).
+        mode (str): "full" (N + M - 1 values), "valid" (where both overlap completely) or "same" (N values, centred).
 
     Returns:
         Tensor: (..., L).
@@ -82,8 +82,7 @@ def add_noise(waveform, noise, snr, lengths=None):
         raise ValueError("Input leading dimensions don't match.")
     length = waveform.shape[-1]
     if length != noise.shape[-1]:
-        raise ValueError("Length dimensions of waveform and noise don't match "
-                         f"(got {length} and {noise.shape[-1]}).")
+        raise ValueError(f"Length dimensions of waveform and noise don't match (got {length} and {noise.shape[-1]}).")
     mask = 1 if lengths is None else rl.arange(length, device=lengths.device) < lengths.unsqueeze(-1)
     energy, disturbance = [(values * mask).square().sum(-1) for values in (waveform, noise)]
     now = 10 * (rl.log10(energy) - rl.log10(disturbance))

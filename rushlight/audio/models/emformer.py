@@ -151,7 +151,7 @@ class Emformer(nn.Module):
         dropout (float), activation (str): "relu", "gelu" or "silu".
         weight_init_scale_strategy (str or None): "depthwise", "constant" or None, of initial weights.
         tanh_on_mem (bool): limit summaries by tanh instead of clipping.
-        negative_inf (float): score of what is not seen.
+        negative_inf (float): score of masked positions.
     """
 
     def __init__(self, input_dim, num_heads, ffn_dim, num_layers, segment_length, dropout=0.0, activation="relu",

@@ -1,10 +1,8 @@
 """The handler `k` of operator bodies for CPU kernels: typed values in, IR out.
 
 A body such as `k.where(x > 0, x, alpha * k.expm1(x))` runs once per kernel over `Typed` values: a DType, a builder
-Value (scalar, or a
-vector of lanes along the kernel's inner dimension) and, for integers that grow with the lane, the affine form that
-keeps loads
-contiguous. Mathematical functions come from `scalar.FUNCTIONS`. Read `loops` next.
+Value (scalar, or a vector of lanes along the kernel's inner dimension) and, for integers that grow with the lane, the
+affine form that keeps loads contiguous. Mathematical functions come from `scalar.FUNCTIONS`. Read `loops` next.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Complex values in memory: parts interleaved, loaded into two registers and stored from them.
 
-What comes in: the emitter of a loop kernel, a pointer, how the access walks the lanes (see LoopSpec). A contiguous
-access is one load of twice as many lanes, whose even and odd ones are the parts; LLVM makes shuffles of it.
+In: the emitter of a loop kernel, a pointer, how the access walks the lanes (see LoopSpec). A contiguous access is one
+load of twice as many lanes, whose even and odd ones are the parts; LLVM makes shuffles of it.
 """
 
 from ...core import dtype as dt

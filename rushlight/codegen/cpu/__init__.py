@@ -1,1 +1,1 @@
-"""Templates of CPU kernels, chosen by `codegen/lower.py`."""
+"""Templates of CPU kernels; declarations of operators name the lowerings here."""

@@ -1,10 +1,9 @@
 """A small builder of LLVM IR text: Python expressions in, the text of a function out.
 
 It is several times cheaper than a general IR library because it keeps no graph: a `Value` is a type and a name, every
-operation
-appends one line. Types are the strings of LLVM's syntax ("i64", "float", "<8 x float>", "ptr"). Variables are stack
-slots that
-LLVM's `sroa` pass turns into registers, so loops need no phi nodes. Read `loops` next for how kernels use it.
+operation appends one line. Types are the strings of LLVM's syntax ("i64", "float", "<8 x float>", "ptr"). Variables are
+stack slots that LLVM's `sroa` pass turns into registers, so loops need no phi nodes. Read `loops` next for how kernels
+use it.
 """
 
 import contextlib

@@ -2,12 +2,9 @@
 
 Note [Kernel ABI]
 Every kernel is `void kernel(ptr table, ptr static, i64 task)`. `table` belongs to one run of a program: entry 0 is the
-error word,
-the others are addresses of memory slots and scalar arguments. `static` belongs to the launch and is fixed when the
-program is
-planned: sizes, strides, and for each memory operand the pair (table index, byte offset). So a run fills one table,
-whatever the
-number of launches, and a kernel serves every size of its structure.
+error word, the others are addresses of memory slots and scalar arguments. `static` belongs to the launch and is fixed
+when the program is planned: sizes, strides, and for each memory operand the pair (table index, byte offset). So a run
+fills one table, whatever the number of launches, and a kernel serves every size of its structure.
 """
 
 import dataclasses

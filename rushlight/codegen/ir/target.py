@@ -1,6 +1,6 @@
-"""The machine that CPU code is generated for, as numbers: vector width and cache sizes.
+"""The CPU that code is generated for, as numbers: vector width and cache sizes.
 
-Code generation never asks the machine itself. The runtime sets `current` once, before the first plan; tests may set
+Code generation never queries the CPU itself. The runtime sets `current` once, before the first plan; tests may set
 any target they like. Read cpu/gemm/tiles.py next for what is derived from it.
 """
 
@@ -27,7 +27,7 @@ class Target:
 
     def can_mask(self, itemsize):
         """Whether vectors of elements of this size are loaded and stored under a mask by one instruction (AVX-512 any,
-        AVX2 those of 4 and 8 bytes); LLVM makes a branch per lane of what the target has not."""
+        AVX2 those of 4 and 8 bytes); LLVM turns instructions that the target lacks into a branch per lane."""
         return itemsize >= {64: 1, 32: 4}.get(self.vector_bytes, 1 << 8)
 
 

@@ -1,19 +1,16 @@
 """Loop kernels: a fused group of element-wise, reduction and gathering operators becomes one function.
 
-What comes in is a `LoopSpec` from `fuse/` in which every decision is taken: loop dimensions, memory accesses, the
-order of values,
-which pass of the row each belongs to. What goes out is a KernelSource. Operator bodies run over `handler.Handler`.
+The input is a `LoopSpec` from `fuse/`, in which every decision has been taken: loop dimensions, memory accesses, the
+order of values, which pass of the row each belongs to. The result is a KernelSource. Operator bodies run over
+`handler.Handler`.
 
 Note [Rows and passes]
 The kept dimensions K are the rows; tasks share them. For each row the reduced (or inner) dimensions R are walked once
-per pass: a value
-that needs a reduction's result belongs to a later pass (softmax: max, then exp and sum, then the quotient). Row-level
-values are computed
-between the passes. Kind "row" puts the vector lanes along the innermost R dimension; kind "col" along the innermost K
-dimension, so that
-a reduction over outer dimensions reads contiguous memory. Vectors are several registers wide, which LLVM splits: that
-is the unrolling.
-The rest of a row is one masked step (or scalar steps where an access is strided).
+per pass: a value that needs a reduction's result belongs to a later pass (softmax: max, then exp and sum, then the
+quotient). Row-level values are computed between the passes. Kind "row" puts the vector lanes along the innermost R
+dimension; kind "col" along the innermost K dimension, so that a reduction over outer dimensions reads contiguous
+memory. Vectors are several registers wide, which LLVM splits: that is the unrolling. The rest of a row is one masked
+step (or scalar steps where an access is strided).
 
 Static block: chunk, K sizes, R sizes, [block of R0, blocks] for partial sums, then per access: slot, offset, byte
 strides over K and R;
@@ -30,6 +27,7 @@ from ..ir import target
 from ..ir.builder import BITS, lanes, suffix, vector
 from ..ir.kernel import KernelSource
 from ..ir.statics import StaticBlock, kernel
+from .nodes import COMPUTED, Gather, Load, Number, Pick, Reduce
 from .reductions import accumulator
 
 BLOCK = 16  # steps of a float sum that one accumulator set takes before it is added to the outer one
@@ -42,10 +40,7 @@ class LoopSpec:
     kind: "row", "col", "flat", "tile" (see tiled.py) or "ordered": one element after the other, in one task.
     accesses: (dtype name, mode) with mode 1, 0 or "s": the stride along the vector dimension; "t": see tiled.py.
     randoms: (dtype name, rank, whether the last stride is 1).
-    nodes: ("load", access) | ("num", number, letter, dtype name) | ("apply", op name, attrs, args, joined dtype name
-    or None, dtype
-    name) | ("gather", op name, attrs, args, dtype name) | ("reduce", combine, arg, dtype name) | ("pick", reduce node,
-    output).
+    nodes: see nodes.py.
     levels: "full" or "row" per node; stages: the pass in (or, for row level, before) which a node is computed.
     reloads: node -> access, for full-level values that later passes read back from memory.
     stores: (access, node, stage).
@@ -69,8 +64,13 @@ class LoopSpec:
 
     def key(self):
         """The fields as they are: they are hashable, and `dataclasses.astuple` would copy them, node by node."""
-        stamps = [OUTSIDE[node[1]] for node in self.nodes if node[1] in OUTSIDE] if OUTSIDE else ()
+        stamps = [OUTSIDE[name] for name in self.operators() if name in OUTSIDE] if OUTSIDE else ()
         return ("loop", target.current.vector_bytes, *self.__dict__.values(), *stamps)
+
+    def operators(self):
+        """The names of the operators and reductions that the kernel computes."""
+        return [node.combine if node.__class__ is Reduce else node.op for node in self.nodes
+                if node.__class__ in COMPUTED]
 
     def source(self, operators):
         return KernelSource(self.key(), lambda module, name: EMITTERS[self.kind](self, module, name, operators).emit())
@@ -85,7 +85,7 @@ def vector_lanes(spec):
         return 1
     if spec.kind == "tile" or any(mode == "s" for _, mode in spec.accesses):
         return base
-    ordered = any(node[0] == "reduce" and node[1] in ("sum", "prod") for node in spec.nodes)
+    ordered = any(node.__class__ is Reduce and node.combine in ("sum", "prod") for node in spec.nodes)
     return base * (2 if spec.heavy or ordered else 4)
 
 
@@ -93,7 +93,7 @@ def can_mask_tail(spec):
     """Whether the rest of a row can be one masked step: all its memory is contiguous and the target has such loads."""
     sizes = [dt.by_name(name).itemsize for name, mode in spec.accesses if mode == 1]
     return (spec.kind != "ordered" and all(mode != "s" for _, mode in spec.accesses)
-            and all(n[0] != "gather" for n in spec.nodes) and target.current.can_mask(min(sizes, default=8)))
+            and all(n.__class__ is not Gather for n in spec.nodes) and target.current.can_mask(min(sizes, default=8)))
 
 
 class LoopEmitter:
@@ -248,7 +248,7 @@ class LoopEmitter:
         self.row_values = {}
         self.row_stage(0)
         for number in range(self.passes):
-            reduces = [i for i, n in enumerate(spec.nodes) if n[0] == "reduce" and spec.stages[i] == number]
+            reduces = [i for i, n in enumerate(spec.nodes) if n.__class__ is Reduce and spec.stages[i] == number]
             stores = [(a, n) for a, n, s in spec.stores if s == number and spec.levels[n] == "full"]
             if reduces or stores:
                 self.one_pass(number, reduces, stores, first, columns)
@@ -264,7 +264,7 @@ class LoopEmitter:
         """Compute and store the row-level values that are available before pass `stage`."""
         spec = self.spec
         for i, node in enumerate(spec.nodes):
-            if spec.levels[i] == "row" and spec.stages[i] == stage and node[0] != "reduce":
+            if spec.levels[i] == "row" and spec.stages[i] == stage and node.__class__ is not Reduce:
                 self.row_values[i] = self.evaluate(node, self.row_handler, lambda arg: self.row_values[arg],
                                                    self.row_load)
         for access, node, at in spec.stores:
@@ -379,11 +379,11 @@ class LoopEmitter:
             values[i] = found
             return found
 
-        needed = [spec.nodes[i][2] for i in reduces] + [n for _, n in stores]
+        needed = [spec.nodes[i].arg for i in reduces] + [n for _, n in stores]
         for i in sorted(self.closure(needed, number)):
             value(i)
         for i in reduces:
-            self.accumulators[i].add(handler, value(spec.nodes[i][2]), self.position(j, width), mask)
+            self.accumulators[i].add(handler, value(spec.nodes[i].arg), self.position(j, width), mask)
         for access, node in stores:
             self.store(access, self.at(pointers[access], access, j), value(node), handler)
         if number == 1 and mask is None and width > 1:
@@ -395,7 +395,7 @@ class LoopEmitter:
         spec, fn = self.spec, self.fn
         if spec.kind != "row" or not spec.rank_k:
             return
-        wanted = dict.fromkeys([n[1] for n in spec.nodes if n[0] == "load"], 0)
+        wanted = dict.fromkeys([n.access for n in spec.nodes if n.__class__ is Load], 0)
         wanted.update(dict.fromkeys([access for access, node, _ in spec.stores if spec.levels[node] == "full"], 1))
         for access, write in wanted.items():
             dtype, mode = spec.accesses[access]
@@ -415,7 +415,7 @@ class LoopEmitter:
             found.add(i)
             if i in self.reloads and spec.stages[i] < number:
                 continue
-            todo += [a for a in arguments(spec.nodes[i]) if spec.levels[a] == "full"]
+            todo += [a for a in spec.nodes[i].arguments() if spec.levels[a] == "full"]
         return found
 
     def at(self, pointer, access, j):
@@ -443,32 +443,33 @@ class LoopEmitter:
     # -- values ----------------------------------------------------------------------
 
     def evaluate(self, node, handler, value, load):
-        kind = node[0]
-        if kind == "load":
-            return load(node[1], handler)
-        if kind == "num":
+        kind = node.__class__
+        if kind is Load:
+            return load(node.access, handler)
+        if kind is Number:
             return self.number(node, handler)
-        if kind == "pick":
-            return value(node[1])[node[2]] if isinstance(value(node[1]), tuple) else value(node[1])
+        if kind is Pick:
+            results = value(node.reduction)
+            return results[node.output] if isinstance(results, tuple) else results
         self.current = node  # what reports errors
-        if kind == "gather":
+        if kind is Gather:
             return self.gather(node, handler, value)
-        _, op_name, attrs, args, joined, result = node
-        operands = [value(a) for a in args]
-        if joined is not None:
-            keep = self.operators[op_name].unjoined
-            wanted = dt.by_name(joined)
+        op = self.operators[node.op]
+        operands = [value(a) for a in node.args]
+        if node.joined is not None:
+            keep = op.unjoined
+            wanted = dt.by_name(node.joined)
             operands = [handler.cast(v.under(handler), wanted) if i >= keep and v.dtype is not wanted.compute
                         else v.under(handler)
                         for i, v in enumerate(operands)]
         else:
             operands = [v.under(handler) for v in operands]
-        out = self.operators[op_name].body(handler, *operands, **dict(attrs))
-        return handler.rounded(handler.cast(out, dt.by_name(result)))
+        out = op.body(handler, *operands, **dict(node.attrs))
+        return handler.rounded(handler.cast(out, dt.by_name(node.dtype)))
 
     def number(self, node, handler):
         """A number argument of the program, as double or int64."""
-        _, at, letter, dtype = node
+        at, letter, dtype = node
         kind = "double" if letter == "d" else "i64"
         source = dt.float64 if letter == "d" else dt.int64
         loaded = Typed(handler, source, self.fn.load(self.scalars[at], kind))
@@ -537,12 +538,11 @@ class LoopEmitter:
 
     def gather(self, node, handler, value):
         """A gathering body: its arguments are random operands and values, `k.index(d)` the position in the domain."""
-        _, op_name, attrs, args, result = node
         operands = [random_operand(self, handler, *self.randoms[a]) if where == "random" else value(a).under(handler)
-                    for where, a in args]
+                    for where, a in node.args]
         handler.index = lambda d: self.domain_index(d, handler)
-        out = self.operators[op_name].body(handler, *operands, **dict(attrs))
-        return handler.rounded(handler.cast(out, dt.by_name(result)))
+        out = self.operators[node.op].body(handler, *operands, **dict(node.attrs))
+        return handler.rounded(handler.cast(out, dt.by_name(node.dtype)))
 
     def domain_index(self, d, handler):
         where, i = self.spec.dims[d]
@@ -569,7 +569,7 @@ class LoopEmitter:
             chosen = fn.cast("bitcast", condition, whole).ne(0)
         with fn.if_(chosen):
             tag = min(self.spec.nodes.index(self.current), 255)
-            word = fn.constant(self.operators[self.current[1]].code(code) | tag << 8)
+            word = fn.constant(self.operators[self.current.op].code(code) | tag << 8)
             if value is not None:
                 if width > 1:
                     lowest_value = fn.convert(-(1 << 63), value.type)
@@ -584,18 +584,6 @@ class LoopEmitter:
 
 EMITTERS = {"row": LoopEmitter, "flat": LoopEmitter, "col": LoopEmitter, "ordered": LoopEmitter}  # tiled.py: "tile"
 
-
-
-def arguments(node):
-    """The nodes that a node takes values from."""
-    kind = node[0]
-    if kind == "apply":
-        return list(node[3])
-    if kind == "gather":
-        return [a for where, a in node[3] if where == "node"]
-    if kind in ("reduce", "pick"):
-        return [node[2]] if kind == "reduce" else [node[1]]
-    return []
 
 
 def random_operand(emitter, handler, dtype, *rest):

@@ -1,9 +1,8 @@
 """Reductions of loop kernels: how an accumulator starts, takes a vector of values, and becomes the row's result.
 
-COMBINES maps the name in a "reduce" node to its class. `add(handler, value, position, mask)` takes one step;
-`finish(handler)` returns a
-Typed (or a tuple of them: value and index). In kind "row" lanes are folded at the end, in kind "col" every lane is a
-row of its own.
+COMBINES maps the name in a Reduce node to its class. `add(handler, value, position, mask)` takes one step;
+`finish(handler)` returns a Typed (or a tuple of them: value and index). In kind "row" lanes are folded at the end, in
+kind "col" every lane is a row of its own.
 """
 
 from ...core import dtype as dt
@@ -20,7 +19,7 @@ class Fold:
 
     def __init__(self, emitter, node, width):
         self.emitter, self.fn, self.width = emitter, emitter.fn, width
-        self.dtype = dt.by_name(node[3])
+        self.dtype = dt.by_name(node.dtype)
         self.start()
 
     def start(self):
@@ -107,7 +106,7 @@ class Maximum(Fold):
 
 
 class Top(Maximum):
-    """The largest value that is no NaN, in one instruction a step."""
+    """The largest value that is not NaN, in one instruction a step."""
 
     def join(self, a, b):
         return self.fn.maximum(b, a)
@@ -222,7 +221,7 @@ class Folded(Fold):
     """A reduction that its operator combines itself, see core/kinds.py."""
 
     def __init__(self, emitter, node, width):
-        self.op = emitter.operators[node[1]]
+        self.op = emitter.operators[node.combine]
         super().__init__(emitter, node, width)
 
     @property
@@ -237,10 +236,10 @@ class Folded(Fold):
 
 
 def accumulator(emitter, node, width):
-    """The accumulator of a "reduce" node."""
-    if dt.by_name(node[3]).category == dt.COMPLEX:
-        return PAIRS[node[1]](emitter, node, width)
-    return COMBINES.get(node[1], Folded)(emitter, node, width)
+    """The accumulator of a Reduce node."""
+    if dt.by_name(node.dtype).category == dt.COMPLEX:
+        return PAIRS[node.combine](emitter, node, width)
+    return COMBINES.get(node.combine, Folded)(emitter, node, width)
 
 
 class SumOfPairs:
@@ -249,8 +248,8 @@ class SumOfPairs:
     blocked = True
 
     def __init__(self, emitter, node, width):
-        self.dtype = dt.by_name(node[3])
-        part = (*node[:3], self.dtype.to_real().name)
+        self.dtype = dt.by_name(node.dtype)
+        part = node._replace(dtype=self.dtype.to_real().name)
         self.parts = [Sum(emitter, part, width) for _ in range(2)]
 
     def add(self, handler, value, position, mask):
@@ -272,7 +271,7 @@ class ProductOfPairs:
     blocked = False
 
     def __init__(self, emitter, node, width):
-        self.fn, self.width, self.dtype = emitter.fn, width, dt.by_name(node[3])
+        self.fn, self.width, self.dtype = emitter.fn, width, dt.by_name(node.dtype)
         self.part = self.dtype.to_real()
         self.kind = computed_type(self.part, width)
         self.totals = [self.fn.variable(self.kind, self.fn.convert(first, self.kind)) for first in (1, 0)]

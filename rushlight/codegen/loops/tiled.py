@@ -1,6 +1,6 @@
 """Loop kernels that turn tiles: some operands are contiguous along the columns, others along the rows.
 
-What comes in is a LoopSpec of kind "tile": element-wise, the last K dimension is the rows of the tiles, the last R
+The input is a LoopSpec of kind "tile": element-wise, the last K dimension is the rows of the tiles, the last R
 dimension their columns; accesses of mode "t" are contiguous along the rows. A tile has as many rows and columns as a
 register has lanes of the widest element. Operands of mode "t" are read column by column, turned in registers, and kept
 in a buffer of one tile, from which the body reads rows; results of mode "t" go the other way. So every cache line is
@@ -11,6 +11,7 @@ from ...core import dtype as dt
 from ..bodies.handler import stored_type
 from ..ir.builder import vector
 from .emitter import EMITTERS, LoopEmitter
+from .nodes import Load
 
 
 class TileEmitter(LoopEmitter):
@@ -23,7 +24,7 @@ class TileEmitter(LoopEmitter):
         turned = [i for i, (_, mode) in enumerate(spec.accesses) if mode == "t"]
         self.buffers = {i: fn.alloca(f"[{self.width} x {self.row_type(i)}]", 64) for i in turned}
         self.written = [a for a, _, _ in spec.stores if a in self.buffers]
-        self.read = [n[1] for n in spec.nodes if n[0] == "load" and n[1] in self.buffers]
+        self.read = [n.access for n in spec.nodes if n.__class__ is Load and n.access in self.buffers]
         outer, rows = self.sizes_k[:-1], self.sizes_k[-1]
         strips = (rows + (self.width - 1)) // self.width
         with fn.loop(start, fn.minimum(start + chunk, self.product([*outer, strips]))) as index:

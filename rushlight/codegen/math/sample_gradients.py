@@ -1,10 +1,10 @@
 """How samples of gamma and beta distributions move with their parameters, as IR.
 
 Note [Implicit reparameterisation]
-A sample x of a distribution with the cumulative function F(x; a) moves with its parameter as
-dx/da = -(dF/da) / (dF/dx). F is a prefactor times a series of positive terms, or a continued fraction; both are
-differentiated term by term here, and the derivative of the prefactor is closed form. A series is as good as the tail
-that is left of it is large, so the other side's is used far from the middle.
+A sample x of a distribution with the cumulative function F(x; a) moves with its parameter as dx/da = -(dF/da) /
+(dF/dx). F is a prefactor times a series of positive terms, or a continued fraction; both are differentiated term by
+term here, and the derivative of the prefactor is closed form. The relative error of a series grows as its sum
+approaches 1, so the complement is used far from the middle.
 """
 
 from .circular_reduction import any_lane
@@ -16,7 +16,7 @@ ROUNDS = 20_000  # parameters of 10**6 need half of them
 
 
 def running(fn, condition, count):
-    """Whether a loop goes on: a lane needs it, and it has not reached its end."""
+    """Whether a loop goes on: a lane needs another step, and the loop is below its limit."""
     return any_lane(fn, condition) & (count.get() < ROUNDS)
 
 

@@ -1,7 +1,7 @@
 """Registry and bit-level helpers of the mathematical functions: a builder function and Values in, a Value out.
 
 Every helper works on `float` and `double`, scalars and vectors alike. The modules that hold functions fill the
-registry, `scalar` is the door for everybody else.
+registry, all other modules import `scalar`.
 
 Note [Fast-math flags]
 Argument reductions and two-part sums are exact only as written, so a function clears the flags of the builder

@@ -3,8 +3,8 @@
 Note [Format]
 A checkpoint is a folder. Each rank writes one data file per save, `__RANK_SAVE.distcp`, with its parts of tensors one
 after the other: raw bytes, in the order of rows. `.metadata` is JSON: for every name the dtype, the shape of the whole
-tensor, and where its parts are (first row, number of rows, file, offset, bytes, CRC-32). Values that are no tensors are
-parts of bytes as `torch.save` writes them, read with `weights_only=True`.
+tensor, and where its parts are (first row, number of rows, file, offset, bytes, CRC-32). Values that are not tensors
+are parts of bytes as `torch.save` writes them, read with `weights_only=True`.
 
 A save is complete when `.metadata` is renamed into its place, after all data files are on the disk. Data files of
 different saves have different names, so a save that fails, or a machine that stops, leaves the previous checkpoint.
@@ -45,7 +45,7 @@ class Part:
 
 @dataclasses.dataclass
 class Entry:
-    """A name of a checkpoint. dtype, shape: of the whole tensor; None for values that are no tensors."""
+    """A name of a checkpoint. dtype, shape: of the whole tensor; None for values that are not tensors."""
 
     dtype: str | None
     shape: tuple | None
@@ -74,7 +74,7 @@ class Metadata:
 
 
 def value_bytes(value):
-    """A value that is no tensor as bytes."""
+    """The bytes of a value that is not a tensor."""
     buffer = io.BytesIO()
     serialization.save(value, buffer)
     return buffer.getvalue()

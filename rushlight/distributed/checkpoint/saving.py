@@ -1,7 +1,7 @@
 """`save` and `load`: which rank writes what, and errors that all ranks see.
 
 The coordinator (rank 0) gets from every rank a list of what it has, and tells each what to write: parts that several
-ranks have (parameters that are not distributed, values that are no tensors) are written by one, the one that has the
+ranks have (parameters that are not distributed, values that are not tensors) are written by one, the one that has the
 least to write so far. See Note [Format] in files.py.
 """
 import concurrent.futures

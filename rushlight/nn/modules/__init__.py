@@ -23,8 +23,7 @@ _FAMILIES = {
     "flatten": "Flatten Unflatten",
     "fold": "Fold Unfold",
     "instancenorm": (
-        "InstanceNorm1d InstanceNorm2d InstanceNorm3d LazyInstanceNorm1d LazyInstanceNorm2d "
-        "LazyInstanceNorm3d"
+        "InstanceNorm1d InstanceNorm2d InstanceNorm3d LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d"
     ),
     "linear": "Bilinear Identity LazyLinear Linear",
     "linear_cross_entropy_options": "LinearCrossEntropyOptions",

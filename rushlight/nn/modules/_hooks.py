@@ -1,4 +1,4 @@
-"""Hooks of modules: functions come in, a module's call with all hooks around its `forward` goes out.
+"""Hooks of modules, and the call of a module with all hooks around its `forward`.
 
 A mixin of `Module` (module.py), the hooks for all modules (`register_module_*`), and `call_with_hooks`, the slow way of
 `Module.__call__`. That looks at one flag, `_has_hooks`: an attribute of the module once it has a hook, of the class
@@ -79,8 +79,8 @@ class HookMethods:
         """Call hook(module, grad_input, grad_output) once the gradients of the inputs are known; it may return new
         ones.
 
-        grad_input and grad_output are tuples as long as the positional arguments and the outputs; an entry that is no
-        tensor, or has no gradient, is None. Raises RuntimeError if the module has hooks of `register_backward_hook`.
+        grad_input and grad_output are tuples as long as the positional arguments and the outputs; an entry that is not
+        a tensor, or has no gradient, is None. Raises RuntimeError if the module has hooks of `register_backward_hook`.
         """
         if self._is_full_backward_hook is False:
             raise RuntimeError(_MIXED.format(_HERE))

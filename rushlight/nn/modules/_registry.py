@@ -1,4 +1,4 @@
-"""The dictionaries of a module's parameters, buffers and submodules: writes come in, attributes of the module go out.
+"""The dictionaries of a module's parameters, buffers and submodules, mirrored as attributes of the module.
 
 Note [Mirrored registries]
 PyTorch keeps parameters in `module._parameters` only, and `module.weight` is found by `Module.__getattr__`: a failed

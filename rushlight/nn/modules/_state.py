@@ -1,4 +1,4 @@
-"""The state of modules: a module comes in, a dictionary of its tensors goes out (`state_dict`), and the way back.
+"""The state of modules: `state_dict`, a dictionary of a module's tensors, and `load_state_dict`.
 
 A mixin of `Module` (module.py). Keys are dotted names; `state_dict()._metadata` holds every module's format version, so
 that `_load_from_state_dict` of a class can read what an older version of it has written.

@@ -1,4 +1,4 @@
-"""Walking a module's tree: a module comes in, its submodules, parameters and buffers with their dotted names go out.
+"""Walking a module's tree: its submodules, parameters and buffers with their dotted names.
 
 A mixin of `Module` (module.py); names are those that `state_dict` uses.
 """
@@ -88,7 +88,7 @@ class TreeMethods:
     def set_submodule(self, target, module, strict=False):
         """Replace the descendant with this dotted name, or add it where its parent exists (unless strict).
 
-        Raises ValueError for an empty name or something that is no module, AttributeError if the place does not exist.
+        Raises ValueError for an empty name or a value that is not a module, AttributeError if there is no such place.
         """
         if target == "":
             raise ValueError("Cannot set the submodule without a target name!")

@@ -1,4 +1,4 @@
-"""Activation functions as layers: tensors of any shape come in, a function of every value goes out.
+"""Activation functions as layers.
 
 `inplace` overwrites the input. Softmax and its relatives normalize along a dimension. MultiheadAttention is here
 because PyTorch has it here; its computation is `multi_head_attention_forward` in nn/attention_functional.py.

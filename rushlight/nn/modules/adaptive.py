@@ -1,4 +1,4 @@
-"""Adaptive softmax: features come in, log probabilities over very many classes of uneven frequency go out."""
+"""Adaptive softmax: log probabilities over very many classes of uneven frequency."""
 from collections import namedtuple
 
 from ... import api as rl

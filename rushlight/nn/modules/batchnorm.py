@@ -1,4 +1,4 @@
-"""Batch normalization: activations come in, normalized over the batch in every channel they go out.
+"""Batch normalization: each channel is normalized over the batch.
 
 In training mode mean and variance are those of the batch, and running averages of them are kept for evaluation mode.
 Next to read: instancenorm.py, which shares `_NormBase`; normalization.py for what normalizes within one example.

@@ -1,4 +1,4 @@
-"""Shuffling of channels: images come in, the same images with channels in another order go out."""
+"""Shuffling of channels: the same images with channels in another order."""
 from .. import functional as F
 from .module import Module
 

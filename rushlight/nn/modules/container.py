@@ -1,4 +1,4 @@
-"""Containers: modules or parameters come in, a module that holds them under numbers or names goes out.
+"""Containers: modules that hold other modules or parameters under numbers or names.
 
 `Sequential` also runs its modules one after the other; the others only make what they hold part of the tree.
 """

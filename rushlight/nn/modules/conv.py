@@ -1,6 +1,4 @@
-"""Convolutions and transposed convolutions over one, two or three dimensions: images with channels come in and go
-out.
-"""
+"""Convolutions and transposed convolutions over one, two or three dimensions."""
 import math
 
 from ... import api as rl
@@ -129,8 +127,8 @@ class Conv1d(_ConvNd):
 
     Args: `in_channels`, `out_channels`, `kernel_size`; `stride`, `padding` (numbers, "valid" or "same"), `dilation`;
     `groups`, into which the channels are split; `bias`; `padding_mode`, "zeros", "reflect", "replicate" or "circular".
-    Shape: (N, in_channels, L) or (in_channels, L) to (N, out_channels, L') or (out_channels, L') with
-    L' = floor((L + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1.
+    Shape: (N, in_channels, L) or (in_channels, L) to (N, out_channels, L') or (out_channels, L') with L' = floor((L + 2
+    padding - dilation (kernel_size - 1) - 1) / stride) + 1.
     """
 
     def __init__(
@@ -255,8 +253,8 @@ class ConvTranspose1d(_ConvTransposeNd):
     """The gradient of Conv1d with respect to its input, as a layer: it spreads values instead of gathering them.
 
     Args: as for Conv1d; `output_padding` makes the output longer on one side. `forward` takes an `output_size` too.
-    Shape: (N, in_channels, L) or without N to (N, out_channels, L') with
-    L' = (L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1.
+    Shape: (N, in_channels, L) or without N to (N, out_channels, L') with L' = (L - 1) stride - 2 padding + dilation
+    (kernel_size - 1) + output_padding + 1.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Distances: two tensors of vectors come in, a number for every pair goes out."""
+"""Distance functions: `CosineSimilarity` and `PairwiseDistance`."""
 from .. import functional as F
 from .module import Module
 

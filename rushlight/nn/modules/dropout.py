@@ -1,4 +1,4 @@
-"""Dropout: activations come in, in training mode with random zeros, in evaluation mode unchanged they go out."""
+"""Dropout: zeroes random activations in training mode."""
 from .. import functional as F
 from .module import Module
 

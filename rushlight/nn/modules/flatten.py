@@ -1,4 +1,4 @@
-"""Shapes of activations: a tensor comes in, the same values with dimensions joined or split go out."""
+"""Shapes of activations: join dimensions (`Flatten`) or split one (`Unflatten`)."""
 from .module import Module
 
 __all__ = ["Flatten", "Unflatten"]

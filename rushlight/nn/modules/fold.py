@@ -1,4 +1,4 @@
-"""Sliding blocks: images come in, their blocks as columns go out (Unfold), and the way back (Fold)."""
+"""Sliding blocks of images as columns (`Unfold`), and the way back (`Fold`)."""
 from .. import functional as F
 from .module import Module
 

@@ -1,4 +1,4 @@
-"""Instance normalization: activations come in, normalized in every channel of every example they go out."""
+"""Instance normalization: each channel of each example is normalized on its own."""
 import warnings
 
 from .. import functional as F
@@ -60,8 +60,7 @@ class _InstanceNorm(_NormBase):
                     "state_dict is a checkpoint saved before 0.4.0, this may be expected because {klass} does not "
                     "track running stats by default since 0.4.0. Please remove these keys from state_dict. If the "
                     "running stats are actually needed, instead set track_running_stats=True in {klass} to enable "
-                    "them. See the documentation of "
-                    "{klass} for details.".format(names=names, klass=type(self).__name__)
+                    "them. See the documentation of {klass} for details.".format(names=names, klass=type(self).__name__)
                 )
                 for key in found:
                     state_dict.pop(key)

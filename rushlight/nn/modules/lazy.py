@@ -1,4 +1,4 @@
-"""Lazy modules: a module whose shapes are unknown comes in, the first input makes it an ordinary one.
+"""Lazy modules: their first input determines the shapes they are made with.
 
 Next to read: parameter.py (UninitializedParameter), linear.py (LazyLinear, the simplest one).
 """

@@ -1,4 +1,4 @@
-"""Linear layers: vectors in the last dimension come in, their affine images go out."""
+"""Linear layers: affine maps of the last dimension."""
 import math
 
 from ... import api as rl

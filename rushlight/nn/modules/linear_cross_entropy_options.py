@@ -1,4 +1,4 @@
-"""Options of `LinearCrossEntropyLoss`: how to split its work comes in, a checked record goes out."""
+"""Options of `LinearCrossEntropyLoss`: how its work is split, checked."""
 import re
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Losses: predictions and targets come in, a number that says how far they are apart goes out.
+"""Loss layers. Each wraps the function of the same name in `nn.functional`.
 
 `reduction` is "mean", "sum" or "none", which gives the single losses; `size_average` and `reduce` are its deprecated
 form. Next to read: adaptive.py, a loss with layers of its own.

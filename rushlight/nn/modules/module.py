@@ -1,4 +1,4 @@
-"""Module, the base class of all layers and models: tensors and modules assigned to attributes come in, a tree goes out.
+"""Module, the base class of all layers and models: a tree of the tensors and modules assigned to its attributes.
 
 Here are construction, attributes, calling, and what changes all tensors of a tree (`to`, `float`, `zero_grad` ...). The
 rest of the class is in mixins: _tree.py (names, walking, repr), _state.py (state_dict), _hooks.py. How attributes are

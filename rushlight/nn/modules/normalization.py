@@ -1,6 +1,4 @@
-"""Normalization within one example: activations come in, with mean 0 and variance 1 over some dimensions they go
-out.
-"""
+"""Normalization within one example, to mean 0 and variance 1 over some dimensions."""
 import numbers
 
 from ... import api as rl

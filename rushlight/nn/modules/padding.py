@@ -1,4 +1,4 @@
-"""Padding: images come in, with a border around them they go out.
+"""Padding: layers that put a border around images.
 
 `padding` is one number for all sides, or (left, right), (left, right, top, bottom) or (left, right, top, bottom, front,
 back).

@@ -1,4 +1,4 @@
-"""Channels into pixels and back: images of one resolution come in, images of another with other channels go out."""
+"""Channels into pixels and back: images of another resolution and number of channels."""
 from .. import functional as F
 from .module import Module
 

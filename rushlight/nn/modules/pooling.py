@@ -1,4 +1,4 @@
-"""Pooling: images with channels come in, the largest or the mean value of every window goes out.
+"""Pooling: the largest or the mean value of every window.
 
 Sizes are numbers, or tuples with one number for every dimension. A batch dimension in front is optional everywhere.
 """

@@ -1,4 +1,4 @@
-"""Recurrent networks: sequences come in, the hidden states of every step and of the last one go out.
+"""Recurrent networks: the hidden states of every step of a sequence.
 
 The computation is `rl.lstm`, `rl.gru`, `rl.rnn_tanh` and `rl.rnn_relu`. Next to read: rnn_cells.py, the same step by
 step (they can be imported from here, as in PyTorch); nn/sequences.py for packed sequences.

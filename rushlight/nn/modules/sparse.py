@@ -1,4 +1,4 @@
-"""Look-up tables: integers come in, the vectors of a table go out (Embedding), or sums of them (EmbeddingBag)."""
+"""Look-up tables: the vectors at given indices (Embedding), or sums of them (EmbeddingBag)."""
 from ... import api as rl
 from .. import functional as F
 from .. import init

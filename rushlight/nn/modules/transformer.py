@@ -1,4 +1,4 @@
-"""Transformers: sequences of vectors come in, sequences of the same shape go out of encoder, decoder or both.
+"""Transformers: encoder, decoder and both, over sequences of vectors.
 
 Masks are as in MultiheadAttention. Shapes are (L, N, E), with `batch_first` (N, L, E), or (L, E).
 """

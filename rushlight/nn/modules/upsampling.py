@@ -1,4 +1,4 @@
-"""Resizing: images of one size come in, the same images in another size go out."""
+"""Resizing of images."""
 from .. import functional as F
 from .module import Module
 

@@ -1,4 +1,4 @@
-"""Small helpers of the layers: one number or a tuple of them comes in, a tuple of the right length goes out."""
+"""Small helpers of the layers: a tuple of the right length from a number or a tuple."""
 import collections.abc
 from itertools import repeat
 

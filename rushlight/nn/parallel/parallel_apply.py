@@ -1,9 +1,9 @@
-"""Several modules on several inputs: lists of both come in, the list of outputs goes out."""
+"""Several modules on several inputs: the list of their outputs."""
 __all__ = ["parallel_apply"]
 
 
 def parallel_apply(modules, inputs, kwargs_tup=None, devices=None):
-    """[module(*input, **kwargs) for ...]; an input that is no tuple is the only argument.
+    """[module(*input, **kwargs) for ...]; an input that is not a tuple is the only argument.
 
     The calls come one after the other: each only records its work, which devices then do side by side.
     """

@@ -1,4 +1,4 @@
-"""Copies of a module: a module and devices come in, one copy for each goes out. Gradients reach the original."""
+"""Copies of a module, one for each device. Gradients reach the original."""
 from .scatter_gather import as_device
 
 __all__ = ["replicate"]

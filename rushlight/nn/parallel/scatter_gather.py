@@ -1,4 +1,4 @@
-"""Batches over devices: nested tensors come in, one part for every device goes out (`scatter`), and back (`gather`)."""
+"""Batches over devices: split nested tensors into one part for every device (`scatter`), and join them (`gather`)."""
 from ... import api as rl
 
 __all__ = ["scatter", "scatter_kwargs", "gather"]

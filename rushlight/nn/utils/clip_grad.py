@@ -1,4 +1,4 @@
-"""Clipping of gradients: parameters after backward come in, their gradients scaled or cut off in place go out."""
+"""Clipping of gradients in place, by norm or by value."""
 import types
 import warnings
 

@@ -1,4 +1,4 @@
-"""Parameters as one vector: parameters come in, a vector of all their values goes out, and the way back."""
+"""Parameters as one vector, and back."""
 from ... import api as rl
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]

@@ -1,4 +1,4 @@
-"""Batch normalization put into the layer before it, for inference: a layer and its norm come in, one layer goes out."""
+"""Batch normalization folded into the layer before it, for inference."""
 import copy
 
 from ... import api as rl

@@ -1,4 +1,4 @@
-"""Construction without initial values: a class of modules comes in, a module with memory but no values goes out."""
+"""Construction without initial values: a module whose memory is not filled."""
 import inspect
 
 from ..modules.module import Module

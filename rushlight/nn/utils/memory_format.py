@@ -1,4 +1,4 @@
-"""Memory formats of weights: a model comes in, the weights of its convolutions are laid out as told."""
+"""Convert the weights of all convolutions to a memory format."""
 from ..modules.conv import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
 
 __all__ = ["convert_conv2d_weight_memory_format", "convert_conv3d_weight_memory_format"]

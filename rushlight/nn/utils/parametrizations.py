@@ -1,4 +1,4 @@
-"""The parametrizations that come with the package: a module comes in, with a constrained weight it goes out."""
+"""The parametrizations that come with the package: constrained weights."""
 from enum import Enum, auto
 
 from ... import api as rl

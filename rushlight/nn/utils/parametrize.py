@@ -1,5 +1,4 @@
-"""Parametrizations: a module and a function of one of its tensors come in, the tensor is the function's result from
-then on.
+"""Parametrizations: a tensor of a module becomes the result of a function.
 
 Note [Parametrized modules]: the tensor that is trained moves to `module.parametrizations.<name>.original` (or
 original0, original1, ... if the inverse gives several), and the module gets a class of its own, derived from the one it

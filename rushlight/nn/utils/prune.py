@@ -1,4 +1,4 @@
-"""Pruning: a module and a rule come in, some values of its tensors are zero from then on.
+"""Pruning: some values of a module's tensors stay zero.
 
 The trained tensor becomes `<name>_orig`, a buffer `<name>_mask` says what is kept, and a hook before every call makes
 <name> their product. `remove` makes that permanent. Next to read: prune_methods.py, the rules (they can be imported

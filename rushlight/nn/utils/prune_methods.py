@@ -1,4 +1,4 @@
-"""Rules of pruning: a tensor comes in, a mask of zeros (pruned) and ones (kept) goes out."""
+"""Rules of pruning: masks of zeros (pruned) and ones (kept)."""
 import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -327,7 +327,7 @@ class CustomFromMask(BasePruningMethod):
 
 
 def _validate_pruning_amount_init(amount):
-    """Raise TypeError for an amount that is no number, ValueError for a negative one or a share of more than 1."""
+    """Raise TypeError for an amount that is not a number, ValueError for a negative one or a share of more than 1."""
     if not isinstance(amount, numbers.Real):
         raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
     if (isinstance(amount, numbers.Integral) and amount < 0) or (

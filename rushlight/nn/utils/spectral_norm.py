@@ -1,4 +1,4 @@
-"""Spectral normalization by a hook, the older way: a module comes in, its weight divided by its largest singular value.
+"""Spectral normalization by a hook, the older way: a weight divided by its largest singular value.
 
 The new way is parametrizations.py. Source: Miyato and others, "Spectral Normalization for Generative Adversarial
 Networks", arXiv 1802.05957.

@@ -1,6 +1,4 @@
-"""Calls with other parameters: a module and a dictionary of tensors come in, what the module computes with them goes
-out.
-"""
+"""Calls of a module with other parameters than its own."""
 import contextlib
 import warnings
 

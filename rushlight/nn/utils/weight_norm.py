@@ -1,5 +1,4 @@
-"""Weight normalization by a hook, the deprecated way: a module comes in, length and direction of its weight are
-parameters.
+"""Weight normalization by a hook, the deprecated way: length and direction of a weight are parameters.
 
 The new way is parametrizations.py. Source: Salimans and Kingma, "Weight Normalization", arXiv 1602.07868.
 """

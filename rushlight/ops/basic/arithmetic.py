@@ -71,12 +71,10 @@ def sub_scaled(k, input, other, alpha: float):
 def _refuse_bool_subtract(*values):
     if all(isinstance(v, bool) or (isinstance(v, Tensor) and v.dtype is dt.bool_) for v in values):
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-                           "`logical_xor()` "
-                           "operator instead.")
+                           "`logical_xor()` operator instead.")
     if any(isinstance(v, bool) or (isinstance(v, Tensor) and v.dtype is dt.bool_) for v in values):
         raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
-                           "invert a mask, "
-                           "use the `~` or `logical_not()` operator instead.")
+                           "invert a mask, use the `~` or `logical_not()` operator instead.")
 
 
 @elementwise("Tensor._sub_plain", complex=True, wraps=True, name="sub_plain", node="SubBackward0",
@@ -263,15 +261,13 @@ def fmod(k, input, other):
 
 @elementwise("neg neg_ negative negative_ Tensor.__neg__", complex=True, dtypes="numeric", grad={"input": _neg},
              refuse="Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
-                    "mask, use the `~` "
-                    "or `logical_not()` operator instead.")
+                    "mask, use the `~` or `logical_not()` operator instead.")
 def neg(k, input):
     """-input."""
     return -input
 
 
-# -- comparisons
-# ----------------------------------------------------------------------------------------------------------------
+# -- comparisons -----------------------------------------------------------------------------------------------------
 
 
 @elementwise("eq eq_ Tensor.__eq__", complex=True, promote="compare", tensors=1, name="eq")
@@ -310,8 +306,7 @@ def ge(k, input, other):
     return k.compare("ge", k.like(input, other), other)
 
 
-# -- choices
-# ----------------------------------------------------------------------------------------------------------------------
+# -- choices ---------------------------------------------------------------------------------------------------------
 
 
 def _where_rule(layouts, numbers, attrs):

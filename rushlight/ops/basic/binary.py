@@ -30,8 +30,7 @@ def is_tensor(value):
     return isinstance(value, Tensor)
 
 
-# -- powers
-# --------------------------------------------------------------------------------------------------------------------
+# -- powers ----------------------------------------------------------------------------------------------------------
 
 QUICK = {-2: 0, -1: 0, -0.5: 0, 0: 0, 0.5: 0, 1: 0, 2: 0, 3: 0, 4: 0}  # exponents that need no logarithm
 
@@ -183,8 +182,7 @@ def float_power_(self, exponent):
     """`float_power` in place; the tensor must be float64."""
     if self.dtype not in (dt.float64, dt.complex128):
         raise RuntimeError(f"the base given to float_power_ has dtype {dt.scalar_type(self._layout.dtype)} but the "
-                           "operation's result "
-                           "requires dtype Double")
+                           "operation's result requires dtype Double")
     return power_(self, _to_double(exponent))
 
 

@@ -10,7 +10,7 @@ import math
 
 from ...core import declare, grads, record
 from ...core import dtype as dt
-from ...core.declare import REGISTRY, elementwise, public
+from ...core.declare import REGISTRY, elementwise, public, view_operator
 from ...core.grads import GradRule
 from ...core.layout import layout
 from ...core.record import is_flipped
@@ -58,7 +58,7 @@ CONJ = GradRule("conj", ["input"], {"input": lambda g: conj(g)}, conjugates=True
 NEG_VIEW = GradRule("neg_view", ["input"], {"input": lambda g: -g})
 
 
-@public("conj", out=False)
+@view_operator("conj")
 def conj(input):
     """The conjugate as a view of the same memory; a real tensor itself.
 
@@ -72,7 +72,7 @@ def conj(input):
     return viewed(input, flipped_layout(input._layout), input._offset, CONJ, (input,))
 
 
-@public("torch._neg_view Tensor._neg_view", out=False)
+@view_operator("torch._neg_view Tensor._neg_view")
 def neg_view(input):
     """The negative as a view of the same memory. NotImplementedError for dtypes without such views."""
     if input._layout.dtype.flipped is None or input._layout.dtype.is_complex:
@@ -152,7 +152,7 @@ REAL = GradRule("real", ["input"], {"input": lambda g: g}, conjugates=True)
 IMAG = GradRule("imag", ["input"], {"input": lambda g: g * 1j}, conjugates=True)
 
 
-@public("torch.real", out=False)
+@view_operator("torch.real")
 def real(input):
     """The real parts as a view; a real tensor itself."""
     found = input._layout
@@ -161,7 +161,7 @@ def real(input):
     return viewed(input, part_layout(found, False), input._offset * 2, REAL, (input,))
 
 
-@public("torch.imag", out=False)
+@view_operator("torch.imag")
 def imag(input):
     """The imaginary parts as a view. RuntimeError for a real tensor."""
     found = input._layout
@@ -173,7 +173,7 @@ def imag(input):
 def part_property(function):
     def assign(self, value):
         copy_(function(self), value if isinstance(value, Tensor) else
-                                 full((), value, dtype=function(self).dtype))
+                                 full((), value, dtype=function(self).dtype, device=self.device))
     return property(function, assign, doc=function.__doc__)
 
 
@@ -213,7 +213,7 @@ def fits_pairs(input):
             and not is_flipped(input))
 
 
-@public("view_as_real", out=False)
+@view_operator("view_as_real")
 def view_as_real(input):
     """Complex numbers as a real tensor with a last dimension of 2 over the same memory. RuntimeError for real tensors
     and for lazily conjugated views."""
@@ -224,7 +224,7 @@ def view_as_real(input):
     return viewed(input, real_layout(found), input._offset * 2, AS_REAL, (input,))
 
 
-@public("view_as_complex", out=False)
+@view_operator("view_as_complex")
 def view_as_complex(input):
     """A real tensor with a last dimension of 2 as complex numbers over the same memory. RuntimeError where the pairs
     do not lie side by side."""

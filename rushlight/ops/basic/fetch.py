@@ -230,7 +230,7 @@ def write(op, target, tensors, source, place, mode="set"):
         attrs = place.writing(mode)
     pattern, operands, numbers = "t" * len(tensors), list(tensors), []
     if isinstance(source, complex):
-        source = spread(declare.complex_scalar(source, target.dtype), 1)
+        source = spread(declare.complex_scalar(source, target.dtype).to(target.device), 1)
     if isinstance(source, Tensor):
         pattern += "t"
         operands.append(source)
@@ -302,8 +302,7 @@ def check_writable(target):
     """RuntimeError for a tensor some of whose elements share memory."""
     if target._layout.overlaps_itself:
         raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
-                           "memory location. "
-                           "Please clone() the tensor before performing the operation.")
+                           "memory location. Please clone() the tensor before performing the operation.")
 
 
 def written(names, grad, node=None, name=None, keeps_strides=False, cast=None):

@@ -9,8 +9,7 @@ from ...core.declare import elementwise, public, register
 from ...core.tensor import Tensor
 from .arithmetic import swapped
 
-# -- truth values
-# -----------------------------------------------------------------------------------------------------------------
+# -- truth values ----------------------------------------------------------------------------------------------------
 
 
 @elementwise("logical_not logical_not_", complex=True, promote="bool")
@@ -37,8 +36,7 @@ def logical_xor(k, input, other):
     return k.logical_xor(input, other)
 
 
-# -- bits
-# --------------------------------------------------------------------------------------------------------------------
+# -- bits ------------------------------------------------------------------------------------------------------------
 
 
 @elementwise("bitwise_not bitwise_not_", dtypes="integral")
@@ -139,8 +137,7 @@ def _same_dtypes(name, input, other):
     for position, value in enumerate((input, other), 1):
         if not isinstance(value, Tensor):
             raise TypeError(f"{name}(): argument '{('input', 'other')[position - 1]}' (position {position}) must be "
-                            "Tensor, not "
-                            f"{type(value).__name__}")
+                            f"Tensor, not {type(value).__name__}")
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{dt.scalar_type(input._layout.dtype)} did not match {dt.scalar_type(other._layout.dtype)}")
 
@@ -157,8 +154,7 @@ def equal(input, other):
     for position, value in enumerate((input, other), 1):
         if not isinstance(value, Tensor):
             raise TypeError(f"equal(): argument '{('input', 'other')[position - 1]}' (position {position}) must be "
-                            "Tensor, not "
-                            f"{type(value).__name__}")
+                            f"Tensor, not {type(value).__name__}")
     if input._layout.shape != other._layout.shape:
         return False
     return bool((input == other).all())

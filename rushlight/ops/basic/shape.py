@@ -12,7 +12,8 @@ import itertools
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
-from ...core.declare import REGISTRY, apply, into_out, public, register
+from ...core.declare import REGISTRY, apply, into_out, public, register, view_operator
+from ...core.device import resolve
 from ...core.kinds import Gather, Host
 from ...core.grads import GradRule
 from ...core.graph import MODE
@@ -21,7 +22,7 @@ from ...core.layout import channels_last_strides, contiguous_strides, dense_stri
 from ...core.layout import layout as make_layout
 from ...core.record import record, write_copy
 from ...core.room import check_bytes
-from ...core.storage import new_storage
+from ...core.storage import storage_on
 from ...core.tensor import Tensor, empty
 from ...core.tensor import view as raw_view
 from ...core.views import view_of
@@ -70,7 +71,7 @@ def _cat_back(g, join):
     parts, start = [], 0
     for n in join.sizes:
         if n is None:
-            parts.append(zeros(0, dtype=g.dtype))
+            parts.append(zeros(0, dtype=g.dtype, device=g.device))
             continue
         parts.append(slice_(g, join.dim, start, start + n, 1))
         start += n
@@ -114,7 +115,7 @@ def concatenate(tensors, dim=0):
     plan = plan_cat(layouts, dim)
     found = plan.layout
     check_bytes(found.nbytes)
-    storage = new_storage(found.nbytes, tensors[0]._storage.device)
+    storage = storage_on(found.nbytes, tensors[0]._storage.device)
     for t, (part, offset) in zip(tensors, plan.parts):
         if part.numel:
             write_copy(COPY_FORM, t, storage, part, offset)
@@ -139,8 +140,7 @@ def check_cat(shape, found, dim, number):
     for d, (n, m) in enumerate(zip(shape, found)):
         if n != m and d != dim:
             raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got size "
-                               f"{m} for tensor number "
-                               f"{number} in the list.")
+                               f"{m} for tensor number {number} in the list.")
 
 
 def cat_strides(used, shape):
@@ -163,8 +163,7 @@ def plan_stack(layouts, dim):
     for i, found in enumerate(layouts):
         if found.shape != shape:
             raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and "
-                               f"{list(found.shape)} at "
-                               f"entry {i}")
+                               f"{list(found.shape)} at entry {i}")
     whole, dtype = (*shape[:dim], len(layouts), *shape[dim:]), rules.joined_dtype(layouts, ())
     strides = contiguous_strides(whole)
     if dim < len(shape) and all(map(seems_channels_last, layouts)):  # as PyTorch joins, and then splits the dimension
@@ -186,7 +185,7 @@ def stacked(tensors, dim=0):
         raise RuntimeError("stack expects a non-empty TensorList")
     dim, found, part, step = plan_stack(layouts, dim)
     check_bytes(found.nbytes)
-    storage = new_storage(found.nbytes, tensors[0]._storage.device)
+    storage = storage_on(found.nbytes, tensors[0]._storage.device)
     if part.numel:
         for i, t in enumerate(tensors):
             write_copy(COPY_FORM, t, storage, part, i * step)
@@ -312,14 +311,12 @@ def tensor_split(input, indices_or_sections, dim=0):
 def split_along(name, input, sections, dim, least):
     if input.dim() < least:
         raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, "
-                           "but got a tensor with "
-                           f"{input.dim()} dimensions!")
+                           f"but got a tensor with {input.dim()} dimensions!")
     if hasattr(sections, "__index__") and not isinstance(sections, Tensor):
         size = input._layout.shape[dim]
         if sections == 0 or size % sections:
             raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
-                               f"{size} is not divisible "
-                               f"by the split_size {sections}!")
+                               f"{size} is not divisible by the split_size {sections}!")
     return tensor_split(input, sections, dim)
 
 
@@ -412,8 +409,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         repeats = repeats.reshape(1).expand(size)
     elif repeats.dim() != 1 or repeats.numel() != size:
         raise RuntimeError("repeats must have the same size as input along dim, but got repeats.size(0) = "
-                           f"{repeats.numel()} and "
-                           f"input.size({dim}) = {size}")
+                           f"{repeats.numel()} and input.size({dim}) = {size}")
     return input.index_select(dim, repeat_positions(repeats, output_size))
 
 
@@ -508,8 +504,8 @@ def rolled(input, shifts, dims):
 
 @public("roll", out=False)
 def roll(input, shifts, dims=None):
-    """Positions moved by `shifts` along `dims`; what leaves at the end comes in at the start. Without dims over the
-    flattened tensor."""
+    """Positions moved by `shifts` along `dims`; elements shifted past the end reappear at the start. Without dims over
+    the flattened tensor."""
     shifts = int_list((shifts,))
     dims = [] if dims is None else int_list((dims,))
     if not shifts:
@@ -617,7 +613,7 @@ def triangle_indices(name, row, col, offset, dtype, device):
     above = row * col - _count_below(row, col, offset - 1)
     attrs = (("name", name), ("row", row), ("col", col), ("offset", offset),
              ("out", (((2, below if name == "tril" else above), dtype),)))
-    return record(TRIANGLE_INDICES, "", attrs, ())[0]
+    return record(TRIANGLE_INDICES, "", attrs, (), device=resolve(device))[0]
 
 
 @public("torch.tril_indices", out=False)
@@ -681,11 +677,11 @@ def _unfold_back(g, shape, dim, size, step):
     return unfold_sum(g, shape, dim, size, step)
 
 
-def window_place(shape, dim, size, step):
+def window_place(shape, dim, size, step, device):
     """(index tensors, Place) of the windows: position of element j of window i is i * step + j."""
     count = (shape[dim] - size) // step + 1
-    starts = arange(count) * step
-    index = starts.reshape([count] + [1] * (len(shape) - dim)) + arange(size)
+    starts = arange(count, device=device) * step
+    index = starts.reshape([count] + [1] * (len(shape) - dim)) + arange(size, device=device)
     spec = tuple([("i", 0) if d == dim else ("d", d) for d in range(len(shape))])
     domain = (*shape[:dim], count, *shape[dim + 1:], size)
     return [index], Place(spec, domain)
@@ -693,14 +689,14 @@ def window_place(shape, dim, size, step):
 
 def unfold_sum(g, shape, dim, size, step):
     """The gradient of windows: summed where they overlap."""
-    tensors, place = window_place(shape, dim, size, step)
+    tensors, place = window_place(shape, dim, size, step, g.device)
     return scatter_sum(g, tensors, place, shape)
 
 
 UNFOLD = GradRule("unfold", ["input", "shape", "dim", "size", "step"], {"input": _unfold_back})
 
 
-@public("Tensor.unfold", out=False)
+@view_operator("Tensor.unfold")
 def unfold(self, dimension, size, step):
     """A view of all windows of `size` positions along a dimension, `step` apart; the window is a new last dimension."""
     found = self._layout
@@ -761,7 +757,7 @@ def linalg_vander(x, *, N=None):
 
 def vander_columns(x, columns, increasing):
     wide = x if x.dtype is not dt.bool_ and x.dtype.category != dt.INTEGRAL else x.long()
-    ones = REGISTRY["ones"]((*x.shape, min(columns, 1)), dtype=wide.dtype)
+    ones = REGISTRY["ones"]((*x.shape, min(columns, 1)), dtype=wide.dtype, device=x.device)
     if columns <= 1:
         return ones
     powers = REGISTRY["cumprod"](wide.unsqueeze(-1).expand(*x.shape, columns - 1), -1)

@@ -4,7 +4,7 @@ import functools
 
 from ...core import dtype as dt
 from ...core.arguments import needed, spelled_again
-from ...core.declare import REGISTRY, public
+from ...core.declare import REGISTRY, public, view_operator
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import as_index, wrap_dim
@@ -51,8 +51,7 @@ def inferred_size(shape, numel):
     if at is not None:
         if known == 0:
             raise RuntimeError(f"cannot reshape tensor of {numel} elements into shape {shape} because the unspecified "
-                               f"dimension size -1 "
-                               "can be any value and is ambiguous")
+                               "dimension size -1 can be any value and is ambiguous")
         if numel % known:
             raise RuntimeError(f"shape '{shape}' is invalid for input of size {numel}")
         shape[at] = numel // known
@@ -68,7 +67,7 @@ def _reshape_back(g, shape):
 VIEW = GradRule("view", ["input", "shape"], {"input": _reshape_back})
 
 
-@public("Tensor.view", out=False, quick=True)
+@view_operator("Tensor.view", quick=True)
 def view(self, *shape, size=None, dtype=None):
     """The same elements in another shape over the same memory, or (with a dtype) the same bytes as another dtype.
 
@@ -109,8 +108,7 @@ def view_dtype(self, dtype):
                                f"but got {strides[-1]}")
         if (shape[-1] * old) % new or any(s * old % new for s in strides[:-1]) or offset * old % new:
             raise RuntimeError(f"self.size(-1) must be divisible by {new // old} to view {found.dtype} as {dtype} "
-                               f"(different element "
-                               f"sizes), but got {shape[-1]}")
+                               f"(different element sizes), but got {shape[-1]}")
         shape[-1] = shape[-1] * old // new
         strides = [s * old // new for s in strides[:-1]] + [1]
         offset = offset * old // new
@@ -119,7 +117,7 @@ def view_dtype(self, dtype):
     return tensor
 
 
-@public("Tensor.view_as", out=False)
+@view_operator("Tensor.view_as")
 def view_as(self, other):
     """`view(other.shape)`."""
     return view(self, other._layout.shape)
@@ -166,7 +164,7 @@ def ravel(input):
     return reshape(input.contiguous(), (-1,))
 
 
-@public("unflatten", out=False)
+@view_operator("unflatten")
 def unflatten(input, dim, sizes):
     """Split one dimension into several."""
     found = input._layout
@@ -178,13 +176,11 @@ def unflatten(input, dim, sizes):
         sizes = inferred_size(sizes, found.shape[dim])
     except RuntimeError:
         raise RuntimeError(f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} "
-                           f"({found.shape[dim]}) in the "
-                           "input tensor") from None
+                           f"({found.shape[dim]}) in the input tensor") from None
     return view(input, (*found.shape[:dim], *sizes, *found.shape[dim + 1:]))
 
 
-# -- order of dimensions
-# ----------------------------------------------------------------------------------------------------------
+# -- order of dimensions ---------------------------------------------------------------------------------------------
 
 
 def _inverse(dims):
@@ -199,7 +195,7 @@ TRANSPOSE = GradRule("transpose", ["input", "a", "b"], {"input": lambda g, a, b:
 T_RULE = GradRule("t", ["input", "a", "b"], {"input": lambda g, a, b: transpose(g, a, b)}, "TBackward0")
 
 
-@public("permute", out=False, quick=True)
+@view_operator("permute", quick=True)
 def permute(input, *dims):
     """The dimensions in another order."""
     permuted, dims = _permuted(input._layout, int_tuple(dims))
@@ -220,7 +216,7 @@ def _permuted(found, dims):
     return layout(shape, strides, found.dtype), dims
 
 
-@public("transpose swapdims", out=False, quick=True)
+@view_operator("transpose swapdims", quick=True)
 def transpose(input, dim0, dim1):
     """Two dimensions swapped."""
     return _swap(input, dim0, dim1, TRANSPOSE)
@@ -248,7 +244,7 @@ def _swapped(found, dim0, dim1):
     return layout(tuple(shape), tuple(strides), found.dtype), a, b
 
 
-@public("t", out=False, quick=True)
+@view_operator("t", quick=True)
 def t(input):
     """The transpose of a matrix; tensors of fewer dimensions as they are."""
     if input._layout.ndim > 2:
@@ -258,7 +254,7 @@ def t(input):
     return _swap(input, 0, 1, T_RULE)
 
 
-@public("movedim moveaxis", out=False)
+@view_operator("movedim moveaxis")
 def movedim(input, source, destination):
     """Dimensions moved to other places, the others in order."""
     rank = input._layout.ndim
@@ -266,8 +262,7 @@ def movedim(input, source, destination):
     destination = [destination] if hasattr(destination, "__index__") else list(destination)
     if len(source) != len(destination):
         raise RuntimeError(f"movedim: Invalid source or destination dims: source ({source} dims) should contain the "
-                           f"same number of dims "
-                           f"as destination ({destination} dims)")
+                           f"same number of dims as destination ({destination} dims)")
     source, destination = [wrap_dim(d, rank) for d in source], [wrap_dim(d, rank) for d in destination]
     if len(set(source)) != len(source) or len(set(destination)) != len(destination):
         raise RuntimeError(f"movedim: repeated dim in `source` or `destination` ({source}, {destination})")
@@ -280,15 +275,14 @@ def movedim(input, source, destination):
     return permute(input, [next(rest) if d is None else d for d in order])
 
 
-# -- sizes of one
-# ---------------------------------------------------------------------------------------------------------------
+# -- sizes of one ----------------------------------------------------------------------------------------------------
 
 
 SQUEEZE = GradRule("squeeze", ["input", "shape"], {"input": _reshape_back})
 UNSQUEEZE = GradRule("unsqueeze", ["input", "shape"], {"input": _reshape_back})
 
 
-@public("squeeze", out=False, quick=True)
+@view_operator("squeeze", quick=True)
 def squeeze(input, dim=None, **spelled):
     """Without the dimensions of size 1 (all, or those given)."""
     if spelled:
@@ -304,7 +298,7 @@ def squeeze(input, dim=None, **spelled):
                    (input, found.shape))
 
 
-@public("unsqueeze", out=False, quick=True)
+@view_operator("unsqueeze", quick=True)
 def unsqueeze(input, dim=REQUIRED, **spelled):
     """With a dimension of size 1 inserted at `dim`."""
     if dim is REQUIRED:
@@ -323,8 +317,7 @@ def _unsqueezed(found, dim):
     return layout(tuple(shape), tuple(strides), found.dtype)
 
 
-# -- repetition
-# -----------------------------------------------------------------------------------------------------------------
+# -- repetition ------------------------------------------------------------------------------------------------------
 
 
 def sum_to(g, shape):
@@ -349,7 +342,7 @@ def sum_to_size(self, *size):
 
 
 
-@public("Tensor.expand", out=False, quick=True)
+@view_operator("Tensor.expand", quick=True)
 def expand(self, *size, implicit=False):
     """Dimensions of size 1 seen repeatedly, without copying; -1 keeps a size."""
     found = self._layout
@@ -364,8 +357,7 @@ def expand(self, *size, implicit=False):
         if d < lead:
             if n < 0:
                 raise RuntimeError(f"expand({dt_name(self)}{{{list(found.shape)}}}, size={size}): the expanded size of "
-                                   f"the tensor ({n}) "
-                                   f"isn't allowed in a leading, non-existing dimension {d}")
+                                   f"the tensor ({n}) isn't allowed in a leading, non-existing dimension {d}")
             shape.append(n)
             strides.append(None)
             continue
@@ -392,20 +384,19 @@ def dt_name(tensor):
     return f"torch.{dt.scalar_type(tensor.dtype)}Tensor"
 
 
-@public("Tensor.expand_as", out=False)
+@view_operator("Tensor.expand_as")
 def expand_as(self, other):
     """`expand(other.shape)`."""
     return expand(self, other._layout.shape)
 
 
-@public("broadcast_to", out=False)
+@view_operator("broadcast_to")
 def broadcast_to(input, size):
     """`expand`, as a function."""
     return expand(input, size)
 
 
-# -- parts
-# --------------------------------------------------------------------------------------------------------------------
+# -- parts -----------------------------------------------------------------------------------------------------------
 
 
 def _embed(g, shape, take, *where):
@@ -429,7 +420,7 @@ DIAGONAL = GradRule("diagonal", ["input", "shape", "offset", "dim1", "dim2"],
                     {"input": lambda g, shape, offset, dim1, dim2: _embed(g, shape, diagonal, offset, dim1, dim2)})
 
 
-@public("select", out=False, quick=True)
+@view_operator("select", quick=True)
 def select(input, dim=REQUIRED, index=REQUIRED, **spelled):
     """One position of a dimension, which disappears."""
     if dim is REQUIRED or index is REQUIRED:
@@ -457,7 +448,7 @@ def self_offset(tensor, elements):
     return tensor._offset + elements
 
 
-@public("Tensor._slice", out=False, quick=True)
+@view_operator("Tensor._slice", quick=True)
 def slice_(input, dim, start, stop, step):
     """input[start:stop:step] of one dimension; start and stop within the size, step positive."""
     found = input._layout
@@ -468,7 +459,7 @@ def slice_(input, dim, start, stop, step):
     return view_of(input, shape, strides, offset, SLICE, (input, found.shape, dim, start, stop, step))
 
 
-@public("narrow", out=False, quick=True)
+@view_operator("narrow", quick=True)
 def narrow(input, dim=REQUIRED, start=REQUIRED, length=REQUIRED, **spelled):
     """`length` positions of a dimension from `start` on."""
     if dim is REQUIRED or length is REQUIRED:
@@ -493,13 +484,13 @@ def narrow(input, dim=REQUIRED, start=REQUIRED, length=REQUIRED, **spelled):
     return slice_(input, dim, start, start + length, 1)
 
 
-@public("linalg.diagonal", out=False)
+@view_operator("linalg.diagonal")
 def linalg_diagonal(A, *, offset=0, dim1=-2, dim2=-1):
     """The diagonals of matrices as a last dimension."""
     return diagonal(A, offset, dim1, dim2)
 
 
-@public("diagonal Tensor.diagonal", out=False)
+@view_operator("diagonal Tensor.diagonal")
 def diagonal(input, offset=0, dim1=0, dim2=1):
     """The diagonal of two dimensions as a last dimension."""
     found = input._layout
@@ -517,7 +508,7 @@ def diagonal(input, offset=0, dim1=0, dim2=1):
     return view_of(input, shape, strides, start, DIAGONAL, (input, found.shape, offset, a, b))
 
 
-@public("split Tensor.split", out=False)
+@view_operator("split Tensor.split")
 def split(tensor, split_size_or_sections, dim=0):
     """Views of pieces along a dimension: of one size (the last may be smaller) or of the sizes given."""
     found = tensor._layout
@@ -534,9 +525,8 @@ def split(tensor, split_size_or_sections, dim=0):
         sizes = [min(size, n - i) for i in range(0, n, size)] if n else [0]
     elif builtin_sum(sizes) != n:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), "
-            f"but got "
-            f"split_sizes={list(sizes)}"
+            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but "
+            f"got split_sizes={list(sizes)}"
         )
     return pieces(tensor, dim, list(sizes), SPLIT)
 
@@ -578,7 +568,7 @@ SPLIT = GradRule("split", ["input", "shape", "dim"], {"input": _split_back})
 UNBIND = GradRule("unbind", ["input", "shape", "dim"], {"input": _unbind_back})
 
 
-@public("chunk", out=False)
+@view_operator("chunk")
 def chunk(input, chunks, dim=0):
     """At most `chunks` pieces of equal size along a dimension."""
     found = input._layout
@@ -594,7 +584,7 @@ def chunk(input, chunks, dim=0):
     return split(input, size, dim)
 
 
-@public("unbind", out=False, quick=True)
+@view_operator("unbind", quick=True)
 def unbind(input, dim=0, **spelled):
     """All positions of a dimension as a tuple of views."""
     if spelled:
@@ -618,14 +608,14 @@ def unbind(input, dim=0, **spelled):
 ALIAS = GradRule("alias", ["input"], {"input": lambda g: g})
 
 
-@public("Tensor.alias", out=False)
+@view_operator("Tensor.alias")
 def alias(input):
     """A view of everything."""
     found = input._layout
     return view_of(input, found.shape, found.strides, input._offset, ALIAS, (input,))
 
 
-@public("detach", out=False, quick=True)
+@view_operator("detach", quick=True)
 def detach(input):
     """The same memory outside the graph; its version is shared."""
     tensor = raw_view(input._storage, input._layout, input._offset)
@@ -665,7 +655,7 @@ def _conjugate_transpose(self):
     return adjoint(self)
 
 
-@public("adjoint", out=False)
+@view_operator("adjoint")
 def adjoint(input):
     """The last two dimensions swapped, complex numbers conjugated."""
     turned = _matrix_transposed(input)

@@ -60,8 +60,8 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     if not sizes:
         return gather(input.unsqueeze(0), 0, index.reshape(-1)).reshape(shape)
     if not index._layout.numel:
-        return empty(tuple(shape), dtype=input.dtype) + input.sum() * 0 if input.requires_grad \
-            else empty(tuple(shape), dtype=input.dtype)
+        found = empty(tuple(shape), dtype=input.dtype, device=input.device)
+        return found + input.sum() * 0 if input.requires_grad else found
     return fetch(GATHER, GATHER_RULE, input, [index], along_place(shape, dim, False, "bounds"))
 
 
@@ -110,8 +110,7 @@ def take_along_dim(input, indices, dim=None):
         input, indices, dim = input.reshape(-1), indices.reshape(-1), 0
     if input.dim() != indices.dim():
         raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but "
-                           f"got {input.dim()} "
-                           f"dimensions for input, and {indices.dim()} dimensions for indices")
+                           f"got {input.dim()} dimensions for input, and {indices.dim()} dimensions for indices")
     dim = wrap_dim(dim, input.dim())
     a, b = list(input._layout.shape), list(indices._layout.shape)
     rest = list(broadcast_shapes(a[:dim] + [1] + a[dim + 1:], b[:dim] + [1] + b[dim + 1:]))
@@ -157,7 +156,8 @@ def scaled_by_count(input, indices, rows):
 
 def counts_at(indices, rows, dtype):
     flat = indices.reshape(-1).long()
-    counts = zeros(rows, dtype=dtype).index_add(0, flat, ones(flat.shape, dtype=dtype))
+    counts = zeros(rows, dtype=dtype, device=flat.device)
+    counts = counts.index_add(0, flat, REGISTRY["ones_like"](flat, dtype=dtype))
     return counts[indices.long()].unsqueeze(-1)
 
 
@@ -212,8 +212,7 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
     if per_sample_weights is not None:
         if per_sample_weights._layout.shape != input._layout.shape:
             raise ValueError(f"embedding_bag: If per_sample_weights ({list(per_sample_weights.shape)}) is not None, "
-                             "then it must have the "
-                             f"same shape as the input ({list(input.shape)})")
+                             f"then it must have the same shape as the input ({list(input.shape)})")
         if mode != "sum":
             raise NotImplementedError("embedding_bag: per_sample_weights was not None. per_sample_weights is only "
                                       "supported for "
@@ -243,10 +242,10 @@ def bag_numbers(input, offsets, include_last_offset):
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of "
-                             "fixed length sequences. "
-                             f"However, found offsets of type {type(offsets)}")
+                             f"fixed length sequences. However, found offsets of type {type(offsets)}")
         count, length = input._layout.shape
-        return input.reshape(-1), arange(count).unsqueeze(1).expand(count, length).reshape(-1), count
+        bags = arange(count, device=input.device).unsqueeze(1).expand(count, length)
+        return input.reshape(-1), bags.reshape(-1), count
     if input.dim() != 1:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
     if not isinstance(offsets, Tensor):
@@ -255,35 +254,33 @@ def bag_numbers(input, offsets, include_last_offset):
         raise ValueError("offsets has to be a 1D Tensor")
     if offsets.numel() and offsets[0].item() != 0:
         raise RuntimeError("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
-                           "position 0. However, got "
-                           f"{offsets[0].item()}")
+                           f"position 0. However, got {offsets[0].item()}")
     if offsets.numel() and offsets[-1].item() > input.numel():
         raise RuntimeError(f"offsets[-1] can not be greater than input's length({input.numel()}) but got offsets[-1] "
-                           "of "
-                           f"{offsets[-1].item()}")
+                           f"of {offsets[-1].item()}")
     count = offsets.numel() - (1 if include_last_offset else 0)
     starts = offsets[:count].long()
-    bags = REGISTRY["searchsorted"](starts, arange(input.numel()), right=True) - 1
+    bags = REGISTRY["searchsorted"](starts, arange(input.numel(), device=input.device), right=True) - 1
     return input, bags, count
 
 
 def reduce_bags(rows, flat, bags, count, mode, padding_idx):
     """The sums, means or maxima of rows by bag; padding does not count."""
     columns = rows._layout.shape[1]
-    zeros = REGISTRY["zeros"]((count, columns), dtype=rows.dtype)
+    total = zeros((count, columns), dtype=rows.dtype, device=rows.device)
     keep = (flat != padding_idx) if padding_idx is not None else None
     if mode == "max":
         if keep is not None:
             rows, bags = rows[keep], bags[keep]
         index = bags.unsqueeze(1).expand(rows._layout.shape)
-        return zeros.scatter_reduce(0, index, rows, "amax", include_self=False)
+        return total.scatter_reduce(0, index, rows, "amax", include_self=False)
     if keep is not None:
         rows = where(keep.unsqueeze(1), rows, 0)
-    total = zeros.index_add(0, bags, rows)
+    total = total.index_add(0, bags, rows)
     if mode == "sum":
         return total
-    ones = REGISTRY["ones"](bags.shape, dtype=rows.dtype) if keep is None else keep.to(rows.dtype)
-    sizes = REGISTRY["zeros"](count, dtype=rows.dtype).index_add(0, bags, ones)
+    each = ones(bags.shape, dtype=rows.dtype, device=rows.device) if keep is None else keep.to(rows.dtype)
+    sizes = zeros(count, dtype=rows.dtype, device=rows.device).index_add(0, bags, each)
     return total / sizes.clamp(min=1).unsqueeze(1)
 
 
@@ -309,7 +306,7 @@ def one_hot(tensor, num_classes=-1):
     if not tensor.numel():
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        return zeros((*tensor._layout.shape, num_classes), dtype=dt.int64)
+        return zeros((*tensor._layout.shape, num_classes), dtype=dt.int64, device=tensor.device)
     if num_classes == -1:
         num_classes = int(tensor.max().item()) + 1
     elif num_classes < 1:

@@ -1,8 +1,8 @@
 """Indexing: `tensor[...]` and `tensor[...] = value`, the `index` and `index_put` operators.
 
-What comes in: anything PyTorch takes between brackets. Integers, slices, None and Ellipsis are one view, computed at
-once; index tensors, lists, arrays and masks then go to `index` or `index_put_` on that view. Masks become indices by
-`nonzero`, a sync point; only `x[mask] = number` needs none. Read `fetch` for the kernels.
+In: anything PyTorch takes between brackets. Integers, slices, None and Ellipsis are one view, computed at once; index
+tensors, lists, arrays and masks then go to `index` or `index_put_` on that view. Masks become indices by `nonzero`, a
+sync point; only `x[mask] = number` needs none. Read `fetch` for the kernels.
 """
 
 import functools
@@ -12,6 +12,7 @@ from ...base.lazy import is_array, is_scalar
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, public, register
+from ...core.device import CPU
 from ...core.grads import GradRule, check_inplace, mark_view, wants_grad
 from ...core.graph import MODE
 from ...core.infer import as_index
@@ -33,12 +34,12 @@ from ..basic.fetch import (
     write_operator,
     written,
 )
+from ..basic.transfer import to_device
 from ..basic.view import SELECT, embed, reshape
 from .nonzero import nonzero
 
 INVALID_SCALAR = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
-                  "convert a 0-dim tensor "
-                  "to a number")
+                  "convert a 0-dim tensor to a number")
 
 
 def _basic_back(g, shape, items):
@@ -154,8 +155,7 @@ def take_view(tensor, chosen):
     return view
 
 
-# -- reading what stands between the brackets
-# ---------------------------------------------------------------------------------
+# -- reading what stands between the brackets ------------------------------------------------------------------------
 
 
 def parse(tensor, index):
@@ -205,8 +205,7 @@ def parse_object(chosen, found, item):
         chosen.integer(found, as_index(item))
     else:
         raise IndexError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
-                         "indices (got "
-                         f"{type_name(item)})")
+                         f"indices (got {type_name(item)})")
 
 
 def is_scalar_bool(value):
@@ -247,8 +246,7 @@ def check_mask(chosen, found, mask):
     for d, n in enumerate(shape):
         if found.shape[chosen.dim + d] != n:
             raise IndexError(f"The shape of the mask {list(shape)} at index {d} does not match the shape of the "
-                             "indexed tensor "
-                             f"{list(found.shape)} at index {chosen.dim + d}")
+                             f"indexed tensor {list(found.shape)} at index {chosen.dim + d}")
 
 
 def sequence_tensor(item):
@@ -281,10 +279,9 @@ def as_tuple(index):
     if isinstance(index, list) and len(index) < 32 and any(
             x is None or x is Ellipsis or isinstance(x, (Tensor, slice, list, tuple)) or is_array(x) for x in index):
         warnings.warn("Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in "
-                      "pytorch 2.9; use "
-                      "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
-                      "x[torch.tensor(seq)], "
-                      "which will result either in an error or a different result", stacklevel=4)
+                      "pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as "
+                      "tensor index, x[torch.tensor(seq)], which will result either in an error or a different "
+                      "result", stacklevel=4)
         return tuple(index)
     return (index,)
 
@@ -318,8 +315,7 @@ def mask_depth(item):
     return depth if item is True or item is False else 1
 
 
-# -- tensor[...]
-# ------------------------------------------------------------------------------------------------------------------
+# -- tensor[...] -----------------------------------------------------------------------------------------------------
 
 
 _ROWS = {}
@@ -356,6 +352,10 @@ def getitem(self, index):
             return index_rows(self, index)
         if index._layout.dtype is dt.bool_ and index._layout.shape == found.shape and found.ndim:
             return REGISTRY["Tensor._index_masked"](self, found.shape, index)
+    if kind is slice and found.ndim and not (MODE.grad and (self._rg or self._base is not None)):
+        view = rows_between(self, found, index)
+        if view is not None:
+            return view
     if kind is not tuple:
         index = as_tuple(index)
     known = known_view(found, index)
@@ -372,6 +372,21 @@ def getitem(self, index):
         return take_view(self, chosen)
     source = self if chosen.last is None and not any(i is None for i in chosen.items) else take_view(self, chosen)
     return index_(source, index_list(chosen, source))
+
+
+def rows_between(tensor, found, index):
+    """The view of the neighbouring rows that a slice of integers chooses; None for other slices. Nothing is remembered
+    about the slice: bounds often never come back."""
+    for bound in (index.start, index.stop):
+        if bound is not None and bound.__class__ is not int:
+            return None
+    if index.step is not None and index.step != 1:
+        return None
+    start, stop, _ = index.indices(found.shape[0])
+    rows = layout((stop - start if stop > start else 0, *found.shape[1:]), found.strides, found.dtype)
+    view = raw_view(tensor._storage, rows, tensor._offset + start * found.strides[0])
+    mark_view(view, tensor)
+    return view
 
 
 def index_list(chosen, source):
@@ -509,8 +524,7 @@ def normal_indices(input, indices):
                     raise IndexError(f"too many indices for tensor of dimension {input._layout.ndim}")
                 if input._layout.shape[at] != n:
                     raise IndexError(f"The shape of the mask {list(index._layout.shape)} at index {d} does not match "
-                                     "the shape of the "
-                                     f"indexed tensor {list(input._layout.shape)} at index {at}")
+                                     f"the shape of the indexed tensor {list(input._layout.shape)} at index {at}")
             found += nonzero_columns(index)
         elif kind in INDEX_DTYPES or kind in (dt.int8, dt.int16):
             found.append(index)
@@ -535,7 +549,15 @@ def index_rows(input, index):
         plain = index
         index = raw_view(plain._storage, spread_layout, plain._offset)
         index._versions = plain._versions
-    return fetch(INDEX, INDEX_RULE, input, [index], place)
+    return fetch(INDEX, INDEX_RULE, input, beside(input, [index]), place)
+
+
+def beside(input, tensors):
+    """Index tensors on the device of what they index; those of the CPU may index any tensor."""
+    device = input._storage.device
+    if device is CPU:
+        return tensors
+    return [to_device(t, device) if t._storage.device is CPU else t for t in tensors]
 
 
 def index_(input, indices):
@@ -544,7 +566,7 @@ def index_(input, indices):
     if all(i is None for i in indices):
         return clone(input)
     place, tensors = placement(input._layout.shape, indices)
-    return fetch(INDEX, INDEX_RULE, input, tensors, place)
+    return fetch(INDEX, INDEX_RULE, input, beside(input, tensors), place)
 
 
 register("Tensor._index", index_)
@@ -687,7 +709,7 @@ def _put_values(g, tensors, place):
          "index_put", keeps_strides=True)
 def put_values(input, tensors, values, place, accumulate):
     """Write (or add) values at a placement."""
-    write(PUT, input, tensors, values, place, "add" if accumulate else "set")
+    write(PUT, input, beside(input, tensors), values, place, "add" if accumulate else "set")
 
 
 def prepared_put(input, indices, values):
@@ -697,8 +719,7 @@ def prepared_put(input, indices, values):
     if values.dtype is not input.dtype:
         raise RuntimeError("Index put requires the source and destination dtypes match, got "
                            f"{dt.scalar_type(input._layout.dtype)} for the destination and "
-                           f"{dt.scalar_type(values._layout.dtype)} for the "
-                           "source.")
+                           f"{dt.scalar_type(values._layout.dtype)} for the source.")
     found = normal_indices(input, indices)
     if all([i is None for i in found]):
         raise RuntimeError("index_put_(): at least one index tensor is needed")
@@ -707,8 +728,7 @@ def prepared_put(input, indices, values):
     lead = len(shape) - len(place.domain)
     if lead > 0 or any(n not in (1, m) for n, m in zip(shape, place.domain[-lead:] if lead else place.domain)):
         raise RuntimeError(f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing "
-                           "result of shape "
-                           f"{list(place.domain)}")
+                           f"result of shape {list(place.domain)}")
     return tensors, place
 
 

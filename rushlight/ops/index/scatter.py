@@ -81,8 +81,7 @@ def check_source(name, input, index, src, dim):
         raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
     if any(n > m for n, m in zip(shape, given)):
         raise RuntimeError(f"Expected index {list(shape)} to be no larger than self {list(input.shape)} apart from "
-                           f"dimension {dim} and to be "
-                           f"no larger size than src {list(given)}")
+                           f"dimension {dim} and to be no larger size than src {list(given)}")
 
 
 def _gathered(g, dim, index):
@@ -200,7 +199,7 @@ def reduce_into(op, input, tensors, source, place, reduce, include_self):
 def element_counts(op, input, tensors, place, include_self):
     """How many elements each position of the mean has, at least 1."""
     kind = input._layout.dtype
-    counts = REGISTRY["ones" if include_self else "zeros"](tuple(input._layout.shape), dtype=kind)
+    counts = REGISTRY["ones" if include_self else "zeros"](tuple(input._layout.shape), dtype=kind, device=input.device)
     write(op, counts, tensors, 1, place, "add")
     return counts if include_self else counts.clamp_(min=1)
 
@@ -358,8 +357,7 @@ def check_slices(name, input, dim, index, source):
     """RuntimeError or IndexError where the source does not fit."""
     if source.dtype is not input.dtype:
         raise RuntimeError(f"{name}_(): self ({dt.scalar_type(input.dtype)}) and source "
-                           f"({dt.scalar_type(source.dtype)}) must have the same "
-                           "scalar type")
+                           f"({dt.scalar_type(source.dtype)}) must have the same scalar type")
     shape, given = list(input._layout.shape), list(source._layout.shape)
     count = index._layout.numel
     if not given:
@@ -370,16 +368,14 @@ def check_slices(name, input, dim, index, source):
     if len(given) != max(len(shape), 1):
         kind = IndexError if name == "index_copy" else RuntimeError
         raise kind(f"{name}_(): When source and destination are not scalars, their dimensionality must match. Source "
-                   "dimensionality "
-                   f"({len(given)}), destination dimensionality ({len(shape)})")
+                   f"dimensionality ({len(given)}), destination dimensionality ({len(shape)})")
     if given[dim] != count:
         kind = IndexError if name == "index_copy" else RuntimeError
         raise kind(f"{name}_(): Number of indices ({count}) should be equal to source.size(dim): ({given[dim]}), for "
                    f"dim: {dim}")
     if given[:dim] + given[dim + 1:] != shape[:dim] + shape[dim + 1:]:
         raise RuntimeError(f"{name}_(): self and source expected to have the same shape except at dim {dim}, but got "
-                           f"self.shape = {shape} "
-                           f"source.shape = {given}")
+                           f"self.shape = {shape} source.shape = {given}")
 
 
 def selected(g, dim, index, source):
@@ -467,7 +463,7 @@ def index_fill_(input, dim, index, value):
 
 
 def _put_input(g, index, accumulate):
-    return g if accumulate else g.put(index, zeros(tuple(index.shape), dtype=g.dtype))
+    return g if accumulate else g.put(index, zeros(tuple(index.shape), dtype=g.dtype, device=g.device))
 
 
 @written("put Tensor.put_", {"input": _put_input,
@@ -479,8 +475,7 @@ def put(input, index, source, accumulate=False):
         raise RuntimeError(f"put_(): Expected a long tensor for index, but got {dt.scalar_type(index.dtype)}")
     if source.dtype is not input.dtype:
         raise RuntimeError("put_(): self and source expected to have the same dtype, but got self.dtype = "
-                           f"{dt.scalar_type(input.dtype)} and "
-                           f"source.dtype = {dt.scalar_type(source.dtype)}")
+                           f"{dt.scalar_type(input.dtype)} and source.dtype = {dt.scalar_type(source.dtype)}")
     if index.numel() != source.numel():
         raise RuntimeError("put_(): Expected source and index to have the same number of elements, but got "
                            "source.numel() = "
@@ -519,7 +514,7 @@ def masked_fill(k, input, mask, value):
 
 def _masked_source(g, mask, source):
     taken = masked_select(g, mask)
-    whole = zeros(source.numel(), dtype=g.dtype)
+    whole = zeros(source.numel(), dtype=g.dtype, device=g.device)
     return whole.slice_scatter(taken, 0, 0, taken.numel()).view(source.shape)
 
 
@@ -553,8 +548,7 @@ def scatter_masked(input, mask, source):
         raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
     if source.dtype is not input.dtype:
         raise RuntimeError("masked_scatter: expected self and source to have same dtypes but got "
-                           f"{dt.scalar_type(input.dtype)} and "
-                           f"{dt.scalar_type(source.dtype)}")
+                           f"{dt.scalar_type(input.dtype)} and {dt.scalar_type(source.dtype)}")
     check_writable(input)
     if not input.numel():
         return
@@ -584,8 +578,7 @@ def view_scatter(name, take, *params):
         part = take(input, *where)
         if part._layout.shape != src._layout.shape:
             raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
-                               "slice size = "
-                               f"{list(part.shape)}")
+                               f"slice size = {list(part.shape)}")
         part.copy_(src)
 
     def input_grad(g, where):

@@ -15,6 +15,7 @@ from ...core.kinds import Template
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
 from ...core.layout import Layout, contiguous_layout, layout
+from ...core.macro import macro
 from ...core.record import Form, binary, record_form
 from ...core.tensor import Tensor, view
 from ..basic.complex import conj, resolve_conj, times_i, view_as_complex, view_as_real
@@ -220,8 +221,7 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
         raise RuntimeError("batch1 must be a 3D tensor" if a.ndim != 3 else "batch2 must be a 3D tensor")
     if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
         raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, "
-                           f"{a.shape[2]}] but got: "
-                           f"[{b.shape[0]}, {b.shape[1]}].")
+                           f"{a.shape[2]}] but got: [{b.shape[0]}, {b.shape[1]}].")
     beta, alpha = _factors(input, beta, alpha)
     return _add_product(BADDBMM, "baddbmm", input, batch1, batch2, beta, alpha)
 
@@ -310,8 +310,7 @@ def dot(input, tensor):
                            f"{dt.scalar_type(b.dtype)}")
     if a.shape != b.shape:
         raise RuntimeError(f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have "
-                           f"the same number of "
-                           f"elements, but got {a.shape[0]} and {b.shape[0]} elements respectively")
+                           f"the same number of elements, but got {a.shape[0]} and {b.shape[0]} elements respectively")
     same_dtype("dot", input._layout, tensor._layout)
     return inner_product(input, tensor)
 
@@ -320,7 +319,12 @@ def dot(input, tensor):
         grad={"input": lambda g, tensor: g * tensor, "tensor": lambda g, input: g * input})
 def inner_product(input, tensor):
     """Sum of products as one node."""
-    return (input * tensor).sum(dtype=input.dtype)
+    return sum_of_products(input, tensor)
+
+
+@macro("sum_of_products", 2)
+def sum_of_products(a, b):
+    return (a * b).sum(dtype=a.dtype)
 
 
 @public("vdot")
@@ -349,9 +353,8 @@ def inner(input, other):
     if not input._layout.ndim or not other._layout.ndim:
         return input * other
     if input._layout.shape[-1] != other._layout.shape[-1]:
-        raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes "
-                           f"{list(input._layout.shape)} and "
-                           f"{list(other._layout.shape)}")
+        raise RuntimeError("inner() the last dimension must match on both input tensors but got shapes "
+                           f"{list(input._layout.shape)} and {list(other._layout.shape)}")
     return tensordot(input, other, ([-1], [-1]))
 
 
@@ -451,9 +454,8 @@ def linear(input, weight, bias=None, *, out=None):
         result = matmul(input, weight)
         return result if bias is None else result + bias
     if not x.ndim or x.shape[-1] != w.shape[1]:
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied "
-                           f"({math.prod(x.shape[:-1])}x{x.shape[-1] if x.ndim else 1} and "
-                           f"{w.shape[1]}x{w.shape[0]})")
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied "
+                           f"({math.prod(x.shape[:-1])}x{x.shape[-1] if x.ndim else 1} and {w.shape[1]}x{w.shape[0]})")
     if x.ndim == 2:
         turned = t(weight)
         return mm(input, turned) if bias is None else _add_product(ADDMM, "addmm", bias, input, turned, 1, 1)
@@ -474,8 +476,7 @@ def bilinear(input1, input2, weight, bias=None):
                            f"{list(b.shape)}")
     if a.shape[-1] != w.shape[1] or b.shape[-1] != w.shape[2]:
         raise RuntimeError(f"bilinear(): input1 size does not match weight size: got {a.shape[-1]}, {b.shape[-1]} but "
-                           f"expected "
-                           f"{w.shape[1]}, {w.shape[2]}")
+                           f"expected {w.shape[1]}, {w.shape[2]}")
     rows = math.prod(a.shape[:-1])
     left = mm(input1.reshape(rows, w.shape[1]), weight.permute(1, 0, 2).reshape(w.shape[1], w.shape[0] * w.shape[2]))
     result = (left.view(rows, w.shape[0], w.shape[2]) * input2.reshape(rows, 1, w.shape[2])).sum(-1)
@@ -483,8 +484,7 @@ def bilinear(input1, input2, weight, bias=None):
     return result if bias is None else result + bias
 
 
-# -- sums of products over named dimensions
-# -----------------------------------------------------------------------------------------
+# -- sums of products over named dimensions --------------------------------------------------------------------------
 
 
 def _tensordot_cast(a, b, dims=2, **rest):
@@ -516,8 +516,7 @@ def tensordot(a, b, dims=2):
             a = a.sum(i, keepdim=True, dtype=a.dtype)
         elif sa[i] != sb[j]:
             raise RuntimeError(f"contracted dimensions need to match, but first has size {sa[i]} in dim {i} and second "
-                               f"has size {sb[j]} in "
-                               f"dim {j}")
+                               f"has size {sb[j]} in dim {j}")
     sa, sb = a._layout.shape, b._layout.shape
     free_a = [d for d in range(len(sa)) if d not in dims_a]
     free_b = [d for d in range(len(sb)) if d not in dims_b]
@@ -620,7 +619,7 @@ def parse_equation(equation, operands):
 
 
 def check_output(inputs, output):
-    """RuntimeError for subscripts of the output that are no letters, stand there twice, or in no operand."""
+    """RuntimeError for subscripts of the output that are not letters, are repeated, or are in no operand."""
     for label in output.replace("...", "", 1):
         if not label.isalpha():
             raise RuntimeError(f"einsum(): found '{label}' for output, subscripts must be in [a-zA-Z], and '.' part of "
@@ -645,8 +644,7 @@ def label_sizes(inputs, operands):
                 sizes[label] = n
             elif n not in (1, sizes[label]):
                 raise RuntimeError(f"einsum(): subscript {label} has size {n} for operand {number} which does not "
-                                   f"broadcast with previously "
-                                   f"seen size {sizes[label]}")
+                                   f"broadcast with previously seen size {sizes[label]}")
     return sizes
 
 
@@ -663,7 +661,7 @@ def prepare(x, labels, sizes):
 
 
 def contract(a, la, b, lb, keep):
-    """The product of two operands, summed over the labels that nobody needs later, as one batched matrix product."""
+    """The product of two operands, summed over the labels that are not needed later, as one batched matrix product."""
     drop_a = [d for d, v in enumerate(la) if v not in lb and v not in keep]
     if drop_a:
         a, la = a.sum(drop_a), [v for v in la if v in lb or v in keep]

@@ -55,8 +55,7 @@ def check_full(op, shape, start):
         if not shape[d]:
             raise RuntimeError(
                 f"{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
-                f"{list(shape)} "
-                f"with dimension {d} being empty"
+                f"{list(shape)} with dimension {d} being empty"
             )
 
 
@@ -83,8 +82,7 @@ def check_line(op, input, output_size):
     if rank not in (2, 3):
         raise RuntimeError(
             f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 'self' (while checking "
-            "arguments "
-            f"for {op})"
+            f"arguments for {op})"
         )
     if isinstance(output_size, (tuple, list)):
         if len(output_size) != 1:
@@ -283,9 +281,8 @@ def _fractional_public(n, named):
 
     pool.__name__ = f"fractional_max_pool{n}d" + ("_with_indices" if named else "")
     pool.__doc__ = (
-        f"Maxima of windows of {word} at random steps (Graham, 2014), `output_size` of them or `output_ratio` of "
-        "the input's size; "
-        "the positions too" + ("." if named else " with `return_indices`.")
+        f"Maxima of windows of {word} at random steps (Graham, 2014), `output_size` of them or `output_ratio` of the "
+        "input's size; the positions too" + ("." if named else " with `return_indices`.")
     )
     return public(f"nn.functional.{pool.__name__}", out=False, cast="float32")(pool)
 

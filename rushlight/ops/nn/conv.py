@@ -1,8 +1,7 @@
 """Convolutions of 1 to 3 dimensions and their transposes.
 
 Three template operators carry them: `conv`, its gradient for the input (also the transposed convolution) and for the
-weight. Each is the
-gradient of the others, so that all orders of derivatives stay inside the templates.
+weight. Each is the gradient of the others, so that all orders of derivatives stay inside the templates.
 """
 
 from ...core import dtype as dt
@@ -25,8 +24,7 @@ def _bias_grad(g):
 
 
 # parameters: the tensors, the shape of the tensor whose gradient is meant, and the geometry
-CONV = Template("convolution", lower="conv.convolutions:conv", node="ConvolutionBackward0",
-                layouts=rules.strided,
+CONV = Template("convolution", lower="conv.convolutions:conv", layouts=rules.strided, node="ConvolutionBackward0",
                 reads=("any", "any", "contiguous"),
                 params=("input", "weight", "bias", "input_shape", "weight_shape", "options"),
                 grad={"input": lambda g, weight, input_shape, options: conv_input_grad(g, weight, None, input_shape,
@@ -34,8 +32,8 @@ CONV = Template("convolution", lower="conv.convolutions:conv", node="Convolution
                       "weight": lambda g, input, weight_shape, options: conv_weight_grad(g, input, weight_shape,
                                                                                          options),
                       "bias": _bias_grad})
-INPUT_GRAD = Template("convolution_input", lower="conv.convolutions:conv_input_grad", node="ConvolutionBackward0",
-                      reads=("any", "any", "contiguous"), layouts=rules.strided,
+INPUT_GRAD = Template("convolution_input", lower="conv.convolutions:conv_input_grad", layouts=rules.strided,
+                      node="ConvolutionBackward0", reads=("any", "any", "contiguous"),
                       params=("result", "weight", "bias", "result_shape", "weight_shape", "options"),
                       grad={"result": lambda g, weight, result_shape, options: convolve(g, weight, None, result_shape,
                                                                                         options),
@@ -135,8 +133,7 @@ def _tuple(value, n, name, op):
         return value * n
     if len(value) != n:
         raise RuntimeError(f"expected {name} to be a single integer value or a list of {n} values to match the "
-                           f"convolution dimensions, but "
-                           f"got {name}={list(value)}")
+                           f"convolution dimensions, but got {name}={list(value)}")
     return value
 
 
@@ -145,8 +142,7 @@ def checked(op, input, weight, bias, stride, padding, dilation, groups, n, trans
     for label, value in (("input", input), ("weight", weight)):
         if not isinstance(value, Tensor):
             raise TypeError(f"{op}() received an invalid combination of arguments: argument '{label}' must be Tensor, "
-                            f"not "
-                            f"{type(value).__name__}")
+                            f"not {type(value).__name__}")
     x, w = input._layout, weight._layout
     if w.ndim != n + 2:
         raise RuntimeError(f"{op}: expected weight to be {n + 2}D, got {w.ndim}D (weight {tuple(w.shape)})")
@@ -169,21 +165,17 @@ def checked(op, input, weight, bias, stride, padding, dilation, groups, n, trans
         raise RuntimeError("non-positive groups is not supported")
     if w.shape[0] % groups or (not transposed and w.shape[0] < groups):
         raise RuntimeError(f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got "
-                           f"weight of size "
-                           f"{list(w.shape)} instead" if w.shape[0] < groups else
+                           f"weight of size {list(w.shape)} instead" if w.shape[0] < groups else
                            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but "
-                           f"got weight of size "
-                           f"{list(w.shape)} instead")
+                           f"got weight of size {list(w.shape)} instead")
     expected = w.shape[0] if transposed else w.shape[1] * groups
     if x.shape[1] != expected:
         raise RuntimeError(f"Given groups={groups}, weight of size {list(w.shape)}, expected input{list(x.shape)} to "
-                           f"have {expected} "
-                           f"channels, but got {x.shape[1]} channels instead")
+                           f"have {expected} channels, but got {x.shape[1]} channels instead")
     channels = w.shape[1] * groups if transposed else w.shape[0]
     if bias is not None and tuple(bias._layout.shape) != (channels,):
         raise RuntimeError(f"Given weight of size {list(w.shape)}, expected bias to be 1-dimensional with {channels} "
-                           f"elements, but got bias "
-                           f"of size {list(bias._layout.shape)} instead")
+                           f"elements, but got bias of size {list(bias._layout.shape)} instead")
     if len({found.dtype.plain for found in (x, w, *([] if bias is None else [bias._layout]))}) > 1:
         raise RuntimeError(f"Input type ({x.dtype.name}) and {'weight' if w.dtype is not x.dtype else 'bias'} type "
                            f"({(w if w.dtype is not x.dtype else bias._layout).dtype.name}) should be the same")
@@ -206,8 +198,7 @@ def conv(op, input, weight, bias, stride, padding, dilation, groups, n):
             whole = " x ".join(str(x.shape[i + 2] + 2 * padding[i]) for i in range(n))
             kernel = " x ".join(str(dilation[i] * (w.shape[i + 2] - 1) + 1) for i in range(n))
             raise RuntimeError(f"Calculated padded input size per channel: ({whole}). Kernel size: ({kernel}). Kernel "
-                               f"size can't be "
-                               "greater than actual input size")
+                               "size can't be greater than actual input size")
         sizes.append((padded - reach) // stride[d] + 1)
     out = convolve(input, weight, bias, (x.shape[0], w.shape[0], *sizes), _options(stride, padding, dilation, groups))
     return out.squeeze(0) if unbatched else out
@@ -270,15 +261,13 @@ def conv_transpose(op, input, weight, bias, stride, padding, output_padding, gro
     sizes = []
     for d in range(n):
         if extra[d] >= max(stride[d], dilation[d]):
-            raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got "
-                               f"output_padding: {extra[d]}, stride: "
-                               f"{stride[d]}, dilation: {dilation[d]}")
+            raise RuntimeError("output padding must be smaller than either stride or dilation, but got "
+                               f"output_padding: {extra[d]}, stride: {stride[d]}, dilation: {dilation[d]}")
         sizes.append((x.shape[d + 2] - 1) * stride[d] - 2 * padding[d] + dilation[d] * (w.shape[d + 2] - 1) + 1
                      + extra[d])
     if any(s < 1 for s in sizes):
         raise RuntimeError(f"Given input size per channel: {list(x.shape[2:])}. Calculated output size per channel: "
-                           f"{sizes}. Output size "
-                           "is too small")
+                           f"{sizes}. Output size is too small")
     options = _options(stride, padding, dilation, groups)
     out = conv_input_grad(input, weight, bias, (x.shape[0], w.shape[1] * groups, *sizes), options)
     return out.squeeze(0) if unbatched else out

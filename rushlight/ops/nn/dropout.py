@@ -39,14 +39,14 @@ def _check_probability(p, error=RuntimeError):
         raise error(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
-def _noise_layout(input, feature):
-    """The layout of the noise: like the input, or one number per sample and channel."""
+def _noise_like(input, feature):
+    """A tensor like the noise: the input, or an empty one of one number per sample and channel."""
     if not feature:
-        return input._layout
+        return input
     shape = tuple(input.shape)
     if len(shape) < 2:
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
-    return empty_tensor((*shape[:2], *([1] * (len(shape) - 2))), input.dtype)._layout
+    return empty_tensor((*shape[:2], *([1] * (len(shape) - 2))), input.dtype, input.device)
 
 
 def _check_floating(dtype):
@@ -60,11 +60,12 @@ def drop(input, p, train, feature=False, alpha=False, inplace=False):
     if p == 0 or not train or not input.numel():
         return input
     if p == 1:
-        zero = zeros((), dtype=input.dtype)
+        zero = zeros((), dtype=input.dtype, device=input.device)
         return input.mul_(zero) if inplace else mul(input, zero)
-    found = _noise_layout(input, feature)
+    noisy = _noise_like(input, feature)
+    found = noisy._layout
     _check_floating(found.dtype)
-    raw = raw_draws(found, None, True)
+    raw = raw_draws(noisy, None, True)
     limit = threshold(1 - p)
     if not alpha:
         noise = emit(dropout_noise, found.dtype, (raw,), (limit, float(1 - p)))
@@ -141,8 +142,8 @@ def native_dropout(input, p, train):
 
 @public("nn.functional.dropout", out=False)
 def dropout(input, p=0.5, training=True, inplace=False):
-    """While training: zero each element with probability p and scale the others by 1 / (1 - p). ValueError unless 0 "
-      "<= p <= 1."""
+    """While training: zero each element with probability p and scale the others by 1 / (1 - p). ValueError unless 0
+    <= p <= 1."""
     _check_probability(p, ValueError)
     return drop(input, p, training, inplace=inplace)
 
@@ -177,21 +178,17 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
     rank = input.dim()
     if rank not in (2, 3):
         raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {rank}D input. Note that dropout1d "
-                           f"exists to provide "
-                           "channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an "
-                           "optional batch "
-                           "dimension (i.e. 2D or 3D inputs).")
+                           "exists to provide channel-wise dropout on inputs with 1 spatial dimension, a channel "
+                           "dimension, and an optional batch dimension (i.e. 2D or 3D inputs).")
     return _drop_channels(input, p, training, inplace, rank == 3)
 
 
 def _warn_rank(name, rank, spatial):
-    warnings.warn(f"{name}: Received a {rank}-D input to {name}, which is deprecated and will result in an error in "
-                  f"a future release. To "
-                  f"retain the behavior and silence this warning, please use dropout instead. Note that {name} "
-                  f"exists to provide "
-                  f"channel-wise dropout on inputs with {spatial} spatial dimensions, a channel dimension, and an "
-                  f"optional batch "
-                  f"dimension (i.e. {spatial + 1}D or {spatial + 2}D inputs).", stacklevel=3)
+    warnings.warn(f"{name}: Received a {rank}-D input to {name}, which is deprecated and will result in an error in a "
+                  "future release. To retain the behavior and silence this warning, please use dropout instead. Note "
+                  f"that {name} exists to provide channel-wise dropout on inputs with {spatial} spatial dimensions, a "
+                  f"channel dimension, and an optional batch dimension (i.e. {spatial + 1}D or {spatial + 2}D "
+                  "inputs).", stacklevel=3)
 
 
 @public("nn.functional.dropout2d", out=False)
@@ -202,13 +199,11 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
     if rank not in (3, 4):
         _warn_rank("dropout2d", rank, 2)
     if rank == 3:
-        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
-                      "behavior is desired - "
-                      "input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will "
-                      "change in a future "
-                      "release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To "
-                      "maintain the 1D "
-                      "channel-wise dropout behavior, please switch to using dropout1d instead.", stacklevel=2)
+        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior "
+                      "is desired - input is interpreted as shape (N, C, L), where C is the channel dim. This behavior "
+                      "will change in a future release to interpret the input as one without a batch dimension, i.e. "
+                      "shape (C, H, W). To maintain the 1D channel-wise dropout behavior, please switch to using "
+                      "dropout1d instead.", stacklevel=2)
     return drop(input, p, training, feature=True, inplace=inplace)
 
 
@@ -257,7 +252,8 @@ def _slopes(input, lower, upper):
     fixed = input.detach().contiguous()
     found, wide = fixed._layout, fixed.dtype.compute
     lower, upper = _rounded(lower, wide), _rounded(upper, wide)
-    return draw(RRELU_NOISE, None, ((tuple(found.shape), found.strides, wide),), "ttnn", (fixed,), (lower, upper))[0]
+    return draw(RRELU_NOISE, None, ((tuple(found.shape), found.strides, wide),), input.device, "ttnn", (fixed,),
+                (lower, upper))[0]
 
 
 def _check_slopes(lower, upper):

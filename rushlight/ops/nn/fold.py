@@ -141,8 +141,7 @@ def check_options(kernel, dilation, padding, stride):
         if min(value) < least:
             raise RuntimeError(
                 f"{text} should be {'greater than zero' if least else 'non-negative'}, but got {word}_height: "
-                f"{value[0]} "
-                f"{word}_width: {value[1]}"
+                f"{value[0]} {word}_width: {value[1]}"
             )
 
 
@@ -160,8 +159,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     if len(shape) > 4 or 0 in shape[1:] or (len(shape) == 3 and not shape[0]):
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for "
-            "input, but "
-            f"got: {list(shape)}"
+            f"input, but got: {list(shape)}"
         )
     kernel, dilation, padding, stride = options
     counts = block_counts(shape[-2:], options)
@@ -189,22 +187,19 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     if len(shape) not in (2, 3) or 0 in shape[-2:]:
         raise RuntimeError(
             "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
-            "input, but "
-            f"got: {list(shape)}"
+            f"input, but got: {list(shape)}"
         )
     if shape[-2] % math.prod(kernel):
         raise RuntimeError(
             "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
-            "input.size(1)="
-            f"{shape[-2]} and kernel_size={kernel}."
+            f"input.size(1)={shape[-2]} and kernel_size={kernel}."
         )
     counts = block_counts(size, options)
     if shape[-1] != math.prod(counts) or min(counts) < 1:
         raise RuntimeError(
-            f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, "
-            f"stride={stride}, expected "
-            f"size of input's dimension 2 to match the calculated number of sliding blocks {counts[0]} * {counts[1]} = "
-            f"{math.prod(counts)}, but got input.size(2)={shape[-1]}."
+            f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, stride={stride}, "
+            f"expected size of input's dimension 2 to match the calculated number of sliding blocks {counts[0]} * "
+            f"{counts[1]} = {math.prod(counts)}, but got input.size(2)={shape[-1]}."
         )
     if min(size) < 1:
         raise RuntimeError(f"Expected output spatial size to be positive, but got: output_size={size}.")

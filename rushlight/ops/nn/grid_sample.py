@@ -61,7 +61,7 @@ def padded(k, c, size, padding, align):
 
 
 def whole(k, c):
-    """A coordinate without fraction as an index; -100 for what is no index."""
+    """A coordinate without fraction as an index; -100 if it is not an integer."""
     fits = k.abs(c) < 1e9
     return k.cast(k.where(fits, c, k.const(-100.0, c.dtype)), dt.int64)
 
@@ -187,7 +187,7 @@ def _spread(samples, grid, options, orders, sizes):
     lead, out = tuple(samples._layout.shape[:2]), grid._layout.shape[1:-1]
     count, n = math.prod(out), len(sizes)
     if not samples._layout.numel:
-        return zeros((*lead, *sizes), dtype=samples.dtype)
+        return zeros((*lead, *sizes), dtype=samples.dtype, device=samples.device)
     indices, values, flat = [], [], samples.reshape(*lead, count)
     for chosen in itertools.product(*[line_places(grid, sizes[d], n - 1 - d, orders[d], options) for d in range(n)]):
         index = weight = None
@@ -264,8 +264,7 @@ def check_sampler(input, grid, mode):
     if x.ndim not in (4, 5) or g.ndim != x.ndim:
         raise RuntimeError(
             "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with "
-            "sizes "
-            f"{list(x.shape)} and grid with sizes {list(g.shape)}"
+            f"sizes {list(x.shape)} and grid with sizes {list(g.shape)}"
         )
     if mode == "bicubic" and x.ndim == 5:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")

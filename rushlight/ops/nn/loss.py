@@ -176,8 +176,7 @@ def _check_nll(input, target, weight):
     classes = input.shape[0 if rank == 1 else 1]
     if weight is not None and (weight.dim() != 1 or weight.shape[0] != classes):
         raise RuntimeError(f"weight tensor should be defined either for all {classes} classes or no classes but got "
-                           "weight tensor of shape: "
-                           f"{list(weight.shape)}")
+                           f"weight tensor of shape: {list(weight.shape)}")
     if weight is not None and weight.dtype is not input.dtype:
         raise RuntimeError(f"expected scalar type {dt.scalar_type(input._layout.dtype)} but found "
                            f"{dt.scalar_type(weight._layout.dtype)}")
@@ -330,9 +329,8 @@ def _check_new(input, target, weight, ignore_index, smoothing):
             raise RuntimeError("ignore_index is not supported for floating point target")
         classes = input.shape[0 if input.dim() == 1 else 1]
         if weight is not None and (weight.dim() != 1 or weight.numel() != classes):
-            raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {classes} classes or "
-                               "no classes but got weight "
-                               f"tensor of shape: {list(weight.shape)}")
+            raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {classes} classes or no "
+                               f"classes but got weight tensor of shape: {list(weight.shape)}")
     else:
         _check_nll(input, target, weight)
 

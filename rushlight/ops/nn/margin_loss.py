@@ -72,7 +72,7 @@ def _excess(input, target, margin):
     """(margin - x[target] + x[j], whether it is positive and j is not the target)."""
     own = pick(input, target, 1)
     over = margin - own + input
-    places = arange(input.shape[1])
+    places = arange(input.shape[1], device=input.device)
     return over, (over > 0) & (places != target)
 
 
@@ -144,12 +144,14 @@ def _label_matrix(target, classes):
     """Which classes the rows of `target` name (before their first -1), as 0 and 1."""
     named = (target < 0).cumsum(-1) == 0
     safe = where(named, target, 0)
-    hits = zeros((*target.shape[:-1], classes), dtype=dt.int64).scatter_add(-1, safe, named.to(dt.int64))
+    hits = zeros((*target.shape[:-1], classes), dtype=dt.int64, device=target.device)
+    hits = hits.scatter_add(-1, safe, named.to(dt.int64))
     return hits > 0, named, safe
 
 
 def _label_margins(input, target):
-    """max(0, 1 - x[target_i] + x[j]) for labels i and classes j that are no label, as (values, whether they count)."""
+    """max(0, 1 - x[target_i] + x[j]) for labels i and classes j that are not labels, as (values, whether they
+    count)."""
     is_label, named, safe = _label_matrix(target, input.shape[-1])
     own = input.gather(-1, safe)
     over = 1 - own.unsqueeze(-1) + input.unsqueeze(-2)
@@ -251,8 +253,7 @@ def _cosine_embedding(input1, input2, target, margin, reduction):
     rank = target.dim() + 1
     if input1.dim() != rank or input2.dim() != rank:
         raise RuntimeError(f"{rank - 1}D target tensor expects {rank}D input tensors, but found inputs with sizes "
-                           f"{list(input1.shape)} and "
-                           f"{list(input2.shape)}.")
+                           f"{list(input1.shape)} and {list(input2.shape)}.")
     tiny = 1e-12
     product = (input1 * input2).sum(rank - 1)
     first, second = [(x * x).sum(rank - 1) + tiny for x in (input1, input2)]

@@ -125,13 +125,11 @@ def _check_layer_norm(input, normalized_shape, weight, bias):
     need_tensor("layer_norm", "input", 1, input)
     if not normalized_shape:
         raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
-                           "element, but got "
-                           "normalized_shape = []")
+                           "element, but got normalized_shape = []")
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and value._layout.shape != normalized_shape:
             raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
-                               f"{list(value.shape)} and "
-                               f"normalized_shape = {list(normalized_shape)}")
+                               f"{list(value.shape)} and normalized_shape = {list(normalized_shape)}")
     if input._layout.shape[-len(normalized_shape):] != normalized_shape:
         raise RuntimeError(f"Given normalized_shape={list(normalized_shape)}, expected input with shape [*, "
                            f"{', '.join(map(str, normalized_shape))}], but got input of size{list(input.shape)}")
@@ -400,13 +398,11 @@ def _check_group_norm(input, num_groups, weight, bias):
     channels = input.shape[1]
     if channels % num_groups:
         raise RuntimeError("Expected number of channels in input to be divisible by num_groups, but got input of "
-                           "shape "
-                           f"{list(input.shape)} and num_groups={num_groups}")
+                           f"shape {list(input.shape)} and num_groups={num_groups}")
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and (value.dim() != 1 or value.numel() != channels):
-            raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in input, "
-                               f"but got {name} of shape "
-                               f"{list(value.shape)} and input of shape {list(input.shape)}")
+            raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in input, but "
+                               f"got {name} of shape {list(value.shape)} and input of shape {list(input.shape)}")
     if input._layout.dtype.category < dt.FLOATING:
         raise NotImplementedError("\"GroupNormKernelImpl\" not implemented for "
                                   f"'{dt.scalar_type(input._layout.dtype)}'")

@@ -1,8 +1,7 @@
 """Padding (`nn.functional.pad` in all modes) and the shuffles that trade channels for pixels.
 
-Constant padding fills the border and copies the interior. The other modes read at positions that depend on sizes
-alone: small index
-tensors, kept for the next call, and one gather kernel; the gradient adds with the same indices.
+Constant padding fills the border and copies the interior. The other modes read at positions that depend on sizes alone:
+small index tensors, kept for the next call, and one gather kernel; the gradient adds with the same indices.
 """
 
 from ...base.lazy import numpy as np
@@ -78,12 +77,10 @@ def check_pad(input, pad):
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) // 2 > input.dim():
         raise RuntimeError("Length of pad should be no more than twice the number of dimensions of the input. Pad "
-                           "length is "
-                           f"{len(pad)} while the input has {input.dim()} dimensions.")
+                           f"length is {len(pad)} while the input has {input.dim()} dimensions.")
 
 
-# -- reflect, replicate, circular
-# -----------------------------------------------------------------------------------------------------------
+# -- reflect, replicate, circular ------------------------------------------------------------------------------------
 
 
 _POSITIONS = {}
@@ -125,8 +122,7 @@ def check_sizes(input, pad, mode):
         raise NotImplementedError("Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now")
     if any(n == 0 for n in input._layout.shape[1:]):
         raise RuntimeError(f"Expected {count + 1}D or {count + 2}D (batch mode) tensor with possibly 0 batch size and "
-                           f"other non-zero dimensions "
-                           f"for input, but got: {list(input.shape)}")
+                           f"other non-zero dimensions for input, but got: {list(input.shape)}")
     for i in range(count):
         size, before, after = input._layout.shape[-1 - i], pad[2 * i], pad[2 * i + 1]
         if mode == "reflect" and (before >= size or after >= size):
@@ -150,7 +146,8 @@ def indexed_pad(input, pad, mode):
         d = rank - 1 - i
         if pad[2 * i] or pad[2 * i + 1]:
             spec[d] = ("i", len(tensors))
-            tensors.append(spread(positions(mode, shape[d], pad[2 * i], pad[2 * i + 1]), i))
+            at = positions(mode, shape[d], pad[2 * i], pad[2 * i + 1]).to(input.device)
+            tensors.append(spread(at, i))
             shape[d] += pad[2 * i] + pad[2 * i + 1]
     if not tensors:
         return input.clone()
@@ -218,8 +215,7 @@ def pad(input, pad, mode="constant", value=None):
     return indexed_pad(input, pad, mode)
 
 
-# -- shuffles
-# ----------------------------------------------------------------------------------------------------------------------
+# -- shuffles --------------------------------------------------------------------------------------------------------
 
 
 @public("pixel_shuffle nn.functional.pixel_shuffle",
@@ -235,8 +231,7 @@ def pixel_shuffle(input, upscale_factor):
     *lead, c, h, w = input._layout.shape
     if c % (r * r):
         raise RuntimeError("pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
-                           "upscale_factor, but "
-                           f"input.size(-3)={c} is not divisible by {r * r}")
+                           f"upscale_factor, but input.size(-3)={c} is not divisible by {r * r}")
     n = len(lead)
     parts = input.reshape(*lead, c // (r * r), r, r, h, w)
     moved = parts.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)

@@ -1,7 +1,7 @@
 """Pooling with windows of one size: max_pool, avg_pool, lp_pool and max_unpool over one to three dimensions.
 
-What comes in: (N, C, ...) or (C, ...) and window sizes. What goes out: one value per window. One dimension is done as
-two, with a unit dimension, as PyTorch shows it in graphs. The kernels are in `windows`; read `adaptive_pooling` next.
+In: (N, C, ...) or (C, ...) and window sizes. Out: one value per window. One dimension is done as two, with a unit
+dimension, as PyTorch shows it in graphs. The kernels are in `windows`; read `adaptive_pooling` next.
 """
 
 import functools
@@ -328,7 +328,7 @@ def max_pool3d_with_indices(
 
 def divided(total, geo, dtype):
     """Sums of windows as means."""
-    divisor = geo.divisors(wide(dtype))
+    divisor = geo.divisors(wide(dtype), total.device)
     if dtype.is_floating_point:
         total = total / (divisor if isinstance(divisor, Tensor) else float(divisor))
         return total if total._layout.dtype is dtype else total._cast(dtype)
@@ -340,7 +340,7 @@ def _mean(input, geo):
 
 
 def _mean_back(g, geo):
-    divisor, dtype = geo.divisors(wide(g._layout.dtype)), g._layout.dtype
+    divisor, dtype = geo.divisors(wide(g._layout.dtype), g.device), g._layout.dtype
     if wide(dtype) is not dtype:
         g = g._cast(wide(dtype))
     found = window_sum_back(g / (divisor if isinstance(divisor, Tensor) else float(divisor)), geo)
@@ -396,8 +396,7 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     if rank not in (2, 3):
         raise RuntimeError(
             f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 'self' (while checking "
-            "arguments "
-            "for avg_pool1d)"
+            "arguments for avg_pool1d)"
         )
     values = []
     for name, value in (("kernel_size", kernel_size), ("stride", stride), ("padding", padding)):
@@ -488,7 +487,7 @@ def _unpool(input, indices, sizes):
     rank, shape = len(sizes), input._layout.shape
     lead = shape[: len(shape) - rank]
     count, size = math.prod(lead), math.prod(shape[len(shape) - rank :])
-    result = zeros((*lead, *sizes), dtype=input.dtype)
+    result = zeros((*lead, *sizes), dtype=input.dtype, device=input.device)
     if count and size:
         check_places(indices, sizes)
         flat = result.reshape(count, -1)
@@ -561,15 +560,13 @@ def max_unpool(n, input, indices, kernel_size, stride, padding, output_size):
         )
     if indices._layout.shape != shape:
         raise RuntimeError(
-            f"Expected shape of indices to be same as that of the input tensor ({list(shape)}) but got indices "
-            "tensor with "
-            f"shape: {list(indices._layout.shape)}"
+            f"Expected shape of indices to be same as that of the input tensor ({list(shape)}) but got indices tensor "
+            f"with shape: {list(indices._layout.shape)}"
         )
     if 0 in shape[1:]:
         raise RuntimeError(
-            f"max_unpooling{rank}d_forward_out_cpu(): Expected input to have non-zero size for non-batch "
-            "dimensions, but got "
-            f"{list(shape)} with dimension {shape.index(0, 1)} being empty."
+            f"max_unpooling{rank}d_forward_out_cpu(): Expected input to have non-zero size for non-batch dimensions, "
+            f"but got {list(shape)} with dimension {shape.index(0, 1)} being empty."
         )
     alert_not_deterministic(f"max_unpooling{rank}d_forward_out")
     if n == 1:

@@ -29,9 +29,8 @@ def same_sizes(input, target, stacklevel=3):
     """Warn as PyTorch does where a loss would broadcast."""
     if input.shape != target.shape:
         warnings.warn(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
-                      "This will likely "
-                      "lead to incorrect results due to broadcasting. Please ensure they have the same "
-                      "size.", stacklevel=stacklevel)
+                      "This will likely lead to incorrect results due to broadcasting. Please ensure they have the "
+                      "same size.", stacklevel=stacklevel)
 
 
 def scaled(g, reduction, count):
@@ -226,9 +225,8 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     _check_pair("binary_cross_entropy", input, target)
     reduction = reduction_of(size_average, reduce, reduction)
     if input.shape != target.shape:
-        raise ValueError(f"Using a target size ({target.size()}) that is different to the input size "
-                         f"({input.size()}) is deprecated. Please "
-                         "ensure they have the same size.")
+        raise ValueError(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) "
+                         "is deprecated. Please ensure they have the same size.")
     if weight is not None:
         weight = weight.expand(broadcast_shapes(target.shape, weight.shape))
     return probability_loss(input, target, weight, reduction)
@@ -335,10 +333,9 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     _check_pair("kl_div", input, target)
     if reduction == "mean" and size_average is None and reduce is None:
         warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support "
-                      "size.'batchmean' divides only by the "
-                      "batch size, and aligns with the KL div math definition.'mean' will be changed to behave the "
-                      "same as 'batchmean' in "
-                      "the next major release.", stacklevel=2)
+                      "size.'batchmean' divides only by the batch size, and aligns with the KL div math "
+                      "definition.'mean' will be changed to behave the same as 'batchmean' in the next major "
+                      "release.", stacklevel=2)
     values = _kl_divergence(input, target, log_target)
     if reduction == "batchmean" and size_average is None and reduce is None:
         total = values.sum()

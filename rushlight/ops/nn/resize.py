@@ -174,7 +174,7 @@ def applied(x, lines, dtype):
     """Apply the maps of the last dimensions (None: unchanged); the result has `dtype`."""
     sizes = [n if found is None else found.out for found, n in zip(lines, x._layout.shape[-len(lines) :])]
     plan = tuple([(0, False) if found is None else (found.taps, found.weight is not None) for found in lines])
-    tables = [t for found in lines if found is not None for t in found.operands()]
+    tables = [t.to(x.device) for found in lines if found is not None for t in found.operands()]
     return run(RESIZE, [x], tuple(sizes), dtype, (("plan", plan),), (), tables)
 
 
@@ -188,7 +188,7 @@ def map_lines(x, lines):
         if lines[d].taps > LONGEST:
             axis = d - len(lines)
             x = (
-                matmul(x.to(kept).movedim(axis, -1), lines[d].matrix().to(kept).t())
+                matmul(x.to(kept).movedim(axis, -1), lines[d].matrix().to(x.device, kept).t())
                 .movedim(-1, axis)
                 .contiguous()
             )
@@ -280,17 +280,14 @@ def asked_sizes(input, size, scale_factor, mode, recompute):
             if len(size) != n:
                 raise ValueError(
                     "Input and output must have the same number of spatial dimensions, but got input with spatial "
-                    "dimensions of "
-                    f"{list(shape[2:])} and output size of {size}. Please provide input tensor in (N, C, d1, d2, "
-                    "...,dK) format "
-                    "and output size in (o1, o2, ...,oK) format."
+                    f"dimensions of {list(shape[2:])} and output size of {size}. Please provide input tensor in (N, C, "
+                    "d1, d2, ...,dK) format and output size in (o1, o2, ...,oK) format."
                 )
             for v in size:
                 if isinstance(v, float):
                     raise TypeError(
-                        "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], "
-                        "but got size "
-                        f"with types {[type(v) for v in size]}"
+                        "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but "
+                        f"got size with types {[type(v) for v in size]}"
                     )
         else:
             if isinstance(size, (bool, float, str)):
@@ -304,10 +301,8 @@ def asked_sizes(input, size, scale_factor, mode, recompute):
         if len(scale_factor) != n:
             raise ValueError(
                 "Input and scale_factor must have the same number of spatial dimensions, but got input with spatial "
-                "dimensions of "
-                f"{list(shape[2:])} and scale_factor of shape {scale_factor}. Please provide input tensor in (N, C, "
-                "d1, d2, ..."
-                ",dK) format and scale_factor in (s1, s2, ...,sK) format."
+                f"dimensions of {list(shape[2:])} and scale_factor of shape {scale_factor}. Please provide input "
+                "tensor in (N, C, d1, d2, ...,dK) format and scale_factor in (s1, s2, ...,sK) format."
             )
         scales = [float(s) for s in scale_factor]
     else:

@@ -1,7 +1,7 @@
 """The in-place distributions of Tensor: bernoulli_, exponential_, geometric_, cauchy_, log_normal_.
 
-What comes in: the tensor to overwrite and the parameters. What goes out: an element-wise operator over raw draws, two
-for each element. Read `random` first.
+In: the tensor to overwrite and the parameters. Out: an element-wise operator over raw draws, two for each element. Read
+`random` first.
 """
 
 from ...core import dtype as dt
@@ -84,7 +84,7 @@ def threshold(p):
 def _each_into(tensor, p, generator, out):
     """Bernoulli numbers with a probability per element, for the Layout of `tensor`."""
     check_floating(p.dtype, "bernoulli_tensor_cpu_p_")
-    raw = raw_draws(tensor._layout, generator, p.dtype is dt.float64)
+    raw = raw_draws(tensor, generator, p.dtype is dt.float64)
     return emit(bernoulli_each, tensor._layout.dtype, (raw, p.detach()), (), out)
 
 
@@ -120,8 +120,7 @@ def check_continuous(dtype, name):
     if dtype.category != dt.FLOATING:
         what = CPP_NAMES.get(dtype.name, dtype.name) if name == "Cauchy" else dt.scalar_type(dtype)
         raise RuntimeError(f"{name} distribution is a continuous probability distribution. dtype must be a floating "
-                           f"point but you "
-                           f"specified {what}")
+                           f"point but you specified {what}")
 
 
 @public("Tensor.exponential_", out=False)
@@ -158,6 +157,6 @@ def log_normal_(self, mean=1, std=2, *, generator=None):
     check_continuous(self._layout.dtype, "Log normal")
 
     def write():
-        values = few_normals(self._layout, generator, float(mean), float(std))
+        values = few_normals(self, generator, float(mean), float(std))
         emit(exp_values, self._layout.dtype, (values,), (), self)
     return fill_in_place(self, LOG_NORMAL_RULE, write)

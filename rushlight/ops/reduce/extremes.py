@@ -93,9 +93,8 @@ def _extreme(which, input, dim, keepdim):
         return JOIN[which](input, dim)
     if dim is None:
         if input._layout.numel == 0:
-            raise RuntimeError(f"{which}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
-                               "the reduction dim with "
-                               "the 'dim' argument.")
+            raise RuntimeError(f"{which}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+                               "reduction dim with the 'dim' argument.")
         return ALL[which](input, tuple(range(input._layout.ndim)), False)
     if not hasattr(dim, "__index__"):
         raise TypeError(f"{which}() received an invalid combination of arguments - got (Tensor, {type(dim).__name__})")
@@ -124,8 +123,7 @@ def _over(name, input, dim, keepdim):
     empty = [d for d in dims if input._layout.shape[d] == 0]
     if empty and (dim is None or dim == ()):
         raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
-                           "reduction dim with the "
-                           "'dim' argument.")
+                           "reduction dim with the 'dim' argument.")
     if empty:
         raise IndexError(f"{name}(): Expected reduction dim {empty[0]} to have non-zero size.")
     return SEVERAL[name[1:]](input, dims, bool(keepdim))

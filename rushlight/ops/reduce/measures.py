@@ -44,9 +44,8 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
         for d, (have, want) in enumerate(zip(part.shape, input.shape)):
             if have != want and d != at:
                 raise RuntimeError("diff expects the shape of tensor to prepend or append to match that of input "
-                                   "except along the "
-                                   f"differencing dimension; input.size({d}) = {want}, but got tensor.size({d}) = "
-                                   f"{have}")
+                                   f"except along the differencing dimension; input.size({d}) = {want}, but got "
+                                   f"tensor.size({d}) = {have}")
     joined = cat(parts, at) if len(parts) > 1 else input
     if n == 0:
         return input.clone()
@@ -167,9 +166,8 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
         raise RuntimeError("dim repeated in the list of dims")
     spaces = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
     if len(spaces) != len(dims):
-        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar or a list of length equal "
-                           f"to 'self.dim() = {rank}' "
-                           f"or the number of dims, but got a list of length {len(spaces)}")
+        raise RuntimeError("torch.gradient expected spacing to be unspecified, a scalar or a list of length equal to "
+                           f"'self.dim() = {rank}' or the number of dims, but got a list of length {len(spaces)}")
     for d, space in zip(dims, spaces):
         if input.shape[d] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
@@ -230,13 +228,15 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     return cdist_values(x1, x2, float(p))
 
 
-def _pairs(count):
-    places = triu_indices(count, count, 1)
+def _pairs(input):
+    """The positions of all pairs of rows."""
+    count = input.shape[0]
+    places = triu_indices(count, count, 1, device=input.device)
     return places[0], places[1]
 
 
 def _pdist_grad(g, input, out, p):
-    first, second = _pairs(input.shape[0])
+    first, second = _pairs(input)
     away = input.index_select(0, first) - input.index_select(0, second)
     slope = norm_grad(g, away, out, p, (1,), False)
     zeros = zeros_like(input)
@@ -248,7 +248,7 @@ def _pdist_grad(g, input, out, p):
 @public("", node="PdistBackward0", grad={"input": _pdist_grad}, out=False)
 def pdist_values(input, p):
     """The p-norms of the differences of all pairs i < j of rows."""
-    first, second = _pairs(input.shape[0])
+    first, second = _pairs(input)
     return plain_norm(input.index_select(0, first) - input.index_select(0, second), p, (1,), False)
 
 
@@ -453,8 +453,7 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False):
     columns = input.shape[-1]
     bins = [bins] * columns if isinstance(bins, int) else list(bins)
     if len(bins) != columns:
-        raise RuntimeError(f"torch.histogramdd: expected {columns} sequences of bin edges for a "
-                           f"{columns}-dimensional histogram but got "
-                           f"{len(bins)}")
+        raise RuntimeError(f"torch.histogramdd: expected {columns} sequences of bin edges for a {columns}-dimensional "
+                           f"histogram but got {len(bins)}")
     counts, edges = _histogram("histogramdd", input, bins, range, weight, density)
     return HISTOGRAMDD(counts, tuple(edges))

@@ -180,9 +180,8 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, **spelled):
         return spelled_again(mean, spelled, input, **named_so_far(dim, keepdim), dtype=dtype)
     result = input.dtype if dtype is None else CLASSES[dtype] if dtype.__class__ is type else dtype
     if result.category < dt.FLOATING:
-        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or "
-                           f"complex dtype. Got: "
-                           f"{dt.scalar_type(input._layout.dtype)}")
+        raise RuntimeError("mean(): could not infer output dtype. Input dtype must be either a floating point or "
+                           f"complex dtype. Got: {dt.scalar_type(input._layout.dtype)}")
     found = input._layout
     if dim is None and not keepdim:
         form = total_form(found, True) if dtype is None and not STREAM.tracing else None
@@ -200,8 +199,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, **spelled):
     return mean_dims(input, found.shape, dims, keepdim, result, count)
 
 
-# -- products, counts, truth
-# ------------------------------------------------------------------------------------------------------------
+# -- products, counts, truth -----------------------------------------------------------------------------------------
 
 
 def _prod_grad(g, input, out, dims, keepdim):

@@ -157,6 +157,7 @@ def cumprod(input, dim, *, dtype=None):
 def _inplace(function):
     def call(self, dim, *, dtype=None):
         return self.copy_(function(self, dim, dtype=dtype or self.dtype))
+    call.__doc__ = f"`{function.__name__}` in place."
     return call
 
 

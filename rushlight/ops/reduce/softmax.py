@@ -16,7 +16,8 @@ from .rows import narrow, total, wide
 
 
 def largest(input, dims, keepdim=True):
-    """The maximum over `dims` of what is no NaN: sums of exponentials get them from the values themselves."""
+    """The maximum over `dims` of the values that are not NaN: NaN reaches sums of exponentials through the values
+    themselves."""
     return reduce_(TOP, input, dims, keepdim, input._layout.dtype)[0]
 
 

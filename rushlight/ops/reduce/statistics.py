@@ -109,8 +109,7 @@ def _spread_arguments(name, input, dim, unbiased, keepdim, correction):
     dims = wrap_dims(None if dim == () else dim, input._layout.ndim)
     if _freedom(input, dims, correction) <= 0:
         warnings.warn(f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
-                      "factor (input numel "
-                      "divided by output numel).", stacklevel=3)
+                      "factor (input numel divided by output numel).", stacklevel=3)
     return dims, correction, bool(keepdim)
 
 
@@ -219,10 +218,8 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
         raise RuntimeError(f"linalg.vector_norm cannot compute the {ord:g} norm on an empty tensor because the "
                            "operation does not have an "
                            "identity" if dim is None else f"linalg.vector_norm cannot compute the {ord:g} norm on "
-                                                          "the dimension "
-                           f"{next(d for d in dims if not x.shape[d])} because this dimension is empty and the "
-                           "operation does not have "
-                           "an identity")
+                                                          f"the dimension {next(d for d in dims if not x.shape[d])} "
+                           "because this dimension is empty and the operation does not have an identity")
     return vector_norm_node(x, ord, dims, bool(keepdim))
 
 
@@ -296,9 +293,8 @@ def _weights(name, values, count):
         raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with "
                            f"{values.dim()} dimensions")
     if values.numel() != count:
-        raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in the input "
-                           "but got "
-                           f"{values.numel()} != {count}")
+        raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in the input but "
+                           f"got {values.numel()} != {count}")
     return values
 
 
@@ -320,8 +316,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
                            f"{dt.scalar_type(counts.dtype)} dtype")
     if importance is not None and not importance.is_floating_point():
         raise RuntimeError("cov(): expected aweights to have floating point dtype but got aweights with "
-                           f"{dt.scalar_type(importance.dtype)} "
-                           "dtype")
+                           f"{dt.scalar_type(importance.dtype)} dtype")
     weight = counts
     if importance is not None:
         weight = importance if counts is None else counts * importance

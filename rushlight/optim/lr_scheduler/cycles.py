@@ -182,7 +182,8 @@ class OneCycleLR(LRScheduler):
 
     Raises:
         TypeError: `optimizer` is none.
-        ValueError: a number of steps that is no positive integer, an unknown strategy, an optimizer without momentum,
+        ValueError: a number of steps that is not a positive integer, an unknown strategy, an optimizer without
+        momentum,
             or, in `step`, more steps than were announced.
 
     Source: Smith and Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates (2018).

@@ -364,7 +364,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         last_epoch: number of the last epoch done; -1 to begin.
 
     Raises:
-        ValueError: `T_0` or `T_mult` is no positive integer, or `eta_min` no number.
+        ValueError: `T_0` or `T_mult` is not a positive integer, or `eta_min` is not a number.
 
     Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017).
     """

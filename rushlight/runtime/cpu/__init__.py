@@ -1,4 +1,4 @@
-"""The CPU runtime: kernels' descriptions come in, machine code runs on a pool of native threads.
+"""The CPU runtime: machine code of kernels, run on a pool of native threads.
 
 jit.py            kernel sources -> addresses of machine code (llvm.py makes it, object_cache.py keeps it on disk)
 program.py        planned launches -> one native call (native.py: thread pool and executor, written in LLVM IR)
@@ -10,3 +10,9 @@ platform.py       what differs between operating systems and processors, as rows
 Nothing here imports llvmlite before the first kernel is asked for, and no module is imported before it is needed. Read
 next: program.py.
 """
+
+from ...base.lazy import Lazy
+from ...core.device import Parts
+from ...core.stream import STREAM
+
+PARTS = Parts("cpu", lambda device: STREAM, Lazy(f"{__name__}.memory"), Lazy(f"{__name__}.jit"))

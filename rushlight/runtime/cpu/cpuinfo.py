@@ -1,4 +1,4 @@
-"""What the processor can do: instruction sets, vector width, cache sizes. Nothing comes in; plain values go out.
+"""What the processor can do: instruction sets, vector width, cache sizes.
 
 The name and the features are LLVM's; so that a warm start need not import it to ask, they are kept in the cache folder
 in a file named after what the system says about the processor. Cache sizes come from /sys. Used by code generators.
@@ -170,7 +170,7 @@ def cache_sizes():
 
 @functools.cache
 def memory_bytes():
-    """Physical memory of the machine in bytes; 8 GiB where the system does not tell."""
+    """Physical memory in bytes; 8 GiB if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -194,7 +194,7 @@ def _text(modules):
 
 
 def _milliseconds(lines):
-    """How long LLVM takes for so many instructions, measured."""
+    """How long LLVM takes for a number of instructions, measured."""
     return 0.8 * lines ** 0.7
 
 

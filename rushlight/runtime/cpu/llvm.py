@@ -1,4 +1,4 @@
-"""Texts of IR in, object code out: what runs of LLVM, on several threads.
+"""From texts of IR to object code: the parts of LLVM that run, on several threads.
 
 `compile_texts` gives every text a module, a context and a target machine of its own, so that threads share nothing.
 jit.py is the only user.
@@ -45,7 +45,7 @@ def target_machine(hurry=False):
 
 
 class Compiler:
-    """A context and a target machine: what one thread needs. `hurry`: code that is not optimised, see hurry.py."""
+    """The context and the target machine of one thread. `hurry`: code that is not optimised, see hurry.py."""
 
     def __init__(self, hurry=False):
         self.hurry = hurry

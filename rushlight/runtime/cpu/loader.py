@@ -1,4 +1,4 @@
-"""Relocatable ELF objects in, addresses of their functions out: what a linker does, for kernels that are on disk.
+"""A linker for kernels on disk: from relocatable ELF objects to the addresses of their functions.
 
 A warm start needs no compiler, and this much of a linker is smaller than LLVM's: importing that costs a third of the
 time to a first result and half of its memory. `supported` says where it works; jit.py uses LLVM's elsewhere.
@@ -39,7 +39,7 @@ _kept = []
 
 
 def supported():
-    """Whether `load` works on this machine: Linux on x86-64."""
+    """Whether `load` works here: Linux on x86-64."""
     return sys.platform == "linux" and cpuinfo.architecture() == "x86_64"
 
 
@@ -124,7 +124,7 @@ def _sections(code, expected):
 
 
 def _relocations(code, sections):
-    """(section, (offset, symbol and kind, addend)) of every relocation of what lives in memory."""
+    """(section, (offset, symbol and kind, addend)) of every relocation in the sections that are loaded."""
     return [(sections[s.info], _RELOCATION.unpack_from(code, at)) for s in sections
             if s.kind == _RELOCATIONS and sections[s.info].flags & _ALLOCATE
             for at in range(s.offset, s.offset + s.size, _RELOCATION.size)]

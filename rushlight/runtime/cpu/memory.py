@@ -1,4 +1,4 @@
-"""The caching allocator of the CPU: sizes in bytes come in, blocks of 64-byte aligned memory go out.
+"""The caching allocator of the CPU: blocks of 64-byte aligned memory.
 
 A `Block` gives its memory back when it dies; the memory is kept for the next block of its size class, because fresh
 pages cost more than most kernels. Small classes are carved out of arenas, large blocks out of segments with huge pages.
@@ -8,10 +8,10 @@ A size class is a list of free addresses. `list.pop` and `list.append` are atomi
 freeing take no lock and may happen in any thread, also inside a garbage collection.
 
 Note [Dead blocks]
-A finalizer written in Python is a place where an interrupt is swallowed: Python prints it and goes on. So the finalizer
-of a block is `list.append` itself, bound like a method, which puts the block on a list of the dead; the next allocation
-takes the address from there. Python looks for signals and switches threads only at calls and at jumps back. There is
-none between taking an address from a list and storing it in the next place, so no block is lost or freed twice.
+An interrupt inside a finalizer written in Python is lost: Python prints it and continues. So the finalizer of a block
+is `list.append` itself, bound like a method, which puts the block on a list of the dead; the next allocation takes the
+address from there. Python looks for signals and switches threads only at calls and at jumps back. There is none between
+taking an address from a list and storing it in the next place, so no block is lost or freed twice.
 
 Note [Out of memory]
 Where the system refuses a mapping, all that is cached is given back and the mapping tried again, before RuntimeError
@@ -21,9 +21,9 @@ Note [Segments]
 A segment is one large mapping; its pages count when they are first touched, and up to `top` they have been. A large
 block that no free block of its class fits is cut from the lowest gap that is long enough. Before a segment's top rises
 above what was in use at a time (and an allowance, so that small programs need not care), all free large blocks are
-gathered: neighbours join, and the blocks are cut anew. What is held then follows what is needed at a time, not the
-sum over all sizes that were ever asked for. The temporaries of running programs, one long block each, have a segment
-of their own (`scratch`): among the others they would need a long gap.
+gathered: neighbours are merged, and new blocks are cut from them. What is held then follows what is needed at a time,
+not the sum over all sizes that were ever asked for. The temporaries of running programs, one long block each, have a
+segment of their own (`scratch`), because among the others they would need a long gap.
 """
 
 import atexit
@@ -78,7 +78,7 @@ class Block:
         return self._kind.capacity
 
     def __getattr__(self, name):
-        """What a block that an interrupt has met before it had its memory gives back: nothing."""
+        """The `append` of a block that was interrupted before it had memory: it gives back nothing."""
         return {"_kind": _nothing, "address": 0, "nbytes": 0}[name]
 
     def __repr__(self):
@@ -205,7 +205,7 @@ def scratch(nbytes):
 
 
 def _reserve_scratch(nbytes):
-    """The start of the segment for temporaries, which has room for so many bytes from now on."""
+    """The start of the segment for temporaries, grown to hold `nbytes` bytes."""
     global _scratch
     with _lock:
         if nbytes > _scratch.end - _scratch.start:
@@ -307,7 +307,7 @@ def _touch(segment, top):
 
 
 def _first_fit(nbytes, rises):
-    """Cut from the lowest gap; None if there is none, `rises`: pages that nobody has touched may be taken."""
+    """Cut from the lowest gap; None if there is none, `rises`: untouched pages may be taken."""
     for segment in _segments:
         for i, (start, end) in enumerate(segment.gaps):
             if end - start < nbytes or not rises and start + nbytes > segment.top:
@@ -373,7 +373,7 @@ def _map(nbytes, held):
 
 
 def anonymous(nbytes):
-    """A new mapping (mmap.mmap) that is no part of the allocator; see Note [Out of memory]."""
+    """A new mapping (mmap.mmap) outside the allocator; see Note [Out of memory]."""
     try:
         return _anonymous(nbytes)
     except (OSError, OverflowError, ValueError):
@@ -445,8 +445,8 @@ def _log(what, nbytes):
 
 
 def _release_large():
-    """Return the pages of all free large blocks, and segments that nobody uses. Gaps below a segment's top count as
-    held all the same: they will be touched again before it rises."""
+    """Return the pages of all free large blocks, and unused segments. Gaps below a segment's top count as held all the
+    same: they will be touched again before it rises."""
     global _reserved
     _gather()
     try:
@@ -558,7 +558,7 @@ def memory_stats():
 
 
 class _Owned:
-    """What numpy asks for the memory of an array; it keeps the owner alive as the array's base."""
+    """The object NumPy asks for the memory of an array; it keeps the owner alive as the array's base."""
 
     __slots__ = ("__array_interface__", "owner")
 
@@ -580,6 +580,24 @@ _WRITABLE = 0x200
 def read(address, nbytes):
     """A writable memoryview of the bytes at `address`. It keeps nothing alive."""
     return _memory_view(address, nbytes, _WRITABLE)
+
+
+def provide(storage):
+    """Give a storage memory if it has none yet; its address."""
+    if not storage.address:
+        block = storage.block = allocate(storage.nbytes)
+        storage.address = block.address
+    return storage.address
+
+
+def content(storage):
+    """The bytes of a storage, a memoryview that keeps nothing alive."""
+    return read(provide(storage), storage.nbytes)
+
+
+def fill(storage, values):
+    """Set the bytes of a storage."""
+    content(storage)[:] = memoryview(values).cast("B")
 
 
 def _at_exit():

@@ -1,4 +1,4 @@
-"""The thread pool and the executor as LLVM IR text. Nothing comes in but the platform's rows; `text()` goes out.
+"""The thread pool and the executor as LLVM IR text: `text()`.
 
 Note [Pool state]
 One block of memory, never freed, is the pool; the offsets are those of `OFFSETS`. Fields that different threads write

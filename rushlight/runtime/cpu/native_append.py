@@ -217,8 +217,8 @@ class Appender(Writer):
         self.drop(self.key)
 
     def endings(self):
-        """What gives no answer. lost: no memory, when more than operands may have changed: the stream must be repaired.
-        drop: the lock is ours. back: nothing is."""
+        """The exits without an answer. lost: out of memory after more than operands may have changed, so that the
+        stream must be repaired. drop: the lock is held. back: nothing is held."""
         self.at("lost")
         self.call("Py_IncRef", self.true)
         self.call("Py_DecRef", self.swap(self.stream, Stream, "dirty", self.true))

@@ -1,6 +1,6 @@
 """Hot functions of the stream as LLVM IR text: native forms of Python functions, at a quarter of their time.
 
-The Python forms are the specification, and what runs where an interpreter is not `supported`.
+The Python forms are the specification, and run on interpreters that are not `supported`.
 
 Note [Native short paths]
 `unary`, `binary`, `binary_number` and `record_form` of core/record.py ask their native forms first, and go their own
@@ -10,8 +10,8 @@ free. They call no Python code between the look at the block and the commit, so 
 between.
 
 `py_references` is `references` of core/storage.py, `py_fill` the filling of a table in engine/executable.py. `text()`
-goes out, with the offsets of slots in the classes of this interpreter; `executor` compiles it, engine/quick.py binds
-it.
+gives the IR, with the offsets of slots in the classes of this interpreter; `executor` compiles it, engine/quick.py
+binds it.
 """
 
 import string
@@ -339,7 +339,7 @@ class _Recorder(Writer):
         self.call("Py_DecRef", self.call("PyObject_Vectorcall", self.context("release"), "null", 0, "null"))
 
     def endings(self):
-        """What gives no answer. lost: no memory for the lists. drop: the lock is ours. back: nothing is."""
+        """The exits without an answer. lost: no memory for the lists. drop: the lock is held. back: nothing is held."""
         self.at("lost")
         self.call("Py_IncRef", self.true)
         self.call("Py_DecRef", self.swap(self.stream, Stream, "dirty", self.true))

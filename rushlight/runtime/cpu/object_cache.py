@@ -108,7 +108,7 @@ class ObjectCache:
         warnings.warn(f"kernels are not kept on disk: {error} ({hint})", stacklevel=3)
 
     def _shared_secret(self):
-        """The secret of the folder, which whoever is first makes. OSError where that cannot be."""
+        """The secret of the folder; the first process makes it. OSError where that cannot be."""
         for _ in range(3):
             with contextlib.suppress(FileNotFoundError):
                 secret = self._files.read("secret", _SECRET)
@@ -174,7 +174,7 @@ def _remove(path):
 
 
 def _remove_empty(folder):
-    """Remove the folder of a version nobody uses any more, once it holds no packs."""
+    """Remove the folder of a version that is no longer used, once it holds no packs."""
     with contextlib.suppress(OSError):  # somebody writes to it: then it is in use
         if set(os.listdir(folder)) <= {"index", "secret"}:
             for name in os.listdir(folder):

@@ -1,4 +1,4 @@
-"""How many threads run kernels. Counts come in and go out; the threads themselves are native (native.py).
+"""How many threads run kernels.
 
 Workers are made by the first parallel launch, and again by the first one after a fork or after `set_num_threads`.
 """

@@ -1,4 +1,4 @@
-"""Folders whose files nobody else can have written, for what the process runs or believes without a second look.
+"""Folders that only this user can write, for files that the process runs or trusts.
 
 Takes names and bytes, and returns bytes only if folder and file belong to this user (or to root) and no other user may
 write them. Read next: object_cache.py and cpuinfo.py, the two users.
@@ -29,7 +29,7 @@ _SHARED = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Untrusted(PermissionError):
-    """A folder that somebody else may have written to."""
+    """A folder that another user may have written to."""
 
 
 class PrivateFolder:
@@ -41,7 +41,7 @@ class PrivateFolder:
         self.path = os.fspath(path)
 
     def check(self):
-        """Raise Untrusted if somebody else may write here, FileNotFoundError if there is no such folder."""
+        """Raise Untrusted if another user may write here, FileNotFoundError if there is no such folder."""
         with self._opened():
             return
 
@@ -69,7 +69,7 @@ class PrivateFolder:
                 os.close(handle)
 
     def write(self, name, data):
-        """Put `data` (bytes) at `name`, whole or not at all; the folder is made if need be."""
+        """Put `data` (bytes) at `name`, whole or not at all; the folder is created if needed."""
         with self._made() as folder, self._new_file(data, folder) as temporary:
             if _POSIX:
                 os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -109,7 +109,7 @@ class PrivateFolder:
             return []
 
     def remove(self, name):
-        """Remove a file. A file that stays (another process was faster, or the folder is read-only) is no error."""
+        """Remove a file. A file that stays (another process was faster, or the folder is read-only) is not an error."""
         with contextlib.suppress(OSError), self._opened() as folder:
             self._remove(name, folder)
 

@@ -34,7 +34,7 @@ class Program:
     `address` is that of the packed launches. `run(table_address)` runs the launches in order until one sets the error
     word, entry 0 of the table, and returns that word. It keeps the packed launches alive by itself. `word`: the word
     before the table in which the number of completed launches stands; a run starts with the launch of that number, so
-    that a run that a signal ended can be called again. 0: such a run starts anew.
+    that a run that a signal ended can be called again. 0: such a run starts again from the beginning.
     """
 
     __slots__ = ("run", "cost", "launches", "address", "_block")

@@ -1,4 +1,4 @@
-"""DataLoader: a data set and how to go through it come in, an iterator over batches goes out.
+"""DataLoader: iterates over batches of a data set.
 
 Read next: single.py and multiprocess.py, the iterators without and with worker processes.
 """

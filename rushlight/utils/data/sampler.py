@@ -1,4 +1,4 @@
-"""Samplers: the order in which samples are asked for. Lengths and generators come in, indices or lists of them go out.
+"""Samplers: the order in which samples are asked for, as indices or lists of them.
 
 Random draws are made in PyTorch's order, so that the same seed gives the same order. Read next: dataloader.py.
 """

@@ -1,4 +1,4 @@
-"""Summaries of images, video and audio: arrays or tensors come in, encoded files inside protocol buffers go out."""
+"""Summaries of images, video and audio: encoded files inside protocol buffers."""
 import io
 import wave
 

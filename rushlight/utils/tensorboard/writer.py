@@ -1,4 +1,4 @@
-"""`SummaryWriter` and `FileWriter`: what a program logs comes in, event files that TensorBoard reads go out.
+"""`SummaryWriter` and `FileWriter`: write event files that TensorBoard reads.
 
 Event files are written by a thread of tensorboard's `EventFileWriter`. A record is complete on disk after `flush()`,
 also if the process is killed later. The summaries are made in summary.py.
@@ -118,7 +118,7 @@ class SummaryWriter:
         return FileWriter(folder, self.max_queue, self.flush_secs, self.filename_suffix)
 
     def _get_file_writer(self):
-        """The writer of `log_dir`, opened anew after `close`."""
+        """The writer of `log_dir`, reopened after `close`."""
         if self.all_writers is None or self.file_writer is None:
             self.file_writer = self._new_writer(self.log_dir)
             self.all_writers = {self.file_writer.get_logdir(): self.file_writer}

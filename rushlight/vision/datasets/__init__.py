@@ -1,5 +1,7 @@
 """Data sets of images. Read vision.py (the base), then folder.py and arrays.py; utils.py downloads and unpacks."""
-from . import folder, utils
+import sys
+
+from . import annotated, archives, arrays, captions, classification, folder, samplers, utils, video, voc
 from .annotated import Caltech101, Caltech256, CelebA, Cityscapes, INaturalist, Kitti, WIDERFace
 from .archives import LSUN, ImageNet, LFWPairs, LFWPeople, LSUNClass, Omniglot, PhotoTour, Places365
 from .arrays import CIFAR10, CIFAR100, FER2013, PCAM, SEMEION, STL10, SVHN, USPS, MovingMNIST
@@ -32,5 +34,20 @@ __all__ = [
     "Middlebury2014Stereo", "MovingMNIST", "Omniglot", "OxfordIIITPet", "PCAM", "PhotoTour", "Places365", "QMNIST",
     "RenderedSST2", "SBDataset", "SBU", "SEMEION", "STL10", "SUN397", "SVHN", "SceneFlowStereo", "Sintel",
     "SintelStereo", "StanfordCars", "UCF101", "USPS", "VOCDetection", "VOCSegmentation", "VisionDataset", "WIDERFace",
-    "folder", "utils", "wrap_dataset_for_transforms_v2",
+    "folder", "samplers", "utils", "wrap_dataset_for_transforms_v2",
 ]
+
+# The modules that programs import classes from. Families of data sets share a file here.
+_PATHS = {
+    annotated: "caltech celeba cityscapes inaturalist kitti widerface",
+    archives: "imagenet lfw lsun omniglot phototour places365",
+    arrays: "cifar fer2013 moving_mnist pcam semeion stl10 svhn usps",
+    captions: "coco flickr sbu",
+    classification: "clevr country211 dtd eurosat fgvc_aircraft flowers102 food101 gtsrb imagenette oxford_iiit_pet "
+                    "rendered_sst2 stanford_cars sun397",
+    video: "hmdb51 kinetics ucf101 video_utils",
+    voc: "sbd",
+}
+for _file, _names in _PATHS.items():
+    for _name in _names.split():
+        globals()[_name] = sys.modules[f"{__name__}.{_name}"] = _file

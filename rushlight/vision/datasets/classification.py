@@ -434,7 +434,7 @@ class StanfordCars(FileDataset):
         return (self._devkit.is_dir() and self._annotations_mat_path.exists() and self._images_base_path.is_dir())
 
     def download(self):
-        """Raise ValueError: nobody serves the files any more."""
+        """Raise ValueError: the files are no longer available."""
         raise ValueError("The original URL is broken so the StanfordCars dataset cannot be downloaded anymore.")
 
 

@@ -1,4 +1,4 @@
-"""The MNIST family: IDX files in `root/NAME/raw` come in, Pillow images of 28x28 and their classes go out.
+"""The MNIST family: Pillow images of 28x28 and their classes, from IDX files in `root/NAME/raw`.
 
 All data sets of the family differ in their files' names, addresses and checksums only. IDX is a header of big-endian
 integers (type, number of dimensions, sizes) before the samples; http://yann.lecun.com/exdb/mnist describes it.

@@ -14,14 +14,18 @@ from .folder import find_classes, make_dataset
 from .utils import check_integrity, download_and_extract_archive, download_url, verify_str_arg
 from .vision import VisionDataset
 
-__all__ = ["HMDB51", "Kinetics", "UCF101", "VideoClips"]
+__all__ = ["HMDB51", "Kinetics", "UCF101", "VideoClips", "unfold"]
 
 
-def windows(values, size, step):
-    """All stretches of `size` values, each `step` after the one before: (N, size)."""
-    if len(values) < size:
-        return values[:0].reshape(0, size)
-    return values.unfold(0, size, step)
+def unfold(tensor, size, step, dilation=1):
+    """All stretches (N, size) of a one-dimensional tensor's elements: each starts `step` after the one before, and
+    takes every `dilation`-th element. ValueError for more dimensions."""
+    if tensor.dim() != 1:
+        raise ValueError(f"tensor should have 1 dimension instead of {tensor.dim()}")
+    reach = dilation * (size - 1) + 1
+    if len(tensor) < reach:
+        return tensor[:0].reshape(0, size)
+    return tensor.unfold(0, reach, step)[:, ::dilation]
 
 
 class VideoClips:
@@ -65,14 +69,14 @@ class VideoClips:
         stride = fps / frame_rate
         count = math.floor(len(video_pts) * frame_rate / fps)
         chosen = (rl.arange(count, dtype=rl.float32) * stride).floor().to(rl.int64)
-        clips = windows(video_pts[chosen], num_frames, step)
+        clips = unfold(video_pts[chosen], num_frames, step)
         if not len(clips):
             warnings.warn("There aren't enough frames in the current video to get a clip for the given clip length and "
                           "frames between clips. The video (and potentially others) will be skipped.", stacklevel=2)
-        return clips, windows(chosen, num_frames, step)
+        return clips, unfold(chosen, num_frames, step)
 
     def compute_clips(self, num_frames, step, frame_rate=None):
-        """Cut the videos anew."""
+        """Cut the videos again."""
         self.num_frames, self.step, self.frame_rate = num_frames, step, frame_rate
         pairs = [self.compute_clips_for_video(times, num_frames, step, fps, frame_rate)
                  for times, fps in zip(self.metadata["video_pts"], self.metadata["video_fps"])]

@@ -1,7 +1,7 @@
 """Images as files in memory (tensors of bytes) and as tensors (C, H, W) of uint8, with Pillow's codecs.
 
-A file that is no image, is broken off or claims to be larger than `MAX_PIXELS` ends in a RuntimeError before memory is
-used for it.
+A file that is not an image, is truncated or claims to be larger than `MAX_PIXELS` ends in a RuntimeError before memory
+is used for it.
 """
 import enum
 import io
@@ -182,7 +182,7 @@ def decode_png(input, mode=ImageReadMode.UNCHANGED, apply_exif_orientation=False
         Tensor (C, H, W) of uint8, of uint16 for samples of 16 bits.
 
     Raises:
-        RuntimeError: the bytes are no whole PNG file.
+        RuntimeError: the bytes are not a complete PNG file.
     """
     return _decoded(input, mode, apply_exif_orientation, ["PNG"])
 

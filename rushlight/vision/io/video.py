@@ -106,15 +106,16 @@ def write_video(filename, video_array, fps, video_codec="libx264", options=None,
         stream.options = options or {}
         voice = None
         if audio_array is not None:
+            samples = rl.as_tensor(audio_array).numpy(force=True)
+            layout = "stereo" if samples.shape[0] > 1 else "mono"
             voice = container.add_stream(audio_codec, rate=audio_fps)
+            voice.codec_context.layout = layout
             voice.options = audio_options or {}
         for picture in frames:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
         if voice is not None:
-            samples = rl.as_tensor(audio_array).numpy(force=True)
-            layout = "stereo" if samples.shape[0] > 1 else "mono"
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
             frame.sample_rate = audio_fps
             container.mux(voice.encode(frame))

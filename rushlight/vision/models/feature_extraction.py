@@ -168,7 +168,7 @@ def get_graph_node_names(model, tracer_kwargs=None, suppress_diff_warning=False,
         model (Module): the model.
         tracer_kwargs (dict, optional): arguments of `NodePathTracer`.
         suppress_diff_warning (bool): do not warn if the lists differ.
-        concrete_args (dict, optional): values of arguments, which then are no inputs of the graph.
+        concrete_args (dict, optional): values of arguments, which are then not inputs of the graph.
 
     Example:
         >>> from torchvision.models.feature_extraction import get_graph_node_names

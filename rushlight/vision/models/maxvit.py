@@ -102,7 +102,7 @@ class WindowPartition(nn.Module):
 
 
 class WindowDepartition(nn.Module):
-    """The reverse of `WindowPartition`, for so many windows along each side."""
+    """The reverse of `WindowPartition`, for a number of windows along each side."""
 
     def forward(self, x, p, h_partitions, w_partitions):
         batch, _, _, channels = x.shape

@@ -29,7 +29,7 @@ def to_tensor(pic):
     """A Pillow image or an array (H, W) or (H, W, C) as a tensor (C, H, W).
 
     Samples of uint8 become the default dtype, divided by 255; other samples keep type and range.
-    TypeError for anything else, ValueError for an array that has not 2 or 3 dimensions.
+    TypeError for anything else, ValueError for an array without 2 or 3 dimensions.
     """
     scaled = _scaled_picture(pic, (0.0,), (1.0,))
     if scaled is not None:
@@ -113,7 +113,8 @@ def pil_to_tensor(pic):
 def normalize(tensor, mean, std, inplace=False):
     """`(tensor - mean) / std` for a float tensor (..., C, H, W); mean and std have one value or one for each channel.
 
-    TypeError if it is no float tensor, ValueError below three dimensions and where std is zero in the tensor's dtype.
+    TypeError unless it is a float tensor, ValueError below three dimensions and where std is zero in the tensor's
+    dtype.
     """
     if not isinstance(tensor, rl.Tensor):
         raise TypeError(f"img should be Tensor Image. Got {type(tensor)}")

@@ -1,4 +1,4 @@
-"""Transforms of the first generation that are no change of a picture: containers, conversions, normalisation.
+"""Transforms of the first generation that do not change a picture: containers, conversions, normalisation.
 
 The others are in geometry.py, color.py and autoaugment.py; the work is done in functional.py.
 """

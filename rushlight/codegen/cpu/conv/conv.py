@@ -37,7 +37,7 @@ TILES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Tensor:
+class ConvOperand:
     """An operand: images (n, c, *size) or weights (o, c / groups, *kernel), strides in elements."""
 
     memory: Memory
@@ -61,10 +61,10 @@ class ConvSpec:
     padding: tuple
     dilation: tuple
     groups: int
-    input: Tensor
-    weight: Tensor
-    out: Tensor
-    bias: Tensor = None
+    input: ConvOperand
+    weight: ConvOperand
+    out: ConvOperand
+    bias: ConvOperand = None
 
     def in_three(self):
         """The same with three spatial dimensions; new ones have size 1."""

@@ -1,11 +1,11 @@
 """Lowerings of convolutions: an instruction's layouts become the spec of a convolution template."""
 
 from ...lower import memory
-from .conv import ConvSpec, Tensor, plan_conv, plan_conv_input_grad, plan_conv_weight_grad
+from .conv import ConvOperand, ConvSpec, plan_conv, plan_conv_input_grad, plan_conv_weight_grad
 
 
 def _tensor(ref):
-    return Tensor(memory(ref), ref[1].dtype.name, ref[1].strides)
+    return ConvOperand(memory(ref), ref[1].dtype.name, ref[1].strides)
 
 
 def _conv_spec(instruction, input, weight, out, bias):

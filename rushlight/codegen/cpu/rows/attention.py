@@ -324,7 +324,7 @@ class Backward(AttentionKernel):
 
 
 def tile_of(columns):
-    """The register tile for products with so many columns."""
+    """The register tile for products with `columns` columns."""
     lanes = target.current.vector_bytes // SIZE
     vectors = min(ceil_div(columns, lanes), 4 if target.current.registers >= 32 else 2)
     if target.current.registers >= 32:

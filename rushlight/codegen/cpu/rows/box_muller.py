@@ -1,8 +1,8 @@
 """Normal numbers in groups of 16 from uniform draws: the kernel of `box_muller`.
 
-What comes in: draws (32 bits each, or pairs of 64 for doubles). What goes out: for each group of 16 draws, radius
-from the first eight and angle from the other eight, eight cosines and then eight sines. Numbers of a size that is no
-multiple of 16 end with a group of their own, which overwrites the last 16 places.
+In: draws (32 bits each, or pairs of 64 for doubles). Out: for each group of 16 draws, radius from the first eight and
+angle from the other eight, eight cosines and then eight sines. Results whose size is not a multiple of 16 end with a
+group of their own, which overwrites the last 16 places.
 
 Note [The same bits as PyTorch] On machines with AVX2 PyTorch computes single precision Box-Muller with the
 polynomials of Moshier's Cephes library (logf, sinf, cosf). Here they are evaluated in the same order and with the

@@ -1,14 +1,14 @@
-"""Chains of steps whose order matters, shared by the tasks of a launch.
+"""Chains of ordered steps, shared by the tasks of a launch.
 
 In: `count` chains of equally many steps, none of which depends on another chain. Out: a loop over stretches of them.
 
 Note [Chains]
-One task per chain is the obvious way, and a poor one where there are about as many chains as threads: whoever has the
-slower core, or shares it with another program, keeps all others waiting. So a task takes a stretch of the chain that is
-furthest behind and not in another task's hands, then the next; when none is free, it ends. All chains come to their
-end at about the same time, and nobody waits for a chain. What goes from one stretch to the next lies in memory. Which
-task computes a stretch changes nothing in the results. The chains of even number come before the others: those that are
-computed at the same time are no neighbours in memory then, where one core would prefetch what the other one writes.
+One task per chain is the obvious way, and a poor one where there are about as many chains as threads: the task on the
+slower core, or on one shared with another program, keeps all others waiting. So a task takes a stretch of the chain
+that is furthest behind and not in another task's hands, then the next; when none is free, it ends. All chains end at
+about the same time, and no task waits for another. What goes from one stretch to the next lies in memory. Which task
+computes a stretch changes nothing in the results. The chains of even number come before the others: those that are
+computed at the same time are then not neighbours in memory, where one core would prefetch what the other writes.
 
 A chain has a word in a cache line of its own, in this order: twice the steps done, plus 1 while a task is at it.
 """

@@ -1,7 +1,7 @@
 """Selecting by masks: kernels that number the true elements of a mask in row-major order, for nonzero, masked_select,
 masked_scatter.
 
-What comes in is an instruction over the shape of the mask. Work is divided into blocks of rows (of columns where there
+The input is an instruction over the shape of the mask. Work is divided into blocks of rows (of columns where there
 is one row): `count_blocks` counts the true elements of every block, `compress` starts each block at the sum of the
 counts before it and writes positions ("positions": one row of the result per dimension), values ("values"), or takes
 the next values of a source ("spread"). The number of blocks is that of the counts. Where a whole vector of a mask is

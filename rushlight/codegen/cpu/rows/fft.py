@@ -1,15 +1,15 @@
 """Fourier transforms of many signals along one dimension, as many at a time as a register has lanes.
 
-What comes in: signals (complex, real, or the first half of a symmetric spectrum) and a table of roots of unity. What
-goes out: their transforms. A lane is a signal, so that no value ever moves between lanes; signals that do not lie side
-by side in memory are loaded lane by lane. Real signals of even length are transformed as complex ones of half the
-length (E. O. Brigham, The Fast Fourier Transform, 1974, section 10-10).
+In: signals (complex, real, or the first half of a symmetric spectrum) and a table of roots of unity. Out: their
+transforms. A lane is a signal, so that no value ever moves between lanes; signals that do not lie side by side in
+memory are loaded lane by lane. Real signals of even length are transformed as complex ones of half the length (E. O.
+Brigham, The Fast Fourier Transform, 1974, section 10-10).
 
 Note [Passes]
 A transform of length n = p1 p2 ... is a chain of passes over two buffers (C. Temperton, Self-sorting mixed-radix fast
-Fourier transforms, 1983). With l the product of the factors so far and m = n / (l p), a pass combines the elements
-i + m (q + p k), q < p, by a transform of length p and puts element q, times the root exp(-2 pi i q l i / n), at
-i + m (k + l q). The result is in order.
+Fourier transforms, 1983). With l the product of the factors so far and m = n / (l p), a pass combines the elements i +
+m (q + p k), q < p, by a transform of length p and puts element q, times the root exp(-2 pi i q l i / n), at i + m (k +
+l q). The result is in order.
 
 Static block: groups a task, groups, signals; sizes of the other dimensions; input (slot, offset, byte strides of the
 other dimensions, of the transformed one), the same for the result; table (slot, offset); buffers (slot, offset).

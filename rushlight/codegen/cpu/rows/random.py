@@ -1,8 +1,8 @@
 """The native kernels of random numbers: raw draws of MT19937, normal numbers one by one, shuffles.
 
-What comes in: instructions (state, ...) -> (..., state) of `ops/random/random`. What goes out: Launches. A kernel that
-draws copies the state into its result and works there, in one task, in the order of the draws; what only transforms
-draws is shared by tasks. The places in a state are those of `ops/random/generator`. Read `box_muller` next.
+In: instructions (state, ...) -> (..., state) of `ops/random/random`. Out: Launches. A kernel that draws copies the
+state into its result and works there, in one task, in the order of the draws; what only transforms draws is shared by
+tasks. The places in a state are those of `ops/random/generator`. Read `box_muller` next.
 
 Note [MT19937] Matsumoto and Nishimura's generator: 624 words, renewed all at once (`twist`) and read in order
 (`temper`). Word i of the new state needs words i, i + 1 of the old one and word i + 397 (of the old or, from i = 227

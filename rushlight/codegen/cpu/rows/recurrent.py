@@ -308,7 +308,7 @@ class Backward(RecurrentKernel):
                     fn.zero(self.near(name, 0), self.by_row[name] * (self.rows * slots(self.rows)))
 
     def run(self, start, stop):
-        """A stretch is a multiple of what the sums remember, so that nothing of it is left over."""
+        """A stretch is a multiple of the steps that the sums keep, so that none is left over."""
         fn, width, through = self.fn, self.hidden * GATES[self.mode], "h" if self.mode == "gru" else "x"
         sums, slot = "dw_x" in self.names, self.slot
         slot.set(0)
@@ -473,7 +473,7 @@ def strides(ref, reverse, timed):
 
 
 def tile_of(rows, lanes):
-    """The register tile of a block of so many rows: as many vectors as there are registers for."""
+    """The register tile of a block of `rows` rows: as many vectors as there are registers for."""
     return Tile(rows, max(vectors for high, vectors in fitting(SHAPES, target.current) if high == rows), lanes)
 
 

@@ -1,7 +1,7 @@
 """Native kernels that draw as many numbers as the data asks for: poisson, gamma, binomial, the slopes of rrelu.
 
-What comes in: instructions (state, operand) -> (result, state) of `ops/random/sampling` and `ops/nn/dropout`. What goes
-out: one Launch each, of one task, which walks the memory of the operand in order. Read `random` first.
+In: instructions (state, operand) -> (result, state) of `ops/random/sampling` and `ops/nn/dropout`. Out: one Launch
+each, of one task, which walks the memory of the operand in order. Read `random` first.
 """
 
 import math
@@ -29,8 +29,8 @@ def from_double(fn, value, dtype):
 
 
 def few_events(fn, unit, rate, result):
-    """Knuth's method for small rates: how many uniform numbers can be multiplied before the product falls to "
-      "exp(-rate)."""
+    """Knuth's method for small rates: how many uniform numbers can be multiplied before the product falls to
+    exp(-rate)."""
     limit = FUNCTIONS["exp"](fn, -rate)
     product, going = fn.variable("double", 1.0), fn.variable("i1", 1)
     with fn.while_(lambda: going.get()):

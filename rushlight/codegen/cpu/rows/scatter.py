@@ -1,27 +1,20 @@
 """Scatters: kernels that write elements at computed positions, for index_put, scatter, index_add and their family.
 
-What comes in is an instruction over a *domain* (the shape of what is scattered): each dimension of the target is
-either indexed by a
-tensor of indices (broadcast to the domain) or walks along one dimension of the domain. What goes out is one launch.
-`ops/index/scatter.py`
-declares the operators.
+The input is an instruction over a *domain* (the shape of what is scattered): each dimension of the target is either
+indexed by a tensor of indices (broadcast to the domain) or walks along one dimension of the domain. The result is one
+launch. `ops/index/scatter.py` declares the operators.
 
 Note [Deterministic scatters]
 Two elements may meet at one position, so elements that could are taken in order by one task. Dimensions of the domain
-that the target
-walks along cannot meet: these are shared by the tasks (rows by their flat number, the last one in stretches), all
-others are loops
-inside a task, in order. So the result depends neither on the number of threads nor on the division into tasks. Where
-the last
-dimension is contiguous and no index varies along it, the inner loop is a vector loop (rows of embedding gradients,
-index_add).
+that the target walks along cannot meet: these are shared by the tasks (rows by their flat number, the last one in
+stretches), all others are loops inside a task, in order. So the result depends neither on the number of threads nor on
+the division into tasks. Where the last dimension is contiguous and no index varies along it, the inner loop is a vector
+loop (rows of embedding gradients, index_add).
 
 Static block: rows of a task, sizes of the row dimensions P, sizes of the serial dimensions S, size of the last
-dimension, its stretch,
-number of stretches, target (slot, offset, strides over P and the last dimension), per index (size and stride of the
-target's
-dimension; slot, offset, strides over P, S and the last dimension), source (the same, or the table index of a number),
-skipped index.
+dimension, its stretch, number of stretches, target (slot, offset, strides over P and the last dimension), per index
+(size and stride of the target's dimension; slot, offset, strides over P, S and the last dimension), source (the same,
+or the table index of a number), skipped index.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Shared memory in which workers hand over tensors: sizes come in, blocks of memory that two processes see go out.
+"""Shared memory in which workers hand over tensors: blocks that two processes see.
 
 Note [Shared blocks]
 A block is an anonymous file in memory, which has no name: the worker makes it, sends its descriptor over a socket,

@@ -1,4 +1,4 @@
-"""From samples to batches: a list of samples comes in, tensors with one more dimension in the same structure go out.
+"""From samples to batches: tensors with one more dimension, in the structure of the samples.
 
 `default_collate_fn_map` says what becomes of which type; programs may add to it. Read next: fetch.py.
 """

@@ -1,4 +1,4 @@
-"""Exceptions that travel from a worker to the main process: the exception comes in there, its like is raised here."""
+"""Exceptions that travel from a worker to the main process and are raised there."""
 
 import sys
 import traceback

@@ -1,4 +1,4 @@
-"""From indices to batches: a data set and what the sampler says come in, collated batches go out.
+"""From indices to batches: collated samples of a data set.
 
 Used by the main process and by workers alike. Read next: collate.py, worker.py.
 """

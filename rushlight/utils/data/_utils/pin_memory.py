@@ -1,6 +1,4 @@
-"""Pinned memory, from which accelerators copy faster: data of any structure comes in, with its tensors pinned it goes
-out.
-"""
+"""Pinned memory, from which accelerators copy faster: pin the tensors of data of any structure."""
 
 import collections.abc
 import importlib

@@ -164,8 +164,8 @@ class WorkerEnd:
         return data
 
     def send(self, message):
-        """Sends a message; whatever `pickle` raises when it cannot be pickled. Disconnected when nobody listens any
-        more.
+        """Sends a message; whatever `pickle` raises when it cannot be pickled. Disconnected when the other side
+        has gone.
         """
         buffer = io.BytesIO()
         pickler = _Pickler(buffer, self._pool)

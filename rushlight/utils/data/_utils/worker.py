@@ -1,4 +1,4 @@
-"""A worker process: indices come in, batches go out, until the main process is gone or has had enough.
+"""A worker process: makes a batch of each list of indices, until the main process ends or needs no more.
 
 A worker is told to end by the end of its connection, so it also ends when the main process is killed. Read next:
 transport.py, and ../multiprocess.py for the other side.

@@ -1,4 +1,4 @@
-"""The base classes of data pipes: a chain in front comes in, a data set that knows its next steps as methods goes out.
+"""The base classes of data pipes: data sets whose next steps are methods.
 
 Read next: decorators.py (how a class becomes a method of all pipes), iter.py.
 """

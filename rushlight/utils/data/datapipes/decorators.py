@@ -1,4 +1,4 @@
-"""Decorators for classes of data pipes: a class comes in, and goes out known by a name or checked for determinism.
+"""Decorators for classes of data pipes: give them a name, or check them for determinism.
 
 Read next: iter.py, which uses them.
 """
@@ -90,8 +90,7 @@ class non_deterministic:
     def _refuse(self):
         raise TypeError(
             f"{self.cls.__name__} is non-deterministic, but you set 'guaranteed_datapipes_determinism'. You can turn "
-            "off "
-            "determinism for this DataPipe if that is acceptable for your application"
+            "off determinism for this DataPipe if that is acceptable for your application"
         )
 
 

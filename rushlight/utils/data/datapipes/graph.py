@@ -1,4 +1,4 @@
-"""A chain of data pipes as a whole: its last pipe comes in; shuffling, seeds and shards reach the pipes they concern.
+"""A chain of data pipes as a whole: brings shuffling, seeds and shards to the pipes they concern.
 
 Used by DataLoader: a `Shuffler` gets the seed of the pass, a `ShardingFilter` the part of its worker. Read next:
 iter.py.

@@ -1,4 +1,4 @@
-"""Pipes over streams: other streams and functions come in, streams go out. Each is also a method of all IterDataPipes.
+"""Pipes over streams. Each is also a method of all IterDataPipes.
 
 Read next: map.py, the same by key.
 """

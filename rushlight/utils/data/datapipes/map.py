@@ -1,5 +1,4 @@
-"""Pipes over samples by key: other pipes and functions come in, pipes go out. Each is also a method of all
-MapDataPipes.
+"""Pipes over samples by key. Each is also a method of all MapDataPipes.
 
 Read first: iter.py, the same over streams.
 """

@@ -49,8 +49,7 @@ class GeneralizedRCNNTransform(nn.Module):
         targets = None if targets is None else [dict(target) for target in targets]
         for i, image in enumerate(images):
             if image.dim() != 3:
-                raise ValueError("images is expected to be a list of 3d tensors of shape [C, H, W], got "
-                                 f"{image.shape}")
+                raise ValueError(f"images is expected to be a list of 3d tensors of shape [C, H, W], got {image.shape}")
             target = None if targets is None else targets[i]
             images[i], target = self.resize(self.normalize(image), target)
             if targets is not None:

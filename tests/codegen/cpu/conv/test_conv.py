@@ -10,12 +10,14 @@ from harness import Program
 
 from rushlight.codegen.ir import target
 from rushlight.codegen.cpu.conv import conv, winograd as conv_winograd
-from rushlight.codegen.cpu.conv.conv import ConvSpec, Tensor, plan_conv, plan_conv_input_grad, plan_conv_weight_grad
+from rushlight.codegen.cpu.conv.conv import (
+    ConvOperand, ConvSpec, plan_conv, plan_conv_input_grad, plan_conv_weight_grad,
+)
 from rushlight.codegen.ir.kernel import Memory
 
 
 def tensor(name, array, dtype=None):
-    return Tensor(Memory(name), dtype or str(array.dtype), tuple(s // array.itemsize for s in array.strides))
+    return ConvOperand(Memory(name), dtype or str(array.dtype), tuple(s // array.itemsize for s in array.strides))
 
 
 def out_sizes(size, kernel, stride, padding, dilation):

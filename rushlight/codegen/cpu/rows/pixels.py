@@ -13,7 +13,7 @@ The resampling functions take the address of a block of 64-bit words, named by `
 `ROWS_WORDS`.
 """
 
-from ..ir.builder import Module
+from ...ir.builder import Module
 
 LANES = 16
 FILTERS = {"bilinear": 1, "bicubic": 2}  # reach of the filters
