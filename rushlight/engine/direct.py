@@ -34,6 +34,7 @@ from .records import word
 
 MOST_PROGRAMS = 64  # of one step, by which results are alive
 DIRECT_RUNS = 1  # of a block, before it is planned
+SHORT_RUNS = 32  # of a block of one short instruction: nothing is fused, and a planned run takes little less time
 HEAVY_BYTES = 1 << 20  # of results an instruction, from which a block is planned at once
 SMALL_TEMPORARIES = 1 << 20  # bytes of temporary results that may all stay until the end
 TALLY = [0, 0, 0, 0]  # blocks, instructions, launches, bytes of results: as those of planned programs
@@ -135,7 +136,7 @@ class Direct:
             return False
         if switches.TIER == "random":
             return random.random() < 0.5
-        return self.runs >= DIRECT_RUNS or switches.TIER == "1" or is_heavy(step)
+        return self.runs >= (SHORT_RUNS if self.alone else DIRECT_RUNS) or switches.TIER == "1" or is_heavy(step)
 
 
 def is_heavy(step):
