@@ -78,7 +78,7 @@ def sharded(shards=None):
 
 def table(title, names, function):
     """Print a Markdown table: share of the step that is computation, by ranks."""
-    print(f"\n{title}\n\n| ranks | " + " | ".join(names) + " |\n|" + "---:|" * (len(names) + 1), flush=True)
+    print(f"\n{title}\n\n| ranks | " + " | ".join(map(str, names)) + " |\n|" + "---:|" * (len(names) + 1), flush=True)
     for ranks in RANKS:
         cells = []
         for name in names:

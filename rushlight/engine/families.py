@@ -22,7 +22,7 @@ from ..fuse.recipe import Recipe
 from ..fuse.structure import class_of, text_of
 from ..runtime.cpu import jit
 from ..runtime.cpu.program import Single
-from . import packs
+from . import machine, packs  # noqa: F401  (machine: before the first kernel)
 
 MOST_FAMILIES = 1 << 13
 MOST_RECIPES = 8  # of one family
@@ -139,7 +139,7 @@ def structure_of(step, pattern, layouts):
     joined = known.info.name if known.info is not None else None  # the dtype of the computation
     found = [form.op, text_of(form.attrs), joined, known.args, known.given, pattern]
     for layout in layouts:
-        found.append(class_of(layout))
+        found += (class_of(layout), layout.dtype.name)  # the name tells flipped types apart, on disk too
         for n in layout.shape:
             found.append(-n if n < 2 else symbols.setdefault(n, len(symbols)))
     return tuple(found)

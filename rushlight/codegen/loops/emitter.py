@@ -27,7 +27,7 @@ from ..ir import target
 from ..ir.builder import BITS, lanes, suffix, vector
 from ..ir.kernel import KernelSource
 from ..ir.statics import StaticBlock, kernel
-from .nodes import Apply, Gather, Load, Number, Pick, Reduce
+from .nodes import COMPUTED, Gather, Load, Number, Pick, Reduce
 from .reductions import accumulator
 
 BLOCK = 16  # steps of a float sum that one accumulator set takes before it is added to the outer one
@@ -70,7 +70,7 @@ class LoopSpec:
     def operators(self):
         """The names of the operators and reductions that the kernel computes."""
         return [node.combine if node.__class__ is Reduce else node.op for node in self.nodes
-                if node.__class__ in (Apply, Gather, Reduce)]
+                if node.__class__ in COMPUTED]
 
     def source(self, operators):
         return KernelSource(self.key(), lambda module, name: EMITTERS[self.kind](self, module, name, operators).emit())

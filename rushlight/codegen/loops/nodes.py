@@ -46,7 +46,7 @@ class Apply(NamedTuple):
         return self.args
 
     def renumbered(self, index):
-        return self._replace(args=tuple([index[arg] for arg in self.args]))
+        return Apply(self.op, self.attrs, tuple([index[arg] for arg in self.args]), self.joined, self.dtype)
 
 
 class Gather(NamedTuple):
@@ -62,7 +62,8 @@ class Gather(NamedTuple):
         return [arg for where, arg in self.args if where == "node"]
 
     def renumbered(self, index):
-        return self._replace(args=tuple([(where, index[arg] if where == "node" else arg) for where, arg in self.args]))
+        args = tuple([(where, index[arg] if where == "node" else arg) for where, arg in self.args])
+        return Gather(self.op, self.attrs, args, self.dtype)
 
 
 class Reduce(NamedTuple):
@@ -76,7 +77,7 @@ class Reduce(NamedTuple):
         return (self.arg,)
 
     def renumbered(self, index):
-        return self._replace(arg=index[self.arg])
+        return Reduce(self.combine, index[self.arg], self.dtype)
 
 
 class Pick(NamedTuple):
@@ -89,4 +90,7 @@ class Pick(NamedTuple):
         return (self.reduction,)
 
     def renumbered(self, index):
-        return self._replace(reduction=index[self.reduction])
+        return Pick(index[self.reduction], self.output)
+
+
+COMPUTED = frozenset([Apply, Gather, Reduce])  # nodes that compute, with a dtype of their own

@@ -390,8 +390,7 @@ def new_full(self, size, fill_value, dtype=None, device=None, requires_grad=Fals
     return filled(tensor, fill_value).requires_grad_(requires_grad)
 
 
-# -- ranges
-# --------------------------------------------------------------------------------------------------------------------
+# -- ranges ----------------------------------------------------------------------------------------------------------
 
 
 def _range_body(k, start, step, letter: object, dtype: object):

@@ -484,8 +484,7 @@ def bilinear(input1, input2, weight, bias=None):
     return result if bias is None else result + bias
 
 
-# -- sums of products over named dimensions
-# -----------------------------------------------------------------------------------------
+# -- sums of products over named dimensions --------------------------------------------------------------------------
 
 
 def _tensordot_cast(a, b, dims=2, **rest):

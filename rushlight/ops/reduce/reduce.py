@@ -199,8 +199,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, **spelled):
     return mean_dims(input, found.shape, dims, keepdim, result, count)
 
 
-# -- products, counts, truth
-# ------------------------------------------------------------------------------------------------------------
+# -- products, counts, truth -----------------------------------------------------------------------------------------
 
 
 def _prod_grad(g, input, out, dims, keepdim):
