@@ -3,10 +3,10 @@
 Note [Tiers]
 Planning a block costs as much as running it many times, so it waits until the block has come back. The first time, each
 instruction runs by its launch record (see `records`): in program order, one after the other, nothing fused. A block
-that comes back, or that moves much memory, is planned (tier 1). Values do not depend on the tier: an element is
-computed by the same instructions alone and fused, and a kernel that adds has the same lanes whatever else it computes.
-There is one exception: where a float sum is fused with operands in another order of memory, it may add in another
-order.
+that comes back, or that moves much memory, is planned (tier 1); one short instruction, which a plan makes only a little
+faster, when it has come back often. Values do not depend on the tier: an element is computed by the same instructions
+alone and fused, and a kernel that adds has the same lanes whatever else it computes. There is one exception: where a
+float sum is fused with operands in another order of memory, it may add in another order.
 
 Note [Queues]
 The tables of a block's records lie one after the other in an array, each behind the address of its launches; one native
