@@ -115,15 +115,57 @@ def _spread_arguments(name, input, dim, unbiased, keepdim, correction):
 
 @public("var")
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=UNSET):
-    """The variance over `dim` (int, tuple, None for all): squared distances from the mean over (count - correction),
-    default 1.
+    """Return the variance over the dimensions `dim`.
+
+    var(x) = sum((x - mean(x))**2) / (n - correction)
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        unbiased (bool, optional): the older name of correction=1 (True) and correction=0 (False).
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        correction (int or float, optional): what is taken from the number of elements; 1 by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`; NaN where a division by zero would be.
+
+    Raises:
+        RuntimeError: the dtype is neither floating nor complex.
+        IndexError: a dimension is out of range.
+
+    Example:
+        >>> torch.var(torch.tensor([[1.0, 3.0], [2.0, 8.0]]), 1)
+        tensor([ 2., 18.])
     """
     return var_node(input, *_spread_arguments("var", input, dim, unbiased, keepdim, correction))
 
 
 @public("std")
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=UNSET):
-    """The standard deviation over `dim`: the root of `var`."""
+    """Return the standard deviation over the dimensions `dim`.
+
+    std(x) = sqrt(var(x))
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        unbiased (bool, optional): the older name of correction=1 (True) and correction=0 (False).
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        correction (int or float, optional): what is taken from the number of elements; 1 by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`; NaN where a division by zero would be.
+
+    Raises:
+        RuntimeError: the dtype is neither floating nor complex.
+        IndexError: a dimension is out of range.
+
+    Example:
+        >>> torch.std(torch.tensor([[1.0, 3.0], [2.0, 8.0]]), 1, correction=0)
+        tensor([1., 3.])
+    """
     return std_node(input, *_spread_arguments("std", input, dim, unbiased, keepdim, correction))
 
 
@@ -277,7 +319,26 @@ def dist_node(input, other, p):
 
 @public("dist")
 def dist(input, other, p=2):
-    """The p-norm of input - other."""
+    """Return the p-norm of the difference of two tensors.
+
+    dist(x, y) = sum(abs(x - y)**p)**(1 / p)
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        other (Tensor): a shape that broadcasts with that of `input`.
+        p (float): the order of the norm; inf for the largest difference.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: 0-dim.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.dist(torch.tensor([0.0, 0.0]), torch.tensor([3.0, 4.0]))
+        tensor(5.)
+    """
     need_tensor("dist", "input", 1, input)
     need_tensor("dist", "other", 2, other)
     return dist_node(input, other, p)
@@ -300,8 +361,26 @@ def _weights(name, values, count):
 
 @public("cov", out=False, cast="result")
 def cov(input, *, correction=1, fweights=None, aweights=None):
-    """The covariance matrix of variables (rows) from observations (columns), optionally weighted by counts and by
-    importance.
+    """Return the covariance matrix of variables from their observations.
+
+    cov[i][j] = sum((x[i] - mean(x[i])) * conj(x[j] - mean(x[j]))) / (n - correction)
+
+    Args:
+        input (Tensor): a matrix with a variable in each row and an observation in each column, or a vector.
+        correction (int): what is taken from the number of observations.
+        fweights (Tensor, optional): integers that say how often each observation counts.
+        aweights (Tensor, optional): the importance of each observation, not negative.
+
+    Returns:
+        Tensor: a square matrix, or 0-dim for a vector.
+
+    Raises:
+        RuntimeError: more than two dimensions, or weights that do not fit.
+
+    Example:
+        >>> torch.cov(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+        tensor([[ 1., -1.],
+                [-1.,  1.]])
     """
     if input.dim() > 2:
         raise RuntimeError("cov(): expected input to have two or fewer dimensions but got an input with "
