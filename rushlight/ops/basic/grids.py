@@ -134,13 +134,41 @@ def for_all(convert, tensors):
 
 @public("torch.atleast_1d", out=False)
 def atleast_1d(*tensors):
-    """Views with at least one dimension."""
+    """Return views with at least one dimension.
+
+    Args:
+        tensors (Tensor or sequence of Tensor): any shapes.
+
+    Returns:
+        Tensor or tuple of Tensor: views, or the tensors themselves.
+
+    Raises:
+        TypeError: an argument is not a tensor.
+
+    Example:
+        >>> torch.atleast_1d(torch.tensor(5))
+        tensor([5])
+    """
     return for_all(lambda t: t.reshape(1) if t.dim() == 0 else t, tensors)
 
 
 @public("torch.atleast_2d", out=False)
 def atleast_2d(*tensors):
-    """Views with at least two dimensions; vectors become rows."""
+    """Return views with at least two dimensions; vectors become rows.
+
+    Args:
+        tensors (Tensor or sequence of Tensor): any shapes.
+
+    Returns:
+        Tensor or tuple of Tensor: views, or the tensors themselves.
+
+    Raises:
+        TypeError: an argument is not a tensor.
+
+    Example:
+        >>> torch.atleast_2d(torch.tensor([1, 2]))
+        tensor([[1, 2]])
+    """
     return for_all(lambda t: t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t, tensors)
 
 
@@ -154,7 +182,21 @@ def _three(t):
 
 @public("torch.atleast_3d", out=False)
 def atleast_3d(*tensors):
-    """Views with at least three dimensions."""
+    """Return views with at least three dimensions; vectors become matrices of one row and one layer.
+
+    Args:
+        tensors (Tensor or sequence of Tensor): any shapes.
+
+    Returns:
+        Tensor or tuple of Tensor: views, or the tensors themselves.
+
+    Raises:
+        TypeError: an argument is not a tensor.
+
+    Example:
+        >>> torch.atleast_3d(torch.tensor([1, 2])).shape
+        torch.Size([1, 2, 1])
+    """
     return for_all(_three, tensors)
 
 

@@ -164,7 +164,22 @@ def masked_select(input, mask, *, out=None):
 
 @public("torch.unravel_index", out=False)
 def unravel_index(indices, shape):
-    """Positions in a flattened tensor of `shape` as one tensor of positions per dimension."""
+    """Return the positions in each dimension that belong to flat positions.
+
+    Args:
+        indices (Tensor): integers, any shape.
+        shape (int or tuple of int): the sizes that the positions are in.
+
+    Returns:
+        tuple of Tensor: for each dimension a tensor in the shape of `indices`.
+
+    Raises:
+        TypeError: `indices` are not integers.
+
+    Example:
+        >>> torch.unravel_index(torch.tensor([5, 2]), (2, 3))
+        (tensor([1, 0]), tensor([2, 2]))
+    """
     if not isinstance(indices, Tensor) or indices.dtype.category != dt.INTEGRAL:
         raise TypeError("expected 'indices' to be integer dtype, but got "
                         f"{indices.dtype if isinstance(indices, Tensor) else type(indices).__name__}")

@@ -566,7 +566,25 @@ def _put_input(g, index, accumulate):
                              "source": lambda g, index, source: g.take(index).reshape(source.shape)},
          keeps_strides=True)
 def put(input, index, source, accumulate=False):
-    """Write (or add) `source` at flat positions of `input`. IndexError (at the flush) for positions out of range."""
+    """Return a copy of `input` with `source` written, or added, at flat positions.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        index (Tensor): int64, any shape; negative positions count from the end.
+        source (Tensor): the dtype of `input`, as many elements as `index`.
+        accumulate (bool): whether the elements are added.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        IndexError: a position is out of range.
+
+    Example:
+        >>> torch.put(torch.zeros(2, 2), torch.tensor([3, 3]), torch.tensor([1.0, 2.0]), accumulate=True)
+        tensor([[0., 0.],
+                [0., 3.]])
+    """
     if index._layout.dtype is not dt.int64:
         raise RuntimeError(f"put_(): Expected a long tensor for index, but got {dt.scalar_type(index.dtype)}")
     if source.dtype is not input.dtype:

@@ -126,7 +126,23 @@ def argsort(input, dim=-1, descending=False, *, stable=False):
 
 @public("msort")
 def msort(input):
-    """Values sorted along dimension 0."""
+    """Return the elements sorted along the first dimension.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.msort(torch.tensor([[3, 1], [2, 4]]))
+        tensor([[2, 1],
+                [3, 4]])
+    """
     return sort(input, 0)[0]
 
 
@@ -226,8 +242,26 @@ def answer(found, return_inverse, return_counts):
 
 @public("unique", out=False)
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The distinct values in order (or the distinct slices of `dim`), with the positions of every element among them
-    and how often each appears if asked. Sync point."""
+    """Return the distinct elements, in order. This waits for the values.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        sorted (bool): accepted; the result is always in order.
+        return_inverse (bool): whether to tell where each element is among the distinct ones.
+        return_counts (bool): whether to tell how often each one occurs.
+        dim (int, optional): the dimension whose slices are compared; elements are by default.
+
+    Returns:
+        Tensor, or a tuple of it with the inverse and the counts (int64) that are asked for.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> values, counts = torch.unique(torch.tensor([3, 1, 3, 2]), return_counts=True)
+        >>> values, counts
+        (tensor([1, 2, 3]), tensor([1, 1, 2]))
+    """
     if dim is None:
         return without_derivative("_unique2", input, distinct_values(input.detach(), return_inverse, return_counts))
     values, inverse, counts = unique_slices(input.detach()._array(), wrap_dim(dim, input.dim()))
@@ -324,7 +358,24 @@ def unique_slices(array, dim):
 
 @public("unique_consecutive", out=False)
 def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
-    """Without repetitions of neighbours (elements of the flattened input, or slices of `dim`). Sync point."""
+    """Return the elements without repetitions of neighbours. This waits for the values.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        return_inverse (bool): whether to tell where each element is in the result.
+        return_counts (bool): whether to tell how long each repetition is.
+        dim (int, optional): the dimension whose slices are compared; the tensor is flattened by default.
+
+    Returns:
+        Tensor, or a tuple of it with the inverse and the counts (int64) that are asked for.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]))
+        tensor([1, 2, 1])
+    """
     array = input.detach()._array()
     if dim is None:
         flat, axis = array.reshape(-1), 0

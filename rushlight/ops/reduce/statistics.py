@@ -171,13 +171,53 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=UNSET):
 
 @public("torch.var_mean")
 def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=UNSET):
-    """The pair (variance, mean) over `dim`."""
+    """Return the variance and the mean over the dimensions `dim`.
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        unbiased (bool, optional): the older name of correction=1 (True) and correction=0 (False).
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        correction (int or float, optional): what is taken from the number of elements; 1 by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        (variance, mean): the shape of `input` without `dim`.
+
+    Raises:
+        RuntimeError: the dtype is neither floating nor complex.
+
+    Example:
+        >>> variance, mean = torch.var_mean(torch.tensor([1.0, 3.0]))
+        >>> variance, mean
+        (tensor(2.), tensor(2.))
+    """
     return tuple(VAR_MEAN(input, *_spread_arguments("var_mean", input, dim, unbiased, keepdim, correction)))
 
 
 @public("torch.std_mean")
 def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=UNSET):
-    """The pair (standard deviation, mean) over `dim`."""
+    """Return the standard deviation and the mean over the dimensions `dim`.
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        unbiased (bool, optional): the older name of correction=1 (True) and correction=0 (False).
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        correction (int or float, optional): what is taken from the number of elements; 1 by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        (standard deviation, mean): the shape of `input` without `dim`.
+
+    Raises:
+        RuntimeError: the dtype is neither floating nor complex.
+
+    Example:
+        >>> deviation, mean = torch.std_mean(torch.tensor([1.0, 3.0]), correction=0)
+        >>> deviation, mean
+        (tensor(1.), tensor(2.))
+    """
     return tuple(STD_MEAN(input, *_spread_arguments("std_mean", input, dim, unbiased, keepdim, correction)))
 
 
@@ -271,7 +311,28 @@ def any_empty(x, dims):
 
 @public("norm")
 def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
-    """The p-norm over `dim`; "fro" (the root of the sum of squares) and "nuc" (the sum of singular values) as names."""
+    """Return the p-norm over the dimensions `dim`.
+
+    y = sum(abs(x)**p)**(1 / p)
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        p (float or str): the order; "fro" is the root of the sum of squares, "nuc" the sum of singular values.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        dtype (dtype, optional): the dtype that `input` is cast to first.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: real, the shape of `input` without `dim`.
+
+    Raises:
+        RuntimeError: the dtype is neither floating nor complex, or the order is not known.
+
+    Example:
+        >>> torch.norm(torch.tensor([[3.0, 4.0], [0.0, 1.0]]), dim=1)
+        tensor([5., 1.])
+    """
     need_tensor("norm", "input", 1, input)
     if p == "nuc":
         return REGISTRY["linalg.matrix_norm"](input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
@@ -423,7 +484,24 @@ builtin_max = max
 
 @public("corrcoef", out=False, cast="result")
 def corrcoef(input):
-    """The matrix of Pearson's correlation coefficients of variables (rows), limited to [-1, 1]."""
+    """Return the matrix of Pearson's correlation coefficients of variables.
+
+    y[i][j] = cov[i][j] / sqrt(cov[i][i] * cov[j][j]), limited to [-1, 1]
+
+    Args:
+        input (Tensor): a matrix with a variable in each row and an observation in each column, or a vector.
+
+    Returns:
+        Tensor: a square matrix, or 0-dim for a vector.
+
+    Raises:
+        RuntimeError: more than two dimensions.
+
+    Example:
+        >>> torch.corrcoef(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+        tensor([[ 1., -1.],
+                [-1.,  1.]])
+    """
     if input.dim() > 2:
         raise RuntimeError("corrcoef(): expected input to have two or fewer dimensions but got an input with "
                            f"{input.dim()} dimensions")
