@@ -116,7 +116,9 @@ def draw_results(found, scenes, path):
         labels = result["labels"].tolist()
         texts = [f"{NAMES[label]} {value:.2f}" for label, value in zip(labels, result["scores"].tolist())]
         colours = [COLOURS[label] for label in labels]
-        cells.append(draw_bounding_boxes(picture, result["boxes"] * 2, texts, colours, width=2) / 255)
+        if labels:
+            picture = draw_bounding_boxes(picture, result["boxes"] * 2, texts, colours, width=2)
+        cells.append(picture / 255)
     save_image(make_grid(cells, nrow=4, padding=4, pad_value=1.0), path)
 
 

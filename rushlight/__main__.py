@@ -30,6 +30,7 @@ Inside a program of your own, `from rushlight import alias` and `alias.install()
 """
 TOOLS = {
     "env": ("rushlight.tools.env", "print versions, CPU features, threads, the kernel cache, devices and switches"),
+    "warm": ("rushlight.tools.warm", "compile the kernels that most programs need, so that their first runs find them"),
 }
 
 

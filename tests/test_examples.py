@@ -26,3 +26,9 @@ def test_steady_loop():
     assert [row["programs_planned"] for row in table] == ["0", "0", "2", "0", "0", "0", "1", "0", "0", "0"]
     assert [row["kernels_compiled"] for row in table[3:]] == ["0"] * 7
     assert table[3]["launches"] == table[4]["launches"] < table[1]["launches"]  # fused
+
+
+def test_keywords():
+    out, _ = run("-m", "rushlight", source.ROOT / "examples" / "keywords.py", "--epochs", 6, "--examples", 40)
+    accuracies = [float(value) for value in re.findall(r"test accuracy ([\d.]+)%", out)]
+    assert len(accuracies) == 6 and accuracies[-1] > 65 > 40 > accuracies[0]  # eight words: chance is 12.5

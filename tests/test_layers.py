@@ -38,7 +38,7 @@ ROOMS = {
 }
 LEVEL = {part: level for level, row in enumerate(LAYERS) for part in row}
 # Third-party packages that may be imported inside a function: optional ones, and what start-up must not wait for.
-LAZY = {"llvmlite", "PIL", "matplotlib", "scipy", "soundfile", "tensorboard", "mpi4py", "nccl4py"}
+LAZY = {"llvmlite", "PIL", "matplotlib", "scipy", "soundfile", "tensorboard", "mpi4py", "nccl4py", "flashlight"}
 FORBIDDEN = {"torch", "torchvision", "torchaudio"}
 
 

@@ -92,7 +92,7 @@ class FunctionNode(Node, FunctionCtx):
         if self.freed and self.to_save:
             raise RuntimeError(rules.FREED)
         if self.materialize_grads:
-            grads = [rules.make_zeros(m) if g is None and m is not None and i not in self.left else g
+            grads = [rules.make_zeros(m, grads) if g is None and m is not None and i not in self.left else g
                      for i, (g, m) in enumerate(zip(grads, self.metas))]
         results = user_backward(self.function)(self, *grads)
         results = list(results) if isinstance(results, (tuple, list)) else [results]

@@ -21,7 +21,7 @@ from ..core.graph import MODE, Node, Saved
 from ..core.grads import GradPlan
 from ..core.layout import Layout
 from ..core.record import user_line
-from ..core.storage import FailedStorage, Storage, is_exposed, new_storage, references
+from ..core.storage import ELSEWHERE, FailedStorage, Storage, is_exposed, new_storage, references
 from ..core.stream import STREAM
 from ..core.tensor import Tensor, view, DETACHED
 
@@ -120,7 +120,8 @@ class Survey:
         found = self.numbers.get(id(target))
         if found is None:
             found = self.numbers[id(target)] = ~len(self.numbers)
-            if target._hooks or target._accumulate is not None or "_post_accumulate_hooks" in target.__dict__:
+            if (target._hooks or target._accumulate is not None or "_post_accumulate_hooks" in target.__dict__
+                    or target._storage.guard is ELSEWHERE):
                 raise Unfit
             self.leaves.append(target)
             grad = target._grad
@@ -141,7 +142,8 @@ class Survey:
 
     def storage(self, storage):
         """A storage is called by its slot, or, where it has none, by the order of appearance."""
-        if storage.guard is not None and (is_exposed(storage) or storage.__class__ is FailedStorage):
+        guard = storage.guard
+        if guard is not None and (guard is ELSEWHERE or is_exposed(storage) or storage.__class__ is FailedStorage):
             raise Unfit
         if storage.pending is self.block:
             return storage.index

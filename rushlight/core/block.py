@@ -74,19 +74,19 @@ class Step:
     known: what the layouts of its key say. count, numbers: slots and scalars of the block in use after it. short: the
     steps that the short paths of record.py may take. written: slots of memory that existed before the block and that
     the path writes. replays: backward passes known to start here, see autograd/replay.py. likely, then: the key and the
-    step that the path took last.
+    step that the path took last. past: the same step of the generation of the tree before this one, if it is known.
 
     Most of the many steps are met only once, so the instruction, which planning needs, and the dictionaries are made on
     demand.
     """
 
     __slots__ = ("next", "parent", "key", "known", "layouts", "nbytes", "programs", "depth", "count", "numbers",
-                 "replays", "short", "likely", "then", "written", "made")
+                 "replays", "short", "likely", "then", "written", "made", "past")
 
     def __init__(self, parent=None, key=None, known=NOTHING, count=0):
         self.parent, self.key, self.known, self.count = parent, key, known, count
         self.layouts, self.nbytes = known.layouts, known.nbytes
-        self.replays = self.likely = self.then = self.made = None
+        self.replays = self.likely = self.then = self.made = self.past = None
         self.next = self.programs = self.short = NONE_YET
         if parent is None:
             self.depth = self.numbers = 0
@@ -131,6 +131,10 @@ class Step:
                 self.short = self.next
         else:
             self.next[key] = step
+        if self.past is not None:
+            step.past = self.past.next.get(key)
+            if step.past is not None:
+                step.programs = step.past.programs
         return step
 
     def follow(self, key):

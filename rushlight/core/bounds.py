@@ -6,6 +6,7 @@ Takes an index tensor and its bounds. Indices that are themselves pending are ch
 
 import ctypes
 
+from .device import CPU
 from .graph import MODE
 from .stream import STREAM
 
@@ -17,9 +18,9 @@ outside = None  # set by the engine: () -> the native function of runtime/cpu/ex
 
 def first_bad(index, low, high, skip=NO_SKIP):
     """The first value of an integer tensor in memory that is not `skip` and not in low <= value < high; None if there
-    is none, or if the tensor is not in memory yet."""
+    is none, or if the tensor is not in the CPU's memory yet."""
     storage, layout = index._storage, index._layout
-    if not layout.numel or MODE.task is not None or not STREAM.is_ready(storage):
+    if not layout.numel or MODE.task is not None or storage.device is not CPU or not STREAM.is_ready(storage):
         return None
     size = layout.dtype.itemsize
     for start, count, step in runs(layout):

@@ -161,6 +161,8 @@ class OperatorEntry(Entry):
         try:
             return super().enter(args, kwargs)
         except TypeError:
+            if args and not isinstance(args[0], tensor_class):
+                raise
             return NotImplemented
 
 

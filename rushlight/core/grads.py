@@ -125,7 +125,9 @@ class GradPlan:
         conjugated = values and not self.rule.conjugates and has_complex(values)
         if conjugated:
             grads = conjugate_all(node, grads)
-        g = grads[0] if len(grads) == 1 else [make_zeros(m) if x is None else x for x, m in zip(grads, node.metas)]
+        g = grads[0]
+        if len(grads) > 1:
+            g = [make_zeros(m, grads) if x is None else x for x, m in zip(grads, node.metas)]
         results, shared = [], {}
         for (formula, takes), count in zip(self.calls, node.counts):
             if formula.__class__ is Joint:
@@ -170,12 +172,12 @@ def arguments(takes, g, gs, values):
     return [g if t == "g" else values[t] if t != "gs" else gs for t in takes]
 
 
-def make_zeros(found):
-    """The gradient of an output that nobody used."""
-    return zeros(tuple(found.shape), found.dtype)
+def make_zeros(found, grads):
+    """The gradient of an output that nobody used, beside those of the others."""
+    return zeros(tuple(found.shape), found.dtype, next((g._storage.device for g in grads if g is not None), None))
 
 
-zeros = None  # set by ops: (shape, dtype) -> Tensor
+zeros = None  # set by ops: (shape, dtype, device or None) -> Tensor
 
 
 def unpack_all(node):

@@ -232,8 +232,8 @@ class Elementwise(Operator):
     checks_overlap: operands that share memory with a written one in part are refused. casts: the result may have
     another dtype than its rule of gradients. tensors: how many of the first parameters must be tensors. fills: a number
     is written to the first operand as it is, so that it has to fit its dtype. wraps: a call of numbers alone counts as
-    one of zero-dim tensors. unjoined: how many of the first operands keep their dtype. repeats: it may write into a
-    tensor some of whose elements share memory, as PyTorch's does.
+    one of zero-dim tensors. unjoined: how many of the first operands keep their dtype. repeats: it may write elements
+    that share memory, because writing twice is as good as once.
     """
 
     body: Callable = dataclasses.field(metadata=LEADING)

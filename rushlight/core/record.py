@@ -12,9 +12,10 @@ import sys
 from ..base import switches
 from . import dtype as dt
 from .block import HARD_LENGTH, LONG_WAY, SOFT_LENGTH, Known
-from .device import CPU, META
-from .storage import (INFERRING, FailedStorage, MetaStorage, Storage, check, check_tracked, first_version, is_exposed,
-                      meta_storage, new_storage)
+from .device import CPU
+from .layout import Layout
+from .storage import (INFERRING, FailedStorage, Storage, check, check_tracked, first_version, is_exposed, new_storage,
+                      storage_elsewhere)
 from .stream import MOST_BYTES, STREAM, flush
 from .tensor import Tensor, version_of, view
 
@@ -47,37 +48,51 @@ class Form:
         return f"<form {self.op.name} {self.pattern} {self.attrs}>"
 
 
-def record(op, pattern, attrs, tensors, numbers=(), outs=None):
+def record(op, pattern, attrs, tensors, numbers=(), outs=None, device=CPU):
     """Append `op` to the stream.
 
     `pattern` has one letter per parameter of the body: "t" takes the next tensor, "n" the next number. `outs`:
-    tensors to write instead of new ones. Returns the list of result tensors (without history).
+    tensors to write instead of new ones. `device`: of the results of an operator without tensors. Returns the list of
+    result tensors (without history).
     """
     if op.reads is not None:
         tensors = op.conform(attrs, tensors)
-    return record_form(op.form(pattern, attrs), tensors, numbers, outs)
+    return record_form(op.form(pattern, attrs), tensors, numbers, outs, device)
 
 
-def record_form(form, tensors, numbers=(), outs=None):
+def record_form(form, tensors, numbers=(), outs=None, device=CPU):
     """`record` of a form."""
-    results = quick_form(form, tensors, numbers, outs)
+    results = quick_form(form, tensors, numbers, outs) if device is CPU else None
     if results is not None:
         return results
     if any([n.__class__ is int and not LOWEST <= n <= HIGHEST for n in numbers]):
         numbers = [fitted(n, (*tensors, *(outs or ()))) for n in numbers]
+    mixed = False
     try:
         acquire()
         if STREAM.dirty:
             STREAM.repair()
-        exposed, ready = append(form, tensors, numbers, outs)
+        if tensors:
+            device = tensors[0]._storage.device
+        elif outs:
+            device = outs[0]._storage.device
+        if device is CPU:
+            exposed, ready = append(STREAM, form, tensors, numbers, outs, device)
+        else:
+            exposed, ready = False, device.stream.append(form, tensors, numbers, outs)
+        release()
+    except OtherDevice:
+        STREAM.dirty = mixed = True
         release()
     except BaseException:
         if owned():
             STREAM.dirty = True
             release()
         raise
+    if mixed:
+        return record_form(form, on_one_device(form, tensors, outs), numbers, outs)
     if ready is None:  # a long block ended before this operator, or the operator is no loop and reads plain types
-        return record_form(form, tensors, numbers, outs) if form.op.is_loop else record_plain(
+        return record_form(form, tensors, numbers, outs, device) if form.op.is_loop else record_plain(
             form, tensors, numbers, outs)
     if exposed:
         flush()
@@ -97,18 +112,15 @@ def fitted(number, tensors):
     return number - (1 << 64)
 
 
-def append(form, tensors, numbers, outs):
-    """Append an operator to the block; (whether it has to run at once, the list of result tensors). The list is None
-    where nothing was recorded: the block was flushed because it was long enough, or an operand has to be resolved."""
-    stream = STREAM
+def append(stream, form, tensors, numbers, outs, device):
+    """Append an operator to the block of a device's stream; (whether it has to run at once, the list of result
+    tensors). The list is None where nothing was recorded: the block was flushed because it was long enough, or an
+    operand has to be resolved."""
     block = stream.block
-    first = tensors[0] if tensors else outs[0] if outs else None
-    if first is not None and first._storage.__class__ is MetaStorage:
-        return False, described(form, tensors, numbers, outs)
     key = [form]
     exposed = switches.EAGER
     for t in tensors:
-        exposed |= add_operand(stream, block, key, t)
+        exposed |= add_operand(stream, block, key, t, device)
     for n in numbers:
         key.append(n.__class__)
     if outs is not None:
@@ -119,12 +131,13 @@ def append(form, tensors, numbers, outs):
             if t._storage.__class__ is FailedStorage and overwrites(form, t, tensors):
                 if t._storage.pending is not block:
                     stream.enter(t._storage)
-            exposed |= add_operand(stream, block, key, t)
+            exposed |= add_operand(stream, block, key, t, device)
     key, before = tuple(key), block.step
     if key == before.likely:
         step = before.then
     else:
-        if before.depth >= SOFT_LENGTH and block.outer is None and ends_here(before, form, tensors, numbers, outs):
+        if (before.depth >= SOFT_LENGTH and block.outer is None
+                and ends_here(stream, before, key, form, tensors, numbers, outs)):
             block.repair()
             stream.flush()
             return False, None
@@ -143,23 +156,16 @@ def append(form, tensors, numbers, outs):
     if outs is not None:
         commit_writes(block, step, outs)
         return exposed, outs
-    device = tensors[0]._storage.device if tensors else form.op.device(form.attrs)
-    if len(step.layouts) == 1:
+    if len(step.layouts) == 1 and device is CPU:
         return exposed, [result(block, step, device)]
-    return exposed, new_results(block, step, device)
+    return exposed, new_results(stream, block, step, device)
 
 
-def described(form, tensors, numbers, outs):
-    """The results of an operator on the device "meta": their layouts, without memory and without an instruction."""
-    check_devices(form.op, tensors, outs)
-    if outs is not None:
-        check_overlap(form.op, tensors, outs)
-    known = infer(form, tensors, numbers, outs, form.op.results)
-    if outs is not None:
-        for t in outs:
-            set_version(t, version_of(t) + 1)
-        return outs
-    return [view(meta_storage(found.nbytes, META), found, 0) for found in known.layouts]
+class OtherDevice(Exception):
+    """An operand is not on the device of the operator that is being recorded."""
+
+
+on_one_device = None  # set by ops: (form, tensors, outs) -> the tensors on one device, or the user's error
 
 
 def is_flipped(tensor):
@@ -181,12 +187,12 @@ def record_plain(form, tensors, numbers, outs):
     return outs
 
 
-def add_operand(stream, block, key, tensor):
+def add_operand(stream, block, key, tensor, device):
     """Enter a tensor into the block, and add it to the key of the step; whether others see its memory now."""
     storage = tensor._storage
     if storage.pending is not block:
-        if storage.__class__ is MetaStorage:
-            raise mixed_devices("operator", [storage.device, CPU])
+        if storage.device is not device:
+            raise OtherDevice
         check(storage)
         stream.enter(storage)
     key += (storage.index, tensor._layout, tensor._offset)
@@ -225,45 +231,42 @@ def set_version(tensor, version):
         tensor._versions[0] = version
 
 
-def new_results(block, step, device):
+def new_results(stream, block, step, device):
     """Tensors over new storages for the results of a step, which they commit."""
     outs, slots = [], block.slots
+    make = new_storage if device is CPU else storage_elsewhere
     for layout in step.layouts:
-        storage = new_storage(layout.nbytes, device, len(slots), block)
+        storage = make(layout.nbytes, device, len(slots), block)
         slots.append(storage)
         outs.append(view(storage, layout, 0))
     block.held += step.nbytes
     block.step = step
-    if block.held > MOST_BYTES and STREAM.overfull():
-        flush()
+    if block.held > MOST_BYTES and stream.overfull():
+        stream.flush()
     return outs
 
 
-def ends_here(before, form, tensors, numbers, outs):
+def ends_here(stream, before, key, form, tensors, numbers, outs):
     """Whether a long block should end before this operator: a known block starts with it, or the block is too long."""
     if before.depth >= HARD_LENGTH:
         return True
-    seen, key = {}, [form]
+    if (form, *key[2:4]) not in stream.starts:
+        return False
+    seen, start = {}, [form]
     for t in tensors:
-        key += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
-    key += [n.__class__ for n in numbers]
+        start += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
+    start += [n.__class__ for n in numbers]
     if outs is not None:
-        key.append("out")
+        start.append("out")
         for t in outs:
-            key += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
-    return tuple(key) in STREAM.root.next
+            start += (seen.setdefault(id(t._storage), len(seen)), t._layout, t._offset)
+    return tuple(start) in stream.root.next
 
 
 def checked(stream, key, form, tensors, numbers, outs):
     """The step of an operator that this path has not seen, or the errors of its operands."""
     end, count = 1 + 3 * len(tensors), len(numbers)
     signature = (form, *key[2:end:3], *key[end:end + count + 1], *key[end + count + 2::3])
-    device = None
-    for t in tensors if outs is None else (*tensors, *outs):
-        if t._storage.device is not device:
-            if device is not None:
-                check_devices(form.op, tensors, outs)
-            device = t._storage.device
     if outs is not None:
         check_overlap(form.op, tensors, outs)
     known = KNOWN.get(signature)
@@ -272,14 +275,20 @@ def checked(stream, key, form, tensors, numbers, outs):
     return stream.grow(key, known)
 
 
-def fresh(key, signature, a, b=None):
-    """The new step of a short path that knows none, for an operator on storages `a` and `b`; None where `append` has to
-    look into it. `signature`: that of Note [Known forms]. What is written is in no storage that is read."""
+def fresh(key, signature):
+    """The step of a short path that knows none; None where `append` has to look into it. `signature`: that of Note
+    [Known forms]. What is written is in no storage that is read."""
     before = STREAM.block.step
-    known = KNOWN.young.get(signature)
-    if known is None or before.short is LONG_WAY or b is not None and a.device is not b.device:
-        return None
-    step = STREAM.grow(key, known)
+    step = None
+    if before.short is LONG_WAY:
+        if switches.EAGER or before.depth >= HARD_LENGTH or (key[0], *key[2:4]) in STREAM.starts:
+            return None
+        step = before.next.get(key)
+    if step is None:
+        known = KNOWN.young.get(signature) or KNOWN.get(signature) or learnt(*signature)
+        if known is None:
+            return None
+        step = STREAM.grow(key, known)
     before.likely, before.then = key, step
     return step
 
@@ -322,6 +331,22 @@ def infer(form, tensors, numbers, outs, rule=None):
     layouts, classes = [t._layout for t in tensors], [n.__class__ for n in numbers]
     given = None if outs is None else [t._layout for t in outs]
     results, info = (rule or form.op.infer)(layouts, classes, form.pattern, form.attrs, given)
+    return Known(results if given is None else (), info, arguments(form, classes), given is not None)
+
+
+def learnt(form, *operands):
+    """The Known of a new signature of a short path, which has no more than layouts and classes of numbers; None where
+    `append` has to look into it."""
+    layouts = [x for x in operands if x.__class__ is Layout]
+    classes = operands[len(layouts):]
+    if "out" in operands or not form.op.is_loop and any([x.dtype.plain is not x.dtype for x in layouts]):
+        return None
+    results, info = form.op.infer(layouts, classes, form.pattern, form.attrs, None)
+    return KNOWN.keep((form, *operands), Known(results, info, arguments(form, classes), False))
+
+
+def arguments(form, classes):
+    """Where the parameters of a form's body come from, see Instruction in block.py."""
     args, i, n = [], 0, 0
     for letter in form.pattern:
         if letter == "t":
@@ -330,7 +355,7 @@ def infer(form, tensors, numbers, outs, rule=None):
         else:
             args.append(("num", n, classes[n]))
             n += 1
-    return Known(results if given is None else (), info, tuple(args), given is not None)
+    return tuple(args)
 
 
 def check_devices(op, tensors, outs):
@@ -420,7 +445,7 @@ def binary(form, a, b):
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
             if step is None:
-                step = fresh(key, (form, a._layout, b._layout), sa, sb)
+                step = fresh(key, (form, a._layout, b._layout))
             if step is not None:
                 if form.checks:
                     block.lines.append((step.depth, user_line()))
@@ -460,7 +485,7 @@ def binary_number(form, a, number):
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
             if step is None:
-                step = fresh(key, (form, a._layout, number.__class__), sa)
+                step = fresh(key, (form, a._layout, number.__class__))
             if step is not None:
                 block.scalars.append(number)
                 if form.checks:
@@ -501,7 +526,7 @@ def unary(form, a):
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
             if step is None:
-                step = fresh(key, (form, a._layout), sa)
+                step = fresh(key, (form, a._layout))
             if step is not None:
                 if form.checks:
                     block.lines.append((step.depth, user_line()))
@@ -561,7 +586,7 @@ def write_copy(form, source, storage, layout, offset):
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
             if step is None and sa is not storage:
-                step = fresh(key, (form, source._layout, "out", layout), sa, storage)
+                step = fresh(key, (form, source._layout, "out", layout))
             if step is not None:
                 storage.version += 1
                 block.step = step
@@ -594,7 +619,7 @@ def write_number(form, number, storage, layout, offset):
             step = block.step
             step = step.then if key == step.likely else step.follow(key)
             if step is None:
-                step = fresh(key, (form, number.__class__, "out", layout), storage)
+                step = fresh(key, (form, number.__class__, "out", layout))
             if step is not None:
                 block.scalars.append(number)
                 storage.version += 1

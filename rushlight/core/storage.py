@@ -18,8 +18,7 @@ from threading import get_ident
 # Note [Inference tensors]
 # A storage made in inference mode has a version below zero: it is not tracked. Its tensors, views included, are not
 # written outside that mode and not saved for backward. `INFERRING` has the threads that are in it, so that programs
-# without the mode pay for one look at an empty set; the native forms of recording (runtime/cpu/native_record.py) give
-# no answer while there are any.
+# without the mode pay for one look at an empty set.
 INFERRING = set()
 UNTRACKED = -(1 << 62)
 
@@ -93,7 +92,7 @@ GUARD_ALONE, BUFFER_ALONE = _calibrate_guards()
 
 def is_exposed(storage):
     """Whether anyone else can see the memory now."""
-    if storage.guard is None:
+    if storage.guard is None or storage.guard is ELSEWHERE:
         return False
     return sys.getrefcount(storage.guard) > GUARD_ALONE or (storage.guard.__class__ is Buffer
                                                             and storage.guard.is_seen())
@@ -116,22 +115,26 @@ class FailedStorage(Storage):
 
 
 class MetaStorage(Storage):
-    """A storage of the device "meta": it has a size and never memory. Its guard makes recording take the slow path,
-    where results are described instead of computed."""
+    """A storage of a device without values ("meta"): it has a size and never memory."""
 
     __slots__ = ()
 
 
-def meta_storage(nbytes, device):
-    """A MetaStorage."""
-    storage = MetaStorage()
-    storage.index, storage.pending, storage.nbytes, storage.device = -1, None, nbytes, device
-    storage.address, storage.version = 0, first_version() if INFERRING else 0
-    storage.block, storage.guard = None, NO_MEMORY
+ELSEWHERE = object()  # the guard of storages of other devices than the CPU, Note [Devices] in device.py
+
+
+def storage_elsewhere(nbytes, device, index=-1, pending=None):
+    """A storage of another device than the CPU, without memory yet."""
+    storage = new_storage(nbytes, device, index, pending)
+    storage.guard = ELSEWHERE
+    if device.parts.allocator is None:
+        storage.__class__ = MetaStorage
     return storage
 
 
-NO_MEMORY = object()  # the guard of all meta storages
+def storage_on(nbytes, device):
+    """A storage on any device, without memory yet."""
+    return new_storage(nbytes, device) if device.type == "cpu" else storage_elsewhere(nbytes, device)
 
 
 def fail(storage, failure):

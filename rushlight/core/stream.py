@@ -7,7 +7,9 @@ type). So one look-up per operator is shape inference, promotion and validation 
 as well as the key of the whole program: where a flush ends, the step holds the planned programs, by which slots are
 live. Numbers that change from step to step are arguments. A step remembers where the path went last time, because a
 loop goes the same way again: comparing a key costs less than looking it up.
-The tree is bounded: when it has grown past `MOST_STEPS` it is dropped as a whole and grows again from what is in use.
+The tree is bounded: when `MOST_STEPS` have been added, it becomes the past, and a new one grows from what is in use. A
+step takes the programs that it had in the past with it; what is left there when the tree turns again was not used for
+so long, and goes. A planned program counts as many steps as it has instructions.
 
 Note [The lock]
 `acquire` and `release` are called without `with`, which would cost 0.15 us an operator. The holder calls `acquire` as
@@ -29,21 +31,23 @@ from .block import Step, new_block
 from .graph import MODE
 from .storage import references
 
-MOST_STEPS = 200_000
+MOST_STEPS = 100_000  # of a generation of the tree
 MOST_BYTES = 1 << 28  # of results held back that somebody may still look at
 
 
 class Stream:
     """The pending block. All access is under the lock (Note [The lock])."""
 
-    __slots__ = ("root", "block", "taken", "steps", "dirty", "inferring", "make", "recover", "load", "watch", "lock",
-                 "acquire", "release", "owned", "unsettled", "settle")
+    __slots__ = ("root", "starts", "block", "taken", "steps", "planned", "dirty", "inferring", "make", "recover",
+                 "load", "watch", "lock", "acquire", "release", "owned", "unsettled", "settle")
 
-    def __init__(self):
+    def __init__(self, lock=None):
         self.root = Step()
         self.block = new_block(self.root)
         self.taken = None  # the block that a flush runs, or that an interrupted flush has left
         self.steps = 0
+        self.planned = 0  # instructions of the programs that were planned for this generation of the tree
+        self.starts = set()  # (form, layout and offset of its first operand) of the steps that follow the root
         self.dirty = False  # whether an exception has left an operator that did not complete
         self.inferring = False  # whether a thread is in inference mode, see core/storage.py
         self.unsettled, self.settle = [], None  # in-place writes without their history, see grads.py; who gives it
@@ -52,7 +56,7 @@ class Stream:
         # load(): called when something is recorded that will need the engine.
         self.make = self.recover = self.load = None
         self.watch = None  # who else sees the blocks that run: watch(block), see utils/module_trace.py
-        self.lock = threading.RLock()
+        self.lock = lock or threading.RLock()  # one for the streams of all devices
         self.acquire, self.release, self.owned = self.lock.acquire, self.lock.release, self.lock._is_owned
 
     def repair(self):
@@ -63,6 +67,8 @@ class Stream:
             MODE.grad = block.grad
             self.block = block = block.outer
         block.repair()
+        for stream in ELSEWHERE:
+            stream.block.repair()
         self.dirty = False
         try:
             while self.unsettled:
@@ -106,7 +112,10 @@ class Stream:
         if not self.steps and self.load is not None:
             self.load()
         self.steps += 1
-        return self.block.step.grow(key, known, len(self.block.slots))
+        before = self.block.step
+        if before is self.root:
+            self.starts.add((key[0], *key[2:4]))
+        return before.grow(key, known, len(self.block.slots))
 
     def flush(self):
         """Run what is pending."""
@@ -152,11 +161,8 @@ class Stream:
         """Run a block that was taken, with a new program if it has none."""
         program = block.program
         if program is None:
-            if self.steps > MOST_STEPS:
-                self.root = Step()
-                self.steps = 0
-                if not self.block.slots:
-                    self.block = new_block(self.root)
+            if self.steps + self.planned > MOST_STEPS:
+                self.turn()
             mask = references(block.slots)
             program = block.step.programs.get(mask)
             if program is None:
@@ -175,13 +181,29 @@ class Stream:
             try:
                 self.flush()
             finally:
-                self.root = Step()
-                self.steps = 0
-                if not self.block.slots:
-                    self.block = new_block(self.root)
+                self.forget()
+
+    def turn(self):
+        """Begin a new generation of the tree, and drop the one before this."""
+        past, todo = self.root, [self.root]
+        while todo:
+            step = todo.pop()
+            step.past = None
+            todo += step.next.values()
+        self.forget()
+        self.root.past = past
+
+    def forget(self):
+        """Drop the tree."""
+        self.root = Step()
+        self.steps = self.planned = 0
+        self.starts.clear()
+        if not self.block.slots:
+            self.block = new_block(self.root)
 
 
-STREAM = Stream()
+ELSEWHERE = []  # the streams of other devices that collect blocks
+STREAM = Stream()  # of the CPU
 flush = STREAM.flush
 switches.WATCHERS.append(STREAM.restart)
 dt.WATCHERS.append(STREAM.restart)
@@ -190,8 +212,9 @@ dt.WATCHERS.append(STREAM.restart)
 @atexit.register
 def _check_pending():
     """Run a last block that checks its data, so that its errors are reported."""
-    if STREAM.block.lines:
-        flush()
+    for stream in (STREAM, *ELSEWHERE):
+        if stream.block.lines:
+            stream.flush()
 
 
 forks.hold(STREAM.lock, forks.STREAM)  # a child finds the stream as it was between two operators

@@ -15,11 +15,11 @@ import weakref
 
 from . import dispatch, graph
 from . import dtype as dt
-from .device import CPU, META, Device
+from .device import CPU, Device
 from .layout import Size, contiguous_layout
 from .layout import layout as make_layout
 from .room import LARGE, check_bytes
-from .storage import meta_storage, new_storage
+from .storage import new_storage, storage_elsewhere
 
 PLAIN, MULTI_OUTPUT, NO_GRAD_MODE, INFERENCE, CUSTOM = range(5)  # how a view came to be
 DETACHED = 5  # a tensor that `detach_` took out of its graph, at the sequence number in `_view_version`
@@ -289,8 +289,8 @@ def empty(shape, dtype, device=CPU, strides=None):
     """A tensor of uninitialised memory (allocated when first used)."""
     dtype = dtype.plain
     found = contiguous_layout(shape, dtype) if strides is None else make_layout(tuple(shape), tuple(strides), dtype)
-    if device is META:
-        return view(meta_storage(found.nbytes, device), found, 0)
+    if device is not CPU:
+        return view(storage_elsewhere(found.nbytes, device), found, 0)
     if found.nbytes > LARGE:
         check_bytes(found.nbytes)
     return view(new_storage(found.nbytes, device), found, 0)

@@ -6,8 +6,10 @@ slot is used again when all readers are through with it. Waiting watches the pro
 death of a rank is an error on the others at once. Counters rely on stores becoming visible in order, as on x86.
 Next to read: group.py.
 """
+import ctypes
 import mmap
 import os
+import platform
 import select
 import threading
 import time
@@ -20,7 +22,38 @@ SLOT = 1 << 20
 HEAD = 4096
 POSTED, DONE, CLOSED = 0, 8, 16  # places of the counters: a cache line each
 BLAMED = 24  # 1 + the rank whose end has ended this process
-SPINS = 200  # looks at a counter before the first sleep
+REDUCED = 32
+ALIGN = 64  # bytes: the stretches that ranks reduce begin at cache lines
+SPINS = 50  # looks at a counter before the first sleep
+PERIOD = 0.02  # seconds between looks at the processes
+FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine())  # the number of the system call
+
+
+class _Period(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
+
+
+class _Sleep:
+    """Sleeping until a counter in shared memory changes (futex), or a short time on other processors."""
+
+    def __init__(self):
+        self._call = ctypes.CDLL(None, use_errno=True).syscall if FUTEX else None
+        self._period = ctypes.byref(_Period(0, int(PERIOD * 1e9)))
+
+    def wait(self, address, value):
+        """Sleep until the counter has another value, at most for PERIOD."""
+        if self._call is None:
+            time.sleep(2e-4)
+        else:
+            self._call(FUTEX, ctypes.c_void_p(address), 0, ctypes.c_uint32(value & 0xFFFFFFFF), self._period, None, 0)
+
+    def wake(self, address):
+        """Wake whoever sleeps on the counter."""
+        if self._call is not None:
+            self._call(FUTEX, ctypes.c_void_p(address), 1, 0x7FFFFFFF, None, None, 0)
+
+
+SLEEP = _Sleep()
 
 
 class _Peer:
@@ -28,8 +61,14 @@ class _Peer:
 
     def __init__(self, handle):
         memory = mmap.mmap(handle, HEAD + 2 * SLOT)
-        self.head = np.frombuffer(memory, np.int64, HEAD // 8)
+        self.head = memoryview(memory)[:HEAD].cast("q")
         self.slots = [np.frombuffer(memory, np.uint8, SLOT, HEAD + i * SLOT) for i in range(2)]
+        self.address = self.slots[0].ctypes.data - HEAD
+
+    def post(self, counter, value):
+        """Set a counter, and wake whoever waits for it."""
+        self.head[counter] = value
+        SLEEP.wake(self.address + 8 * counter)
 
 
 _heads = weakref.WeakSet()  # the memory of this process in all its groups
@@ -122,61 +161,87 @@ class Arena:
                 other = int(self._peers[rank].head[BLAMED])
                 raise blame(other - 1 if other else self.names[rank])
 
-    def wait(self, ranks, missing, timeout, what, first=False):
-        """Wait until `missing(rank)` holds for no rank. The error at the timeout names those for which it does, or only
-        the `first` of them.
+    def _wait(self, counter, turn, timeout, what, first=False):
+        """Wait until all ranks' counters have reached a number. The error at the timeout names those that have not, or
+        only the `first` of them.
         """
-        limit = seconds(timeout)
-        end, looks, pause, checked = time.monotonic() + limit, 0, 2e-5, 0.0
-        while left := [rank for rank in ranks if missing(rank)]:
-            looks += 1
-            if looks < SPINS:
-                os.sched_yield()
-                continue
-            now = time.monotonic()
-            if now - checked > 0.02:
-                checked = now
-                self._check_alive(left, missing)
-                closed = [rank for rank in left if self._peers[rank].head[CLOSED] and missing(rank)]
-                if closed:
-                    raise DistBackendError(f"rank {self.names[closed[0]]} has destroyed the group while "
-                                           f"others wait in {what}")
-            if now > end:
-                names = ", ".join(str(self.names[rank]) for rank in left[:1 if first else None])
-                raise DistBackendError(f"{what}: timed out after {limit:g} s waiting for rank"
-                                       f"{'s' * (len(left) > 1 and not first)} {names}")
-            time.sleep(pause)
-            pause = min(pause * 1.2, 1e-3)
+        looks, end, checked = 0, None, 0.0
+        for peer in self._peers:
+            while (value := peer.head[counter]) < turn:
+                looks += 1
+                if looks < SPINS:
+                    os.sched_yield()
+                    continue
+                SLEEP.wait(peer.address + 8 * counter, value)
+                now = time.monotonic()
+                if end is None:
+                    end = now + seconds(timeout)
+                elif now - checked > PERIOD:
+                    checked = now
+                    self._check(counter, turn, what)
+                    if now > end:
+                        raise self._late(counter, turn, timeout, what, first)
 
-    def exchange(self, kind, data, consume, timeout, check_size=False, first=False):
+    def _check(self, counter, turn, what):
+        def missing(rank):
+            return self._peers[rank].head[counter] < turn
+        left = [rank for rank in range(self.size) if missing(rank)]
+        self._check_alive(left, missing)
+        for rank in left:
+            if self._peers[rank].head[CLOSED] and missing(rank):
+                raise DistBackendError(f"rank {self.names[rank]} has destroyed the group while others wait in {what}")
+
+    def _late(self, counter, turn, timeout, what, first):
+        left = [name for name, peer in zip(self.names, self._peers) if peer.head[counter] < turn]
+        names = ", ".join(map(str, left[:1 if first else None]))
+        return DistBackendError(f"{what}: timed out after {seconds(timeout):g} s waiting for rank"
+                                f"{'s' * (len(left) > 1 and not first)} {names}")
+
+    def exchange(self, kind, data, consume, timeout, check_size=False, first=False, reduce=None):
         """Send `data` (array of uint8) to all ranks, who see it in parts.
 
         kind: (number, name) of the collective; all ranks must be in the same one. consume(parts, start): called with
         the parts of all ranks (arrays of uint8, empty for those that have sent everything) from byte `start` on.
-        check_size: all ranks have to send the same number of bytes. first: see `wait`.
+        check_size: all ranks have to send the same number of bytes. first: see `_wait`.
+        reduce(parts): each rank replaces a stretch of its own part by reduce(that stretch of all parts); `consume` gets
+        a part in which rank r's stretch is the one that rank r has replaced.
         """
         number, name = kind
-        own, everybody = self._peers[self.rank].head, range(self.size)
+        own = self._peers[self.rank]
         with self._lock:
             start, sizes = 0, None
             while True:
                 self._round += 1
                 turn = self._round
-                self.wait(everybody, lambda r: self._peers[r].head[DONE] < turn - 2, timeout, name, first)
+                self._wait(DONE, turn - 2, timeout, name, first)
                 part = data[start:start + SLOT]
-                self._peers[self.rank].slots[turn % 2][:part.size] = part
+                own.slots[turn % 2][:part.size] = part
                 line = 64 + 16 * (turn % 2)
-                own[line], own[line + 1], own[line + 2] = data.size, number, start
-                own[POSTED] = turn
-                self.wait(everybody, lambda r: self._peers[r].head[POSTED] < turn, timeout, name, first)
-                heads = [self._peers[r].head[line:line + 3].tolist() for r in everybody]
+                own.head[line], own.head[line + 1], own.head[line + 2] = data.size, number, start
+                own.post(POSTED, turn)
+                self._wait(POSTED, turn, timeout, name, first)
+                heads = [peer.head[line:line + 3].tolist() for peer in self._peers]
                 sizes = self._agreed(heads, number, name, start, check_size)
-                consume([self._peers[r].slots[turn % 2][:max(0, min(SLOT, sizes[r] - start))] for r in everybody],
-                        start)
-                own[DONE] = turn
+                parts = [peer.slots[turn % 2][:max(0, min(SLOT, size - start))]
+                         for peer, size in zip(self._peers, sizes)]
+                if reduce is not None:
+                    parts = self._reduced(parts, reduce, turn, timeout, name)
+                consume(parts, start)
+                own.post(DONE, turn)
                 start += SLOT
                 if start >= max(sizes):
                     return
+
+    def _reduced(self, parts, reduce, turn, timeout, name):
+        """The stretches that all ranks have reduced, in order."""
+        step = -(-parts[0].size // self.size // ALIGN) * ALIGN
+        stretches = [slice(rank * step, (rank + 1) * step) for rank in range(self.size)]
+        mine = stretches[self.rank]
+        if parts[self.rank][mine].size:
+            parts[self.rank][mine] = reduce([part[mine] for part in parts])
+        self._peers[self.rank].post(REDUCED, turn)
+        self._wait(REDUCED, turn, timeout, name)
+        return [part[stretch] for part, stretch in zip(parts, stretches)]
 
     def _agreed(self, heads, number, name, start, check_size):
         """The sizes of all ranks' data; DistBackendError if they are not in the same collective."""
@@ -195,7 +260,7 @@ class Arena:
 
     def close(self):
         """Tell the others that this rank takes no part any more, and forget them."""
-        self._peers[self.rank].head[CLOSED] = 1
+        self._peers[self.rank].post(CLOSED, 1)
         for handle in self._watch:
             os.close(handle)
         self._watch, self._peers = [], []

@@ -44,6 +44,11 @@ class P2POp:
         self.tag, self.group_peer = tag, group_peer
 
 
+def supports_complex(reduceOp):
+    """Whether a reduction counts as one of complex numbers; PyTorch's answer (a product works as well)."""
+    return str(reduceOp) in ("sum", "avg", "premul_sum")
+
+
 def _check(tensor, name):
     if not isinstance(tensor, rl.Tensor):
         raise TypeError(f"Invalid function argument. Expected parameter `{name}` of type torch.Tensor, but got "
@@ -186,7 +191,7 @@ def all_gather_into_tensor(output_tensor, input_tensor, group=None, async_op=Fal
     return _run(group, lambda: group.engine.all_gather(data, outputs), memory, [output_tensor], async_op)
 
 
-_all_gather_base = all_gather_into_tensor
+_all_gather_base = all_gather_single = all_gather_into_tensor
 
 
 def gather(tensor, gather_list=None, dst=None, group=None, async_op=False, group_dst=None):
@@ -205,7 +210,7 @@ def gather(tensor, gather_list=None, dst=None, group=None, async_op=False, group
     elif gather_list:
         raise ValueError("Argument ``gather_list`` must NOT be specified on non-destination ranks.")
     data = data_of(tensor.detach().contiguous())
-    return _run(group, lambda: group.engine.all_gather(data, outputs, "gather"), memory, gather_list or [], async_op)
+    return _run(group, lambda: group.engine.gather(data, outputs, root), memory, gather_list or [], async_op)
 
 
 def scatter(tensor, scatter_list=None, src=None, group=None, async_op=False, group_src=None):
@@ -255,7 +260,7 @@ def reduce_scatter_tensor(output, input, op=ReduceOp.SUM, group=None, async_op=F
     return reduce_scatter(output, list(input.contiguous().reshape(count, -1).unbind()), op, group, async_op)
 
 
-_reduce_scatter_base = reduce_scatter_tensor
+_reduce_scatter_base = reduce_scatter_single = reduce_scatter_tensor
 
 
 def all_to_all(output_tensor_list, input_tensor_list, group=None, async_op=False):

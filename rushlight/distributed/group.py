@@ -13,6 +13,7 @@ from ..futures import Future, collect_all
 from .arena import Arena
 from .store import DistBackendError, PrefixStore
 
+SHARED = 1 << 16  # bytes from which more than two ranks share the work of an all_reduce
 KINDS = ("broadcast", "all_reduce", "reduce", "all_gather", "gather", "scatter", "reduce_scatter", "all_to_all",
          "barrier", "send")
 NUMBER = {name: (number + 1, name) for number, name in enumerate(KINDS)}
@@ -174,11 +175,15 @@ FOLDS = {"sum": "add", "avg": "add", "product": "multiply", "min": "minimum", "m
          "bor": "bitwise_or", "bxor": "bitwise_xor"}
 
 
+def elements(dtype):
+    """NumPy's dtype of a tensor's memory; bfloat16 is uint16."""
+    return np.dtype(np.uint16 if dtype is rl.bfloat16 else np.bool_ if dtype is rl.bool else dtype.name)
+
+
 def fold(parts, dtype, op, scale=None):
     """The reduction of the parts (arrays of uint8) of all ranks, in their order, as an array of uint8."""
     half = dtype is rl.bfloat16
-    kind = np.uint16 if half else np.bool_ if dtype is rl.bool else np.dtype(dtype.name)
-    arrays = [part.view(kind) for part in parts]
+    arrays = [part.view(elements(dtype)) for part in parts]
     if half:
         arrays = [_widen(array) for array in arrays]
     if scale is not None:
@@ -189,8 +194,20 @@ def fold(parts, dtype, op, scale=None):
         for array in arrays[2:]:
             function(total, array, out=total)
         if op == "avg":
-            total = (total // len(arrays) if total.dtype.kind in "iu" else total / len(arrays)).astype(total.dtype)
+            total = _divided(total, len(arrays))
     return (_narrow(total) if half else total).view(np.uint8)
+
+
+def _divided(total, count):
+    return (total // count if total.dtype.kind in "iu" else total / count).astype(total.dtype)
+
+
+def divide(data, dtype, count):
+    """Values (an array of uint8) divided by a number, as an array of uint8."""
+    values = data.view(elements(dtype))
+    if dtype is rl.bfloat16:
+        return _narrow(_divided(_widen(values), count)).view(np.uint8)
+    return _divided(values, count).view(np.uint8)
 
 
 class SharedGroup:
@@ -199,6 +216,8 @@ class SharedGroup:
     Args: store of the group's own; rank, size in the group; names: the members' global ranks; timeout; lost(name):
     the exit status of a member whose end the launcher has seen, else 0.
     """
+
+    backend = "gloo"
 
     def __init__(self, store, rank, size, names, timeout, lost):
         self.rank, self.size, self.names, self.timeout, self._lost = rank, size, names, timeout, lost
@@ -228,13 +247,33 @@ class SharedGroup:
 
     def reduce(self, data, dtype, op, root=None, scale=None):
         """The reduction of all ranks' data replaces that of the root, or of all."""
+        if root is None and self.size > 2 and data.size >= SHARED:
+            self._share_reduction(data, dtype, op, scale)
+            return
+
         def consume(parts, start):
             if parts[0].size and root in (None, self.rank):
                 data[start:start + parts[0].size] = fold(parts, dtype, op, scale)
         self._exchange("all_reduce" if root is None else "reduce", data, consume, check_size=True)
 
-    def all_gather(self, data, outputs, name="all_gather"):
-        """outputs[r] becomes the data of rank r; None: this rank wants none of it."""
+    def _share_reduction(self, data, dtype, op, scale):
+        """An all_reduce in which each rank reduces a part for all."""
+        def consume(parts, start):
+            for part in parts:
+                data[start:start + part.size] = part
+                start += part.size
+        self._arena.exchange(NUMBER["all_reduce"], data, consume, self.timeout, True,
+                             reduce=lambda parts: fold(parts, dtype, op, scale))
+
+    def all_gather(self, data, outputs):
+        """outputs[r] becomes the data of rank r."""
+        self._gather("all_gather", data, outputs)
+
+    def gather(self, data, outputs, root):
+        """outputs[r] of the root becomes the data of rank r."""
+        self._gather("gather", data, outputs if self.rank == root else None)
+
+    def _gather(self, name, data, outputs):
         def consume(parts, start):
             if outputs is not None:
                 for rank, part in enumerate(parts):

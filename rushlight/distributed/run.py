@@ -15,8 +15,9 @@ from .store import PrefixStore, TCPStore
 from .world import attempt as keys_of
 from .world import ended
 
-GRACE = 3.0  # seconds between SIGTERM and SIGKILL
-NOTICE = 6.0  # seconds in which the others can see the end of a process themselves and say who it was
+GRACE = 3.0  # seconds between the signal that ends the launcher and SIGKILL
+NOTICE = 8.0  # seconds in which the others can see the end of a process themselves and say who it was
+LAST = 1.5  # seconds between SIGTERM and SIGKILL after that
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -92,8 +93,8 @@ class Launcher:
                 first = min((rank for rank, code in enumerate(codes) if code), key=lambda rank: codes[rank] > 0)
                 self._tell(codes, attempt)
                 self._wait(NOTICE)
-                self._stop()
-                self._report(first, codes[first], attempt)
+                ended = self._stop(grace=LAST)
+                self._report(first, codes[first], attempt, ended)
                 return 1
             if all(code == 0 for code in codes):
                 return 0
@@ -141,16 +142,17 @@ class Launcher:
             for stream in streams.values():
                 stream.close()
 
-    def _stop(self, number=signal.SIGTERM):
-        """End the processes that still run: with a signal, then with SIGKILL."""
-        running = [child for child in self.children if child.poll() is None]
-        for child in running:
-            child.send_signal(number)
-        self._wait(GRACE)
-        for child in running:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
+    def _stop(self, number=signal.SIGTERM, grace=GRACE):
+        """End the processes that still run: with a signal, then with SIGKILL. Returns their local ranks."""
+        running = [rank for rank, child in enumerate(self.children) if child.poll() is None]
+        for rank in running:
+            self.children[rank].send_signal(number)
+        self._wait(grace)
+        for rank in running:
+            if self.children[rank].poll() is None:
+                self.children[rank].kill()
+                self.children[rank].wait()
+        return running
 
     def _wait(self, limit):
         """Wait until all processes have ended, at most `limit` seconds."""
@@ -158,11 +160,13 @@ class Launcher:
         while time.monotonic() < end and any(child.poll() is None for child in self.children):
             time.sleep(0.02)
 
-    def _report(self, rank, code, attempt):
+    def _report(self, rank, code, attempt, stopped):
         what = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         left = self.args.max_restarts - attempt
-        print(f"torchrun: local rank {rank} of {self.args.training_script} ended with {what}; {left} restarts left",
-              file=sys.stderr, flush=True)
+        text = f"torchrun: local rank {rank} of {self.args.training_script} ended with {what}; {left} restarts left"
+        if stopped:
+            text += f"\ntorchrun: local ranks {stopped} did not end by themselves and were stopped because of it"
+        print(text, file=sys.stderr, flush=True)
 
 
 def main(args=None):

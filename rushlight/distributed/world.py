@@ -2,12 +2,13 @@
 
 `init_process_group` finds the others through a store and opens the group of all. Next to read: collectives.py.
 """
+import importlib.util
 import os
 import time
 import urllib.parse
 from datetime import timedelta
 
-from . import started
+from . import mpi, started
 from .group import SharedGroup
 from .store import DEFAULT_TIMEOUT, FileStore, PrefixStore, TCPStore, seconds
 
@@ -60,10 +61,10 @@ class ProcessGroup:
 
     def name(self):
         """The backend."""
-        return "gloo"
+        return self.engine.backend
 
 
-_state = {"count": 0, "groups": {}, "store": None}
+_state = {"count": 0, "groups": {}, "store": None, "make": None}
 
 
 def is_available():
@@ -82,8 +83,8 @@ def is_nccl_available():
 
 
 def is_mpi_available():
-    """False: there is no MPI backend yet."""
-    return False
+    """Whether mpi4py is installed, which the backend `mpi` needs."""
+    return importlib.util.find_spec("mpi4py") is not None
 
 
 def is_ucc_available():
@@ -107,10 +108,9 @@ def _check_backend(backend):
         if name == "nccl":
             raise NotImplementedError("init_process_group: backend 'nccl' needs CUDA and nccl4py (pip install "
                                       "nccl4py), and rushlight has no CUDA device; use 'gloo'")
-        if name == "mpi":
-            raise NotImplementedError("init_process_group: backend 'mpi' (mpi4py); use 'gloo' on one machine")
-        if name not in ("gloo", "undefined"):
+        if name not in ("gloo", "mpi", "undefined"):
             raise ValueError(f"init_process_group: unknown backend {name!r}; expected gloo, mpi or nccl")
+    return "mpi" if "mpi" in names else "gloo"
 
 
 def _from_environment(rank, world_size, timeout, query):
@@ -161,7 +161,8 @@ def init_process_group(backend=None, init_method=None, timeout=None, world_size=
     """Join the other processes of the job; returns when all are there.
 
     Args:
-        backend (str): "gloo" or None: shared memory of one machine.
+        backend (str): "gloo" or None: shared memory of one machine; "mpi": whatever MPI runs on, in programs that
+            mpiexec or Slurm start. MPI then says the rank and the number of ranks.
         init_method (str): "env://" (the default: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, or what mpiexec and Slurm
             set), "tcp://host:port" or "file:///path".
         timeout (timedelta): after which a collective is an error; 30 minutes.
@@ -174,24 +175,39 @@ def init_process_group(backend=None, init_method=None, timeout=None, world_size=
         raise ValueError("trying to initialize the default process group twice!")
     if store is not None and init_method is not None:
         raise ValueError("Cannot specify both init_method and store.")
-    _check_backend(backend)
+    name = _check_backend(backend)
     timeout = DEFAULT_TIMEOUT if timeout is None else timeout
     if not isinstance(timeout, timedelta):
         raise TypeError(f"Expected timeout argument to be of type datetime.timedelta, got {timeout}")
-    if store is None:
+    if name == "mpi":
+        store, rank, world_size = mpi.open_store(timeout)
+    elif store is None:
         store, rank, world_size = _rendezvous(init_method or "env://", rank, world_size, timeout)
     elif rank < 0 or world_size < 1:
         raise ValueError("rank and world_size must be given if using store")
     if not 0 <= rank < world_size:
         raise ValueError(f"init_process_group: rank {rank} is not within 0 to {world_size - 1}")
-    _state.update(store=store, count=0, timeout=timeout)
-    GroupMember.WORLD = _open(range(world_size), rank, timeout, "0")
+    _state.update(store=store, count=0, timeout=timeout, make=None)
+    GroupMember.WORLD = _open(range(world_size), rank, timeout, "0", name)
 
 
-def _open(ranks, rank, timeout, name):
+def adopt(store, make, rank, world_size):
+    """Make the group of all ranks, and later ones, with a function from ranks to an engine (see simulated.py)."""
+    if is_initialized():
+        raise ValueError("trying to initialize the default process group twice!")
+    _state.update(store=store, count=0, timeout=DEFAULT_TIMEOUT, make=make)
+    GroupMember.WORLD = _open(range(world_size), rank, DEFAULT_TIMEOUT, "0", "simulated")
+
+
+def _open(ranks, rank, timeout, name, backend):
     store = PrefixStore(f"group/{name}", _state["store"])
     ranks = list(ranks)
-    engine = SharedGroup(store, ranks.index(rank), len(ranks), ranks, timeout, _lost)
+    if _state["make"] is not None:
+        engine = _state["make"](ranks)
+    elif backend == "mpi":
+        engine = mpi.MPIGroup(store, ranks.index(rank), len(ranks), ranks, timeout, int(name))
+    else:
+        engine = SharedGroup(store, ranks.index(rank), len(ranks), ranks, timeout, _lost)
     _state["groups"][name] = ProcessGroup(engine, ranks, name, store)
     return _state["groups"][name]
 
@@ -205,8 +221,8 @@ def _lost(rank):
 def new_group(ranks=None, timeout=None, backend=None, pg_options=None, use_local_synchronization=False,
               group_desc=None, device_id=None):
     """A group of some of the processes (all by default). All processes call this, in the same order."""
-    _check_backend(backend)
     world = world_group()
+    name = _check_backend(backend) if backend else world.engine.backend
     ranks = list(range(world.size())) if ranks is None else sorted(ranks)
     if len(set(ranks)) != len(ranks):
         raise ValueError(f"new_group: a rank appears twice in {ranks}")
@@ -215,7 +231,7 @@ def new_group(ranks=None, timeout=None, backend=None, pg_options=None, use_local
     _state["count"] += 1
     if world.rank() not in ranks:
         return GroupMember.NON_GROUP_MEMBER
-    return _open(ranks, world.rank(), timeout or _state["timeout"], str(_state["count"]))
+    return _open(ranks, world.rank(), timeout or _state["timeout"], str(_state["count"]), name)
 
 
 def new_subgroups(group_size=None, group=None, timeout=None, backend=None, pg_options=None, group_desc=None):
@@ -225,6 +241,48 @@ def new_subgroups(group_size=None, group=None, timeout=None, backend=None, pg_op
         raise ValueError(f"The world size ({size}) must be divisible by group_size={group_size}")
     groups = [new_group(range(i, i + group_size), timeout, backend) for i in range(0, size, group_size)]
     return groups[get_rank() // group_size], groups
+
+
+def new_subgroups_by_enumeration(ranks_per_subgroup_list, timeout=None, backend=None, pg_options=None, group_desc=None):
+    """(the group of this process or None, all groups) for lists of ranks without a rank in common."""
+    ranks = [rank for row in ranks_per_subgroup_list for rank in row]
+    if not ranks:
+        raise ValueError("The arg 'ranks_per_subgroup_list' cannot be empty")
+    if len(set(ranks)) < len(ranks):
+        raise ValueError("new_subgroups_by_enumeration: a rank is in two groups")
+    groups = [new_group(row, timeout, backend) for row in ranks_per_subgroup_list]
+    own = [group for row, group in zip(ranks_per_subgroup_list, groups) if get_rank() in row]
+    return (own[0] if own else None), groups
+
+
+def split_group(parent_pg=None, split_ranks=None, timeout=None, pg_options=None, group_desc=None, backend=None):
+    """This process's group when a group is cut into lists of its ranks; None if it is in none of them."""
+    parent = member(parent_pg)
+    if not split_ranks:
+        raise ValueError("split_ranks cannot be None or empty")
+    if parent.size() != world_group().size():
+        raise NotImplementedError("split_group: of a group that is not the group of all")
+    return new_subgroups_by_enumeration([[parent.ranks[rank] for rank in row] for row in split_ranks], timeout,
+                                        backend)[0]
+
+
+def is_backend_available(backend):
+    """Whether a backend can be used."""
+    checks = {"gloo": is_gloo_available, "mpi": is_mpi_available}
+    return backend.lower() in checks and checks[backend.lower()]()
+
+
+def get_default_backend_for_device(device):
+    """The backend of a kind of device."""
+    kind = str(device).partition(":")[0]
+    if kind != "cpu":
+        raise ValueError(f"Default backend not registered for device : {kind}")
+    return "gloo"
+
+
+def get_pg_count():
+    """The number of groups that are open."""
+    return len(_state["groups"])
 
 
 def world_group():
@@ -255,9 +313,10 @@ def get_world_size(group=None):
 
 def get_backend(group=None):
     """The backend of a group."""
-    if member(group) is None:
+    group = member(group)
+    if group is None:
         raise ValueError("Invalid process group specified")
-    return Backend("gloo")
+    return Backend(group.name())
 
 
 def get_group_rank(group, global_rank):

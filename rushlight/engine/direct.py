@@ -45,7 +45,7 @@ def make(block, mask):
     step = block.step
     if not step.programs or len(step.programs) >= MOST_PROGRAMS:
         step.programs = {}
-    found = step.programs[mask] = Direct(step, mask)
+    found = step.programs[mask] = Direct(mask, step.depth == 1)
     return found
 
 
@@ -57,16 +57,16 @@ def recover(program, block, stopped):
 class Direct:
     """The program of a block that runs directly until it is planned."""
 
-    __slots__ = ("step", "mask", "runs", "program", "alone")
+    __slots__ = ("mask", "runs", "program", "alone")
 
-    def __init__(self, step, mask):
-        self.step, self.mask, self.runs, self.program, self.alone = step, mask, 0, None, step.depth == 1
+    def __init__(self, mask, alone):
+        self.mask, self.runs, self.program, self.alone = mask, 0, None, alone
 
     def run(self, block):
         """Run a block, or the rest of it after an interrupted run."""
         table = block.table
         if not table:  # (): planning it has failed
-            if table is None and self.is_planned():
+            if table is None and self.is_planned(block.step):
                 return self.run_planned(block)
             self.runs += 1
             table = block.table = self.queue(block) if self.alone else Run(block, self.mask)
@@ -120,7 +120,7 @@ class Direct:
         if self.program is None:
             program = planned.make(block, self.mask)
             if switches.TIER == "random":
-                self.program, self.step.programs[self.mask] = program, self
+                self.program, block.step.programs[self.mask] = program, self
         else:
             program = self.program
         block.program = program
@@ -128,14 +128,14 @@ class Direct:
         if stopped is not None:
             recover(program, block, stopped)
 
-    def is_planned(self):
+    def is_planned(self, step):
         """Whether this run is worth planning: the block has come back, or moves so much memory that fusing pays at
         once."""
         if switches.EAGER or switches.TIER == "0":
             return False
         if switches.TIER == "random":
             return random.random() < 0.5
-        return self.runs >= DIRECT_RUNS or switches.TIER == "1" or is_heavy(self.step)
+        return self.runs >= DIRECT_RUNS or switches.TIER == "1" or is_heavy(step)
 
 
 def is_heavy(step):

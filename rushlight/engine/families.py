@@ -22,33 +22,50 @@ from ..fuse.recipe import Recipe
 from ..fuse.structure import class_of, text_of
 from ..runtime.cpu import jit
 from ..runtime.cpu.program import Single
-from . import packs
+from . import machine, packs  # noqa: F401  (machine: before the first kernel)
 
 MOST_FAMILIES = 1 << 13
 MOST_RECIPES = 8  # of one family
 FAMILIES = Memo(MOST_FAMILIES)
+KERNELS = {}  # of what is lowered: key -> address; code is never unloaded
 single = Lazy(f"{__package__}.single")
 
 
 class Family:
-    """What steps of one structure share. recipes: (Recipe, address of its kernel); name: for the disk."""
+    """What steps of one structure share. recipes: (Recipe, address of its kernel, number of the operand that has the
+    shape of the domain, numbers of the recipe's operands); entries: the table entry of each operand and result; ins:
+    how many are operands; name: for the disk."""
 
-    __slots__ = ("recipes", "name")
+    __slots__ = ("recipes", "entries", "ins", "name")
 
-    def __init__(self, name):
-        self.name, self.recipes = name, []
+    def __init__(self, name, entries, ins):
+        self.name, self.entries, self.ins, self.recipes = name, entries, ins, []
         described = packs.read(name)
         for kernel, fields in described["recipes"] if described is not None else ():
             address = jit.find_kernels([kernel])
             if address is not None:
-                self.recipes.append((Recipe(source=kernel, checking=None, **fields), address[0]))
+                self.enter(Recipe(source=kernel, checking=None, **fields), address[0])
 
-    def fill(self, refs, entries):
-        """The launch of operands of these sizes, None where no recipe has their kernel."""
-        for recipe, address in self.recipes:
-            filled = recipe.fill(refs)
-            if filled is not None:
-                return Single(address, filled.words({}, entries), filled.tasks, filled.cost)
+    def enter(self, recipe, address):
+        def number(where):
+            _, result, which = where
+            return which + self.ins if result else which
+        operands = [*[number(where) for where, _, _, _ in recipe.operands], *map(number, recipe.randoms)]
+        self.recipes.append((recipe, address, number(recipe.domain), operands))
+
+    def fill(self, layouts):
+        """The launch of operands and results of these layouts, None where no recipe has their kernel."""
+        for recipe, address, domain, operands in self.recipes:
+            seen = [layouts[i] for i in operands]
+            measured = recipe.measure(layouts[domain].shape, seen)
+            if measured is not None:
+                words, tasks, cost = measured
+                for at, i in zip(recipe.positions(seen), operands):
+                    words[at] = 1 + self.entries[i]
+                first = len(words) - len(recipe.numbers)
+                for at, position in enumerate(recipe.numbers, first):
+                    words[at] = 3 + max(self.entries) + position  # behind the address of scratch memory
+                return Single(address, words, tasks, cost)
         return None
 
     def learn(self, step, pattern, places):
@@ -60,8 +77,8 @@ class Family:
             return False
         recipe, source = found
         recipe.source = jit.kernel_name(source.key)
-        self.recipes.append((recipe, jit.compile_kernels([source], hurry=True)[source.key]))
-        packs.keep(self.name, {"recipes": [(known.source, known.plain()) for known, _ in self.recipes]})
+        self.enter(recipe, jit.compile_kernels([source], hurry=True)[source.key])
+        packs.keep(self.name, {"recipes": [(known.source, known.plain()) for known, *_ in self.recipes]})
         return True
 
 
@@ -82,20 +99,25 @@ def find(step, pattern, places):
         return (lowered(step, places) if op.light and pattern is None else None), False
     if pattern is not None and not is_plain(pattern, step.key, places):
         return None, False
-    key = structure_of(step, pattern, places)
+    layouts = [*[step.key[at + 1] for at in places], *step.known.layouts]
+    key = structure_of(step, pattern, layouts)
     family = FAMILIES.get(key)
     if family is None:
-        family = FAMILIES.put(key, Family(packs.name_of(("family", op.name, *key[1:], dt.get_default_dtype()))))
-    refs, entries = operands(step, pattern, places)
-    launch = family.fill([refs], entries)
+        name = packs.name_of(("family", op.name, *key[1:], dt.get_default_dtype()))
+        family = FAMILIES.put(key, Family(name, table_entries(pattern, len(layouts)), (step.known.operands - 1) // 3))
+    launch = family.fill(layouts)
     if launch is not None or not family.learn(step, pattern, places):
         return launch, False
-    return family.fill([refs], entries), True
+    return family.fill(layouts), True
 
 
 def lowered(step, places):
     """The launch of a step with a kernel of its own; None unless it is one launch of operands alone."""
-    launches = lower.launches(step.key[0].op, operands(step, None, places)[0])
+    key, known = step.key, step.known
+    ins = [(i, key[place + 1], 0) for i, place in enumerate(places[:(known.operands - 1) // 3])]
+    results = [*[key[place + 1] for place in places[len(ins):]], *known.layouts]
+    outs = [(i, layout, 0) for i, layout in enumerate(results, len(ins))]
+    launches = lower.launches(key[0].op, Refs(key[0].attrs, ins, outs))
     if len(launches) != 1:
         return None
     (launch,), words = launches, []
@@ -105,15 +127,19 @@ def lowered(step, places):
         else:
             words.append(word)
     source = launch.source
-    return Single(jit.compile_kernels([source], hurry=True)[source.key], words, launch.tasks, launch.cost)
+    address = KERNELS.get(source.key)
+    if address is None:
+        address = KERNELS[source.key] = jit.compile_kernels([source], hurry=True)[source.key]
+    return Single(address, words, launch.tasks, launch.cost)
 
 
-def structure_of(step, pattern, places):
-    """What the recipe of a step depends on besides its sizes."""
-    key, known, symbols = step.key, step.known, {}
-    found = [key[0].op, text_of(key[0].attrs), known.info, known.args, known.given, pattern]
-    for layout in (*[key[at + 1] for at in places], *known.layouts):
-        found.append(class_of(layout))
+def structure_of(step, pattern, layouts):
+    """What the recipe of a step depends on besides its sizes. `layouts`: of its operands and results."""
+    form, known, symbols = step.key[0], step.known, {}
+    joined = known.info.name if known.info is not None else None  # the dtype of the computation
+    found = [form.op, text_of(form.attrs), joined, known.args, known.given, pattern]
+    for layout in layouts:
+        found += (class_of(layout), layout.dtype.name)  # the name tells flipped types apart, on disk too
         for n in layout.shape:
             found.append(-n if n < 2 else symbols.setdefault(n, len(symbols)))
     return tuple(found)
@@ -124,14 +150,10 @@ def is_plain(pattern, key, places):
     return all([not distance and key[places[i] + 1] is key[places[at] + 1] for i, (at, distance) in enumerate(pattern)])
 
 
-def operands(step, pattern, places):
-    """(Refs of a step, the number of its table entries)."""
-    key, known, refs, entries = step.key, step.known, [], {}
-    for i, place in enumerate(places):
-        at = i if pattern is None else pattern[i][0]
-        refs.append((entries.setdefault(at, len(entries)), key[place + 1], 0))
-    count = (known.operands - 1) // 3
-    outs = refs[count:]
-    if not known.given:
-        outs = [(len(entries) + i, layout, 0) for i, layout in enumerate(known.layouts)]
-    return Refs(key[0].attrs, refs[:count], outs), len(entries) + (0 if known.given else len(outs))
+def table_entries(pattern, count):
+    """The number of the table entry of each of `count` operands and results: those of one storage share one."""
+    heads, found = {}, []
+    for i in range(count):
+        head = pattern[i][0] if pattern is not None else i
+        found.append(heads.setdefault(head, len(heads)))
+    return found

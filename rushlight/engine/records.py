@@ -148,8 +148,9 @@ def name_of(step, pattern):
     key, known = step.key, step.known
     form, places = key[0], places_of(known, key)
     layouts = [key[at + 1] for at in places]
+    types = [layout.dtype.name for layout in (*layouts, *known.layouts)]  # which tell flipped types apart
     classes = [cls.__name__ for cls in key[known.operands:known.operands + known.numbers]]
-    return packs.name_of(("record", form.op.name, form.pattern, form.attrs, layouts, classes, known.given,
+    return packs.name_of(("record", form.op.name, form.pattern, form.attrs, layouts, types, classes, known.given,
                           known.layouts, pattern, dt.get_default_dtype()))
 
 

@@ -19,7 +19,7 @@ from .. import api
 from ..core import dispatch
 from ..core.block import Failure
 from ..core.layout import layout as make_layout
-from ..core.storage import fail, new_storage
+from ..core.storage import fail, storage_on
 from ..core.tensor import Tensor, make
 from ..utils._pytree import tree_flatten, tree_unflatten
 
@@ -43,7 +43,7 @@ def hollow(device):
     """The storage of batched tensors of a device: without a value."""
     found = _HOLLOW.get(device)
     if found is None:
-        found = _HOLLOW[device] = new_storage(0, device)
+        found = _HOLLOW[device] = storage_on(0, device)
         fail(found, Failure(RuntimeError(LEAKED)))
     return found
 

@@ -62,8 +62,23 @@ class Recipe:
 
     def fill(self, instructions):
         """The launch for the sizes, slots and offsets of these instructions; None where it needs another kernel."""
-        domain = layout_at(instructions, self.domain)[1].shape
-        sizes = [math.prod([domain[d] for d in axes]) for axes in self.axes]
+        refs = [layout_at(instructions, where) for where, _, _, _ in self.operands]
+        refs += [layout_at(instructions, where) for where in self.randoms]
+        layouts = [layout for _, layout, _ in refs]
+        measured = self.measure(layout_at(instructions, self.domain)[1].shape, layouts)
+        if measured is None:
+            return None
+        words, tasks, cost = measured
+        operands = [(at, slot, offset * layout.dtype.itemsize)
+                    for at, (slot, layout, offset) in zip(self.positions(layouts), refs)]
+        first = len(words) - len(self.numbers)
+        numbers = [(first + i, position) for i, position in enumerate(self.numbers)]
+        return Filled(self.source, tasks, cost, self.checking, words, operands, numbers)
+
+    def measure(self, domain, layouts):
+        """(words of the static block, tasks, cost) for a domain of this shape and operands of these layouts, in the
+        order of `operands` and `randoms`; None where they need another kernel. Words of memory and numbers are 0."""
+        sizes = [domain[axes[0]] if len(axes) == 1 else math.prod([domain[d] for d in axes]) for axes in self.axes]
         pairs = [(n,) for n in sizes]
         kept, reduced = pairs[:self.kept], pairs[self.kept:]
         if self.splits and splits(self.kind, kept, reduced):
@@ -71,26 +86,29 @@ class Recipe:
         if self.tiled is not None and self.tiled != [n >= TILE_SIDE for n in sizes]:
             return None
         chunk, tasks, cost = divide(self.kind, kept, reduced, self.weight, self.lanes)
-        words, operands = [chunk, *sizes], []
-        inner = []
-        for where, size, dims, full in self.operands:
-            slot, layout, offset = layout_at(instructions, where)
+        words, inner = [chunk, *sizes], []
+        for layout, (_, size, dims, full) in zip(layouts, self.operands):
             strides = layout.strides
-            operands.append((len(words), slot, offset * size))
             steps = [0 if d is None else strides[d] * size for d in dims]
             words += (0, 0, *steps)
             if full and self.compares:
                 inner.append((steps[self.kept - 1], steps[-1]))
         if self.compares and is_col(inner, sizes[self.kept - 1]) != (self.kind == "col"):
             return None
-        for where in self.randoms:
-            slot, layout, offset = layout_at(instructions, where)
+        for layout in layouts[len(self.operands):]:
             size = layout.dtype.itemsize
-            operands.append((len(words), slot, offset * size))
             words += (0, 0, *layout.shape, *[s * size for s in layout.strides])
-        numbers = [(len(words) + i, position) for i, position in enumerate(self.numbers)]
-        words += [0] * len(numbers)
-        return Filled(self.source, tasks, cost, self.checking, words, operands, numbers)
+        words += [0] * len(self.numbers)
+        return words, tasks, cost
+
+    def positions(self, layouts):
+        """Where the words of `measure` have the memory of each operand."""
+        loops, found = len(self.axes), []
+        at = 1 + loops
+        for layout in layouts:
+            found.append(at)
+            at += 2 + (loops if len(found) <= len(self.operands) else 2 * layout.ndim)
+        return found
 
 
 def layout_at(instructions, where):

@@ -21,7 +21,8 @@ class Pattern:
         self.loose, self.key = loose, key
 
     def __repr__(self):
-        return f"Pattern{self.key}"
+        dtype, *rest = self.key  # whose name tells flipped types from plain ones
+        return f"Pattern({dtype.name}, {rest})"
 
 
 def class_of(layout):

@@ -12,7 +12,7 @@ from .. import api as rl
 from ..tensor.conversion import Layout
 from ..core import block, dispatch
 from ..core.layout import contiguous_layout
-from ..core.storage import fail, new_storage
+from ..core.storage import fail, storage_on
 from ..core.tensor import Tensor, make
 from ..tensor.printing import suffixes_of, values_text
 
@@ -196,7 +196,7 @@ def joined(text, suffixes, newline, width=80):
 
 def without_memory(cls, values, size):
     """A tensor of a sparse class with a size and a dtype, whose storage cannot be used."""
-    storage = new_storage(0, values.device)
+    storage = storage_on(0, values.device)
     error = NotImplementedError("a sparse tensor has no dense memory; this operator does not know sparse tensors")
     fail(storage, block.Failure(error, None))
     tensor = make(cls, storage, contiguous_layout(tuple(int(n) for n in size), values.dtype), 0)

@@ -15,11 +15,11 @@ from ..core import dtype as dt
 from ..core.arguments import CLASSES
 from ..core.declare import REGISTRY
 from ..core.device import CPU, Device, resolve
-from ..core.layout import contiguous_strides, dense_strides_like, layout
+from ..core.layout import contiguous_strides, layout
 from ..core.owner import Kept, expose, is_foreign
 from ..core.room import LARGEST, check_bytes
-from ..core.storage import EVERYBODY, check, new_storage
-from ..core.tensor import Tensor, accumulate_node, check_trackable, empty, make, view
+from ..core.storage import EVERYBODY, new_storage, storage_on
+from ..core.tensor import Tensor, accumulate_node, check_trackable, make, view
 from ..runtime.cpu import memory
 from .methods import materialise, over_array
 
@@ -34,7 +34,8 @@ def to(self, *args, **kwargs):
     device, dtype, copy_, memory_format = parse_to(args, kwargs)
     dtype = dtype or self.dtype
     if device is not None and resolve(device) is not self._storage.device:
-        return moved(self, resolve(device), dtype)
+        there = REGISTRY["Tensor._moved"](self, resolve(device), self._storage.device)
+        return there if dtype is self.dtype else there._cast(dtype)
     changed = dtype is not self.dtype
     if changed and self._layout.dtype.is_complex:
         warn_of_parts(dtype)
@@ -44,12 +45,6 @@ def to(self, *args, **kwargs):
     if changed:
         return self._cast(dtype)
     return self.clone() if copy_ else self
-
-
-def moved(tensor, device, dtype):
-    """A tensor on another device. NotImplementedError for one that has no values to move."""
-    check(tensor._storage)
-    return empty(tensor._layout.shape, dtype, device, dense_strides_like(tensor._layout.shape, tensor._layout.strides))
 
 
 def warn_of_parts(dtype):
@@ -136,8 +131,7 @@ def cuda(self, device=None, non_blocking=False, memory_format=None):
     return to(self, Device("cuda", device) if not isinstance(device, (str, Device)) else device)
 
 
-# -- storages
-# --------------------------------------------------------------------------------------------------------------------
+# -- storages --------------------------------------------------------------------------------------------------------
 
 
 class UntypedStorage:
@@ -151,7 +145,7 @@ class UntypedStorage:
             if size < 0:
                 raise RuntimeError(f"UntypedStorage: a number of bytes must not be negative, but got {size}")
             check_bytes(size)
-        self._storage = new_storage(size, resolve(device)) if _storage is None else _storage
+        self._storage = storage_on(size, resolve(device)) if _storage is None else _storage
 
     def nbytes(self):
         """The number of bytes."""
@@ -499,6 +493,11 @@ def refuse_deletion(self, index):
     raise TypeError("Tensor does not support deleting items")
 
 
+def device_property(name):
+    """The property that tells whether a tensor is on a device of this type."""
+    return property(lambda self: self._storage.device.type == name, doc=f"Whether the tensor is on a {name} device.")
+
+
 def data_property_is(name, value):
     return property(lambda self: value, doc=f"Always {value} here ({name}).")
 
@@ -558,13 +557,8 @@ def not_sparse(name):
 
 
 FLAGS = dict(  # of every tensor here
-    is_cuda=False,
-    is_cpu=True,
     is_sparse=False,
     is_quantized=False,
-    is_mps=False,
-    is_meta=False,
-    is_xpu=False,
     is_mkldnn=False,
     is_nested=False,
     is_sparse_csr=False,
@@ -572,6 +566,13 @@ FLAGS = dict(  # of every tensor here
     is_vulkan=False,
     names=None,
 )
+
+
+def dlpack_device(self):
+    """The device in DLPack's numbers. BufferError for one that DLPack has no number for."""
+    if self._storage.device is not CPU:
+        raise BufferError(f"DLPack has no number for device {self._storage.device}")
+    return 1, 0
 
 
 def bind():
@@ -617,10 +618,12 @@ def bind():
         setattr(Tensor, name, caster(dtype))
     for name, value in FLAGS.items():
         setattr(Tensor, name, data_property_is(name, value))
+    for name in ("cpu", "cuda", "meta", "mps", "xpu"):
+        setattr(Tensor, f"is_{name}", device_property(name))
     Tensor.nbytes = property(lambda self: self.numel() * self.element_size())
     Tensor.itemsize = property(lambda self: self.element_size())
     Tensor.layout = property(lambda self: STRIDED)
-    Tensor.__dlpack_device__ = lambda self: (1, 0)
+    Tensor.__dlpack_device__ = dlpack_device
     Tensor.is_pinned = lambda self, device=None: False
     Tensor.pin_memory = lambda self, device=None: self
     Tensor.get_device = lambda self: -1

@@ -45,9 +45,15 @@ def materialise(tensor):
     storage = tensor._storage
     if not storage.address:
         check(storage)
-        block = storage.block = memory.allocate(storage.nbytes)
-        storage.address = block.address
-    return storage.address
+    if storage.device is not CPU:
+        raise TypeError(f"the CPU cannot reach the memory of device {storage.device}. Use Tensor.cpu() to copy the "
+                        "tensor to host memory first.")
+    return memory.provide(storage)
+
+
+def at_home(tensor):
+    """The values of a tensor in the CPU's memory, outside the graph."""
+    return REGISTRY["Tensor._moved"].plain(tensor, CPU, tensor._storage.device)
 
 
 def readable(tensor):
@@ -63,8 +69,10 @@ def item(self):
     found = self._layout
     if found.numel != 1:
         raise RuntimeError(f"a Tensor with {found.numel} elements cannot be converted to Scalar")
-    if self._storage.__class__ is MetaStorage:
-        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+    if self._storage.device is not CPU:
+        if self._storage.__class__ is MetaStorage:
+            raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+        return item(at_home(self))
     address = readable(self) + self._offset * found.dtype.itemsize
     direct = DIRECT.get(found.dtype)
     if direct is not None:
@@ -79,11 +87,20 @@ def item(self):
 def _array(self):
     """An array over the tensor's memory, valid while the tensor lives; copies of bfloat16 (as float32) and of lazily
     conjugated or negated views."""
+    if self._storage.device is not CPU:
+        found = np.array(_array(at_home(self)))
+        found.flags.writeable = False  # what is written there would not reach the tensor
+        return found
     return values_at(materialise(self), self._layout, self._offset)
 
 
 def numpy(self, *, force=False):
     """A NumPy array that shares this tensor's memory. RuntimeError for tensors that require grad (unless `force`)."""
+    if self._storage.device is not CPU:
+        if not force:
+            raise TypeError(f"can't convert {self._storage.device} device type tensor to numpy. Use Tensor.cpu() to "
+                            "copy the tensor to host memory first.")
+        self = at_home(self.detach())
     if force:
         return numpy(REGISTRY["resolve_neg"](REGISTRY["resolve_conj"](self.detach())))
     if self.requires_grad and MODE.grad:
@@ -180,6 +197,8 @@ def tolist(self):
     code = CODES.get(found.dtype.name)
     if code is None or not found.numel:
         return _array(self.detach() if self.requires_grad else self).tolist()
+    if self._storage.device is not CPU:
+        return tolist(at_home(self))
     address = readable(self) + self._offset * found.dtype.itemsize
     values = memory.read(address, found.nbytes).cast("B")
     if found.contiguous:

@@ -10,7 +10,7 @@ import math
 
 from ..core import dtype as dt
 from ..core.declare import public
-from ..core.device import CPU, META
+from ..core.device import CPU
 from ..core.tensor import Tensor
 
 PROFILES = {
@@ -176,7 +176,7 @@ def suffixes_of(tensor):
     if tensor.device != CPU:
         found.append(f"device='{tensor.device}'")
     usual = (dt.get_default_dtype(), dt.get_default_dtype().to_complex(), dt.int64, dt.bool_)
-    if tensor.device == META:
+    if tensor.device.type == "meta":
         shows_size = True
     elif tensor.numel():
         shows_size = not OPTIONS.edgeitems
@@ -201,10 +201,10 @@ def suffixes_of(tensor):
 def format_tensor(tensor, name="tensor", contents=None):
     """PyTorch's text of a tensor; `name` stands before the parenthesis, `contents` instead of the values if given."""
     indent = len(name) + 1
-    if contents is None and tensor.device == META:
+    if contents is None and tensor.device.type == "meta":
         contents = "..."
     if contents is None:
-        contents = values_text(tensor.detach(), indent) if tensor.numel() else "[]"
+        contents = values_text(tensor.detach().cpu(), indent) if tensor.numel() else "[]"
     text = f"{name}({contents}"
     length = len(text) - text.rfind("\n") + 1
     for suffix in suffixes_of(tensor):

@@ -13,6 +13,7 @@ import struct
 from .. import api as rl
 from ..codegen.cpu.rows import pixels
 from ..core.device import CPU
+from ..core.dispatch import LOCAL
 from ..core.layout import contiguous_layout
 from ..core.storage import new_storage
 from ..core.tensor import view
@@ -50,9 +51,9 @@ def source_of(image):
 
 
 def serves(image, mode):
-    """Whether `resample` can resize a tensor (..., C, H, W) by this filter."""
-    return (image.dtype is rl.uint8 and image.device.type == "cpu" and image.ndim >= 3 and mode in FILTERS
-            and image.numel() > 0)
+    """Whether `resample` can resize a tensor (..., C, H, W) by this filter. Handlers want to see operators instead."""
+    return (not LOCAL.modes and not LOCAL.beneath and image.dtype is rl.uint8 and image.device.type == "cpu"
+            and image.ndim >= 3 and mode in FILTERS and image.numel() > 0)
 
 
 @dataclasses.dataclass(slots=True)

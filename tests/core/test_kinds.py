@@ -92,6 +92,7 @@ SAMPLES = {
     "Tensor.expand": lambda x: x[:1].expand(5, 3, 4), "Tensor.expand_as": lambda x: x[:1].expand_as(rl.ones(5, 3, 4)),
     "broadcast_to": lambda x: rl.broadcast_to(x, (2, 2, 3, 4)), "select": lambda x: x.select(1, 2),
     "Tensor._slice": lambda x: x[:, 1:], "narrow": lambda x: x.narrow(0, 1, 1), "diagonal": lambda x: x.diagonal(),
+    "linalg.diagonal": lambda x: rl.linalg.diagonal(x),
     "split": lambda x: x.split(2, 1), "chunk": lambda x: x.chunk(2, 2), "unbind": lambda x: x.unbind(1),
     "Tensor.alias": lambda x: REGISTRY["Tensor.alias"](x),
     "detach": lambda x: x.detach(), "conj": lambda x: rl.conj(rl.view_as_complex(x.view(2, 6, 2))),

@@ -1,7 +1,9 @@
 """Kills a rank of a job at a random moment and looks at what is left: `python tests/distributed/kills.py 50`."""
+import json
 import os
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,6 +12,7 @@ import time
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = pathlib.Path(__file__).parent / "programs" / "until_killed.py"
 LIMIT = 10.0  # seconds in which every other rank has to end
+START = 3.0  # seconds that Python and the imports may take: a rank may be stopped before it knows of the others
 
 
 def environment_of(pid):
@@ -30,6 +33,11 @@ def ranks_of(mark):
             if values.get(b"KILLS_MARK") == mark.encode() and b"RANK" in values:
                 found[int(values[b"RANK"])] = int(entry)
     return found
+
+
+def log_of(folder, rank):
+    """What a rank has said on its standard error."""
+    return "".join(path.read_text() for path in pathlib.Path(folder).glob(f"*/attempt_0/{rank}/stderr.log"))
 
 
 def run(seed, processes, program=PROGRAM):
@@ -63,9 +71,12 @@ def run(seed, processes, program=PROGRAM):
         assert set(os.listdir("/dev/shm")) <= shared, f"seed {seed}: shared memory is left"
         assert took <= LIMIT, f"seed {seed}: took {took:.1f} s"
         assert f"local rank {victim} of" in said and "SIGKILL" in said, f"seed {seed}: {said}"
-        for rank in set(range(processes)) - {victim}:
-            log = "".join(path.read_text() for path in pathlib.Path(logs).glob(f"*/attempt_0/{rank}/stderr.log"))
+        stopped = json.loads((re.findall(r"local ranks (\[.*?\]) did not end", said) or ["[]"])[0])
+        for rank in set(range(processes)) - {victim, *stopped}:
+            log = log_of(logs, rank)
             assert f"rank {victim} " in log and "has ended" in log, f"seed {seed}, rank {rank}: {log[-3000:]}"
+        for rank in stopped:
+            assert moment < START, f"seed {seed}: rank {rank} hung after {moment:.1f} s"
     return took, victim, moment
 
 

@@ -9,6 +9,8 @@ from programs import run
 import rushlight as rl
 import rushlight.nn.functional as F
 from rushlight.base import switches
+from rushlight.core import stream
+from rushlight.core.stream import STREAM
 from rushlight.engine import direct
 
 auto = pytest.mark.skipif(switches.EAGER or switches.TIER != "auto", reason="asks when blocks are planned")
@@ -47,6 +49,7 @@ SIZES = {
     "rows": lambda n, m: rl.arange(float(n * m)).reshape(n, m)[1:, 2:].contiguous(),
     "transposed": lambda n, m: rl.arange(float(n * m)).reshape(n, m).t() * rl.ones(m, 1),
     "in place": lambda n, m: rl.ones(n, m).mul_(3.0)[:, 1].add_(rl.arange(float(n))),
+    "in place with a number": lambda n, m: rl.ones(n, m).add_(rl.arange(float(m)), alpha=3.5).mul_(0.5),
     "maximum": lambda n, m: rl.arange(float(n * m)).reshape(n, m).amax(0),
     "sum": lambda n, m: rl.arange(float(n * m)).reshape(n, m).sum(1),
     "mean": lambda n, m: rl.arange(float(n * m)).mean(),
@@ -79,6 +82,36 @@ def test_the_third_pass_of_a_loop_is_fused():
         w.sum().item()
         launches.append(grown(before, "launches", "programs_planned"))
     assert launches[2][0] < launches[0][0] and [planned for _, planned in launches[3:]] == [0, 0]
+
+
+@auto
+def test_the_tree_keeps_what_is_in_use():
+    x = rl.ones(3, 4)
+    for _ in range(4):
+        (x * 2).sum().item()  # planned
+    (x / 2).sum().item()
+    (x / 2).sum().item()
+    before = rl.engine.statistics()
+    for round in range(4):
+        with STREAM.lock:
+            STREAM.turn()
+        (x * 2).sum().item()
+    assert grown(before, "programs_planned", "direct_runs") == [0, 0]
+    (x / 2).sum().item()  # not used for two generations
+    assert grown(before, "direct_runs") == [1]
+
+
+@auto
+def test_the_tree_is_bounded(monkeypatch):
+    monkeypatch.setattr(stream, "MOST_STEPS", 50)
+    x = rl.ones(600)
+    for i in range(400):
+        (x[i] + 1).item()
+
+    def count(step):
+        return 1 + sum(map(count, step.next.values()))
+    assert count(STREAM.root) + count(STREAM.root.past) <= 2 * 60
+    assert STREAM.root.past.past is None
 
 
 FUNCTIONS = {

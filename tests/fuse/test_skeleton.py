@@ -132,3 +132,9 @@ def test_skeletons_are_bounded():
         plan.build(path, mask, numbers)
     memo = skeleton.SKELETONS
     assert memo.filled <= memo.most and len(memo) >= 1
+
+
+def test_names_of_classes_tell_flipped_types_from_plain_ones():
+    z = rl.ones(3, dtype=rl.complex64)
+    assert repr(structure.class_of(z.conj()._layout)) != repr(structure.class_of(z._layout))
+    assert repr(structure.class_of(z.conj().imag._layout)) != repr(structure.class_of(z.imag._layout))

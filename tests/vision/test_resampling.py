@@ -5,6 +5,7 @@ import pytest
 import rushlight as rl
 from rushlight.vision import resampling
 from rushlight.vision.resampling import FITTING_BITS, PILLOW_BITS, Window, whole
+from rushlight.vision.transforms.v2.functional import resize
 
 SIZES = [((37, 53), (20, 20)), ((37, 53), (90, 101)), ((5, 7), (1, 1)), ((60, 33), (60, 20)), ((90, 40), (11, 40)),
          ((1, 1), (4, 9)), ((64, 3), (16, 19)), ((300, 17), (5, 33))]
@@ -100,3 +101,12 @@ def test_strided_tensor_is_copied():
     image = rl.randint(0, 256, (3, 20, 40), dtype=rl.uint8)[:, :, ::2]
     found = resampling.resample([resampling.source_of(image)], whole(20), whole(20), "bilinear", 0)
     assert rl.equal(found[0], image)
+
+
+def test_handlers_see_operators():
+    images = rl.randint(0, 256, (2, 3, 8, 8), dtype=rl.uint8)
+    assert resampling.serves(images, "bilinear") and not resampling.serves(images, "nearest")
+    assert not resampling.serves(images.to(rl.int16), "bilinear")
+    with pytest.warns(UserWarning, match="batching rule"):
+        found = rl.func.vmap(lambda image: resize(image, [4, 4]))(images)
+    assert (found.int() - resize(images, [4, 4]).int()).abs().max() <= 1

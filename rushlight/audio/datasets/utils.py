@@ -6,10 +6,9 @@ FILES (files.json) holds the SHA-256 of published files by their addresses, and 
 import json
 import os
 import pathlib
-import tarfile
-import zipfile
 
 from ...hub import download_url_to_file
+from ...utils import _archives
 from ...utils.data import Dataset
 from ..files import load
 
@@ -17,31 +16,10 @@ FILES = json.loads((pathlib.Path(__file__).parent / "files.json").read_text())
 CHECKSUMS = FILES["checksums"]
 
 
-def _inside(folder, name, archive):
-    """The path of a member, if it lies in the folder; else RuntimeError."""
-    root = os.path.realpath(folder)
-    path = os.path.realpath(os.path.join(root, name))
-    if os.path.commonpath((root, path)) != root:
-        raise RuntimeError(f"{archive}: refusing to unpack {name!r} outside of {folder!r}")
-    return path
-
-
 def unpack(archive, folder=None):
     """Unpack what is not there yet of an archive (zip or tar) into a folder, by default the archive's own."""
     archive = os.fspath(archive)
-    folder = os.path.dirname(archive) if folder is None else os.fspath(folder)
-    os.makedirs(folder, exist_ok=True)
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as source:
-            for member in source.infolist():
-                if not os.path.exists(_inside(folder, member.filename, archive)):
-                    source.extract(member, folder)
-        return
-    with tarfile.open(archive) as source:
-        options = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-        for member in source:
-            if not os.path.isfile(_inside(folder, member.name, archive)):
-                source.extract(member, folder, **options)
+    _archives.unpack(archive, os.path.dirname(archive) if folder is None else os.fspath(folder), overwrite=False)
 
 
 def fetch(url, path):

@@ -132,11 +132,11 @@ class Unit:
             size, whole = entry.rows.padded * item, entry.whole
             nbytes = whole.numel() * item
             whole.untyped_storage().resize_(nbytes)
-            # Copied row block by row block: a rank's rows of one parameter are neighbours, those of two ranks are not.
-            memory = data_of(whole)
-            for rank, row in enumerate(ranks):
-                part = memory[rank * size:(rank + 1) * size]
-                part[:] = row[at:at + part.size]
+            # A rank's rows of one parameter are neighbours in its buffer; those of two ranks are not.
+            memory, full = data_of(whole), nbytes // size if size else 0  # full: ranks that have all of their rows
+            memory[:full * size].reshape(full, size)[:] = ranks[:full, at:at + size]
+            if full * size < nbytes:
+                memory[full * size:] = ranks[full, at:at + nbytes - full * size]
             at += size
             entry.install(whole)
         self.is_whole = True

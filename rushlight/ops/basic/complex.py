@@ -237,7 +237,7 @@ def imag(input):
 def part_property(function):
     def assign(self, value):
         copy_(function(self), value if isinstance(value, Tensor) else
-                                 full((), value, dtype=function(self).dtype))
+                                 full((), value, dtype=function(self).dtype, device=self.device))
     return property(function, assign, doc=function.__doc__)
 
 

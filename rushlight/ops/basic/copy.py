@@ -7,8 +7,7 @@ from ...core.declare import elementwise, public
 from ...core.dtype import FLOATING
 from ...core.grads import GradRule, begin_write, end_write
 from ...core.layout import channels_last_strides, contiguous_strides, seems_channels_last, strides_of_format
-from ...core.record import record, set_version
-from ...core.storage import MetaStorage
+from ...core.record import record
 from ...core.stream import STREAM
 from ...core.tensor import Tensor, empty, version_of
 from .creation import zeros_like
@@ -81,13 +80,13 @@ def copy_(self, src, non_blocking=False):
     fit."""
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+    if src._storage.device is not self._storage.device:
+        src = src.to(self._storage.device)
     node = begin_write(COPY_RULE, (self, src), self)
     version = version_of(self)
     try:
         there = src._storage is self._storage and src._layout is self._layout and src._offset == self._offset
-        if self._storage.__class__ is MetaStorage and src._storage.__class__ is not MetaStorage:
-            set_version(self, version_of(self) + 1)
-        elif not there:
+        if not there:
             record(COPY, "t", (), (src,), (), (self,))
         elif self._versions is None:  # nothing to write, but a write to those who look at versions
             self._storage.version += 1

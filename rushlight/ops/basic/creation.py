@@ -9,8 +9,8 @@ from ...core import declare, grads
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import as_number, elementwise, public
+from ...core.device import CPU, resolve
 from ...core.kinds import Gather
-from ...core.device import CPU, META, resolve
 from ...core.layout import contiguous_layout, dense_strides_like, strides_of_format
 from ...core.layout import layout as make_layout
 from ...core.record import record
@@ -140,20 +140,21 @@ def _full_attrs(found):
 
 
 def filled(tensor, value):
-    """A number everywhere, in a new tensor with the shape, strides and dtype of `tensor`, which is left without
+    """A number everywhere, in a new tensor with the shape, strides, dtype and device of `tensor`, which is left without
     memory."""
-    pattern, tensors, numbers = operand(value, tensor._layout.dtype)
-    return record(FULL, pattern, _full_attrs(tensor._layout), tensors, numbers)[0]
+    return filled_layout(tensor._layout, value, tensor._storage.device)
+
+
+def filled_layout(found, value, device):
+    """A number everywhere, in a new tensor."""
+    pattern, tensors, numbers = operand(value, found.dtype)
+    tensors = [t if t._storage.device is device else t.to(device) for t in tensors]
+    return record(FULL, pattern, _full_attrs(found), tensors, numbers, device=device)[0]
 
 
 def constant(shape, dtype, device, value):
     """A number everywhere, in row-major order."""
-    device = resolve(device)
-    if device is META:
-        return new(shape, dtype, device)
-    found = contiguous_layout(shape, dtype or dt.get_default_dtype())
-    pattern, tensors, numbers = operand(value, found.dtype)
-    return record(FULL, pattern, _full_attrs(found), tensors, numbers)[0]
+    return filled_layout(contiguous_layout(shape, dtype or dt.get_default_dtype()), value, resolve(device))
 
 
 FILL_RULE = grads.GradRule("fill", ["input", "value"], {"input": lambda g: zeros_like(g), "value": lambda g: g.sum()})
@@ -193,8 +194,8 @@ def fill_copy(input, value):
     return fill_(input.clone(), value)
 
 
-def _grad_zeros(shape, dtype):
-    return constant(shape, dtype, None, 0)
+def _grad_zeros(shape, dtype, device):
+    return constant(shape, dtype, device, 0)
 
 
 grads.zeros = _grad_zeros
@@ -389,8 +390,7 @@ def new_full(self, size, fill_value, dtype=None, device=None, requires_grad=Fals
     return filled(tensor, fill_value).requires_grad_(requires_grad)
 
 
-# -- ranges
-# --------------------------------------------------------------------------------------------------------------------
+# -- ranges ----------------------------------------------------------------------------------------------------------
 
 
 def _range_body(k, start, step, letter: object, dtype: object):
@@ -451,15 +451,10 @@ def arange(
         raise RuntimeError("invalid size, possible overflow?")
     numbers = (float(start), float(step)) if floats else (int(start), int(step))
     attrs = (("letter", "d" if floats else "q"), ("dtype", dtype), ("out", (((count,), dtype),)))
-    result = _explicit(RANGE, attrs, numbers)
+    result = _explicit(RANGE, attrs, numbers, device)
     if out is not None:
         return fill_out("arange", out, result)
-    return placed(result, device).requires_grad_(requires_grad)
-
-
-def placed(tensor, device):
-    """A new tensor of the CPU on the device asked for."""
-    return tensor if resolve(device) is tensor._storage.device else tensor.to(device)
+    return result.requires_grad_(requires_grad)
 
 
 def fill_out(name, out, result):
@@ -472,8 +467,8 @@ def fill_out(name, out, result):
     return out.copy_(result.view(out.shape))
 
 
-def _explicit(op, attrs, numbers):
-    return record(op, "n" * len(numbers), attrs, (), numbers)[0]
+def _explicit(op, attrs, numbers, device):
+    return record(op, "n" * len(numbers), attrs, (), numbers, device=resolve(device))[0]
 
 
 @public("torch.range", out=False)
@@ -504,7 +499,7 @@ def linspace(
     """`steps` evenly spaced values from `start` to `end`, both included."""
     start, end, dtype = _spacing("linspace", start, end, steps, dtype, out)
     if steps == 1:
-        result = full((1,), start, dtype=dtype)
+        result = full((1,), start, dtype=dtype, device=device)
     else:
         result = _explicit(
             LINSPACE,
@@ -513,10 +508,11 @@ def linspace(
                 ("out", (((int(steps),), dtype),)),
             ),
             (float(start), float(end), int(steps)),
+            device,
         )
     if out is not None:
         return fill_out("linspace", out, result)
-    return placed(result, device).requires_grad_(requires_grad)
+    return result.requires_grad_(requires_grad)
 
 
 @public("torch.logspace", out=False)
@@ -536,11 +532,11 @@ def logspace(
     """base ** linspace(start, end, steps)."""
     start, end, dtype = _spacing("logspace", start, end, steps, dtype, out)
     wide = dtype if dtype.category >= dt.FLOATING else dt.float64
-    powers = linspace(start, end, steps, dtype=dt.float64 if wide.itemsize < 8 else wide)
+    powers = linspace(start, end, steps, dtype=dt.float64 if wide.itemsize < 8 else wide, device=device)
     result = (float(base) ** powers).to(dtype)
     if out is not None:
         return fill_out("logspace", out, result)
-    return placed(result, device).requires_grad_(requires_grad)
+    return result.requires_grad_(requires_grad)
 
 
 def _eye_body(k, dtype: object):
@@ -559,10 +555,10 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_g
     if m < 0:
         raise RuntimeError(f"m must be greater or equal to 0, got {m}")
     dtype = dtype or (out.dtype if out is not None else dt.get_default_dtype())
-    result = _explicit(EYE, (("dtype", dtype), ("out", (((n, m), dtype),)),), ())
+    result = _explicit(EYE, (("dtype", dtype), ("out", (((n, m), dtype),)),), (), device)
     if out is not None:
         return out._make_room((n, m)).copy_(result)
-    return placed(result, device).requires_grad_(requires_grad)
+    return result.requires_grad_(requires_grad)
 
 
 # -- tensors of arrays -------------------------------------------------------------------------------------------------

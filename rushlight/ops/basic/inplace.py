@@ -16,8 +16,7 @@ from ...core.layout import channels_last_strides, contiguous_strides, layout
 from ...core.owner import is_foreign
 from ...core.record import record
 from ...core.room import check_bytes
-from ...core.storage import check_tracked, new_storage
-from ...core.stream import STREAM
+from ...core.storage import check_tracked, storage_on
 from ...core.tensor import DETACHED, Tensor
 from ...core.tensor import view as raw_view
 from .copy import COPY
@@ -43,8 +42,7 @@ def fill_diagonal_(self, fill_value, wrap=False):
     return self
 
 
-# -- in-place views
-# ----------------------------------------------------------------------------------------------------------------------
+# -- in-place views --------------------------------------------------------------------------------------------------
 
 
 def become(tensor, view):
@@ -104,12 +102,13 @@ def grow(storage, nbytes):
     if is_foreign(storage):
         raise RuntimeError("Trying to resize storage that is not resizable")
     check_bytes(nbytes)
-    if storage.pending is STREAM.block:  # the pending block has planned for the size it knows
-        STREAM.flush()
+    stream = storage.device.stream
+    if storage.pending is stream.block:  # the pending block has planned for the size it knows
+        stream.flush()
     old, version = storage.nbytes, storage.version
     if old and (storage.address or storage.pending is not None):
         keep = raw_view(storage, layout((old,), (1,), dt.uint8), 0).clone()
-        STREAM.flush()
+        stream.flush()
         storage.address, storage.block, storage.nbytes = 0, None, nbytes
         record(COPY, "t", (), (keep,), (), (raw_view(storage, layout((old,), (1,), dt.uint8), 0),))
         storage.version = version
@@ -182,7 +181,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     if self.requires_grad and self.is_leaf is False and MODE.grad:
         raise RuntimeError("set_ is not allowed on a tensor that is part of a graph")
     if source is None:
-        self._storage, self._offset = new_storage(0, self._storage.device), 0
+        self._storage, self._offset = storage_on(0, self._storage.device), 0
         self._layout = layout((0,), (1,), self._layout.dtype)
         return self
     if isinstance(source, Tensor):

@@ -9,8 +9,7 @@ from ...core.declare import elementwise, public, register
 from ...core.tensor import Tensor
 from .arithmetic import swapped
 
-# -- truth values
-# -----------------------------------------------------------------------------------------------------------------
+# -- truth values ----------------------------------------------------------------------------------------------------
 
 
 @elementwise("logical_not logical_not_", complex=True, promote="bool")
@@ -100,8 +99,7 @@ def logical_xor(k, input, other):
     return k.logical_xor(input, other)
 
 
-# -- bits
-# --------------------------------------------------------------------------------------------------------------------
+# -- bits ------------------------------------------------------------------------------------------------------------
 
 
 @elementwise("bitwise_not bitwise_not_", dtypes="integral")

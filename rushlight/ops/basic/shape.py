@@ -13,15 +13,16 @@ from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import REGISTRY, apply, into_out, public, register, view_operator
-from ...core.kinds import Gather, Host
+from ...core.device import resolve
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Gather, Host
 from ...core.layout import channels_last_strides, contiguous_strides, dense_strides_like, seems_channels_last
 from ...core.layout import layout as make_layout
 from ...core.record import record, write_copy
 from ...core.room import check_bytes
-from ...core.storage import new_storage
+from ...core.storage import storage_on
 from ...core.tensor import Tensor, empty
 from ...core.tensor import view as raw_view
 from ...core.views import view_of
@@ -70,7 +71,7 @@ def _cat_back(g, join):
     parts, start = [], 0
     for n in join.sizes:
         if n is None:
-            parts.append(zeros(0, dtype=g.dtype))
+            parts.append(zeros(0, dtype=g.dtype, device=g.device))
             continue
         parts.append(slice_(g, join.dim, start, start + n, 1))
         start += n
@@ -114,7 +115,7 @@ def concatenate(tensors, dim=0):
     plan = plan_cat(layouts, dim)
     found = plan.layout
     check_bytes(found.nbytes)
-    storage = new_storage(found.nbytes, tensors[0]._storage.device)
+    storage = storage_on(found.nbytes, tensors[0]._storage.device)
     for t, (part, offset) in zip(tensors, plan.parts):
         if part.numel:
             write_copy(COPY_FORM, t, storage, part, offset)
@@ -184,7 +185,7 @@ def stacked(tensors, dim=0):
         raise RuntimeError("stack expects a non-empty TensorList")
     dim, found, part, step = plan_stack(layouts, dim)
     check_bytes(found.nbytes)
-    storage = new_storage(found.nbytes, tensors[0]._storage.device)
+    storage = storage_on(found.nbytes, tensors[0]._storage.device)
     if part.numel:
         for i, t in enumerate(tensors):
             write_copy(COPY_FORM, t, storage, part, i * step)
@@ -612,7 +613,7 @@ def triangle_indices(name, row, col, offset, dtype, device):
     above = row * col - _count_below(row, col, offset - 1)
     attrs = (("name", name), ("row", row), ("col", col), ("offset", offset),
              ("out", (((2, below if name == "tril" else above), dtype),)))
-    return record(TRIANGLE_INDICES, "", attrs, ())[0]
+    return record(TRIANGLE_INDICES, "", attrs, (), device=resolve(device))[0]
 
 
 @public("torch.tril_indices", out=False)
@@ -676,11 +677,11 @@ def _unfold_back(g, shape, dim, size, step):
     return unfold_sum(g, shape, dim, size, step)
 
 
-def window_place(shape, dim, size, step):
+def window_place(shape, dim, size, step, device):
     """(index tensors, Place) of the windows: position of element j of window i is i * step + j."""
     count = (shape[dim] - size) // step + 1
-    starts = arange(count) * step
-    index = starts.reshape([count] + [1] * (len(shape) - dim)) + arange(size)
+    starts = arange(count, device=device) * step
+    index = starts.reshape([count] + [1] * (len(shape) - dim)) + arange(size, device=device)
     spec = tuple([("i", 0) if d == dim else ("d", d) for d in range(len(shape))])
     domain = (*shape[:dim], count, *shape[dim + 1:], size)
     return [index], Place(spec, domain)
@@ -688,7 +689,7 @@ def window_place(shape, dim, size, step):
 
 def unfold_sum(g, shape, dim, size, step):
     """The gradient of windows: summed where they overlap."""
-    tensors, place = window_place(shape, dim, size, step)
+    tensors, place = window_place(shape, dim, size, step, g.device)
     return scatter_sum(g, tensors, place, shape)
 
 
@@ -756,7 +757,7 @@ def linalg_vander(x, *, N=None):
 
 def vander_columns(x, columns, increasing):
     wide = x if x.dtype is not dt.bool_ and x.dtype.category != dt.INTEGRAL else x.long()
-    ones = REGISTRY["ones"]((*x.shape, min(columns, 1)), dtype=wide.dtype)
+    ones = REGISTRY["ones"]((*x.shape, min(columns, 1)), dtype=wide.dtype, device=x.device)
     if columns <= 1:
         return ones
     powers = REGISTRY["cumprod"](wide.unsqueeze(-1).expand(*x.shape, columns - 1), -1)

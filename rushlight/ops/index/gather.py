@@ -12,14 +12,14 @@ from ...core import dtype as dt
 from ...core.bounds import first_bad
 from ...core.declare import REGISTRY, public
 from ...core.errors import BadData
-from ...core.kinds import Gather
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Gather
 from ...core.layout import broadcast_shapes
 from ...core.record import record
 from ...core.tensor import Tensor
 from ..basic.arithmetic import where
-from ..basic.creation import arange, empty, ones, zeros
+from ..basic.creation import arange, empty, ones, ones_like, zeros
 from ..basic.fetch import Place, along_place, check_index_dtype, fetch, fetch_operator, fetch_rule, into_apart, spread
 
 GATHER, GATHER_RULE = fetch_operator("gather"), fetch_rule("gather", keeps_input=True)
@@ -77,8 +77,8 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     if not sizes:
         return gather(input.unsqueeze(0), 0, index.reshape(-1)).reshape(shape)
     if not index._layout.numel:
-        return empty(tuple(shape), dtype=input.dtype) + input.sum() * 0 if input.requires_grad \
-            else empty(tuple(shape), dtype=input.dtype)
+        found = empty(tuple(shape), dtype=input.dtype, device=input.device)
+        return found + input.sum() * 0 if input.requires_grad else found
     return fetch(GATHER, GATHER_RULE, input, [index], along_place(shape, dim, False, "bounds"))
 
 
@@ -223,7 +223,8 @@ def scaled_by_count(input, indices, rows):
 
 def counts_at(indices, rows, dtype):
     flat = indices.reshape(-1).long()
-    counts = zeros(rows, dtype=dtype).index_add(0, flat, ones(flat.shape, dtype=dtype))
+    counts = zeros(rows, dtype=dtype, device=flat.device)
+    counts = counts.index_add(0, flat, ones_like(flat, dtype=dtype))
     return counts[indices.long()].unsqueeze(-1)
 
 
@@ -310,7 +311,8 @@ def bag_numbers(input, offsets, include_last_offset):
             raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of "
                              f"fixed length sequences. However, found offsets of type {type(offsets)}")
         count, length = input._layout.shape
-        return input.reshape(-1), arange(count).unsqueeze(1).expand(count, length).reshape(-1), count
+        bags = arange(count, device=input.device).unsqueeze(1).expand(count, length)
+        return input.reshape(-1), bags.reshape(-1), count
     if input.dim() != 1:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
     if not isinstance(offsets, Tensor):
@@ -325,27 +327,27 @@ def bag_numbers(input, offsets, include_last_offset):
                            f"of {offsets[-1].item()}")
     count = offsets.numel() - (1 if include_last_offset else 0)
     starts = offsets[:count].long()
-    bags = REGISTRY["searchsorted"](starts, arange(input.numel()), right=True) - 1
+    bags = REGISTRY["searchsorted"](starts, arange(input.numel(), device=input.device), right=True) - 1
     return input, bags, count
 
 
 def reduce_bags(rows, flat, bags, count, mode, padding_idx):
     """The sums, means or maxima of rows by bag; padding does not count."""
     columns = rows._layout.shape[1]
-    zeros = REGISTRY["zeros"]((count, columns), dtype=rows.dtype)
+    total = zeros((count, columns), dtype=rows.dtype, device=rows.device)
     keep = (flat != padding_idx) if padding_idx is not None else None
     if mode == "max":
         if keep is not None:
             rows, bags = rows[keep], bags[keep]
         index = bags.unsqueeze(1).expand(rows._layout.shape)
-        return zeros.scatter_reduce(0, index, rows, "amax", include_self=False)
+        return total.scatter_reduce(0, index, rows, "amax", include_self=False)
     if keep is not None:
         rows = where(keep.unsqueeze(1), rows, 0)
-    total = zeros.index_add(0, bags, rows)
+    total = total.index_add(0, bags, rows)
     if mode == "sum":
         return total
-    ones = REGISTRY["ones"](bags.shape, dtype=rows.dtype) if keep is None else keep.to(rows.dtype)
-    sizes = REGISTRY["zeros"](count, dtype=rows.dtype).index_add(0, bags, ones)
+    each = ones(bags.shape, dtype=rows.dtype, device=rows.device) if keep is None else keep.to(rows.dtype)
+    sizes = zeros(count, dtype=rows.dtype, device=rows.device).index_add(0, bags, each)
     return total / sizes.clamp(min=1).unsqueeze(1)
 
 
@@ -371,7 +373,7 @@ def one_hot(tensor, num_classes=-1):
     if not tensor.numel():
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        return zeros((*tensor._layout.shape, num_classes), dtype=dt.int64)
+        return zeros((*tensor._layout.shape, num_classes), dtype=dt.int64, device=tensor.device)
     if num_classes == -1:
         num_classes = int(tensor.max().item()) + 1
     elif num_classes < 1:

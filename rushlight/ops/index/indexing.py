@@ -12,6 +12,7 @@ from ...base.lazy import is_array, is_scalar
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, public, register
+from ...core.device import CPU
 from ...core.grads import GradRule, check_inplace, mark_view, wants_grad
 from ...core.graph import MODE
 from ...core.infer import as_index
@@ -33,6 +34,7 @@ from ..basic.fetch import (
     write_operator,
     written,
 )
+from ..basic.transfer import to_device
 from ..basic.view import SELECT, embed, reshape
 from .nonzero import nonzero
 
@@ -153,8 +155,7 @@ def take_view(tensor, chosen):
     return view
 
 
-# -- reading what stands between the brackets
-# ---------------------------------------------------------------------------------
+# -- reading what stands between the brackets ------------------------------------------------------------------------
 
 
 def parse(tensor, index):
@@ -314,8 +315,7 @@ def mask_depth(item):
     return depth if item is True or item is False else 1
 
 
-# -- tensor[...]
-# ------------------------------------------------------------------------------------------------------------------
+# -- tensor[...] -----------------------------------------------------------------------------------------------------
 
 
 _ROWS = {}
@@ -352,6 +352,10 @@ def getitem(self, index):
             return index_rows(self, index)
         if index._layout.dtype is dt.bool_ and index._layout.shape == found.shape and found.ndim:
             return REGISTRY["Tensor._index_masked"](self, found.shape, index)
+    if kind is slice and found.ndim and not (MODE.grad and (self._rg or self._base is not None)):
+        view = rows_between(self, found, index)
+        if view is not None:
+            return view
     if kind is not tuple:
         index = as_tuple(index)
     known = known_view(found, index)
@@ -368,6 +372,21 @@ def getitem(self, index):
         return take_view(self, chosen)
     source = self if chosen.last is None and not any(i is None for i in chosen.items) else take_view(self, chosen)
     return index_(source, index_list(chosen, source))
+
+
+def rows_between(tensor, found, index):
+    """The view of the neighbouring rows that a slice of integers chooses; None for other slices. Nothing is remembered
+    about the slice: bounds often never come back."""
+    for bound in (index.start, index.stop):
+        if bound is not None and bound.__class__ is not int:
+            return None
+    if index.step is not None and index.step != 1:
+        return None
+    start, stop, _ = index.indices(found.shape[0])
+    rows = layout((stop - start if stop > start else 0, *found.shape[1:]), found.strides, found.dtype)
+    view = raw_view(tensor._storage, rows, tensor._offset + start * found.strides[0])
+    mark_view(view, tensor)
+    return view
 
 
 def index_list(chosen, source):
@@ -530,7 +549,15 @@ def index_rows(input, index):
         plain = index
         index = raw_view(plain._storage, spread_layout, plain._offset)
         index._versions = plain._versions
-    return fetch(INDEX, INDEX_RULE, input, [index], place)
+    return fetch(INDEX, INDEX_RULE, input, beside(input, [index]), place)
+
+
+def beside(input, tensors):
+    """Index tensors on the device of what they index; those of the CPU may index any tensor."""
+    device = input._storage.device
+    if device is CPU:
+        return tensors
+    return [to_device(t, device) if t._storage.device is CPU else t for t in tensors]
 
 
 def index_(input, indices):
@@ -539,7 +566,7 @@ def index_(input, indices):
     if all(i is None for i in indices):
         return clone(input)
     place, tensors = placement(input._layout.shape, indices)
-    return fetch(INDEX, INDEX_RULE, input, tensors, place)
+    return fetch(INDEX, INDEX_RULE, input, beside(input, tensors), place)
 
 
 register("Tensor._index", index_)
@@ -682,7 +709,7 @@ def _put_values(g, tensors, place):
          "index_put", keeps_strides=True)
 def put_values(input, tensors, values, place, accumulate):
     """Write (or add) values at a placement."""
-    write(PUT, input, tensors, values, place, "add" if accumulate else "set")
+    write(PUT, input, beside(input, tensors), values, place, "add" if accumulate else "set")
 
 
 def prepared_put(input, indices, values):

@@ -66,7 +66,7 @@ def nonzero(input, *, as_tuple=False, out=None):
         input, found = input.detach().unsqueeze(0), input.detach().unsqueeze(0)._layout
     if not found.numel or not found.ndim:
         count = int(found.numel and bool(input.item()))
-        positions = empty((found.ndim, count), dtype=dt.int64)
+        positions = empty((found.ndim, count), dtype=dt.int64, device=input.device)
     else:
         count, counts = count_true(input)
         attrs = (("mode", "positions"), ("out", (((found.ndim, count), dt.int64),)))
@@ -84,7 +84,7 @@ def nonzero_static(input, *, size, fill_value=-1, out=None):
     if size < 0:
         raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
     found = nonzero(input)[:size]
-    result = full((size, input._layout.ndim), fill_value, dtype=dt.int64)
+    result = full((size, input._layout.ndim), fill_value, dtype=dt.int64, device=input.device)
     result[:found._layout.shape[0]] = found
     return result if out is None else out._make_room(result._layout.shape).copy_(result)
 
@@ -121,7 +121,7 @@ def select_masked(input, shape, mask):
     if input._layout.contiguous and mask._layout.contiguous:
         input, mask = input.reshape(-1), mask.reshape(-1)
     if not input._layout.numel:
-        return empty(0, dtype=input.dtype)
+        return empty(0, dtype=input.dtype, device=input.device)
     count, counts = count_true(mask)
     attrs = (("mode", "values"), ("out", (((count,), input._layout.dtype),)))
     return record(MASKED_SELECT, "ttt", attrs, (mask, counts, input))[0]

@@ -9,9 +9,9 @@ the kernel, which writes nothing outside, and raised at the flush. Read `fetch` 
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, elementwise, public
 from ...core.errors import BadData
-from ...core.kinds import Kernel
 from ...core.grads import begin_write, end_write
 from ...core.infer import wrap_dim
+from ...core.kinds import Kernel
 from ...core.layout import broadcast_shapes as common_shape
 from ...core.record import record
 from ...core.stream import STREAM
@@ -235,7 +235,7 @@ def reduce_into(op, input, tensors, source, place, reduce, include_self):
 def element_counts(op, input, tensors, place, include_self):
     """How many elements each position of the mean has, at least 1."""
     kind = input._layout.dtype
-    counts = REGISTRY["ones" if include_self else "zeros"](tuple(input._layout.shape), dtype=kind)
+    counts = REGISTRY["ones" if include_self else "zeros"](tuple(input._layout.shape), dtype=kind, device=input.device)
     write(op, counts, tensors, 1, place, "add")
     return counts if include_self else counts.clamp_(min=1)
 
@@ -559,7 +559,7 @@ def index_fill_(input, dim, index, value):
 
 
 def _put_input(g, index, accumulate):
-    return g if accumulate else g.put(index, zeros(tuple(index.shape), dtype=g.dtype))
+    return g if accumulate else g.put(index, zeros(tuple(index.shape), dtype=g.dtype, device=g.device))
 
 
 @written("put Tensor.put_", {"input": _put_input,
@@ -646,7 +646,7 @@ def masked_fill(k, input, mask, value):
 
 def _masked_source(g, mask, source):
     taken = masked_select(g, mask)
-    whole = zeros(source.numel(), dtype=g.dtype)
+    whole = zeros(source.numel(), dtype=g.dtype, device=g.device)
     return whole.slice_scatter(taken, 0, 0, taken.numel()).view(source.shape)
 
 

@@ -72,12 +72,13 @@ def reduced(data, reduce, lengths, axis, initial):
     kind, neutral = KINDS[reduce]
     rank, count, size = data.ndim, lengths.shape[axis], data.shape[axis]
     ends = lengths.cumsum(-1)
-    places = arange(size, dtype=ends.dtype).expand(*lengths.shape[:-1], size).contiguous()
+    places = arange(size, dtype=ends.dtype, device=ends.device)
+    places = places.expand(*lengths.shape[:-1], size).contiguous()
     numbers = REGISTRY["searchsorted"](ends.contiguous(), places, right=True)
     index = numbers.reshape(*numbers.shape, *[1] * (rank - axis - 1)).expand(data.shape)
     start = neutral if initial is None else initial.item() if isinstance(initial, Tensor) else initial
     shape = (*data.shape[:axis], count, *data.shape[axis + 1:])
-    made = full(shape, start, dtype=data.dtype).scatter_reduce(axis, index, data, kind)
+    made = full(shape, start, dtype=data.dtype, device=data.device).scatter_reduce(axis, index, data, kind)
     if reduce != "mean":
         return made
     lengths = lengths.reshape(*lengths.shape, *[1] * (rank - axis - 1))

@@ -189,7 +189,7 @@ def cholesky_inverse(L, upper=False):
     """The inverse of A from its Cholesky factor L."""
     check_matrix("cholesky_inverse", L, True)
     L = L.mH if upper else L
-    root = triangular(L, eye(L.shape[-1], dtype=L.dtype).expand(L.shape), False)
+    root = triangular(L, eye(L.shape[-1], dtype=L.dtype, device=L.device).expand(L.shape), False)
     return root.mH @ root
 
 
@@ -299,7 +299,7 @@ def _ormqr_grad(g, A, tau, C, transpose):
     def differentiated():
         A, tau, C = given
         k = tau.shape[-1]
-        V = A.narrow(-1, 0, k).tril(-1) + eye(A.shape[-2], k, dtype=A.dtype)
+        V = A.narrow(-1, 0, k).tril(-1) + eye(A.shape[-2], k, dtype=A.dtype, device=A.device)
         out = reflect(V, tau, C, transpose)
         return grads.differentiate([out], [t for t in given if t.requires_grad], [g])
     found = iter(under_grad(True, differentiated))
@@ -346,7 +346,7 @@ def householder_product(A, tau):
     if m < n:
         raise RuntimeError("torch.linalg.householder_product: input.shape[-2] must be greater than or equal to "
                            "input.shape[-1]")
-    C = eye(m, n, dtype=A.dtype).expand(A.shape)
+    C = eye(m, n, dtype=A.dtype, device=A.device).expand(A.shape)
     return call(HOUSEHOLDER, (A, tau, C, False), (A, tau, C), (A.shape, A.dtype, COLUMNS),
                 transpose=False)[0]
 
@@ -401,7 +401,7 @@ def _triangles(LU):
     """(L, U) of the packed factors."""
     m, n = LU.shape[-2:]
     k = min(m, n)
-    L = LU.narrow(-1, 0, k).tril(-1) + eye(m, k, dtype=LU.dtype)
+    L = LU.narrow(-1, 0, k).tril(-1) + eye(m, k, dtype=LU.dtype, device=LU.device)
     return L, LU.narrow(-2, 0, k).triu()
 
 

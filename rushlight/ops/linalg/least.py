@@ -133,7 +133,7 @@ def _range(A, q, niter, M):
 
     def back(X):
         return A.mH @ X if M is None else A.mH @ X - M.mH @ X
-    Q = linalg_qr(forth(randn(A.shape[-1], q, dtype=A.dtype)))[0]
+    Q = linalg_qr(forth(randn(A.shape[-1], q, dtype=A.dtype, device=A.device)))[0]
     for _ in range(niter):
         Q = linalg_qr(back(Q))[0]
         Q = linalg_qr(forth(Q))[0]

@@ -14,12 +14,11 @@ from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import REGISTRY, apply, public
-from ...core.kinds import Host
 from ...core.graph import MODE
+from ...core.kinds import Host
 from ...core.layout import contiguous_strides
 from ...core.return_types import named_result
 from ...core.storage import check
-from ...core.stream import STREAM
 from ...core.tensor import Tensor
 from ..basic.arithmetic import where
 from ..basic.complex import conj, imag
@@ -100,7 +99,7 @@ def converged(name, op, values, tensors, *outs, **attrs):
     """`call` for an iteration that LAPACK may give up: run at once, so that the error belongs to the user's line."""
     try:
         results = call(op, values, tensors, *outs, **attrs)
-        STREAM.flush()
+        results[0]._storage.device.stream.flush()
         check(results[0]._storage)
     except np.linalg.LinAlgError as error:
         if str(error).startswith(NON_FINITE):
@@ -112,7 +111,7 @@ def converged(name, op, values, tensors, *outs, **attrs):
 
 def raise_info(name, info, text):
     """LinAlgError if a matrix of the batch failed; `text` has a place for the number of the pivot."""
-    codes = info.numpy()
+    codes = info.cpu().numpy()
     bad = np.flatnonzero(codes)
     if bad.size:
         which = f"(Batch element {bad[0]}): " if codes.ndim else ""
@@ -422,7 +421,7 @@ def logdet(input):
 @public("", node="LinalgMatrixPowerBackward0", grad={"A": lambda g: g.new_zeros(g.shape)}, out=False)
 def unit_power(A):
     """The identity, which does not depend on A."""
-    return eye(A.shape[-1], dtype=A.dtype).expand(A.shape).clone()
+    return eye(A.shape[-1], dtype=A.dtype, device=A.device).expand(A.shape).clone()
 
 
 def _power_cast(A, n, **rest):
@@ -546,4 +545,6 @@ def trace(input):
 
 def as_tensor(value, like):
     """A number or tensor as a tensor of the dtype of `like`."""
-    return value.to(like.dtype) if isinstance(value, Tensor) else full((), value, dtype=like.dtype)
+    if isinstance(value, Tensor):
+        return value.to(like.dtype)
+    return full((), value, dtype=like.dtype, device=like.device)

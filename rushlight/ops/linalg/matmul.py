@@ -11,10 +11,11 @@ from typing import NamedTuple
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import REGISTRY, apply_form, composed, into_out, public
-from ...core.kinds import Template
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Template
 from ...core.layout import Layout, contiguous_layout, layout
+from ...core.macro import macro
 from ...core.record import Form, binary, record_form
 from ...core.tensor import Tensor, view
 from ..basic.complex import conj, resolve_conj, times_i, view_as_complex, view_as_real
@@ -318,7 +319,12 @@ def dot(input, tensor):
         grad={"input": lambda g, tensor: g * tensor, "tensor": lambda g, input: g * input})
 def inner_product(input, tensor):
     """Sum of products as one node."""
-    return (input * tensor).sum(dtype=input.dtype)
+    return sum_of_products(input, tensor)
+
+
+@macro("sum_of_products", 2)
+def sum_of_products(a, b):
+    return (a * b).sum(dtype=a.dtype)
 
 
 @public("vdot")
@@ -478,8 +484,7 @@ def bilinear(input1, input2, weight, bias=None):
     return result if bias is None else result + bias
 
 
-# -- sums of products over named dimensions
-# -----------------------------------------------------------------------------------------
+# -- sums of products over named dimensions --------------------------------------------------------------------------
 
 
 def _tensordot_cast(a, b, dims=2, **rest):

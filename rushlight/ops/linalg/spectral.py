@@ -28,7 +28,7 @@ from .linalg import COLUMNS, as_tensor, check_matrix, converged, finite_svd, hos
 def _gaps(values):
     """values[j] - values[i], 1 on the diagonal."""
     gaps = values.unsqueeze(-2) - values.unsqueeze(-1)
-    return gaps + eye(values.shape[-1], dtype=values.dtype)
+    return gaps + eye(values.shape[-1], dtype=values.dtype, device=values.device)
 
 
 # -- symmetric eigenvalues -------------------------------------------------------------------------------------------

@@ -74,5 +74,5 @@ def feedback(input, weights, delays, plain):
 
 def recur(input, weights):
     """`feedback` with constant weights (C, J) of the results 1 ... J times before."""
-    delays = ones((weights._layout.shape[0], 1), dtype=dt.int64)
+    delays = ones((weights._layout.shape[0], 1), dtype=dt.int64, device=weights.device)
     return feedback(input, weights.unsqueeze(1), delays, True)

@@ -39,14 +39,14 @@ def _forward(input, boxes, options, size):
     if dict(options)["kind"] == "max":
         outs.append((pooled, dt.int64))
     if not boxes._layout.shape[0]:
-        return [zeros(shape, dtype=dtype) for shape, dtype in outs]
+        return [zeros(shape, dtype=dtype, device=input.device) for shape, dtype in outs]
     return record(REGIONS, "tt", (*options, ("back", False), ("out", tuple(outs))), (input, boxes))
 
 
 def _back(g, boxes, options, shape, positions=None):
     """The gradient of the features, of this shape."""
     if not g._layout.numel:
-        return zeros(tuple(shape), dtype=g.dtype)
+        return zeros(tuple(shape), dtype=g.dtype, device=g.device)
     attrs = (*options, ("back", True), ("out", ((tuple(shape), g._layout.dtype),)))
     tensors = (g, boxes) if positions is None else (g, positions, boxes)
     return record(REGIONS, "t" * len(tensors), attrs, tensors)[0]
@@ -133,12 +133,12 @@ def suppress(boxes, scores, threshold):
     """
     count = boxes._layout.shape[0]
     if not count:
-        return zeros(0, dtype=dt.int64)
+        return zeros(0, dtype=dt.int64, device=boxes.device)
     order = scores.detach().argsort(descending=True, stable=True)
     lines = _working(boxes.detach())[order].t()
     areas = (lines[2] - lines[0]) * (lines[3] - lines[1])
     width = -(-count // LANES) * LANES
-    table = zeros((5, width), dtype=lines.dtype)
+    table = zeros((5, width), dtype=lines.dtype, device=lines.device)
     table[:4, :count] = lines
     table[4, :count] = areas
     attrs = (("threshold", float(threshold)), ("count", count), ("out", (((width,), dt.uint8),)))
@@ -186,7 +186,7 @@ PLANE_TAP = Gather("plane_tap", _tap_body)
 def _sampled(input, ys, xs, orders):
     shape = (*input._layout.shape[:2], ys._layout.shape[1])
     if not input._layout.numel or not ys._layout.numel:
-        return zeros(shape, dtype=input.dtype)
+        return zeros(shape, dtype=input.dtype, device=input.device)
     attrs = (("orders", orders), ("out", ((shape, input._layout.dtype),)))
     return record(PLANE_SAMPLE, "ttt", attrs, (input, ys, xs))[0]
 
@@ -196,7 +196,7 @@ def _by_input(g, ys, xs, input_layout):
     height, width = input_layout.shape[2:]
     groups, channels, count = g._layout.shape
     if not g._layout.numel:
-        return zeros(tuple(input_layout.shape), dtype=g.dtype)
+        return zeros(tuple(input_layout.shape), dtype=g.dtype, device=g.device)
     taps = [[_tap(source, size, tap) for tap in range(2)] for source, size in ((ys, height), (xs, width))]
     places, values = [], []
     for i, by_row in taps[0]:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import public
-from ...core.kinds import Kernel
 from ...core.graph import MODE
+from ...core.kinds import Kernel
 from ...core.layout import contiguous_strides
 from ...core.macro import macro
 from ...core.record import record
@@ -141,7 +141,7 @@ class Attention(NamedTuple):
         found = times_transposed(rows, part(key, 0, keys), self.groups)
         if self.causal:
             if keys > first + 1:
-                seen = ones((end - first, keys), dtype=dt.bool_).tril(first)
+                seen = ones((end - first, keys), dtype=dt.bool_, device=query.device).tril(first)
                 found = where(seen, found, float("-inf"))
         elif mask is not None:
             rows_of = mask if mask.dim() < 2 or mask.shape[-2] == 1 else part(mask, first, end)
@@ -334,7 +334,7 @@ def with_dropout(query, key, value, attn_mask, dropout_p, plan):
     """The weights as a tensor, for dropout."""
     rows, columns = query.shape[-2], key.shape[-2]
     if plan.causal:
-        attn_mask = ones((rows, columns), dtype=dt.bool_).tril()
+        attn_mask = ones((rows, columns), dtype=dt.bool_, device=query.device).tril()
     scores = Attention(plan.scale, False, plan.groups).scores(query, key, attn_mask, (0, rows, columns))
     weights = scores.softmax(-1)
     if attn_mask is not None and not plan.causal:

@@ -137,13 +137,13 @@ LOSS = Host("ctc_loss", _loss_body, grad={"log_probs": _loss_grad}, node="CtcLos
 GRAD = Host("ctc_loss_back", _grad_body)
 
 
-def _lengths(name, value, count):
-    """Lengths as an int64 tensor (N). RuntimeError for another number of them."""
+def _lengths(name, value, count, device):
+    """Lengths as an int64 tensor (N) on a device. RuntimeError for another number of them."""
     if not isinstance(value, Tensor):
         value = full((0,), 0, dtype=dt.int64) if not len(value) else _vector(value)
     if value._layout.dtype.category != dt.INTEGRAL:
         raise RuntimeError(f"{name} must be integral")
-    value = value.reshape(-1).to(dt.int64)
+    value = value.reshape(-1).to(device, dt.int64)
     if value.numel() != count:
         raise RuntimeError(f"{name} must be of size batch_size")
     return value
@@ -163,10 +163,10 @@ def _target_matrix(targets, lengths, count):
         raise RuntimeError(f"Expected targets of total length {sum(sizes)}, got {targets.numel()}")
     width = max(sizes, default=0)
     starts = lengths.cumsum(0) - lengths
-    places = arange(width)
+    places = arange(width, device=lengths.device)
     index = starts.unsqueeze(1) + places
     if not targets.numel():
-        return zeros((count, width), dtype=dt.int64)
+        return zeros((count, width), dtype=dt.int64, device=targets.device)
     return targets.to(dt.int64)[index.clamp_max(targets.numel() - 1)]
 
 
@@ -200,8 +200,8 @@ def _ctc(log_probs, targets, input_lengths, target_lengths, blank, reduction, ze
     count, classes = log_probs.shape[1], log_probs.shape[2]
     if not 0 <= blank < classes:
         raise RuntimeError("blank must be in label range")
-    input_lengths = _lengths("input_lengths", input_lengths, count)
-    target_lengths = _lengths("target_lengths", target_lengths, count)
+    input_lengths = _lengths("input_lengths", input_lengths, count, log_probs.device)
+    target_lengths = _lengths("target_lengths", target_lengths, count, log_probs.device)
     _check_lengths(log_probs, targets, input_lengths, target_lengths)
     matrix = _target_matrix(targets, target_lengths, count)
     attrs = (("blank", int(blank)), ("out", (((count,), log_probs._layout.dtype),)))

@@ -10,8 +10,8 @@ import warnings
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import elementwise, public
-from ...core.kinds import Kernel
 from ...core.grads import GradRule, begin_write, end_write
+from ...core.kinds import Kernel
 from ...core.record import record
 from ...core.stream import STREAM
 from ...core.tensor import empty as empty_tensor
@@ -39,14 +39,14 @@ def _check_probability(p, error=RuntimeError):
         raise error(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
-def _noise_layout(input, feature):
-    """The layout of the noise: like the input, or one number per sample and channel."""
+def _noise_like(input, feature):
+    """A tensor like the noise: the input, or an empty one of one number per sample and channel."""
     if not feature:
-        return input._layout
+        return input
     shape = tuple(input.shape)
     if len(shape) < 2:
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
-    return empty_tensor((*shape[:2], *([1] * (len(shape) - 2))), input.dtype)._layout
+    return empty_tensor((*shape[:2], *([1] * (len(shape) - 2))), input.dtype, input.device)
 
 
 def _check_floating(dtype):
@@ -60,11 +60,12 @@ def drop(input, p, train, feature=False, alpha=False, inplace=False):
     if p == 0 or not train or not input.numel():
         return input
     if p == 1:
-        zero = zeros((), dtype=input.dtype)
+        zero = zeros((), dtype=input.dtype, device=input.device)
         return input.mul_(zero) if inplace else mul(input, zero)
-    found = _noise_layout(input, feature)
+    noisy = _noise_like(input, feature)
+    found = noisy._layout
     _check_floating(found.dtype)
-    raw = raw_draws(found, None, True)
+    raw = raw_draws(noisy, None, True)
     limit = threshold(1 - p)
     if not alpha:
         noise = emit(dropout_noise, found.dtype, (raw,), (limit, float(1 - p)))
@@ -251,7 +252,8 @@ def _slopes(input, lower, upper):
     fixed = input.detach().contiguous()
     found, wide = fixed._layout, fixed.dtype.compute
     lower, upper = _rounded(lower, wide), _rounded(upper, wide)
-    return draw(RRELU_NOISE, None, ((tuple(found.shape), found.strides, wide),), "ttnn", (fixed,), (lower, upper))[0]
+    return draw(RRELU_NOISE, None, ((tuple(found.shape), found.strides, wide),), input.device, "ttnn", (fixed,),
+                (lower, upper))[0]
 
 
 def _check_slopes(lower, upper):

@@ -187,7 +187,7 @@ def _spread(samples, grid, options, orders, sizes):
     lead, out = tuple(samples._layout.shape[:2]), grid._layout.shape[1:-1]
     count, n = math.prod(out), len(sizes)
     if not samples._layout.numel:
-        return zeros((*lead, *sizes), dtype=samples.dtype)
+        return zeros((*lead, *sizes), dtype=samples.dtype, device=samples.device)
     indices, values, flat = [], [], samples.reshape(*lead, count)
     for chosen in itertools.product(*[line_places(grid, sizes[d], n - 1 - d, orders[d], options) for d in range(n)]):
         index = weight = None

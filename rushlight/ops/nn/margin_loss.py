@@ -72,7 +72,7 @@ def _excess(input, target, margin):
     """(margin - x[target] + x[j], whether it is positive and j is not the target)."""
     own = pick(input, target, 1)
     over = margin - own + input
-    places = arange(input.shape[1])
+    places = arange(input.shape[1], device=input.device)
     return over, (over > 0) & (places != target)
 
 
@@ -144,7 +144,8 @@ def _label_matrix(target, classes):
     """Which classes the rows of `target` name (before their first -1), as 0 and 1."""
     named = (target < 0).cumsum(-1) == 0
     safe = where(named, target, 0)
-    hits = zeros((*target.shape[:-1], classes), dtype=dt.int64).scatter_add(-1, safe, named.to(dt.int64))
+    hits = zeros((*target.shape[:-1], classes), dtype=dt.int64, device=target.device)
+    hits = hits.scatter_add(-1, safe, named.to(dt.int64))
     return hits > 0, named, safe
 
 

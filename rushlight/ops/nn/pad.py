@@ -80,8 +80,7 @@ def check_pad(input, pad):
                            f"length is {len(pad)} while the input has {input.dim()} dimensions.")
 
 
-# -- reflect, replicate, circular
-# -----------------------------------------------------------------------------------------------------------
+# -- reflect, replicate, circular ------------------------------------------------------------------------------------
 
 
 _POSITIONS = {}
@@ -147,7 +146,8 @@ def indexed_pad(input, pad, mode):
         d = rank - 1 - i
         if pad[2 * i] or pad[2 * i + 1]:
             spec[d] = ("i", len(tensors))
-            tensors.append(spread(positions(mode, shape[d], pad[2 * i], pad[2 * i + 1]), i))
+            at = positions(mode, shape[d], pad[2 * i], pad[2 * i + 1]).to(input.device)
+            tensors.append(spread(at, i))
             shape[d] += pad[2 * i] + pad[2 * i + 1]
     if not tensors:
         return input.clone()
@@ -215,8 +215,7 @@ def pad(input, pad, mode="constant", value=None):
     return indexed_pad(input, pad, mode)
 
 
-# -- shuffles
-# ----------------------------------------------------------------------------------------------------------------------
+# -- shuffles --------------------------------------------------------------------------------------------------------
 
 
 @public("pixel_shuffle nn.functional.pixel_shuffle",

@@ -328,7 +328,7 @@ def max_pool3d_with_indices(
 
 def divided(total, geo, dtype):
     """Sums of windows as means."""
-    divisor = geo.divisors(wide(dtype))
+    divisor = geo.divisors(wide(dtype), total.device)
     if dtype.is_floating_point:
         total = total / (divisor if isinstance(divisor, Tensor) else float(divisor))
         return total if total._layout.dtype is dtype else total._cast(dtype)
@@ -340,7 +340,7 @@ def _mean(input, geo):
 
 
 def _mean_back(g, geo):
-    divisor, dtype = geo.divisors(wide(g._layout.dtype)), g._layout.dtype
+    divisor, dtype = geo.divisors(wide(g._layout.dtype), g.device), g._layout.dtype
     if wide(dtype) is not dtype:
         g = g._cast(wide(dtype))
     found = window_sum_back(g / (divisor if isinstance(divisor, Tensor) else float(divisor)), geo)
@@ -487,7 +487,7 @@ def _unpool(input, indices, sizes):
     rank, shape = len(sizes), input._layout.shape
     lead = shape[: len(shape) - rank]
     count, size = math.prod(lead), math.prod(shape[len(shape) - rank :])
-    result = zeros((*lead, *sizes), dtype=input.dtype)
+    result = zeros((*lead, *sizes), dtype=input.dtype, device=input.device)
     if count and size:
         check_places(indices, sizes)
         flat = result.reshape(count, -1)

@@ -10,9 +10,9 @@ from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import grads
 from ...core.declare import REGISTRY, public
-from ...core.kinds import Kernel
 from ...core.grads import wants_grad
 from ...core.graph import MODE
+from ...core.kinds import Kernel
 from ...core.record import record
 from ...core.tensor import Tensor
 from ..basic.arithmetic import where
@@ -129,7 +129,7 @@ def run_layer(mode, x, state, weights, lengths, reverse, keep):
     if bias is not None and not gru:
         bias = bias + weights["b_hh"]
     if takes_inputs(batch, features, hidden, mode, dtype):
-        operands = {"x": x, "weight_x": weights["ih"].t(), "bias_x": vector(bias, mode, hidden, dtype)}
+        operands = {"x": x, "weight_x": weights["ih"].t(), "bias_x": vector(bias, mode, hidden, x)}
     else:
         operands = {"gates_x": _linear(rows_of(x), weights["ih"], bias).reshape(time, batch, -1)}
     operands["h0"] = state[0]
@@ -137,7 +137,7 @@ def run_layer(mode, x, state, weights, lengths, reverse, keep):
         operands["c0"] = state[1]
     operands["weight"] = weights["hh"].t()
     if gru:
-        operands["bias"] = vector(weights["b_hh"], mode, hidden, dtype)
+        operands["bias"] = vector(weights["b_hh"], mode, hidden, x)
     if lengths is not None:
         operands["lengths"] = lengths
     whole, flat = (time, batch, hidden), (batch, hidden)
@@ -151,9 +151,11 @@ def run_layer(mode, x, state, weights, lengths, reverse, keep):
     return recorded(FORWARD, mode, reverse, operands, results, dtype)
 
 
-def vector(bias, mode, hidden, dtype):
+def vector(bias, mode, hidden, like):
     """A bias as the kernel reads it."""
-    return zeros((GATES[mode] * hidden,), dtype=dtype) if bias is None else bias
+    if bias is not None:
+        return bias
+    return zeros((GATES[mode] * hidden,), dtype=like.dtype, device=like.device)
 
 
 def recorded(op, mode, reverse, operands, results, dtype):
@@ -266,15 +268,15 @@ def check_layer(x, state, weights, mode):
 class Packing:
     """Where the rows of packed data stand in (time, batch): indices for both ways, and the lengths."""
 
-    def __init__(self, batch_sizes):
+    def __init__(self, batch_sizes, device):
         sizes = np.array(batch_sizes, np.int64)
         self.time, self.batch = len(sizes), int(sizes[0])
         first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         column = np.arange(self.batch)
         there = column < sizes[:, None]
-        self.padded = index_tensor(np.where(there, first[:, None] + column, 0).reshape(-1))
-        self.packed = index_tensor(np.flatnonzero(there))
-        self.lengths = index_tensor(there.sum(0).astype(np.int64))
+        self.padded = index_tensor(np.where(there, first[:, None] + column, 0).reshape(-1)).to(device)
+        self.packed = index_tensor(np.flatnonzero(there)).to(device)
+        self.lengths = index_tensor(there.sum(0).astype(np.int64)).to(device)
 
     def pad(self, data):
         """(rows, n) as (time, batch, n); places without data have some row's values."""
@@ -325,7 +327,7 @@ def _call(name, mode, args, states):
         raise RuntimeError(f"{name} expects two hidden states")
     hidden = tuple(hx) if states > 1 else (hx,)
     if packed:
-        return _run(mode, data, Packing(batch_sizes.tolist()), hidden, params, *options)
+        return _run(mode, data, Packing(batch_sizes.tolist(), data.device), hidden, params, *options)
     *options, batch_first = options
     if data.dim() != 3:
         raise RuntimeError(f"{name}: expected a 3-D input (time, batch, features), got {data.dim()}-D")

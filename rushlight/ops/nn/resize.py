@@ -174,7 +174,7 @@ def applied(x, lines, dtype):
     """Apply the maps of the last dimensions (None: unchanged); the result has `dtype`."""
     sizes = [n if found is None else found.out for found, n in zip(lines, x._layout.shape[-len(lines) :])]
     plan = tuple([(0, False) if found is None else (found.taps, found.weight is not None) for found in lines])
-    tables = [t for found in lines if found is not None for t in found.operands()]
+    tables = [t.to(x.device) for found in lines if found is not None for t in found.operands()]
     return run(RESIZE, [x], tuple(sizes), dtype, (("plan", plan),), (), tables)
 
 
@@ -188,7 +188,7 @@ def map_lines(x, lines):
         if lines[d].taps > LONGEST:
             axis = d - len(lines)
             x = (
-                matmul(x.to(kept).movedim(axis, -1), lines[d].matrix().to(kept).t())
+                matmul(x.to(kept).movedim(axis, -1), lines[d].matrix().to(x.device, kept).t())
                 .movedim(-1, axis)
                 .contiguous()
             )

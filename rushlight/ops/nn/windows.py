@@ -12,8 +12,8 @@ import math
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import apply
-from ...core.kinds import Gather, Kernel
 from ...core.device import CPU
+from ...core.kinds import Gather, Kernel
 from ...core.layout import channels_last_strides, contiguous_layout, layout
 from ...core.record import record
 from ...core.storage import new_storage
@@ -86,7 +86,7 @@ class Geometry:
                 return d
         return None
 
-    def divisors(self, dtype):
+    def divisors(self, dtype, device):
         """The divisor of a mean: a number, or a tensor over the output's spatial dimensions."""
         if not isinstance(self.divisor, list):
             return self.divisor
@@ -96,7 +96,7 @@ class Geometry:
             for counts in self.divisor:
                 whole = np.multiply.outer(whole, counts)
             found = self.tensors[dtype] = table(whole.astype(dtype.numpy))
-        return found
+        return found.to(device)
 
 
 def reach(window, out):
@@ -413,7 +413,7 @@ def long_sum_back(g, part):
         dim, shape = g._layout.ndim - part.rank + d, list(g._layout.shape)
         n, o = part.ins[d], part.outs[d]
         shape[dim] = n + count - 1
-        room = zeros(tuple(shape), dtype=g.dtype)
+        room = zeros(tuple(shape), dtype=g.dtype, device=g.device)
         at = slice(count - 1 - padding, count - padding + (o - 1) * stride, stride)
         room[(slice(None),) * dim + (at,)] = g
         ins, outs, windows = list(room.shape[-part.rank :]), list(room.shape[-part.rank :]), [STILL] * part.rank
@@ -483,9 +483,8 @@ def one_max(x, part, indices):
         else:
             value, at = reduced(x, part, d, ARGMAX)
             _, _, stride, padding, dilation, _ = part.windows[d]
-            at = along(part, d, at, arange(part.outs[d]) * stride - padding, dilation).clamp(
-                0, part.ins[d] - 1
-            )
+            starts = arange(part.outs[d], device=x.device) * stride - padding
+            at = along(part, d, at, starts, dilation).clamp(0, part.ins[d] - 1)
         return value, flat_along(part, d, at) if indices else None
     numbers, attrs, dtype = part.outs if part.adaptive() else (), (("windows", part.windows),), x._layout.dtype
     value = run(WINDOW_MAX, [x], part.outs, dtype, attrs, numbers)
@@ -501,7 +500,7 @@ def flat_along(part, d, at):
     """Positions of dimension d, with the own positions of all others, as flat positions of the plane."""
     flat = None
     for i, n in enumerate(part.ins):
-        own = at if i == d else arange(n).reshape(-1, *(1,) * (part.rank - 1 - i))
+        own = at if i == d else arange(n, device=at.device).reshape(-1, *(1,) * (part.rank - 1 - i))
         flat = own if flat is None else flat * n + own
     return flat
 
@@ -517,7 +516,7 @@ def pick_flat(x, indices, rank):
     lead = math.prod(shape[: len(shape) - rank])
     size = math.prod(shape[len(shape) - rank :])
     if not lead or not size:
-        return zeros(tuple(shape), dtype=x.dtype)
+        return zeros(tuple(shape), dtype=x.dtype, device=x.device)
     flat = x.reshape(lead, -1)
     return fetch_at(flat, [indices.reshape(lead, size)], plane_place(lead, size)).reshape(shape)
 
@@ -533,7 +532,7 @@ def put_flat(g, indices, sizes):
     count, size = math.prod(lead), math.prod(shape[len(shape) - rank :])
     whole = (*lead, *sizes)
     if not count or not size:
-        return zeros(whole, dtype=g.dtype)
+        return zeros(whole, dtype=g.dtype, device=g.device)
     rows, places = g.reshape(count, size), indices.reshape(count, size)
     attrs = (("out", (((count, math.prod(sizes)), g._layout.dtype),)),)
     return apply(PLANE_ADD, (rows, places), (rows, places), attrs=attrs)[0].reshape(whole)

@@ -84,7 +84,7 @@ def threshold(p):
 def _each_into(tensor, p, generator, out):
     """Bernoulli numbers with a probability per element, for the Layout of `tensor`."""
     check_floating(p.dtype, "bernoulli_tensor_cpu_p_")
-    raw = raw_draws(tensor._layout, generator, p.dtype is dt.float64)
+    raw = raw_draws(tensor, generator, p.dtype is dt.float64)
     return emit(bernoulli_each, tensor._layout.dtype, (raw, p.detach()), (), out)
 
 
@@ -157,6 +157,6 @@ def log_normal_(self, mean=1, std=2, *, generator=None):
     check_continuous(self._layout.dtype, "Log normal")
 
     def write():
-        values = few_normals(self._layout, generator, float(mean), float(std))
+        values = few_normals(self, generator, float(mean), float(std))
         emit(exp_values, self._layout.dtype, (values,), (), self)
     return fill_in_place(self, LOG_NORMAL_RULE, write)

@@ -38,7 +38,7 @@ def standard_gamma(input, generator=None):
     if not input.numel():
         return empty_like(input)
     shapes = input.detach().contiguous()
-    return draw(GAMMA, generator, (_out(shapes),), "tt", (shapes,))[0]
+    return draw(GAMMA, generator, (_out(shapes),), input.device, "tt", (shapes,))[0]
 
 
 def _dirichlet_gradient(g, input, out):
@@ -67,7 +67,7 @@ def binomial(count, prob, generator=None):
     totals, chances = count.detach().expand(shape).contiguous(), prob.detach().expand(shape).contiguous()
     if not totals.numel():
         return empty_like(totals)
-    return draw(BINOMIAL, generator, (_out(totals),), "ttt", (totals, chances))[0]
+    return draw(BINOMIAL, generator, (_out(totals),), count.device, "ttt", (totals, chances))[0]
 
 
 # -- gradients -----------------------------------------------------------------------------------------------

@@ -15,13 +15,14 @@ import struct
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, public
-from ...core.device import CPU, Device
+from ...core.device import CPU, resolve
 from ...core.layout import contiguous_layout
 from ...core.record import record
 from ...core.storage import new_storage
 from ...core.stream import STREAM
 from ...core.tensor import Tensor, view
 from ..basic.creation import empty
+from ..basic.transfer import to_device
 
 WORDS, MIDDLE = 624, 397
 LEFT, NEXT, CACHED, NORMAL = WORDS, WORDS + 1, WORDS + 2, WORDS + 4  # places behind the engine's words
@@ -95,10 +96,10 @@ class Generator:
     """Generator(device="cpu"): a source of random numbers with a state of its own, seeded with 67280421310721."""
 
     def __init__(self, device="cpu"):
-        self._device = Device(device)
-        if self._device.type != "cpu":
-            raise RuntimeError(f"Cannot get {self._device.type.upper()} generator: rushlight has none for device "
-                               f"{self._device}")
+        try:
+            self._device = resolve(device)
+        except AssertionError:
+            raise RuntimeError(f"Cannot get {device} generator: rushlight has none for device {device}") from None
         self._seed = DEFAULT_SEED
         self._state = None
         self._host = None  # memory of the state while `words` draws from it; then there is no tensor
@@ -112,9 +113,10 @@ class Generator:
         """The tensor that the next draw starts from."""
         if self._state is None:
             if self._host is None:
-                self._state = state_tensor(seeded_words(self._seed))
+                state, host = state_tensor(seeded_words(self._seed)), None
             else:
-                self._state, self._host = state_over(*self._host), None
+                state, host = state_over(*self._host), None
+            self._state, self._host = to_device(state, self._device), host
         return self._state
 
     def advance(self, state):
@@ -185,12 +187,13 @@ class Generator:
         if not 0 < left <= WORDS or place > WORDS or not seeded:
             raise RuntimeError("Invalid mt19937 state")
         self._seed, self._host = seed, None
-        self._state = state_tensor(np.frombuffer(words, "<u8"), left, place, cached != 0, normal)
+        state = state_tensor(np.frombuffer(words, "<u8"), left, place, cached != 0, normal)
+        self._state = to_device(state, self._device)
         return self
 
     def clone_state(self):
         """A generator that will draw the same numbers."""
-        other = Generator()
+        other = Generator(self._device)
         other._seed, other._state = self._seed, self.state()
         return other
 
@@ -218,23 +221,30 @@ class Generator:
 
 default_generator = Generator()
 default_generator.seed()
+DEFAULTS = {CPU: default_generator}  # of each device
 
 
-def generator_of(generator):
-    """The generator an argument `generator=` means."""
+def generator_of(generator, device=CPU):
+    """The generator an argument `generator=` means for a tensor on a device. RuntimeError for one of another device."""
     if generator is None:
-        return default_generator
+        found = DEFAULTS.get(device)
+        if found is None:
+            found = DEFAULTS[device] = Generator(device).manual_seed(default_generator.initial_seed())
+        return found
     if not isinstance(generator, Generator):
         raise TypeError(f"argument 'generator' must be torch.Generator, not {type(generator).__name__}")
+    if generator.device is not device:
+        raise RuntimeError(f"Expected a '{device}' device type for generator but found '{generator.device}'")
     return generator
 
 
-def draw(op, generator, outs, pattern="t", tensors=(), numbers=(), attrs=()):
-    """Record an operator (state, *tensors; numbers) -> (results, state) and advance the generator; the list of results.
+def draw(op, generator, outs, device, pattern="t", tensors=(), numbers=(), attrs=()):
+    """Record an operator (state, *tensors; numbers) -> (results, state) on a device and advance the generator; the list
+    of results.
 
     `outs`: (shape, strides, dtype) of each result.
     """
-    generator = generator_of(generator)
+    generator = generator_of(generator, device)
     attrs = (*attrs, ("out", (*outs, STATE_OUT)))
     with STREAM.lock:
         *results, state = record(op, pattern, attrs, (generator.state(), *tensors), numbers)
@@ -244,14 +254,18 @@ def draw(op, generator, outs, pattern="t", tensors=(), numbers=(), attrs=()):
 
 @public("torch.manual_seed random.manual_seed", out=False)
 def manual_seed(seed):
-    """Seed the default generator (of every device); returns it. ValueError outside of [-2**63, 2**64)."""
-    return default_generator.manual_seed(int(seed))
+    """Seed the default generator of every device; returns the CPU's. ValueError outside of [-2**63, 2**64)."""
+    for generator in DEFAULTS.values():
+        generator.manual_seed(int(seed))
+    return default_generator
 
 
 @public("torch.seed random.seed", out=False)
 def seed():
-    """Seed the default generator with entropy; returns the 64-bit seed."""
-    return default_generator.seed()
+    """Seed the default generators with entropy; returns the 64-bit seed."""
+    found = default_generator.seed()
+    manual_seed(found)
+    return found
 
 
 @public("torch.initial_seed random.initial_seed", out=False)

@@ -14,10 +14,10 @@ from ...base.lazy import Lazy
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import elementwise, public
-from ...core.kinds import Kernel
 from ...core.device import resolve
 from ...core.grads import GradRule, begin_write, check_inplace, end_write
 from ...core.graph import MODE
+from ...core.kinds import Kernel
 from ...core.layout import contiguous_strides, dense_strides_like
 from ...core.record import record
 from ...core.storage import MetaStorage
@@ -107,10 +107,12 @@ def all_bits(k, raw, dtype: object):
 # -- recording -----------------------------------------------------------------------------------------------
 
 
-def raw_draws(found, generator, wide):
-    """Draws for a result of the given Layout: int32, or int64 with two draws each."""
+def raw_draws(tensor, generator, wide):
+    """Draws for a result like a tensor: int32, or int64 with two draws each."""
+    found = tensor._layout
     strides = found.strides if found.dense else dense_strides_like(found.shape, found.strides)
-    return draw(DRAWS, generator, ((tuple(found.shape), tuple(strides), dt.int64 if wide else dt.int32),))[0]
+    return draw(DRAWS, generator, ((tuple(found.shape), tuple(strides), dt.int64 if wide else dt.int32),),
+                tensor._storage.device)[0]
 
 
 def emit(function, dtype, tensors, numbers=(), out=None):
@@ -150,7 +152,7 @@ def zero_rule(node):
 def in_place(function, self, node_rule, generator, wide, numbers):
     """One element-wise distribution written over a tensor."""
     def write():
-        emit(function, self._layout.dtype, (raw_draws(self._layout, generator, wide),), numbers, self)
+        emit(function, self._layout.dtype, (raw_draws(self, generator, wide),), numbers, self)
     return fill_in_place(self, node_rule, write)
 
 
@@ -167,7 +169,7 @@ def check_floating(dtype, what):
 
 def uniform_into(tensor, low, high, generator):
     found = tensor._layout
-    emit(uniform_values, found.dtype, (raw_draws(found, generator, found.dtype is dt.float64),), (low, high), tensor)
+    emit(uniform_values, found.dtype, (raw_draws(tensor, generator, found.dtype is dt.float64),), (low, high), tensor)
 
 
 @public("Tensor.uniform_", out=False)
@@ -243,7 +245,8 @@ def _rand(tensor, generator, out=None, requires_grad=False):
     check_floating(found.dtype, "check_uniform_bounds")
 
     def make():
-        return emit(uniform_values, found.dtype, (raw_draws(found, generator, found.dtype is dt.float64),), (0.0, 1.0))
+        return emit(uniform_values, found.dtype, (raw_draws(tensor, generator, found.dtype is dt.float64),),
+                    (0.0, 1.0))
     return fresh(tensor, out, requires_grad, make, lambda o: uniform_into(o, 0.0, 1.0, generator))
 
 
@@ -261,41 +264,44 @@ def rand_like(input, *, generator=None, dtype=None, layout=None, device=None, re
 NORMAL_RULE = zero_rule("NormalBackward0")
 
 
-def _draw_normals(found, generator, mean, std):
-    """New normal numbers for a Layout that is contiguous and has at least 16 elements: the operands of Box-Muller."""
+def _draw_normals(tensor, generator, mean, std):
+    """New normal numbers for a tensor that is contiguous and has at least 16 elements: the operands of Box-Muller."""
+    found = tensor._layout
     wide = found.dtype is dt.float64
     count = found.numel
     if count % GROUP:
         # the last 16 numbers are made again from new draws; the half precisions do not draw for the first,
         # incomplete, try
         count = (count // GROUP * GROUP if found.dtype.itemsize == 2 else count) + GROUP
-    raw = draw(DRAWS, generator, (((count,), (1,), dt.int64 if wide else dt.int32),))[0]
+    raw = draw(DRAWS, generator, (((count,), (1,), dt.int64 if wide else dt.int32),), tensor._storage.device)[0]
     return raw, (mean, std)
 
 
-def few_normals(found, generator, mean, std):
+def few_normals(tensor, generator, mean, std):
     """Normal numbers one by one, as doubles; the generator keeps the second of a pair."""
+    found = tensor._layout
     strides = found.strides if found.dense else dense_strides_like(found.shape, found.strides)
-    return draw(NORMALS, generator, ((tuple(found.shape), tuple(strides), dt.float64),), "tnn", (), (mean, std))[0]
+    return draw(NORMALS, generator, ((tuple(found.shape), tuple(strides), dt.float64),), tensor._storage.device, "tnn",
+                (), (mean, std))[0]
 
 
 def normal_into(tensor, mean, std, generator):
     """Overwrite a tensor of at least one element."""
     found = tensor._layout
     if found.numel >= GROUP and found.contiguous:
-        raw, numbers = _draw_normals(found, generator, mean, std)
+        raw, numbers = _draw_normals(tensor, generator, mean, std)
         record(BOX_MULLER, "tnn", (), (raw,), numbers, (tensor,))
     else:
-        record(COPY, "t", (), (few_normals(found, generator, mean, std),), (), (tensor,))
+        record(COPY, "t", (), (few_normals(tensor, generator, mean, std),), (), (tensor,))
 
 
 def new_normal(tensor, mean, std, generator):
     """As `normal_into`, with a new result like the (empty) tensor."""
     found = tensor._layout
     if found.numel >= GROUP and found.contiguous:
-        raw, numbers = _draw_normals(found, generator, mean, std)
+        raw, numbers = _draw_normals(tensor, generator, mean, std)
         return record(BOX_MULLER, "tnn", (("out", ((tuple(found.shape), found.dtype),)),), (raw,), numbers)[0]
-    values = few_normals(found, generator, mean, std)
+    values = few_normals(tensor, generator, mean, std)
     return values if found.dtype is dt.float64 else record(cast.op, "t", (("dtype", found.dtype),), (values,))[0]
 
 
@@ -430,12 +436,13 @@ def signed64(number):
     return number - (1 << 64) if number >> 63 else number
 
 
-def integers(found, low, high, generator, out=None):
-    """Integers of [low, high) for a Layout; `high` None means 64 random bits."""
+def integers(tensor, low, high, generator, out=None):
+    """Integers of [low, high) like a tensor; `high` None means 64 random bits."""
+    found = tensor._layout
     if high is None:
-        return emit(all_bits, found.dtype, (raw_draws(found, generator, True),), (), out)
+        return emit(all_bits, found.dtype, (raw_draws(tensor, generator, True),), (), out)
     span = high - low
-    raw = raw_draws(found, generator, span >= WIDE_SPAN)
+    raw = raw_draws(tensor, generator, span >= WIDE_SPAN)
     return emit(integer_values, found.dtype, (raw,), (signed64(low), signed64(span)), out)
 
 
@@ -503,12 +510,12 @@ def _random_in_place(self, low, high, kind, generator):
     elif high is not None:
         check_range(dtype, low, high)
         low, high = representable(dtype, low, high)
-    return fill_in_place(self, RANDOM_RULES[kind], lambda: integers(found, low, high, generator, self))
+    return fill_in_place(self, RANDOM_RULES[kind], lambda: integers(self, low, high, generator, self))
 
 
 def _whole_range(tensor, span, generator, wide):
     """`random_()`: the width of the draw follows the dtype, not the span."""
-    raw = raw_draws(tensor._layout, generator, wide)
+    raw = raw_draws(tensor, generator, wide)
     if span & (span - 1):
         emit(integer_modulo, tensor._layout.dtype, (raw,), (signed64(span),), tensor)
     else:
@@ -567,9 +574,8 @@ def _bounds(name, args, low, high, size, most):
 def _randint(tensor, low, high, generator, out, requires_grad):
     check_range(tensor.dtype, low, high)
     low, high = representable(tensor.dtype, low, high)
-    found = tensor._layout
-    return fresh(tensor, out, requires_grad, lambda: integers(found, low, high, generator),
-                 lambda o: integers(o._layout, low, high, generator, o))
+    return fresh(tensor, out, requires_grad, lambda: integers(tensor, low, high, generator),
+                 lambda o: integers(o, low, high, generator, o))
 
 
 @public("torch.randint_like", out=False)
@@ -599,13 +605,14 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
                            f"type.")
     if n and n - 1 > limits(dtype)[1]:
         raise RuntimeError(f"value cannot be converted to type {dtype.name}_t without overflow")
+    device = out.device if out is not None else resolve(device)
     if n > 1:
-        raw = draw(DRAWS, generator, (((n - 1,), contiguous_strides((n - 1,)), dt.int32),))[0]
+        raw = draw(DRAWS, generator, (((n - 1,), contiguous_strides((n - 1,)), dt.int32),), device)[0]
         result = record(SHUFFLE, "t", (("out", (((n,), dt.int64),)),), (raw,))[0]
         result = result if dtype is dt.int64 else cast(result, dtype)
     else:
-        generator_of(generator)
-        result = zeros((n,), dtype=dtype)
+        generator_of(generator, device)
+        result = zeros((n,), dtype=dtype, device=device)
     if out is not None:
         return out._make_room((n,)).copy_(result)
     return result.requires_grad_(requires_grad)

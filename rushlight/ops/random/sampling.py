@@ -88,7 +88,7 @@ def _multinomial(input, num_samples, replacement, generator):
         return ratios.topk(num_samples)[1]
     rows = input.detach().reshape(-1, categories)
     shape = (rows.shape[0], num_samples)
-    raw = draw(DRAWS, generator, ((shape, (num_samples, 1), dt.int64),))[0]
+    raw = draw(DRAWS, generator, ((shape, (num_samples, 1), dt.int64),), input.device)[0]
     result = record(CHOOSE, "tt", (("out", ((shape, dt.int64),)),), (rows, raw))[0]
     return result if input.dim() == 2 else result.reshape(num_samples)
 
@@ -106,4 +106,5 @@ def poisson(input, generator=None):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
     rates = input if input._layout.dense else input.contiguous()  # the result has their strides
     found = rates._layout
-    return draw(POISSON, generator, ((tuple(found.shape), found.strides, found.dtype),), "tt", (rates,))[0]
+    return draw(POISSON, generator, ((tuple(found.shape), found.strides, found.dtype),), input.device, "tt",
+                (rates,))[0]

@@ -3,8 +3,8 @@
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import public
-from ...core.kinds import Host
 from ...core.infer import reduced_shape, wrap_dims
+from ...core.kinds import Host
 from ...core.record import record
 from ..basic.pointwise import need_tensor
 

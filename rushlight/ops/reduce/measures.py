@@ -7,8 +7,8 @@ import math
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, public
-from ...core.kinds import Host
 from ...core.infer import wrap_dim
+from ...core.kinds import Host
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
@@ -304,13 +304,15 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     return cdist_values(x1, x2, float(p))
 
 
-def _pairs(count):
-    places = triu_indices(count, count, 1)
+def _pairs(input):
+    """The positions of all pairs of rows."""
+    count = input.shape[0]
+    places = triu_indices(count, count, 1, device=input.device)
     return places[0], places[1]
 
 
 def _pdist_grad(g, input, out, p):
-    first, second = _pairs(input.shape[0])
+    first, second = _pairs(input)
     away = input.index_select(0, first) - input.index_select(0, second)
     slope = norm_grad(g, away, out, p, (1,), False)
     zeros = zeros_like(input)
@@ -322,7 +324,7 @@ def _pdist_grad(g, input, out, p):
 @public("", node="PdistBackward0", grad={"input": _pdist_grad}, out=False)
 def pdist_values(input, p):
     """The p-norms of the differences of all pairs i < j of rows."""
-    first, second = _pairs(input.shape[0])
+    first, second = _pairs(input)
     return plain_norm(input.index_select(0, first) - input.index_select(0, second), p, (1,), False)
 
 

@@ -7,8 +7,8 @@ call on host arrays; the value is picked from there, and its gradient goes back 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, into_out, public
-from ...core.kinds import Host, Kernel
 from ...core.infer import wrap_dim
+from ...core.kinds import Host, Kernel
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
@@ -88,7 +88,7 @@ def _along(name, input, dim, keepdim, number=None):
     need_tensor(name, "input", 1, input)
     at = wrap_dim(dim, input.dim())
     if input.dim() == 0:
-        return RESULTS[name](input.clone(), zeros((), dtype=dt.int64))
+        return RESULTS[name](input.clone(), zeros((), dtype=dt.int64, device=input.device))
     if input.shape[at] == 0:
         raise IndexError(f"{name}(): Expected reduction dim {at} to have non-zero size.")
     return RESULTS[name](*NODES[name](input, at, bool(keepdim), number))
@@ -124,8 +124,8 @@ def _median(name, input, dim, keepdim):
     if dim is not None:
         return _along(name, input, dim, keepdim)
     if not input.numel():
-        return full((), float("nan"), dtype=input.dtype) if input.is_floating_point() else \
-            full((), dt.iinfo(input.dtype).min, dtype=input.dtype)
+        nothing = float("nan") if input.is_floating_point() else dt.iinfo(input.dtype).min
+        return full((), nothing, dtype=input.dtype, device=input.device)
     return WHOLE[name](input)
 
 
@@ -262,7 +262,7 @@ def _check_quantile(name, input, q, interpolation):
         return q
     if not 0 <= q <= 1:
         raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
-    return full((), float(q), dtype=input.dtype)
+    return full((), float(q), dtype=input.dtype, device=input.device)
 
 
 def _ranks(ordered, q, ignore_nan):

@@ -11,9 +11,9 @@ from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.arguments import CLASSES, spelled_again
 from ...core.declare import elementwise, public
-from ...core.kinds import Kernel, Reduction
 from ...core.graph import MODE
 from ...core.infer import wrap_dim, wrap_dims
+from ...core.kinds import Kernel, Reduction
 from ...core.record import record, unary
 from ...core.stream import STREAM
 from ...core.tensor import Tensor
@@ -243,8 +243,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, **spelled):
     return mean_dims(input, found.shape, dims, keepdim, result, count)
 
 
-# -- products, counts, truth
-# ------------------------------------------------------------------------------------------------------------
+# -- products, counts, truth -----------------------------------------------------------------------------------------
 
 
 def _prod_grad(g, input, out, dims, keepdim):

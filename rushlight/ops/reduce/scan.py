@@ -3,14 +3,13 @@
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import apply, composed, public
-from ...core.kinds import Host, Scan
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Host, Scan
 from ...core.return_types import named_result
 from ..basic.arithmetic import where
-from ..basic.creation import eye
 from ..basic.complex import real, resolve_conj, view_as_complex, view_as_real
-from ..basic.creation import zeros_like
+from ..basic.creation import eye, zeros_like
 
 CUMMAX_RESULT = named_result("cummax", "values", "indices")
 CUMMIN_RESULT = named_result("cummin", "values", "indices")

@@ -7,15 +7,15 @@ gradient. NaN counts as the largest number, as in PyTorch.
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, into_out, public
-from ...core.kinds import Host, Kernel
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Host, Kernel
 from ...core.layout import dense_strides_like
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
-from ..basic.creation import empty, full, ones, zeros
+from ..basic.creation import empty_like, full, ones, zeros
 from ..basic.shape import cat
 from ..basic.view import slice_
 from ..index.nonzero import nonzero
@@ -32,7 +32,7 @@ def positions(input, dim, descending):
     """The positions of a stable sort along `dim`, int64."""
     found = input._layout
     if not found.ndim:
-        return zeros((), dtype=dt.int64)
+        return zeros((), dtype=dt.int64, device=input.device)
     attrs = (("dim", dim), ("descending", bool(descending)), ("out", ((found.shape, dt.int64),)))
     return record(ARGSORT, "t", attrs, (input,))[0]
 
@@ -154,7 +154,7 @@ def topk_along(input, dim, shape, k, largest, ordered):
     """(values, positions)."""
     found = list(shape)
     if not found:
-        return input.clone(), zeros((), dtype=dt.int64)
+        return input.clone(), zeros((), dtype=dt.int64, device=input.device)
     found[dim] = k
     if not k or k > MOST_KEPT:
         indices = slice_(positions(input, dim, largest), dim, 0, k, 1).contiguous()
@@ -204,10 +204,10 @@ def _topk(input, k, dim, largest, sorted):
 # -- distinct values ---------------------------------------------------------------------------------------------------
 
 
-def host_tensor(array, dtype):
-    """An array as a tensor of the dtype, through a host instruction (bfloat16 is rounded there)."""
+def host_tensor(array, dtype, device):
+    """An array as a tensor of the dtype on a device, through a host instruction (bfloat16 is rounded there)."""
     attrs = (("array", Once(array)), ("out", ((array.shape, dtype),)))
-    return record(GIVEN, "", attrs, ())[0]
+    return record(GIVEN, "", attrs, (), device=device)[0]
 
 
 class Once:
@@ -224,11 +224,11 @@ def _given_body(outs, ins, numbers, array):
 GIVEN = Host("host_values", _given_body)
 
 
-def found_tensors(values, dtype, inverse, counts):
-    """(values, inverse, counts) as tensors; empty int64 ones for what was not asked."""
-    none = np.empty(0, np.int64)
-    return (host_tensor(values, dtype), host_tensor(none if inverse is None else inverse, dt.int64),
-            host_tensor(none if counts is None else counts, dt.int64))
+def found_tensors(values, like, inverse, counts):
+    """(values, inverse, counts) as tensors; empty int64 ones for what was not asked. `like`: the input."""
+    none, device = np.empty(0, np.int64), like.device
+    parts = [none if part is None else part for part in (inverse, counts)]
+    return (host_tensor(values, like.dtype, device), *[host_tensor(part, dt.int64, device) for part in parts])
 
 
 def answer(found, return_inverse, return_counts):
@@ -265,7 +265,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     if dim is None:
         return without_derivative("_unique2", input, distinct_values(input.detach(), return_inverse, return_counts))
     values, inverse, counts = unique_slices(input.detach()._array(), wrap_dim(dim, input.dim()))
-    found = answer(found_tensors(values, input.dtype, inverse, counts), return_inverse, return_counts)
+    found = answer(found_tensors(values, input, inverse, counts), return_inverse, return_counts)
     return without_derivative("unique_dim", input, found)
 
 
@@ -295,7 +295,7 @@ def distinct_values(input, return_inverse, return_counts):
     if count:
         order = positions(flat, 0, False)
         ordered = flat.gather(0, order)
-        first = ones(count, dtype=dt.bool_)
+        first = ones(count, dtype=dt.bool_, device=input.device)
         first[1:] = ordered[1:] != ordered[:-1]
         values = ordered[first]
     else:
@@ -304,7 +304,7 @@ def distinct_values(input, return_inverse, return_counts):
     if return_inverse:
         number = first.cumsum(0) - 1 if count else flat.long()
         if count:
-            number = empty(count, dtype=dt.int64).scatter_(0, order, number)
+            number = empty_like(order).scatter_(0, order, number)
         found.append(number.reshape(shape))
     if return_counts:
         starts = nonzero(first)[:, 0] if count else flat.long()
@@ -389,14 +389,14 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
         flat = flat if array.ndim else array.reshape(1)
     if not len(rows):
         inverse = np.empty(array.shape if dim is None else 0, np.int64)
-        found = answer(found_tensors(flat, input.dtype, inverse, np.empty(0, np.int64)), return_inverse, return_counts)
+        found = answer(found_tensors(flat, input, inverse, np.empty(0, np.int64)), return_inverse, return_counts)
         return without_derivative("unique_consecutive", input, found)
     starts = np.concatenate([[True], (rows[1:] != rows[:-1]).any(1)])
     inverse = np.cumsum(starts) - 1
     counts = np.bincount(inverse)
     values = np.compress(starts, flat, axis=axis)
     inverse = inverse.reshape(array.shape) if dim is None else inverse
-    found = answer(found_tensors(values, input.dtype, inverse, counts), return_inverse, return_counts)
+    found = answer(found_tensors(values, input, inverse, counts), return_inverse, return_counts)
     return without_derivative("unique_consecutive", input, found)
 
 
@@ -438,7 +438,8 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
                            "right was True")
     right = bool(right) or side == "right"
     if not isinstance(input, Tensor):
-        input = full((), input, dtype=sorted_sequence.dtype if isinstance(input, int) else None)
+        input = full((), input, dtype=sorted_sequence.dtype if isinstance(input, int) else None,
+                                 device=sorted_sequence.device)
         if sorted_sequence.dim() != 1:
             raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor "
                                "dimension is 1, but we got "
@@ -527,6 +528,6 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     if not isinstance(test_elements, Tensor):
         return (elements != test_elements) if invert else (elements == test_elements)
     if not isinstance(elements, Tensor):
-        elements = full((), elements)
+        elements = full((), elements, device=test_elements.device)
     attrs = (("invert", bool(invert)), ("out", ((elements._layout.shape, dt.bool_),)))
     return record(ISIN, "tt", attrs, (elements.detach(), test_elements.detach()))[0]

@@ -16,8 +16,8 @@ from ...base import pocketfft
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, apply, composed, public
-from ...core.kinds import Host, Kernel
 from ...core.infer import wrap_dim
+from ...core.kinds import Host, Kernel
 from ...core.record import record
 from ...core.tensor import Tensor
 from ..basic.arithmetic import where
@@ -51,7 +51,7 @@ def _half_weights(g, dim, size, inner):
     last = count - 1 if size % 2 == 0 else count
     at = [1] * g._layout.ndim
     at[dim] = count
-    index = arange(count).reshape(at)
+    index = arange(count, device=g.device).reshape(at)
     return g * where((index > 0) & (index < last), inner, 1.0).to(g.dtype.to_real())
 
 
@@ -129,7 +129,7 @@ def along(kind, input, dim, shape, dtype, size, forward, scale):
     sign = {"c2c": -1 if forward else 1, "r2c": -1, "c2r": 1}[kind]
     attrs = (("kind", kind), ("dim", dim), ("size", size), ("forward", forward), ("factor", factor),
              ("out", ((tuple(shape), dtype),)))
-    return record(SIGNALS, "tt", attrs, (input, roots(size, kind, sign, dtype.to_complex())))[0]
+    return record(SIGNALS, "tt", attrs, (input, roots(size, kind, sign, dtype.to_complex()).to(input.device)))[0]
 
 
 def native(op, input, shape, dtype, dims, forward, scale, size=None):
@@ -345,7 +345,7 @@ def _frequencies(name, n, count, d, out, options):
     if dtype.category < dt.FLOATING:
         raise RuntimeError(f"{name} requires a floating point or complex dtype")
     wanted = options.pop("requires_grad", False)
-    index = arange(count, dtype=dtype)
+    index = arange(count, dtype=dtype, device=options.pop("device", None))
     if name == "fftfreq":
         index[(n + 1) // 2:] -= n
     found = index * (1.0 / (n * d))

@@ -36,7 +36,7 @@ def _window(name, window, n_fft, length, like):
     elif length == n_fft:
         return None
     else:
-        window = ones((length,), dtype=like.dtype.to_real())
+        window = ones((length,), dtype=like.dtype.to_real(), device=like.device)
     left = (n_fft - length) // 2
     return REGISTRY["nn.functional.pad"](window, [left, n_fft - length - left]) if length < n_fft else window
 
@@ -187,7 +187,7 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     weights = _window("istft", window, n_fft, width, input)
     if weights is None:
         warnings.warn("istft: no window was given: pass the one that stft was called with.", stacklevel=2)
-        weights = ones((n_fft,), dtype=input.dtype.to_real())
+        weights = ones((n_fft,), dtype=input.dtype.to_real(), device=input.device)
     scale = fft.ROOT if normalized else fft.WHOLE
     if return_complex:
         frames = fft.c2c(batch, (2,), False, scale)

@@ -10,3 +10,9 @@ platform.py       what differs between operating systems and processors, as rows
 Nothing here imports llvmlite before the first kernel is asked for, and no module is imported before it is needed. Read
 next: program.py.
 """
+
+from ...base.lazy import Lazy
+from ...core.device import Parts
+from ...core.stream import STREAM
+
+PARTS = Parts("cpu", lambda device: STREAM, Lazy(f"{__name__}.memory"), Lazy(f"{__name__}.jit"))

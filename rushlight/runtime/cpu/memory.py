@@ -582,6 +582,24 @@ def read(address, nbytes):
     return _memory_view(address, nbytes, _WRITABLE)
 
 
+def provide(storage):
+    """Give a storage memory if it has none yet; its address."""
+    if not storage.address:
+        block = storage.block = allocate(storage.nbytes)
+        storage.address = block.address
+    return storage.address
+
+
+def content(storage):
+    """The bytes of a storage, a memoryview that keeps nothing alive."""
+    return read(provide(storage), storage.nbytes)
+
+
+def fill(storage, values):
+    """Set the bytes of a storage."""
+    content(storage)[:] = memoryview(values).cast("B")
+
+
 def _at_exit():
     """Blocks that outlive this module's variables stay where they are."""
     del Block.__del__

@@ -10,11 +10,10 @@ import os
 import pathlib
 import shutil
 import sys
-import tarfile
 import tempfile
-import zipfile
 
 from ...hub import download_url_to_file
+from ...utils import _archives
 
 __all__ = [
     "calculate_md5", "check_integrity", "check_md5", "download_and_extract_archive",
@@ -87,14 +86,8 @@ def extract_archive(from_path, to_path=None, remove_finished=False):
     folder = os.fspath(to_path) if to_path is not None else os.path.dirname(from_path)
     suffix = os.path.splitext(name)[1]
     result = folder
-    if name.endswith(_TAR_SUFFIXES):
-        with tarfile.open(from_path) as archive:
-            _check_members(folder, archive.getnames(), from_path)
-            archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-    elif suffix == ".zip":
-        with zipfile.ZipFile(from_path) as archive:
-            _check_members(folder, archive.namelist(), from_path)
-            archive.extractall(folder)
+    if name.endswith((*_TAR_SUFFIXES, ".zip")):
+        _archives.unpack(from_path, folder)
     elif suffix in _OPENERS:
         result = os.path.join(folder, name[: -len(suffix)])
         _decompress(from_path, result, _OPENERS[suffix])
@@ -103,13 +96,6 @@ def extract_archive(from_path, to_path=None, remove_finished=False):
     if remove_finished:
         os.remove(from_path)
     return result if isinstance(from_path, str) else pathlib.Path(result)
-
-
-def _check_members(folder, names, archive):
-    root = os.path.realpath(folder)
-    for name in names:
-        if os.path.commonpath([root, os.path.realpath(os.path.join(root, name))]) != root:
-            raise RuntimeError(f"{archive}: refusing to unpack {name!r} outside of {folder!r}")
 
 
 def _decompress(source, target, opener):

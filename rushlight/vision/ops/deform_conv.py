@@ -61,8 +61,9 @@ def deform_conv2d(input, offset, weight, bias=None, stride=(1, 1), padding=(0, 0
                    for n, k, s, p, d in zip(input.shape[-2:], (kh, kw), steps, pads, gaps)])
     _check(input, offset, weight, mask, groups, sizes)
     count, channels = input.shape[:2]
-    bases = [rl.arange(size, dtype=offset.dtype) * s - p for size, s, p in zip(sizes, steps, pads)]
-    tap = rl.arange(taps)
+    bases = [rl.arange(size, dtype=offset.dtype, device=offset.device) * s - p
+             for size, s, p in zip(sizes, steps, pads)]
+    tap = rl.arange(taps, device=offset.device)
     rows, columns = (tap // kw) * gaps[0], (tap % kw) * gaps[1]
     moved = offset.reshape(count * groups, taps, 2, *sizes)
     ys = moved[:, :, 0] + (rows.reshape(-1, 1, 1) + bases[0].reshape(-1, 1))

@@ -182,12 +182,12 @@ def adjust_brightness(img, brightness_factor):
 
 def adjust_contrast(img, contrast_factor):
     """Blend with the image's mean grey: 0 gives that, 1 the image, more gives more contrast."""
-    return _run(img, color.adjust_contrast_image, _pil.adjust_contrast, contrast_factor)
+    return _run(img, color.contrasted, _pil.adjust_contrast, contrast_factor)
 
 
 def adjust_saturation(img, saturation_factor):
     """Blend with the image in grey: 0 gives that, 1 the image, more gives stronger colours."""
-    return _run(img, color.adjust_saturation_image, _pil.adjust_saturation, saturation_factor)
+    return _run(img, color.saturated, _pil.adjust_saturation, saturation_factor)
 
 
 def adjust_hue(img, hue_factor):
@@ -202,7 +202,7 @@ def adjust_gamma(img, gamma, gain=1):
 
 def adjust_sharpness(img, sharpness_factor):
     """Blend with the smoothed image: 0 gives that, 1 the image, more gives sharper edges."""
-    return _run(img, color.adjust_sharpness_image, _pil.adjust_sharpness, sharpness_factor)
+    return _run(img, color.sharpened, _pil.adjust_sharpness, sharpness_factor)
 
 
 def autocontrast(img):
@@ -253,7 +253,7 @@ def rgb_to_grayscale(img, num_output_channels=1):
     """
     if isinstance(img, rl.Tensor) and img.shape[-3] == 1:
         num_output_channels = min(num_output_channels, 1)
-    return _run(img, color.rgb_to_grayscale_image, _pil.to_grayscale, num_output_channels)
+    return _run(img, color.grey_image, _pil.to_grayscale, num_output_channels)
 
 
 # -- others ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 from torch.nn.parallel import DistributedDataParallel
 
-dist.init_process_group()
+dist.init_process_group(os.environ.get("TEST_BACKEND"))
 rank, world = dist.get_rank(), dist.get_world_size()
 box = [tempfile.mkdtemp() if rank == 0 else None]
 dist.broadcast_object_list(box, src=0)

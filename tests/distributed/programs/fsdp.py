@@ -1,5 +1,6 @@
 """fully_shard and FullyShardedDataParallel: losses, gradients and parameters are those of one process."""
 import dataclasses
+import os
 
 import torch
 import torch.distributed as dist
@@ -10,7 +11,7 @@ from torch.distributed.fsdp import (
 from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
-dist.init_process_group()
+dist.init_process_group(os.environ.get("TEST_BACKEND"))
 rank, world = dist.get_rank(), dist.get_world_size()
 torch.manual_seed(3)
 x, y = torch.randn(8, 6), torch.randn(8, 3)

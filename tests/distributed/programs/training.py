@@ -1,11 +1,13 @@
 """DistributedDataParallel: gradients and losses are those of one process on the whole batch."""
+import os
+
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
 
-dist.init_process_group()
+dist.init_process_group(os.environ.get("TEST_BACKEND"))
 rank, world = dist.get_rank(), dist.get_world_size()
 torch.manual_seed(3)
 x, y = torch.randn(8, 6), torch.randn(8, 2)

@@ -1,4 +1,6 @@
 """ZeroRedundancyOptimizer: parameters and states are those of an ordinary optimizer; each rank keeps a part."""
+import os
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -6,7 +8,7 @@ from torch.distributed.algorithms.join import Join
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.parallel import DistributedDataParallel
 
-dist.init_process_group()
+dist.init_process_group(os.environ.get("TEST_BACKEND"))
 rank, world = dist.get_rank(), dist.get_world_size()
 torch.manual_seed(3)
 x, y = torch.randn(8, 6), torch.randn(8, 2)

@@ -1,21 +1,25 @@
-"""Decoders for CTC with lexicons and language models, which PyTorch takes from packages outside of it.
+"""Decoders for CTC: `ctc_decoder`, by the package flashlight-text.
 
-Their libraries (flashlight-text and a CUDA extension) give no decoder that runs without PyTorch, so every function
-says so. `functional.forced_align` and `argmax` with `merge_tokens` decode without a language model.
+`cuda_ctc_decoder` is an extension for CUDA, and says that it is missing. `functional.forced_align`, and `argmax` with
+`merge_tokens`, decode without any package.
 """
+from . import ctc
+from .ctc import CTCDecoder, CTCHypothesis, ctc_decoder
 
-__all__ = ["cuda_ctc_decoder", "ctc_decoder", "download_pretrained_files"]
-
-
-def _missing(name):
-    def function(*args, **kwargs):
-        raise NotImplementedError(f"torchaudio.models.decoder.{name}: decoding with lexicons and language models is "
-                                  "not available")
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Raises NotImplementedError: `{name}` is not available."
-    return function
+__all__ = ["CTCDecoder", "CTCHypothesis", "ctc_decoder", "cuda_ctc_decoder", "download_pretrained_files"]
 
 
-ctc_decoder = _missing("ctc_decoder")
-cuda_ctc_decoder = _missing("cuda_ctc_decoder")
-download_pretrained_files = _missing("download_pretrained_files")
+def __getattr__(name):
+    """CTCDecoderLM and CTCDecoderLMState, the base classes of language models."""
+    return getattr(ctc, name)
+
+
+def cuda_ctc_decoder(*args, **kwargs):
+    """Raises NotImplementedError: this decoder runs on CUDA only."""
+    raise NotImplementedError("torchaudio.models.decoder.cuda_ctc_decoder: it needs CUDA; use ctc_decoder")
+
+
+def download_pretrained_files(model):
+    """Raises NotImplementedError: the published language models are not offered."""
+    raise NotImplementedError("torchaudio.models.decoder.download_pretrained_files: published language models; give "
+                              "ctc_decoder the path of one")

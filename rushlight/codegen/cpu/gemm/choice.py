@@ -17,6 +17,8 @@ TASK_FLOPS = 2_000_000
 MOST_TASKS = 24
 MOST_ROWS, MOST_COLUMNS = 144, 288  # of a block: larger ones were slower everywhere
 MOST_DEPTH = {"packed": 512, "rows": 128}  # steps of K at a time, by how B lies
+PAGE = 4096  # bytes: rows so far apart lie in the same place of the cache
+SHARING = {0: 1.2, 2048: 0.15, 1024: 0.08, 3072: 0.08}  # bytes beyond a page -> how much slower rows so far apart are
 SHORT_DEPTH = 128  # steps of K: up to here, writing C takes longer than they do
 
 
@@ -50,7 +52,9 @@ def store_mode(out):
 def choose(target, spec):
     """The cheapest `Choice` for a spec with two batch dimensions."""
     shared = [tuple(bool(step) for step in o.batch) for o in (spec.a, spec.b)]
-    a, b, out = ((o.dtype, o.row, o.column) for o in (spec.a, spec.b, spec.out))
+    size = BYTES[compute_dtype(spec.a.dtype)]
+    a, b, out = ((o.dtype, stride_class(o.row, size), stride_class(o.column, size))
+                 for o in (spec.a, spec.b, spec.out))
     m, n, k = (shape_class(size) for size in (spec.m, spec.n, spec.k))
     return _choose(target, m, n, k, spec.batch, a, b, out, shared[0], shared[1])
 
@@ -59,6 +63,15 @@ def shape_class(size):
     """The size that stands for its class in the choice: small sizes themselves, others the next power of two, so that
     batches of neighbouring sizes share their kernels."""
     return size if size <= 16 else 1 << (size - 1).bit_length()
+
+
+def stride_class(stride, size):
+    """The stride (of elements of `size` bytes) that stands for its class in the choice: 1, those that share few places
+    in the cache, all others."""
+    if stride == 1:
+        return 1
+    rest = stride * size % PAGE
+    return (PAGE + (rest if rest in SHARING else 64)) // size
 
 
 @functools.lru_cache(4096)
@@ -94,7 +107,7 @@ def _candidates(target, k, batch, m, n, a, b, out, a_walks, b_walks):
                 continue  # more row pointers than registers
             factor = 1.0
             if a_mode == "along":
-                factor = 1.03 + (0.6 if a[1] * size % 4096 == 0 and rows > 8 and k > 64 else 0)
+                factor = 1.03 + (0.6 if a[1] * size % PAGE == 0 and rows > 8 and k > 64 else 0)
                 factor += (0.1 if (m + n) * k * size > target.l2 // 4 else 0) + (
                     0.05 if m * k * size > target.l2 else 0
                 )
@@ -136,7 +149,7 @@ def _unpacked_factor(target, k, n, stride, columns, size, again, depth):
     places in the cache, so a panel read `again` comes from further away each time."""
     factor = 1.02
     if again and k > 32:
-        bad = {0: 1.2, 2048: 0.15, 1024: 0.08, 3072: 0.08}.get(stride * size % 4096, 0)
+        bad = SHARING.get(stride * size % PAGE, 0)
         factor += bad * min(1, k / 256)
     if min(k, depth) * columns * size > target.l1 // 2:
         factor += 0.05

@@ -16,6 +16,8 @@ ordered = Lazy(f"{__package__}.sum")
 def iteration(source, result, dims):
     """(size, stride of the input, stride of the result) (in bytes) of each merged loop dimension, innermost first."""
     size, shape = source.dtype.itemsize, source.shape
+    if source.contiguous and len(dims) == len(shape):
+        return [(source.numel, size, 0)]
     strides = iter(result.strides if len(result.shape) < len(shape) else
                    [s for d, s in enumerate(result.strides) if d not in dims])
     spread = [0 if d in dims else next(strides) for d in range(len(shape))]

@@ -2,6 +2,8 @@
 
 Tensors of integers are computed in single precision, as recorded operators: those that follow each other fuse.
 """
+import numpy as np
+
 from ... import tv_tensors
 from .... import api as rl
 from ....nn import functional as nnf
@@ -31,21 +33,38 @@ def _bounded(values, image):
     return values.clamp(0, max_value(image.dtype)).to(image.dtype)
 
 
-def _blend(image, other, ratio):
+# Note [Rounding of sums] The second generation of transforms adds with `alpha`, where PyTorch multiplies and adds with
+# one rounding; the first rounds the product too. One bit decides which byte a sum becomes, so both are here, as
+# functions (a, b, factor) -> a + b * factor.
+
+
+def apart(a, b, factor):
+    """The product rounded, then the sum."""
+    return a + b * factor
+
+
+def fused(a, b, factor):
+    """The sum rounded once."""
+    if a.dtype != rl.float32:
+        return a + b * factor
+    return (a.double() + b.double() * float(np.float32(factor))).to(rl.float32)
+
+
+def _blend(image, other, ratio, add=fused):
     """`ratio` of the image and the rest of another."""
     ratio = float(ratio)
-    return _bounded(_floating(image) * ratio + other * (1.0 - ratio), image)
+    return _bounded(add(_floating(image) * ratio, other, 1.0 - ratio), image)
 
 
-def _grey(image):
+def _grey(image, add=fused):
     """The luminance (..., 1, H, W) of an image in colours, as floats."""
-    red, green, blue = [image[..., i:i + 1, :, :] for i in range(3)]
-    return _floating(red) * 0.2989 + _floating(green) * 0.587 + _floating(blue) * 0.114
+    red, green, blue = [_floating(image[..., i:i + 1, :, :]) for i in range(3)]
+    return add(add(red * 0.2989, green, 0.587), blue, 0.114)
 
 
-def _whole_grey(image):
+def _whole_grey(image, add=fused):
     """The luminance, rounded down for images of integers."""
-    return _grey(image) if image.is_floating_point() else _grey(image).floor()
+    return _grey(image, add) if image.is_floating_point() else _grey(image, add).floor()
 
 
 # -- grey ------------------------------------------------------------------------------------------------------------
@@ -58,9 +77,14 @@ def rgb_to_grayscale(inpt, num_output_channels=1):
 
 @kernel(rgb_to_grayscale, *IMAGES)
 def rgb_to_grayscale_image(image, num_output_channels=1):
+    return grey_image(image, num_output_channels, fused)
+
+
+def grey_image(image, num_output_channels, add=apart):
+    """`rgb_to_grayscale_image`; `add`: see Note [Rounding of sums]."""
     if num_output_channels not in (1, 3):
         raise ValueError(f"num_output_channels must be 1 or 3, got {num_output_channels}.")
-    grey = image.clone() if image.shape[-3] == 1 else _grey(image).to(image.dtype)
+    grey = image.clone() if image.shape[-3] == 1 else _grey(image, add).to(image.dtype)
     return grey if num_output_channels == 1 else grey.expand(*image.shape[:-3], 3, *image.shape[-2:])
 
 
@@ -111,10 +135,15 @@ def adjust_contrast(inpt, contrast_factor):
 
 @kernel(adjust_contrast, *IMAGES)
 def adjust_contrast_image(image, contrast_factor):
+    return contrasted(image, contrast_factor, fused)
+
+
+def contrasted(image, contrast_factor, add=apart):
+    """`adjust_contrast_image`; `add`: see Note [Rounding of sums]."""
     _check_factor("contrast_factor", contrast_factor)
     _check_channels(image)
-    grey = _whole_grey(image) if image.shape[-3] == 3 else _floating(image)
-    return _blend(image, grey.mean((-3, -2, -1), keepdim=True), contrast_factor)
+    grey = _whole_grey(image, add) if image.shape[-3] == 3 else _floating(image)
+    return _blend(image, grey.mean((-3, -2, -1), keepdim=True), contrast_factor, add)
 
 
 @dispatched
@@ -124,9 +153,14 @@ def adjust_saturation(inpt, saturation_factor):
 
 @kernel(adjust_saturation, *IMAGES)
 def adjust_saturation_image(image, saturation_factor):
+    return saturated(image, saturation_factor, fused)
+
+
+def saturated(image, saturation_factor, add=apart):
+    """`adjust_saturation_image`; `add`: see Note [Rounding of sums]."""
     _check_factor("saturation_factor", saturation_factor)
     _check_channels(image)
-    return image if image.shape[-3] == 1 else _blend(image, _whole_grey(image), saturation_factor)
+    return image if image.shape[-3] == 1 else _blend(image, _whole_grey(image, add), saturation_factor, add)
 
 
 @dispatched
@@ -136,6 +170,11 @@ def adjust_sharpness(inpt, sharpness_factor):
 
 @kernel(adjust_sharpness, *IMAGES)
 def adjust_sharpness_image(image, sharpness_factor):
+    return sharpened(image, sharpness_factor, fused)
+
+
+def sharpened(image, sharpness_factor, add=apart):
+    """`adjust_sharpness_image`; `add`: see Note [Rounding of sums]."""
     channels, height, width = image.shape[-3:]
     if channels not in (1, 3):
         raise TypeError(f"Input image tensor can have 1 or 3 channels, but found {channels}")
@@ -150,7 +189,10 @@ def adjust_sharpness_image(image, sharpness_factor):
         smooth = smooth.round()
     inner = planes[..., 1:-1, 1:-1]
     result = planes.clone()
-    result[..., 1:-1, 1:-1] = inner + (smooth - inner) * (1.0 - sharpness_factor)
+    if add is apart:
+        result[..., 1:-1, 1:-1] = smooth
+        return _blend(image, result.reshape(image.shape), sharpness_factor, apart)
+    result[..., 1:-1, 1:-1] = fused(inner, smooth - inner, 1.0 - sharpness_factor)
     return _bounded(result, image).reshape(image.shape)
 
 

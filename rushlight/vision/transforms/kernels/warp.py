@@ -117,7 +117,9 @@ def _affine_grid(matrix, image, width, height):
     y = rl.linspace((1.0 - height) * 0.5, (height - 1.0) * 0.5, height, **options).unsqueeze(-1)
     single = np.float64 if options["dtype"] == rl.float64 else np.float32
     theta = np.array(matrix, single).reshape(2, 3) / np.array([[0.5 * in_width], [0.5 * in_height]], single)
-    places = [x * float(a) + y * float(b) + float(c) for a, b, c in theta]
+    # Where a place lies just between two pixels, rounding decides. PyTorch multiplies matrices here, whose second
+    # product and sum are fused: rounded once.
+    places = [(y.double() * float(b) + x * float(a)).to(x.dtype) + float(c) for a, b, c in theta]
     return rl.stack(places, -1).unsqueeze(0)
 
 

@@ -1,0 +1,64 @@
+"""What goes along rows: stable sorts, the first of a row, binary searches, sums of few values."""
+
+import math
+
+from ....base.lazy import numpy as np
+from ....core import dtype as dt
+from .values import save, values, wide
+
+
+def order(array, dim, descending):
+    """The positions of a stable sort; NaN counts as the largest value."""
+    if not descending:
+        return np.argsort(array, dim, kind="stable")
+    # the last of equals comes first in the mirrored row, so that mirroring the result keeps their order
+    back = np.flip(array, dim)
+    found = np.flip(np.argsort(back, dim, kind="stable"), dim)
+    return array.shape[dim] - 1 - found
+
+
+def argsort(instruction, ins, outs, numbers):
+    """ins: a tensor; attrs dim, descending; out: positions."""
+    options = dict(instruction.attrs)
+    array, = values(instruction, ins)
+    save(instruction, outs, 0, order(array, options["dim"], options["descending"]))
+
+
+def topk(instruction, ins, outs, numbers):
+    """ins: a tensor; attrs dim, k, largest; out: the positions of the first k."""
+    options = dict(instruction.attrs)
+    array, = values(instruction, ins)
+    found = order(array, options["dim"], options["largest"])
+    save(instruction, outs, 0, np.take(found, range(options["k"]), options["dim"]))
+
+
+def searchsorted(instruction, ins, outs, numbers):
+    """ins: edges (..., n), values (..., m)[, sorter (..., n)]; attrs right; out: the first position of its row of edges
+    that is not before each value."""
+    edges, wanted, *sorter = values(instruction, ins)
+    joined = dt.promote(*[ref[1].dtype.plain for ref in instruction.ins[:2]]).compute.numpy
+    side = "right" if dict(instruction.attrs)["right"] else "left"
+    edges, wanted = edges.astype(joined), wanted.astype(joined)
+    if sorter:
+        edges = np.take_along_axis(edges, sorter[0], -1)
+    if edges.ndim == 1:
+        save(instruction, outs, 0, np.searchsorted(edges, wanted, side))
+        return
+    count = math.prod(edges.shape[:-1])
+    rows = zip(edges.reshape(count, edges.shape[-1]), wanted.reshape(count, wanted.shape[-1]))
+    found = [np.searchsorted(row, row_values, side) for row, row_values in rows]
+    save(instruction, outs, 0, np.reshape(found, outs[0].shape) if found else np.zeros(outs[0].shape))
+
+
+def ordered_sum(instruction, ins, outs, numbers):
+    """The sum over attrs dims, or the mean. (The CPU's kernel has PyTorch's order of additions; here they are in double
+    precision.)"""
+    options = dict(instruction.attrs)
+    array, = values(instruction, ins)
+    total = wide(array).sum(tuple(options["dims"]), keepdims=options["keepdim"])
+    count = math.prod([array.shape[d] for d in options["dims"]])
+    save(instruction, outs, 0, np.true_divide(total, count) if options["mean"] else total)
+
+
+SPECIFICATIONS = {"rows.sort:lower_argsort": argsort, "rows.sort:lower_topk": topk,
+                  "rows.sort:lower_search": searchsorted, "rows.sum_order:ordered_sum": ordered_sum}
