@@ -91,7 +91,7 @@ def draw_results(images, masks, found, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"))
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=150)
     arguments = parser.parse_args()
     start = time.perf_counter()
     torch.manual_seed(0)
