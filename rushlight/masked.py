@@ -88,17 +88,17 @@ def amin(input, dim=None, *, keepdim=False, dtype=None, mask=None):
 
 
 def argmax(input, dim=None, *, keepdim=False, dtype=None, mask=None):
-    """The position of the largest of the elements that the mask names."""
+    """The position of the largest of the elements that the mask names, in the dtype of the elements."""
     x, m = _mask_of(input, mask)
     x = _cast(x, dtype)
-    return rl.argmax(_filled(x, m, _lowest(x.dtype)), dim, keepdim=keepdim)
+    return rl.argmax(_filled(x, m, _lowest(x.dtype)), dim, keepdim=keepdim).to(x.dtype)
 
 
 def argmin(input, dim=None, *, keepdim=False, dtype=None, mask=None):
-    """The position of the smallest of the elements that the mask names."""
+    """The position of the smallest of the elements that the mask names, in the dtype of the elements."""
     x, m = _mask_of(input, mask)
     x = _cast(x, dtype)
-    return rl.argmin(_filled(x, m, _highest(x.dtype)), dim, keepdim=keepdim)
+    return rl.argmin(_filled(x, m, _highest(x.dtype)), dim, keepdim=keepdim).to(x.dtype)
 
 
 def _counts(x, m, dims, keepdim):
@@ -135,7 +135,7 @@ def var(input, dim=None, unbiased=None, *, correction=None, keepdim=False, dtype
     away = _filled(x - rl.sum(_filled(x, m, 0), dims, keepdim=True) / count, m, 0)
     less = count - correction
     less = less.clamp_min(0) if isinstance(less, rl.Tensor) else max(less, 0)
-    found = rl.sum((away * away.conj()).real if x.is_complex() else away * away, dims, keepdim=True) / less
+    found = rl.sum(away * away.conj() if x.is_complex() else away * away, dims, keepdim=True) / less
     return _result(input, found if keepdim else found.squeeze(dims), m, dims, keepdim)
 
 
@@ -154,11 +154,12 @@ def norm(input, ord=2.0, dim=None, *, keepdim=False, dtype=None, mask=None):
     return _result(input, found, m, dims, keepdim)
 
 
-def logsumexp(input, dim, *, keepdim=False, dtype=None, mask=None):
+def logsumexp(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     """The logarithm of the sum of exponentials of the elements that the mask names."""
     x, m = _mask_of(input, mask)
     x, dims = _cast(x, dtype), _dims(x, dim)
-    return _result(input, rl.logsumexp(_filled(x, m, -math.inf), dims, keepdim=keepdim), m, dims, keepdim)
+    found = rl.logsumexp(_filled(x, m, _lowest(x.dtype) if not x.is_complex() else -math.inf), dims, keepdim=keepdim)
+    return _result(input, found.to(x.dtype), m, dims, keepdim)
 
 
 def logaddexp(input, other, *, dtype=None, input_mask=None, other_mask=None):

@@ -1,5 +1,6 @@
 """The text of source files: paragraphs of docstrings and comments, for tests of their form."""
 import ast
+import functools
 import re
 
 import source
@@ -24,8 +25,13 @@ def strings(path):
     return {n for node in nodes if node.end_lineno > node.lineno for n in range(node.lineno, node.end_lineno + 1)}
 
 
+@functools.lru_cache(maxsize=None)
 def paragraphs(path):
-    """(number of the first line, lines) of every paragraph in docstrings and comments, lines as in the file."""
+    """[(number of the first line, lines)] of every paragraph in docstrings and comments, lines as in the file."""
+    return [*_documented(path), *_commented(path)]
+
+
+def _documented(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     for first, last in docstrings(path):
         base = indent(lines[first - 1])
@@ -33,6 +39,10 @@ def paragraphs(path):
         for number, block in _blocks(numbered, lambda text: text.strip(' "')):
             if number == first or any(indent(line) <= base for line in block):  # else it is a block of code
                 yield number, block
+
+
+def _commented(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
     quoted = strings(path)
     comments = [(n, "" if n in quoted else text) for n, text in enumerate(lines, 1)]
     yield from _blocks(comments, lambda text: re.match(r"\s*# *\S", text))
@@ -84,3 +94,9 @@ def debris(lines):
     or two of them with nothing between."""
     text = "\n".join(words(line) for line in lines)
     return re.findall(r'\s"\n"|"\s+f?"(?=\w)', text)
+
+
+def broken_banner(lines):
+    """Whether a comment is a title between dashes, `# -- title ----`, whose dashes fell onto a line of their own or are
+    missing."""
+    return [line for line in lines if re.fullmatch(r"\s*# ?-{5,}|\s*# -- .*[^-]", line.rstrip())]

@@ -27,6 +27,12 @@ def test_no_quotation_marks_are_left_over(folder):
     assert not wrong, "\n" + "\n".join(wrong)
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_banners_are_one_line(folder):
+    wrong = offences(folder, prose.broken_banner)
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
 RAGGED = '''
 """Read the table and
 write the words of every row, one after the other, to the file that the caller gave."""
@@ -45,6 +51,12 @@ Args:
     size (int): how large it is
 """
 '''
+BANNERS = '''
+# -- a title
+# ------------------
+
+# -- another one ---
+'''
 DEBRIS = '''
 """ValueError for numbers that "
 "do not fit."""
@@ -53,9 +65,8 @@ DEBRIS = '''
 
 def checked(tmp_path, text):
     """The paragraphs of a file with this text."""
-    path = tmp_path / "example.py"
+    path = tmp_path / f"{len(text)}.py"
     path.write_text(text)
-    source.tree.cache_clear()
     return [lines for _, lines in prose.paragraphs(path)]
 
 
@@ -64,3 +75,4 @@ def test_the_checks_find_what_they_look_for(tmp_path):
     assert not any(prose.ragged(lines) for lines in checked(tmp_path, FILLED))
     assert not any(prose.debris(lines) for lines in checked(tmp_path, FILLED))
     assert all(prose.debris(lines) for lines in checked(tmp_path, DEBRIS))
+    assert [len(prose.broken_banner(lines)) for lines in checked(tmp_path, BANNERS)] == [2, 0]

@@ -201,8 +201,7 @@ def into_out(name, call, out, args, kwargs):
     return type(result)(*outs) if hasattr(result, "_fields") else type(result)(outs)
 
 
-# -- element-wise
-# -------------------------------------------------------------------------------------------------------------
+# -- element-wise ----------------------------------------------------------------------------------------------------
 
 
 def elementwise(names, name=None, cast=None, **facts):
@@ -419,7 +418,7 @@ def fast_binary(op, rule, spec):
     return fast
 
 
-# -- other kinds: a public function, written by hand, records the operator and attaches its gradient
+# -- other kinds: a public function, written by hand, records the operator and attaches its gradient -----------------
 
 
 def composed(rule, values, compute):

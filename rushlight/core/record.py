@@ -276,7 +276,7 @@ def checked(stream, key, form, tensors, numbers, outs):
 
 
 def fresh(key, signature):
-    """The new step of a short path that knows none; None where `append` has to look into it. `signature`: that of Note
+    """The step of a short path that knows none; None where `append` has to look into it. `signature`: that of Note
     [Known forms]. What is written is in no storage that is read."""
     before = STREAM.block.step
     step = None

@@ -186,7 +186,7 @@ def all_gather_into_tensor(output_tensor, input_tensor, group=None, async_op=Fal
     return _run(group, lambda: group.engine.all_gather(data, outputs), memory, [output_tensor], async_op)
 
 
-_all_gather_base = all_gather_into_tensor
+_all_gather_base = all_gather_single = all_gather_into_tensor
 
 
 def gather(tensor, gather_list=None, dst=None, group=None, async_op=False, group_dst=None):
@@ -255,7 +255,7 @@ def reduce_scatter_tensor(output, input, op=ReduceOp.SUM, group=None, async_op=F
     return reduce_scatter(output, list(input.contiguous().reshape(count, -1).unbind()), op, group, async_op)
 
 
-_reduce_scatter_base = reduce_scatter_tensor
+_reduce_scatter_base = reduce_scatter_single = reduce_scatter_tensor
 
 
 def all_to_all(output_tensor_list, input_tensor_list, group=None, async_op=False):

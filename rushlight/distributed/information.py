@@ -5,7 +5,7 @@ from typing import NewType
 
 from .collectives import ReduceOp
 from .store import DEFAULT_TIMEOUT, DistStoreError
-from .world import Backend, get_rank, new_group, world_group
+from .world import Backend, get_rank, is_gloo_available, is_mpi_available, member, new_group, world_group
 
 GroupName = NewType("GroupName", str)
 default_pg_timeout = DEFAULT_TIMEOUT
@@ -50,8 +50,9 @@ def is_xccl_available():
 
 
 def is_backend_available(backend):
-    """Whether there is a backend of that name: gloo alone."""
-    return backend.lower() == Backend.GLOO
+    """Whether a backend can be used."""
+    checks = {Backend.GLOO: is_gloo_available, Backend.MPI: is_mpi_available}
+    return backend.lower() in checks and checks[backend.lower()]()
 
 
 def get_default_backend_for_device(device):
@@ -80,7 +81,8 @@ class BackendConfig:
 
 def get_backend_config(group=None):
     """The text of the BackendConfig of a group."""
-    return repr(BackendConfig(Backend.GLOO)) if (group or world_group()) is not None else ""
+    group = member(group)
+    return "" if group is None else repr(BackendConfig(group.name()))
 
 
 def new_subgroups_by_enumeration(ranks_per_subgroup_list, timeout=None, backend=None, pg_options=None,
@@ -94,6 +96,17 @@ def new_subgroups_by_enumeration(ranks_per_subgroup_list, timeout=None, backend=
     groups = [new_group(ranks, timeout, backend) for ranks in ranks_per_subgroup_list]
     mine = [group for group, ranks in zip(groups, ranks_per_subgroup_list) if get_rank() in ranks]
     return mine[0] if mine else None, groups
+
+
+def split_group(parent_pg=None, split_ranks=None, timeout=None, pg_options=None, group_desc=None, backend=None):
+    """This process's group when a group is cut into lists of its ranks; None if it is in none of them."""
+    parent = member(parent_pg)
+    if not split_ranks:
+        raise ValueError("split_ranks cannot be None or empty")
+    if parent.size() != world_group().size():
+        raise NotImplementedError("split_group: of a group that is not the group of all")
+    return new_subgroups_by_enumeration([[parent.ranks[rank] for rank in row] for row in split_ranks], timeout,
+                                        backend)[0]
 
 
 def supports_complex(reduceOp):

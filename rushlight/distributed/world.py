@@ -243,6 +243,11 @@ def new_subgroups(group_size=None, group=None, timeout=None, backend=None, pg_op
     return groups[get_rank() // group_size], groups
 
 
+def get_pg_count():
+    """The number of groups that are open."""
+    return len(_state["groups"])
+
+
 def world_group():
     """The group of all processes. ValueError before `init_process_group`."""
     if GroupMember.WORLD is None:

@@ -22,7 +22,7 @@ from ..fuse.recipe import Recipe
 from ..fuse.structure import class_of, text_of
 from ..runtime.cpu import jit
 from ..runtime.cpu.program import Single
-from . import packs
+from . import machine, packs  # noqa: F401  (machine: before the first kernel)
 
 MOST_FAMILIES = 1 << 13
 MOST_RECIPES = 8  # of one family

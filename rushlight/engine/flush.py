@@ -8,21 +8,10 @@ import sys
 import time
 
 from ..base import switches
-from ..codegen.ir import target
 from ..core.stream import STREAM
-from ..runtime.cpu import cpuinfo, jit
-from . import direct, records
+from ..runtime.cpu import jit
+from . import direct, machine, records  # noqa: F401  (machine: before the first plan)
 from .executable import Counters, Executable
-
-
-def _describe_machine():
-    """Set the target of the code generators to this processor."""
-    caches = cpuinfo.cache_sizes()
-    registers, stack = cpuinfo.vector_registers(), cpuinfo.stack_bytes()
-    target.set_current(target.Target(cpuinfo.vector_bytes(), registers, *caches, cpuinfo.matrix_unit(), stack))
-
-
-_describe_machine()
 
 
 def statistics():

@@ -11,7 +11,7 @@ from ..fuse import loopspec, origins
 from ..fuse import plan as planning
 from ..fuse.expand import converts
 from ..runtime.cpu import jit
-from . import flush  # noqa: F401  (tells the code generators what the processor has)
+from . import machine  # noqa: F401  (before the first plan)
 
 
 def describe(step, pattern, places):

@@ -131,8 +131,7 @@ def cuda(self, device=None, non_blocking=False, memory_format=None):
     return to(self, Device("cuda", device) if not isinstance(device, (str, Device)) else device)
 
 
-# -- storages
-# --------------------------------------------------------------------------------------------------------------------
+# -- storages --------------------------------------------------------------------------------------------------------
 
 
 class UntypedStorage:

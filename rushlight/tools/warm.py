@@ -6,7 +6,8 @@ kernel serves every size of its structure. Each runs a few times: the first time
 import sys
 import time
 
-from .. import engine, nn, no_grad, optim, rand, randint, randn, tensor
+from .. import engine, nn, optim
+from ..api import no_grad, rand, randint, randn, tensor
 from ..base import switches
 from ..core.stream import flush
 from ..nn import functional

@@ -139,8 +139,7 @@ def check_backward_validity(inputs):
         warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2)
 
 
-# -- random state
-# ---------------------------------------------------------------------------------------------------------------------
+# -- random state ----------------------------------------------------------------------------------------------------
 
 
 def random_snapshot(preserve):
@@ -164,8 +163,7 @@ def random_replay(snapshot):
         generator._seed, generator._state = before
 
 
-# -- one custom function
-# --------------------------------------------------------------------------------------------------------------
+# -- one custom function ---------------------------------------------------------------------------------------------
 
 
 class CheckpointFunction(rl.autograd.Function):
@@ -202,8 +200,7 @@ class CheckpointFunction(rl.autograd.Function):
         return (None, None, *[x.grad if isinstance(x, rl.Tensor) else None for x in detached])
 
 
-# -- hooks on saved tensors
-# -------------------------------------------------------------------------------------------------------------
+# -- hooks on saved tensors ------------------------------------------------------------------------------------------
 
 
 class _SaveArguments(rl.autograd.Function):

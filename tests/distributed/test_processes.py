@@ -22,6 +22,14 @@ def launch(name, *arguments, processes=2, status=0, options=(), timeout=100):
 
 
 @pytest.mark.parametrize("processes", [2, 4])
+def test_the_demo_network(processes):
+    for package in ("tqdm", "matplotlib"):
+        pytest.importorskip(package)
+    out, _ = launch("demo.py", processes=processes)
+    assert len(re.findall("rank [0-9] done", out)) == processes
+
+
+@pytest.mark.parametrize("processes", [2, 4])
 @pytest.mark.parametrize("program", ["checkpoint.py", "collectives.py", f"every_dtype.py {LARGEST}", "fsdp.py",
                                      "sync_batchnorm.py", "training.py", "zero.py"])
 def test_a_program_that_checks_itself(program, processes):

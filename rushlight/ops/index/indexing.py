@@ -155,8 +155,7 @@ def take_view(tensor, chosen):
     return view
 
 
-# -- reading what stands between the brackets
-# ---------------------------------------------------------------------------------
+# -- reading what stands between the brackets ------------------------------------------------------------------------
 
 
 def parse(tensor, index):
@@ -316,8 +315,7 @@ def mask_depth(item):
     return depth if item is True or item is False else 1
 
 
-# -- tensor[...]
-# ------------------------------------------------------------------------------------------------------------------
+# -- tensor[...] -----------------------------------------------------------------------------------------------------
 
 
 _ROWS = {}

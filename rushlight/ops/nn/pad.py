@@ -80,8 +80,7 @@ def check_pad(input, pad):
                            f"length is {len(pad)} while the input has {input.dim()} dimensions.")
 
 
-# -- reflect, replicate, circular
-# -----------------------------------------------------------------------------------------------------------
+# -- reflect, replicate, circular ------------------------------------------------------------------------------------
 
 
 _POSITIONS = {}
@@ -216,8 +215,7 @@ def pad(input, pad, mode="constant", value=None):
     return indexed_pad(input, pad, mode)
 
 
-# -- shuffles
-# ----------------------------------------------------------------------------------------------------------------------
+# -- shuffles --------------------------------------------------------------------------------------------------------
 
 
 @public("pixel_shuffle nn.functional.pixel_shuffle",

@@ -131,6 +131,12 @@ assert dist.get_world_size(alone[rank]) == 1 and dist.get_process_group_ranks(al
 tensor = torch.ones(1)
 dist.all_reduce(tensor, group=alone[rank])
 equal(tensor, [1])
+half = world // 2
+for own, groups in (dist.new_subgroups(half), dist.new_subgroups_by_enumeration([range(half), range(half, world)]),
+                    (dist.split_group(split_ranks=[list(range(half)), list(range(half, world))]), [])):
+    assert dist.get_process_group_ranks(own) == list(range(rank // half * half, rank // half * half + half))
+    assert len(groups) in (0, 2)
+assert dist.is_backend_available("gloo") and not dist.is_backend_available("nccl") and dist.get_pg_count() == 5
 dist.monitored_barrier()
 dist.barrier()
 for options, names in (({}, "1"), ({"wait_all_ranks": True}, ", ".join(map(str, range(1, world))))):

@@ -37,7 +37,7 @@ class SelectKernel(OrderKernel):
                 fn.store(self.median(), target)
         fn.ret()
 
-    # -- elements in scratch memory
+    # -- elements in scratch memory ----------------------------------------------------------------------------------
 
     def rank_of(self, at):
         """What orders the element at a place: its key, for medians with its position."""
@@ -70,7 +70,7 @@ class SelectKernel(OrderKernel):
         go = self.fn.variable("i1", self.fn.constant(1, "i1"))
         return go, lambda: go.set(self.fn.constant(0, "i1"))
 
-    # -- kthvalue
+    # -- kthvalue ----------------------------------------------------------------------------------------------------
 
     def kth(self, k):
         """The position of the element of rank k (from 0)."""
@@ -111,7 +111,7 @@ class SelectKernel(OrderKernel):
         with fn.if_(j.get() >= k):
             right.set(j.get() - 1)
 
-    # -- medians
+    # -- medians -----------------------------------------------------------------------------------------------------
 
     def median(self):
         """The position of the lower median; of the first NaN, if there is one and it counts."""

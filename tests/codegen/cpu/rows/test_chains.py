@@ -5,11 +5,11 @@ import pytest
 
 from rushlight.codegen.ir.builder import LINE
 from rushlight.codegen.cpu.rows.chains import stretches
-from rushlight.codegen.ir.statics import Layout, kernel
+from rushlight.codegen.ir.statics import StaticLayout, kernel
 from rushlight.codegen.ir.kernel import KernelSource
 from rushlight.runtime.cpu import jit, pool, program
 
-LAYOUT = Layout("@words", "@values", "count", "steps", "longest")
+LAYOUT = StaticLayout("@words", "@values", "count", "steps", "longest")
 
 
 def emit(module, name):
