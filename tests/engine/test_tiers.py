@@ -1,4 +1,6 @@
 """Tiers: what is new runs directly by launch records, what comes back is planned, and the numbers are the same."""
+import os
+import subprocess
 import sys
 import threading
 
@@ -286,3 +288,13 @@ def test_records_on_disk_need_no_planner(tmp_path):
     assert first[0] == second[0]
     assert int(first[1]) > 3 and second[1] == "0"
     assert "rushlight.fuse.plan" in first[2] and second[2] == "[]"
+
+
+def test_records_tell_conjugates_from_what_they_conjugate(tmp_path):
+    """In a fresh cache, where the record of a plain copy is on disk before that of a conjugate is asked for."""
+    program = ("import rushlight as rl; x = rl.tensor([1 + 2j, 3 - 4j]); "
+               "print(x.clone().tolist(), rl.conj(x).clone().tolist(), rl.conj(x).imag.clone().tolist())")
+    env = {**os.environ, "RUSHLIGHT_TIER": "0", "RUSHLIGHT_CACHE": str(tmp_path)}
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+        assert done.stdout == "[(1+2j), (3-4j)] [(1-2j), (3+4j)] [-2.0, 4.0]\n"
