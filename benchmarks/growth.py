@@ -1,15 +1,17 @@
 """How cost grows beside PyTorch's: one number of a program is turned up, everything else stays.
 
-    python benchmarks/growth.py                                   # all axes, both libraries
+    python benchmarks/growth.py                                   # all axes, PyTorch beside Rushlight if it is there
     python benchmarks/growth.py --axes rows,shapes --most 1000
-    python benchmarks/growth.py --picture growth.svg --table growth.md
+    python benchmarks/growth.py --picture --table                 # growth.svg and growth.md, or the paths that follow
 
-Every point is a process of its own: the time of the first step, that of a step after a hundred (the median of the last
-ten), the peak of resident memory, and how many programs the engine has planned. The last columns of the table say how
-fast the cost grows at the end of each curve: 1.0 is in proportion to the number. PyTorch is needed for the comparison.
+Every point is a process of its own: the time of the first step, that of a step after a hundred (the best of the last
+ten, which other programs disturb least), the peak of resident memory, and how many programs the engine has planned and
+holds. The last columns of the table say how fast the cost grows at the end of each curve: 1.0 is in proportion to the
+number.
 """
 
 import argparse
+import importlib.util
 import json
 import math
 import pathlib
@@ -127,9 +129,22 @@ def work(library, axis, n, steps):
             break
     float(result.sum())
     first = statistics.fmean(times[:n]) if axis == "shapes" else times[0]
-    planned = sys.modules["rushlight"].engine.statistics()["programs_planned"] if library == "rushlight" else 0
-    print(json.dumps({"first": first, "steady": statistics.median(times[-LAST:]), "programs": planned,
+    planned, held = programs() if library == "rushlight" else (0, 0)
+    print(json.dumps({"first": first, "steady": min(times[-LAST:]), "programs": planned, "held": held,
                       "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def programs():
+    """How many programs the engine has planned, and how many the tree of known steps holds."""
+    from rushlight import engine
+    from rushlight.core.stream import STREAM
+
+    held, todo = 0, [STREAM.root]
+    while todo:
+        step = todo.pop()
+        held += sum(getattr(program, "program", program) is not None for program in step.programs.values())
+        todo += step.next.values()
+    return engine.statistics()["programs_planned"], held
 
 
 def measure(library, axis, n, steps):
@@ -149,15 +164,15 @@ def slope(points, what):
 
 def table(results):
     """The results as a table in Markdown. results: {axis: {library: [(n, figures)]}}"""
-    lines = ["| axis | n | library | first step, ms | later step, ms | memory, MiB | programs | first grows | later |",
-             "|---|---|---|---|---|---|---|---|---|"]
+    lines = ["| axis | n | library | first step, ms | later, ms | memory, MiB | planned | held | first grows | later |",
+             "|---|---|---|---|---|---|---|---|---|---|"]
     for axis, libraries in results.items():
         for library, points in libraries.items():
             for number, (n, x) in enumerate(points):
                 last = number == len(points) - 1 and number
                 grows = [f"{slope(points, what):.2f}" if last else "" for what in ("first", "steady")]
                 lines.append(f"| {axis} | {n} | {library} | {1e3 * x['first']:.3f} | {1e3 * x['steady']:.3f} | "
-                             f"{x['memory']:.0f} | {x['programs']} | {' | '.join(grows)} |")
+                             f"{x['memory']:.0f} | {x['programs']} | {x['held']} | {' | '.join(grows)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -196,18 +211,20 @@ def picture(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--axes", default=",".join(AXES))
-    parser.add_argument("--libraries", default=",".join(LIBRARIES))
+    there = [library for library in LIBRARIES if importlib.util.find_spec(library)]
+    parser.add_argument("--libraries", default=",".join(there))
     parser.add_argument("--most", type=int, default=10**9, help="largest number tried")
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--picture", type=pathlib.Path)
-    parser.add_argument("--table", type=pathlib.Path)
+    parser.add_argument("--picture", type=pathlib.Path, nargs="?", const=pathlib.Path("growth.svg"))
+    parser.add_argument("--table", type=pathlib.Path, nargs="?", const=pathlib.Path("growth.md"))
     options = parser.parse_args()
     results = {}
     for axis in options.axes.split(","):
-        results[axis] = {}
-        for library in options.libraries.split(","):
-            results[axis][library] = [(n, measure(library, axis, n, options.steps)) for n in AXES[axis][1]
-                                      if n <= options.most]
+        results[axis] = {library: [] for library in options.libraries.split(",")}
+        for n in AXES[axis][1]:
+            if n <= options.most:
+                for library, points in results[axis].items():  # in turn, under the same disturbances
+                    points.append((n, measure(library, axis, n, options.steps)))
     text = table(results)
     print(text, end="")
     if options.table:

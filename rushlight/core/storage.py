@@ -18,8 +18,7 @@ from threading import get_ident
 # Note [Inference tensors]
 # A storage made in inference mode has a version below zero: it is not tracked. Its tensors, views included, are not
 # written outside that mode and not saved for backward. `INFERRING` has the threads that are in it, so that programs
-# without the mode pay for one look at an empty set; the native forms of recording (runtime/cpu/native_record.py) give
-# no answer while there are any.
+# without the mode pay for one look at an empty set.
 INFERRING = set()
 UNTRACKED = -(1 << 62)
 

@@ -7,14 +7,15 @@ import ctypes
 import struct
 
 from ..core import record, stream
-from ..core.storage import Storage
+from ..core.storage import INFERRING, UNTRACKED, Storage
 from ..core.stream import STREAM
 from ..core.tensor import Tensor
 from ..runtime.cpu import executor, native_record, native_writer
 
 WORD = 8
 OBJECTS = dict(zip(native_writer.CONTEXT, (STREAM, Tensor, Storage, None, True, False, 0, STREAM.acquire,
-                                           STREAM.release, float, "out", 1)))  # which keeps them alive
+                                           STREAM.release, float, "out", 1, INFERRING,
+                                           UNTRACKED)))  # which keeps them alive
 
 
 def plain_fill(address, slots, arena, numbers, words):

@@ -146,3 +146,23 @@ def test_fill():
     assert results[0] == results[1] == [0, 0, 0, 1000, 1001, 1002, 0, 99, 1, 0x4004000000000000, 1, -3, -(1 << 63), 7]
     with pytest.raises(OverflowError):
         quick.fill(ctypes.addressof(table) + 16, slots, 99, [1 << 63], 2)
+
+
+def test_inference_mode(monkeypatch):
+    a, b = rl.arange(4.0), rl.ones(4)
+    expected = program(a, b)
+    for _ in range(2):
+        with rl.inference_mode():
+            program(a, b)
+    with rl.inference_mode():
+        for _ in range(3):  # the last time, the native forms make them
+            result = a + b
+            values, places = result.max(0)
+            assert all([t.is_inference() for t in (result, values, places, result * 2, result.exp())])
+            STREAM.flush()
+        seen = answers(monkeypatch)
+        assert program(a, b) == expected
+        assert all([answered for _, answered in seen])
+    assert not (a + b).is_inference() and not a.max(0)[0].is_inference()
+    with pytest.raises(RuntimeError, match="Inplace update to inference tensor"):
+        result.add_(b)

@@ -86,7 +86,26 @@ def sub_plain(k, input, other):
 
 @public("add", quick=True)
 def add(input, other, *, alpha=1):
-    """input + alpha * other, with broadcasting and promotion."""
+    """Add two tensors, the second one times `alpha`.
+
+    y = input + alpha * other
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        alpha (number): the factor of `other`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape and dtype.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.add(torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0]), alpha=2)
+        tensor([21., 42.])
+    """
     if alpha == 1 and alpha is not True:
         return add_plain(input, other)
     _check_alpha("add", alpha, (input, other))
@@ -104,7 +123,26 @@ def add_(self, other, *, alpha=1):
 
 @public("sub subtract Tensor.__sub__", quick=True)
 def sub(input, other, *, alpha=1):
-    """input - alpha * other, with broadcasting and promotion. RuntimeError for bool tensors."""
+    """Subtract from a tensor another one times `alpha`.
+
+    y = input - alpha * other
+
+    Args:
+        input (Tensor): any shape and dtype but bool.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        alpha (number): the factor of `other`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape and dtype.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast, or a tensor is bool.
+
+    Example:
+        >>> torch.sub(torch.tensor([1.0, 2.0]), 1)
+        tensor([0., 1.])
+    """
     _refuse_bool_subtract(input, other)
     if alpha == 1 and alpha is not True:
         return sub_plain(input, other)
@@ -130,7 +168,25 @@ def rsub_scaled(k, input, other, alpha: float):
 
 @public("rsub Tensor.__rsub__", out=False, quick=True)
 def rsub(input, other, *, alpha=1):
-    """other - alpha * input."""
+    """Subtract the first tensor, times `alpha`, from the second.
+
+    y = other - alpha * input
+
+    Args:
+        input (Tensor): any shape and dtype but bool.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        alpha (number): the factor of `input`.
+
+    Returns:
+        Tensor: the common shape and dtype.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast, or a tensor is bool.
+
+    Example:
+        >>> torch.rsub(torch.tensor([1, 2]), 10)
+        tensor([9, 8])
+    """
     if not isinstance(input, Tensor):
         raise TypeError(f"rsub(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     _refuse_bool_subtract(input, other)
@@ -149,7 +205,26 @@ def rsub_plain(k, input, other):
 @elementwise("mul mul_ multiply multiply_ Tensor.__mul__", complex=True, wraps=True,
              grad={"input": lambda g, other: g * other, "other": lambda g, input: g * input})
 def mul(k, input, other):
-    """input * other, with broadcasting and promotion."""
+    """Multiply two tensors, element by element.
+
+    y = input * other
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape and dtype.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.mul(torch.tensor([[1], [2]]), torch.tensor([3, 4]))
+        tensor([[3, 4],
+                [6, 8]])
+    """
     return input * other
 
 
@@ -190,7 +265,26 @@ def _division(mode, inplace=False):
 
 @public("div divide")
 def div(input, other, *, rounding_mode=None):
-    """input / other; `rounding_mode` None (true division), "trunc" or "floor"."""
+    """Divide two tensors, element by element.
+
+    y = input / other, rounded as `rounding_mode` says
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        rounding_mode (str, optional): "trunc" rounds towards zero, "floor" down; by default nothing is rounded.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape; without rounding, integers become the default float.
+
+    Raises:
+        RuntimeError: an integer is divided by zero with rounding, or the mode is not known.
+
+    Example:
+        >>> torch.div(torch.tensor([7, -7]), 2), torch.div(torch.tensor([7, -7]), 2, rounding_mode="floor")
+        (tensor([ 3.5000, -3.5000]), tensor([ 3, -4]))
+    """
     return _division(rounding_mode)(input, other)
 
 
@@ -202,7 +296,25 @@ def div_(self, other, *, rounding_mode=None):
 
 @public("true_divide Tensor.__truediv__", quick=True)
 def true_divide(input, other):
-    """input / other."""
+    """Divide two tensors, element by element, without rounding.
+
+    y = input / other
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape; integers become the default float.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.true_divide(torch.tensor([1, 2]), 4)
+        tensor([0.2500, 0.5000])
+    """
     return true_div(input, other)
 
 
@@ -218,7 +330,25 @@ def rtruediv(input, other):
 
 @public("floor_divide Tensor.__floordiv__", quick=True)
 def floor_divide(input, other):
-    """input / other rounded down."""
+    """Divide two tensors, element by element, and round down.
+
+    y = floor(input / other)
+
+    Args:
+        input (Tensor): any shape; not complex.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape and dtype.
+
+    Raises:
+        RuntimeError: an integer is divided by zero.
+
+    Example:
+        >>> torch.floor_divide(torch.tensor([7, -7]), 2)
+        tensor([ 3, -4])
+    """
     return floor_div(input, other)
 
 
@@ -241,7 +371,25 @@ def swapped_floor_div(k, input, other):
 @elementwise("remainder remainder_ Tensor.__mod__", promote="default", dtypes="numeric", failures=BY_ZERO,
              grad={"input": lambda g: g, "other": lambda g, input, other: -g * floor_div(input, other)})
 def remainder(k, input, other):
-    """Python's modulus: the result has the sign of the divisor."""
+    """Return Python's modulus: the result has the sign of the divisor.
+
+    y = input - other * floor(input / other)
+
+    Args:
+        input (Tensor or number): any shape; not bool or complex.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape and dtype.
+
+    Raises:
+        RuntimeError: an integer is divided by zero.
+
+    Example:
+        >>> torch.remainder(torch.tensor([7, -7]), 3)
+        tensor([1, 2])
+    """
     return k.mod(input, other)
 
 
@@ -255,7 +403,25 @@ def rmod(k, input, other):
 @elementwise("fmod fmod_", dtypes="numeric", tensors=1, failures=BY_ZERO,
              grad={"input": lambda g: g, "other": lambda g, input, other: -g * trunc_div(input, other)})
 def fmod(k, input, other):
-    """C's fmod: the result has the sign of the dividend."""
+    """Return C's fmod: the result has the sign of the dividend.
+
+    y = input - other * trunc(input / other)
+
+    Args:
+        input (Tensor): any shape; not bool or complex.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape and dtype.
+
+    Raises:
+        RuntimeError: an integer is divided by zero.
+
+    Example:
+        >>> torch.fmod(torch.tensor([7, -7]), 3)
+        tensor([ 1, -1])
+    """
     return k.fmod(input, other)
 
 
@@ -263,7 +429,22 @@ def fmod(k, input, other):
              refuse="Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
                     "mask, use the `~` or `logical_not()` operator instead.")
 def neg(k, input):
-    """-input."""
+    """Return the negative of each element.
+
+    Args:
+        input (Tensor): any shape; not bool.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        RuntimeError: the tensor is bool.
+
+    Example:
+        >>> torch.neg(torch.tensor([1, -2]))
+        tensor([-1,  2])
+    """
     return -input
 
 
@@ -272,37 +453,133 @@ def neg(k, input):
 
 @elementwise("eq eq_ Tensor.__eq__", complex=True, promote="compare", tensors=1, name="eq")
 def eq(k, input, other):
-    """input == other."""
+    """Return whether elements are equal.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the common shape. NaN is not equal to anything.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.eq(torch.tensor([1, 2]), torch.tensor([1, 3]))
+        tensor([ True, False])
+    """
     return k.compare("eq", k.like(input, other), other)
 
 
 @elementwise("ne ne_ not_equal not_equal_ Tensor.__ne__", complex=True, promote="compare", tensors=1)
 def ne(k, input, other):
-    """input != other."""
+    """Return whether elements differ.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the common shape. NaN differs from everything.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.ne(torch.tensor([1, 2]), torch.tensor([1, 3]))
+        tensor([False,  True])
+    """
     return k.compare("ne", k.like(input, other), other)
 
 
 @elementwise("lt lt_ less less_ Tensor.__lt__", promote="compare", tensors=1)
 def lt(k, input, other):
-    """input < other."""
+    """Return whether elements of the first tensor are smaller.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the common shape. False for NaN.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.lt(torch.tensor([1, 2, 3]), 2)
+        tensor([ True, False, False])
+    """
     return k.compare("lt", k.like(input, other), other)
 
 
 @elementwise("le le_ less_equal less_equal_ Tensor.__le__", promote="compare", tensors=1)
 def le(k, input, other):
-    """input <= other."""
+    """Return whether elements of the first tensor are smaller or equal.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the common shape. False for NaN.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.le(torch.tensor([1, 2, 3]), 2)
+        tensor([ True,  True, False])
+    """
     return k.compare("le", k.like(input, other), other)
 
 
 @elementwise("gt gt_ greater greater_ Tensor.__gt__", promote="compare", tensors=1)
 def gt(k, input, other):
-    """input > other."""
+    """Return whether elements of the first tensor are larger.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the common shape. False for NaN.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.gt(torch.tensor([1, 2, 3]), 2)
+        tensor([False, False,  True])
+    """
     return k.compare("gt", k.like(input, other), other)
 
 
 @elementwise("ge ge_ greater_equal greater_equal_ Tensor.__ge__", promote="compare", tensors=1)
 def ge(k, input, other):
-    """input >= other."""
+    """Return whether elements of the first tensor are larger or equal.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the common shape. False for NaN.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.ge(torch.tensor([1, 2, 3]), 2)
+        tensor([False,  True,  True])
+    """
     return k.compare("ge", k.like(input, other), other)
 
 
@@ -330,8 +607,27 @@ def where_method(self, condition, other):
 
 @public("torch.where")
 def where(condition, input=None, other=None):
-    """`input` where `condition` holds, else `other` (broadcast, promoted); with one argument:
-    `nonzero(as_tuple=True)`."""
+    """Choose from two tensors, element by element.
+
+    y = input if condition else other. With one argument: `nonzero(condition, as_tuple=True)`.
+
+    Args:
+        condition (Tensor): bool, any shape.
+        input (Tensor or number, optional): what is taken where `condition` holds.
+        other (Tensor or number, optional): what is taken elsewhere.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape of all three, the common dtype of `input` and `other`.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast, or `condition` is neither bool nor uint8.
+
+    Example:
+        >>> x = torch.tensor([-1.0, 2.0])
+        >>> torch.where(x > 0, x, 0.0)
+        tensor([0., 2.])
+    """
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
     if condition.dtype is not dt.bool_ and condition.dtype is not dt.uint8:

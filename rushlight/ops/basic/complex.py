@@ -60,11 +60,19 @@ NEG_VIEW = GradRule("neg_view", ["input"], {"input": lambda g: -g})
 
 @view_operator("conj")
 def conj(input):
-    """The conjugate as a view of the same memory; a real tensor itself.
+    """Return a view whose elements are the complex conjugates.
 
-    Example::
+    Args:
+        input (Tensor): any shape and dtype; a real tensor is returned as it is.
 
-        >>> torch.tensor([1 + 2j]).conj()
+    Returns:
+        Tensor: a view, in which reading and writing conjugate.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.conj(torch.tensor([1 + 2j]))
         tensor([1.-2.j])
     """
     if not input._layout.dtype.is_complex:
@@ -98,7 +106,21 @@ def conj_physical(input):
 
 @public("is_conj", out=False)
 def is_conj(input):
-    """Whether the tensor is a lazily conjugated view."""
+    """Return whether the tensor is a view that conjugates.
+
+    Args:
+        input (Tensor): any shape and dtype.
+
+    Returns:
+        bool: True for the result of `conj` of a complex tensor.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.is_conj(torch.conj(torch.tensor([1j])))
+        True
+    """
     return is_flipped(input) and input._layout.dtype.is_complex
 
 
@@ -115,7 +137,21 @@ def resolved(input):
 
 @public("resolve_conj", out=False)
 def resolve_conj(input):
-    """The tensor itself, or a copy of a lazily conjugated view."""
+    """Return a tensor whose memory holds the conjugates that a view stands for.
+
+    Args:
+        input (Tensor): any shape and dtype.
+
+    Returns:
+        Tensor: a copy of a conjugate view; any other tensor as it is.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.resolve_conj(torch.conj(torch.tensor([1j]))).is_conj()
+        False
+    """
     return resolved(input) if is_conj(input) else input
 
 
@@ -154,7 +190,21 @@ IMAG = GradRule("imag", ["input"], {"input": lambda g: g * 1j}, conjugates=True)
 
 @view_operator("torch.real")
 def real(input):
-    """The real parts as a view; a real tensor itself."""
+    """Return the real parts as a view.
+
+    Args:
+        input (Tensor): any shape and dtype; a real tensor is returned as it is.
+
+    Returns:
+        Tensor: a view of the real dtype.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.real(torch.tensor([1 + 2j, 3j]))
+        tensor([1., 0.])
+    """
     found = input._layout
     if not found.dtype.is_complex:
         return input
@@ -163,7 +213,21 @@ def real(input):
 
 @view_operator("torch.imag")
 def imag(input):
-    """The imaginary parts as a view. RuntimeError for a real tensor."""
+    """Return the imaginary parts as a view.
+
+    Args:
+        input (Tensor): any shape, complex.
+
+    Returns:
+        Tensor: a view of the real dtype.
+
+    Raises:
+        RuntimeError: the dtype is not complex.
+
+    Example:
+        >>> torch.imag(torch.tensor([1 + 2j, 3j]))
+        tensor([2., 3.])
+    """
     found = input._layout
     if not found.dtype.is_complex:
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
@@ -215,8 +279,21 @@ def fits_pairs(input):
 
 @view_operator("view_as_real")
 def view_as_real(input):
-    """Complex numbers as a real tensor with a last dimension of 2 over the same memory. RuntimeError for real tensors
-    and for lazily conjugated views."""
+    """View complex elements as pairs of real ones.
+
+    Args:
+        input (Tensor): any shape, complex and not a conjugate view.
+
+    Returns:
+        Tensor: a view with a last dimension of size 2 more, of the real dtype.
+
+    Raises:
+        RuntimeError: the dtype is not complex, or the tensor is a conjugate view.
+
+    Example:
+        >>> torch.view_as_real(torch.tensor([1 + 2j]))
+        tensor([[1., 2.]])
+    """
     found = input._layout
     need_complex("view_as_real", input)
     if is_flipped(input):
@@ -226,8 +303,21 @@ def view_as_real(input):
 
 @view_operator("view_as_complex")
 def view_as_complex(input):
-    """A real tensor with a last dimension of 2 as complex numbers over the same memory. RuntimeError where the pairs
-    do not lie side by side."""
+    """View pairs of real elements as complex ones.
+
+    Args:
+        input (Tensor): floating, (..., 2), whose pairs lie side by side in memory.
+
+    Returns:
+        Tensor: a view without the last dimension, of the complex dtype.
+
+    Raises:
+        RuntimeError: the last dimension has another size, or the strides do not allow it.
+
+    Example:
+        >>> torch.view_as_complex(torch.tensor([[1.0, 2.0]]))
+        tensor([1.+2.j])
+    """
     found = input._layout
     if not found.ndim:
         raise RuntimeError("Input tensor must have one or more dimensions")
@@ -290,10 +380,22 @@ def from_parts(k, real, imag):
 
 @public("torch.complex")
 def complex(real, imag):
-    """The complex tensor with these parts, of one floating dtype.
+    """Make complex numbers of their real and imaginary parts.
 
-    Example::
+    y = real + 1j * imag
 
+    Args:
+        real (Tensor): any shape, half, float or double.
+        imag (Tensor): the dtype of `real`, a shape that broadcasts with its shape.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: complex, the common shape.
+
+    Raises:
+        RuntimeError: the dtypes differ, or are not floating.
+
+    Example:
         >>> torch.complex(torch.tensor([1.0]), torch.tensor([2.0]))
         tensor([1.+2.j])
     """
@@ -318,7 +420,25 @@ def from_polar(k, abs, angle):
 
 @public("torch.polar")
 def polar(abs, angle):
-    """The complex tensor with these absolute values and arguments, of one floating dtype."""
+    """Make complex numbers of their magnitudes and angles.
+
+    y = abs * cos(angle) + 1j * abs * sin(angle)
+
+    Args:
+        abs (Tensor): any shape, float or double.
+        angle (Tensor): the dtype of `abs`, a shape that broadcasts with its shape; in radians.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: complex, the common shape.
+
+    Raises:
+        RuntimeError: the dtypes differ, or are not floating.
+
+    Example:
+        >>> torch.polar(torch.tensor([2.0]), torch.tensor([0.0]))
+        tensor([2.+0.j])
+    """
     _need_pair("polar", abs, angle, ("abs", "angle"))
     return from_polar(abs, angle)
 
@@ -340,7 +460,24 @@ def _angle_grad(g, input):
 
 @elementwise("angle", promote=_angle_rule, complex=True, conjugates=True, grad={"input": _angle_grad})
 def angle(k, input):
-    """The argument of each element in (-pi, pi]; of a real one pi if it is negative, else 0; NaN stays."""
+    """Return the angle of each element in radians.
+
+    y = atan2(imag, real)
+
+    Args:
+        input (Tensor): any shape and dtype.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: real, the shape of `input`; 0 or pi for real elements, NaN for NaN.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.angle(torch.tensor([1j, -1.0]))
+        tensor([1.5708, 3.1416])
+    """
     if input.dtype.category == dt.COMPLEX:
         return k.atan2(input.imag, input.real)
     return k.where(k.isnan(input), input, k.where(input < 0, k.const(math.pi, input.dtype), k.const(0, input.dtype)))
@@ -348,7 +485,22 @@ def angle(k, input):
 
 @elementwise("isreal", promote="bool", complex=True)
 def isreal(k, input):
-    """Whether the imaginary part is 0."""
+    """Return whether the imaginary part of each element is zero.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the shape of `input`.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.isreal(torch.tensor([1 + 0j, 1j]))
+        tensor([ True, False])
+    """
     return input.imag.eq(0) if input.dtype.category == dt.COMPLEX else k.const(True, dt.bool_)
 
 

@@ -16,9 +16,9 @@ from ...core import dtype as dt
 from ...core.bounds import first_bad
 from ...core.declare import bind, into_out, one_node, register, with_out
 from ...core.errors import BadData
-from ...core.kinds import Gather, Scatter
 from ...core.grads import GradRule, begin_write, end_write
 from ...core.graph import MODE
+from ...core.kinds import Gather, Scatter
 from ...core.layout import layout
 from ...core.record import binary, partly_overlaps, record
 from ...core.stream import STREAM

@@ -7,6 +7,7 @@ import itertools
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import public
+from ...core.layout import Size
 from ...core.layout import broadcast_shapes as common_shape
 from ...core.layout import layout as make_layout
 from .creation import empty, index_tensor
@@ -15,7 +16,25 @@ from .shape import stack, tensor_list
 
 @public("torch.meshgrid", out=False)
 def meshgrid(*tensors, indexing=None):
-    """Views of vectors that together give the coordinates of a grid; indexing "ij" (default) or "xy"."""
+    """Return the coordinates of a grid, as one tensor for each of its axes.
+
+    Args:
+        tensors (Tensor): vectors or 0-dim tensors with the coordinates along each axis.
+        indexing (str, optional): "ij" (default) has the axes in order, "xy" exchanges the first two.
+
+    Returns:
+        tuple of Tensor: views that have the shape of the grid.
+
+    Raises:
+        RuntimeError: a tensor with more than one dimension, or different dtypes.
+
+    Example:
+        >>> rows, columns = torch.meshgrid(torch.tensor([1, 2]), torch.tensor([3, 4, 5]), indexing="ij")
+        >>> rows, columns
+        (tensor([[1, 1, 1],
+                [2, 2, 2]]), tensor([[3, 4, 5],
+                [3, 4, 5]]))
+    """
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tensors[0]
     tensors = tensor_list("meshgrid", tensors)
@@ -45,7 +64,24 @@ def meshgrid(*tensors, indexing=None):
 
 @public("torch.cartesian_prod", out=False)
 def cartesian_prod(*tensors):
-    """All combinations of elements of vectors as rows."""
+    """Return all combinations of the elements of vectors, as rows.
+
+    Args:
+        tensors (Tensor): vectors of one dtype.
+
+    Returns:
+        Tensor: (product of the sizes, number of vectors), or the vector itself if there is one.
+
+    Raises:
+        RuntimeError: a tensor that is not a vector.
+
+    Example:
+        >>> torch.cartesian_prod(torch.tensor([1, 2]), torch.tensor([4, 5]))
+        tensor([[1, 4],
+                [1, 5],
+                [2, 4],
+                [2, 5]])
+    """
     for t in tensors:
         if t.dim() != 1:
             raise RuntimeError(f"Expect a 1D vector, but got shape {list(t.shape)}")
@@ -56,7 +92,25 @@ def cartesian_prod(*tensors):
 
 @public("torch.combinations", out=False)
 def combinations(input, r=2, with_replacement=False):
-    """All subsets of `r` elements of a vector as rows, in lexicographic order of their positions."""
+    """Return all subsets of `r` elements of a vector, as rows.
+
+    Args:
+        input (Tensor): a vector.
+        r (int): how many elements a subset has.
+        with_replacement (bool): whether an element may be there several times.
+
+    Returns:
+        Tensor: (number of subsets, r), ordered by the positions of their elements.
+
+    Raises:
+        RuntimeError: `input` is not a vector, or `r` is negative.
+
+    Example:
+        >>> torch.combinations(torch.tensor([1, 2, 3]))
+        tensor([[1, 2],
+                [1, 3],
+                [2, 3]])
+    """
     if input.dim() != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
     if r < 0:
@@ -80,13 +134,41 @@ def for_all(convert, tensors):
 
 @public("torch.atleast_1d", out=False)
 def atleast_1d(*tensors):
-    """Views with at least one dimension."""
+    """Return views with at least one dimension.
+
+    Args:
+        tensors (Tensor or sequence of Tensor): any shapes.
+
+    Returns:
+        Tensor or tuple of Tensor: views, or the tensors themselves.
+
+    Raises:
+        TypeError: an argument is not a tensor.
+
+    Example:
+        >>> torch.atleast_1d(torch.tensor(5))
+        tensor([5])
+    """
     return for_all(lambda t: t.reshape(1) if t.dim() == 0 else t, tensors)
 
 
 @public("torch.atleast_2d", out=False)
 def atleast_2d(*tensors):
-    """Views with at least two dimensions; vectors become rows."""
+    """Return views with at least two dimensions; vectors become rows.
+
+    Args:
+        tensors (Tensor or sequence of Tensor): any shapes.
+
+    Returns:
+        Tensor or tuple of Tensor: views, or the tensors themselves.
+
+    Raises:
+        TypeError: an argument is not a tensor.
+
+    Example:
+        >>> torch.atleast_2d(torch.tensor([1, 2]))
+        tensor([[1, 2]])
+    """
     return for_all(lambda t: t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t, tensors)
 
 
@@ -100,13 +182,44 @@ def _three(t):
 
 @public("torch.atleast_3d", out=False)
 def atleast_3d(*tensors):
-    """Views with at least three dimensions."""
+    """Return views with at least three dimensions; vectors become matrices of one row and one layer.
+
+    Args:
+        tensors (Tensor or sequence of Tensor): any shapes.
+
+    Returns:
+        Tensor or tuple of Tensor: views, or the tensors themselves.
+
+    Raises:
+        TypeError: an argument is not a tensor.
+
+    Example:
+        >>> torch.atleast_3d(torch.tensor([1, 2])).shape
+        torch.Size([1, 2, 1])
+    """
     return for_all(_three, tensors)
 
 
 @public("torch.broadcast_tensors", out=False)
 def broadcast_tensors(*tensors):
-    """Views of all tensors in their common shape."""
+    """Return views of all tensors in their common shape.
+
+    Args:
+        tensors (Tensor): shapes that broadcast with one another.
+
+    Returns:
+        tuple of Tensor: views; elements that repeat share memory.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> x, y = torch.broadcast_tensors(torch.tensor([1, 2]), torch.tensor([[3], [4]]))
+        >>> x, y
+        (tensor([[1, 2],
+                [1, 2]]), tensor([[3, 3],
+                [4, 4]]))
+    """
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tensors[0]
     shape = common_shape(*[t._layout.shape for t in tensors])
@@ -115,11 +228,25 @@ def broadcast_tensors(*tensors):
 
 @public("torch.broadcast_shapes", out=False)
 def broadcast_shapes(*shapes):
-    """The common shape of shapes (or ints). RuntimeError where there is none."""
+    """Return the shape that all the shapes broadcast to.
+
+    Args:
+        shapes (tuple of int or int): sizes; a missing size, or 1, takes the size of the others.
+
+    Returns:
+        Size: the common shape.
+
+    Raises:
+        RuntimeError: two sizes that are not 1 differ.
+
+    Example:
+        >>> torch.broadcast_shapes((3, 1), (4,))
+        torch.Size([3, 4])
+    """
     shapes = [(s,) if hasattr(s, "__index__") else tuple(s) for s in shapes]
     if any(n < 0 for s in shapes for n in s):
         raise RuntimeError("Trying to create tensor with negative dimension")
     try:
-        return make_layout(common_shape(*shapes), (0,) * max(map(len, shapes), default=0), dt.bool_).shape
+        return Size(make_layout(common_shape(*shapes), (0,) * max(map(len, shapes), default=0), dt.bool_).shape)
     except RuntimeError:
         raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape") from None

@@ -14,25 +14,88 @@ from .arithmetic import swapped
 
 @elementwise("logical_not logical_not_", complex=True, promote="bool")
 def logical_not(k, input):
-    """Whether the element is zero."""
+    """Return whether each element is zero.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the shape of `input`.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.logical_not(torch.tensor([0, 1, 2]))
+        tensor([ True, False, False])
+    """
     return k.logical_not(input)
 
 
 @elementwise("logical_and logical_and_", complex=True, tensors=2, promote="bool")
 def logical_and(k, input, other):
-    """Whether both are different from zero."""
+    """Return whether both elements are different from zero.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the common shape.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.logical_and(torch.tensor([0, 1, 2]), torch.tensor([1, 0, 3]))
+        tensor([False, False,  True])
+    """
     return k.logical_and(input, other)
 
 
 @elementwise("logical_or logical_or_", complex=True, tensors=2, promote="bool")
 def logical_or(k, input, other):
-    """Whether one of the two is different from zero."""
+    """Return whether one of the two elements, or both, are different from zero.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the common shape.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.logical_or(torch.tensor([0, 1, 0]), torch.tensor([1, 0, 0]))
+        tensor([ True,  True, False])
+    """
     return k.logical_or(input, other)
 
 
 @elementwise("logical_xor logical_xor_", complex=True, tensors=2, promote="bool")
 def logical_xor(k, input, other):
-    """Whether exactly one of the two is different from zero."""
+    """Return whether exactly one of the two elements is different from zero.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the common shape.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.logical_xor(torch.tensor([0, 1, 2]), torch.tensor([1, 0, 3]))
+        tensor([ True,  True, False])
+    """
     return k.logical_xor(input, other)
 
 
@@ -41,7 +104,22 @@ def logical_xor(k, input, other):
 
 @elementwise("bitwise_not bitwise_not_", dtypes="integral")
 def bitwise_not(k, input):
-    """All bits inverted; the logical not of bool tensors. NotImplementedError for floats."""
+    """Invert all bits of integers, or the values of bool tensors.
+
+    Args:
+        input (Tensor): any shape, integers or bool.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        NotImplementedError: the dtype is floating or complex.
+
+    Example:
+        >>> torch.bitwise_not(torch.tensor([0, 5, -1]))
+        tensor([-1, -6,  0])
+    """
     return k.bitwise("xor", input, True if input.dtype is dt.bool_ else -1)
 
 
@@ -55,19 +133,67 @@ def invert(input):
 
 @elementwise("bitwise_and bitwise_and_ Tensor.__and__", dtypes="integral")
 def bitwise_and(k, input, other):
-    """The bits set in both."""
+    """Return the bits that are set in both elements.
+
+    Args:
+        input (Tensor or number): any shape, integers or bool.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape and dtype.
+
+    Raises:
+        NotImplementedError: the dtype is floating or complex.
+
+    Example:
+        >>> torch.bitwise_and(torch.tensor([12, 10]), 6)
+        tensor([4, 2])
+    """
     return k.bitwise("and", k.like(input, other), other)
 
 
 @elementwise("bitwise_or bitwise_or_ Tensor.__or__", dtypes="integral")
 def bitwise_or(k, input, other):
-    """The bits set in one of the two."""
+    """Return the bits that are set in one of the two elements, or in both.
+
+    Args:
+        input (Tensor or number): any shape, integers or bool.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape and dtype.
+
+    Raises:
+        NotImplementedError: the dtype is floating or complex.
+
+    Example:
+        >>> torch.bitwise_or(torch.tensor([12, 10]), 3)
+        tensor([15, 11])
+    """
     return k.bitwise("or", k.like(input, other), other)
 
 
 @elementwise("bitwise_xor bitwise_xor_ Tensor.__xor__", dtypes="integral")
 def bitwise_xor(k, input, other):
-    """The bits that differ."""
+    """Return the bits in which two elements differ.
+
+    Args:
+        input (Tensor or number): any shape, integers or bool.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape and dtype.
+
+    Raises:
+        NotImplementedError: the dtype is floating or complex.
+
+    Example:
+        >>> torch.bitwise_xor(torch.tensor([12, 10]), 6)
+        tensor([10, 12])
+    """
     return k.bitwise("xor", k.like(input, other), other)
 
 
@@ -124,7 +250,27 @@ def close_values(k, input, other, rtol: float, atol: float, equal_nan: bool):
 
 @public("isclose", out=False)
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether elements are equal or |input - other| <= atol + rtol * |other|. RuntimeError for different dtypes."""
+    """Return whether elements are close to each other.
+
+    close = abs(input - other) <= atol + rtol * abs(other)
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor): the dtype of `input`, a shape that broadcasts with its shape.
+        rtol (float): the relative tolerance.
+        atol (float): the absolute tolerance.
+        equal_nan (bool): whether two NaN are close.
+
+    Returns:
+        Tensor: bool, the common shape.
+
+    Raises:
+        RuntimeError: the dtypes differ, or a tolerance is negative.
+
+    Example:
+        >>> torch.isclose(torch.tensor([1.0, 2.0]), torch.tensor([1.000001, 2.1]))
+        tensor([ True, False])
+    """
     _same_dtypes("isclose", input, other)
     if rtol < 0:
         raise RuntimeError(f"rtol must be greater than or equal to zero, but got {rtol:g}")
@@ -144,13 +290,46 @@ def _same_dtypes(name, input, other):
 
 @public("allclose", out=False)
 def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether all elements are close (see `isclose`), as a bool."""
+    """Return whether all elements of two tensors are close to each other.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor): the dtype of `input`, a shape that broadcasts with its shape.
+        rtol (float): the relative tolerance; see `isclose`.
+        atol (float): the absolute tolerance.
+        equal_nan (bool): whether two NaN are close.
+
+    Returns:
+        bool: this waits for the values.
+
+    Raises:
+        RuntimeError: the dtypes differ, or a tolerance is negative.
+
+    Example:
+        >>> torch.allclose(torch.tensor([1.0]), torch.tensor([1.000001]))
+        True
+    """
     return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
 @public("equal", out=False)
 def equal(input, other):
-    """Whether two tensors have the same shape and values, as a bool."""
+    """Return whether two tensors have the same shape and the same values.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        other (Tensor): any shape and dtype.
+
+    Returns:
+        bool: this waits for the values. False for NaN.
+
+    Raises:
+        TypeError: one of the two is not a tensor.
+
+    Example:
+        >>> torch.equal(torch.tensor([1, 2]), torch.tensor([1, 2]))
+        True
+    """
     for position, value in enumerate((input, other), 1):
         if not isinstance(value, Tensor):
             raise TypeError(f"equal(): argument '{('input', 'other')[position - 1]}' (position {position}) must be "
@@ -180,7 +359,21 @@ def is_same_size(input, other):
 
 @public("torch.numel", out=False)
 def numel(input):
-    """The number of elements."""
+    """Return the number of elements.
+
+    Args:
+        input (Tensor): any shape and dtype.
+
+    Returns:
+        int: the product of the sizes.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.numel(torch.zeros(2, 3))
+        6
+    """
     return input._layout.numel
 
 

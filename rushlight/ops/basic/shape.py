@@ -14,10 +14,10 @@ from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import REGISTRY, apply, into_out, public, register, view_operator
 from ...core.device import resolve
-from ...core.kinds import Gather, Host
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Gather, Host
 from ...core.layout import channels_last_strides, contiguous_strides, dense_strides_like, seems_channels_last
 from ...core.layout import layout as make_layout
 from ...core.record import record, write_copy

@@ -25,14 +25,46 @@ def where(condition, input, other):
 @elementwise("lgamma lgamma_ special.gammaln", promote="float", heavy=True,
              grad={"input": lambda g, input: g * digamma(input)})
 def lgamma(k, input):
-    """The logarithm of |gamma(x)|."""
+    """Return the logarithm of the absolute value of the gamma function.
+
+    y = log(abs(gamma(x)))
+
+    Args:
+        input (Tensor): any shape; integers become the default float.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input`; infinity at 0 and at negative integers.
+
+    Raises:
+        NotImplementedError: the dtype is complex.
+
+    Example:
+        >>> torch.lgamma(torch.tensor([1.0, 5.0, 0.0]))
+        tensor([0.0000, 3.1781,    inf])
+    """
     return k.lgamma(input)
 
 
 @elementwise("digamma digamma_ special.digamma special.psi", promote="float", heavy=True,
              grad={"input": lambda g, input: g * polygamma(1, input)})
 def digamma(k, input):
-    """The derivative of lgamma."""
+    """Return the derivative of the logarithm of the gamma function.
+
+    Args:
+        input (Tensor): any shape; integers become the default float.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input`; -inf at 0, NaN at negative integers.
+
+    Raises:
+        NotImplementedError: the dtype is complex.
+
+    Example:
+        >>> torch.digamma(torch.tensor([1.0, 2.0]))
+        tensor([-0.5772,  0.4228])
+    """
     return k.digamma(input)
 
 
@@ -133,7 +165,24 @@ def _nonzero(input):
 
 @elementwise("i0 i0_ special.i0", promote="float", heavy=True, grad={"input": lambda g, input: g * i1(input)})
 def i0(k, input):
-    """The modified Bessel function of the first kind of order 0."""
+    """Return the modified Bessel function of the first kind and order 0.
+
+    y = sum((x**2 / 4)**k / (k!)**2)
+
+    Args:
+        input (Tensor): any shape; integers become the default float.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input`.
+
+    Raises:
+        NotImplementedError: the dtype is complex.
+
+    Example:
+        >>> torch.i0(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 1.2661])
+    """
     return k.i0(input)
 
 
@@ -219,7 +268,23 @@ def _log(function, value):
 @elementwise("xlogy xlogy_ special.xlogy", promote="float", heavy=True,
              grad={"input": _log_slope, "other": lambda g, input, other: g * (input / other)})
 def xlogy(k, input, other):
-    """input * log(other); 0 where input is 0 (and `other` not NaN)."""
+    """Return input * log(other), and 0 where `input` is 0.
+
+    Args:
+        input (Tensor or number): any shape; integers become the default float.
+        other (Tensor or number): a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape; NaN where `other` is.
+
+    Raises:
+        TypeError: neither of the two is a tensor.
+
+    Example:
+        >>> torch.xlogy(torch.tensor([0.0, 2.0]), torch.tensor([0.0, 1.0]))
+        tensor([0., 0.])
+    """
     return k.xlogy(k.like(input, other), other)
 
 

@@ -12,14 +12,14 @@ from ...core import dtype as dt
 from ...core.bounds import first_bad
 from ...core.declare import REGISTRY, public
 from ...core.errors import BadData
-from ...core.kinds import Gather
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Gather
 from ...core.layout import broadcast_shapes
 from ...core.record import record
 from ...core.tensor import Tensor
 from ..basic.arithmetic import where
-from ..basic.creation import arange, empty, ones, zeros
+from ..basic.creation import arange, empty, ones, ones_like, zeros
 from ..basic.fetch import Place, along_place, check_index_dtype, fetch, fetch_operator, fetch_rule, into_apart, spread
 
 GATHER, GATHER_RULE = fetch_operator("gather"), fetch_rule("gather", keeps_input=True)
@@ -44,11 +44,28 @@ def check_gather(name, input, dim, index, against="self"):
 
 @public("gather", out=False)
 def gather(input, dim, index, *, sparse_grad=False, out=None):
-    """out[i][j] = input[index[i][j]][j] (for dim 0): values of `input` at `index` along `dim`; the result has the shape
-    of `index`.
+    """Read values of `input` at `index` along `dim`.
 
-    RuntimeError (at the flush) for indices out of range, and where `index` is larger than `input` in another
-    dimension."""
+    out[i][j] = input[index[i][j]][j] for dim 0
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int): the dimension that is indexed.
+        index (Tensor): int64, as many dimensions as `input`, in the others not larger than it.
+        sparse_grad (bool): whether the gradient of `input` is sparse.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `index`, the dtype of `input`.
+
+    Raises:
+        RuntimeError: an index is out of range, or `index` is larger than `input` in another dimension.
+
+    Example:
+        >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[0, 0], [1, 0]]))
+        tensor([[1, 1],
+                [4, 3]])
+    """
     if out is not None:
         return into_apart("gather", gather, out, input, dim, index, exact=True)
     dim = check_gather("gather", input, dim, index)
@@ -67,8 +84,25 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
 
 @public("index_select", out=False)
 def index_select(input, dim, index, *, out=None):
-    """The positions `index` (a vector) of dimension `dim`, in that order. IndexError (at the flush) for positions out
-    of range."""
+    """Return the slices at the positions `index` of a dimension, in that order.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int): the dimension that is indexed.
+        index (Tensor): a vector of int64 or int32; positions may repeat.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` with the size of `index` in `dim`.
+
+    Raises:
+        IndexError: a position is out of range.
+
+    Example:
+        >>> torch.index_select(torch.tensor([[1, 2], [3, 4]]), 0, torch.tensor([1, 1]))
+        tensor([[3, 4],
+                [3, 4]])
+    """
     if out is not None:
         return into_apart("index_select", index_select, out, input, dim, index, exact=True)
     found = input._layout
@@ -89,8 +123,23 @@ def index_select(input, dim, index, *, out=None):
 
 @public("take", out=False)
 def take(input, index, *, out=None):
-    """The elements at flat positions of `input`, in the shape of `index`. IndexError (at the flush) for positions out
-    of range."""
+    """Return the elements at flat positions, as if `input` were a vector.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        index (Tensor): int64, any shape; negative positions count from the end.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `index`, the dtype of `input`.
+
+    Raises:
+        IndexError: a position is out of range.
+
+    Example:
+        >>> torch.take(torch.tensor([[1, 2], [3, 4]]), torch.tensor([0, 3, -1]))
+        tensor([1, 4, 4])
+    """
     if out is not None:
         return into_apart("take", take, out, input, index, exact=True)
     if index._layout.dtype is not dt.int64:
@@ -102,7 +151,25 @@ def take(input, index, *, out=None):
 
 @public("take_along_dim")
 def take_along_dim(input, indices, dim=None):
-    """`gather` with both operands broadcast; without `dim` over the flattened input."""
+    """Read values at `indices` along `dim`; the other dimensions are broadcast.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        indices (Tensor): int64, as many dimensions as `input`.
+        dim (int, optional): the dimension that is indexed; both are flattened by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `indices`, broadcast.
+
+    Raises:
+        RuntimeError: an index is out of range, or the numbers of dimensions differ.
+
+    Example:
+        >>> x = torch.tensor([[3, 1, 2]])
+        >>> torch.take_along_dim(x, x.argsort(1), 1)
+        tensor([[1, 2, 3]])
+    """
     if indices._layout.dtype is not dt.int64:
         raise RuntimeError("torch.take_along_dim(): dtype of indices should be Long but got "
                            f"{dt.scalar_type(indices._layout.dtype)}")
@@ -157,7 +224,7 @@ def scaled_by_count(input, indices, rows):
 def counts_at(indices, rows, dtype):
     flat = indices.reshape(-1).long()
     counts = zeros(rows, dtype=dtype, device=flat.device)
-    counts = counts.index_add(0, flat, REGISTRY["ones_like"](flat, dtype=dtype))
+    counts = counts.index_add(0, flat, ones_like(flat, dtype=dtype))
     return counts[indices.long()].unsqueeze(-1)
 
 

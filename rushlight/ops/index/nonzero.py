@@ -38,8 +38,26 @@ def check_places(name, out):
 
 @public("nonzero", out=False)
 def nonzero(input, *, as_tuple=False, out=None):
-    """The positions of elements that differ from zero: a (count, ndim) tensor, or with `as_tuple` one tensor per
-    dimension."""
+    """Return the positions of all elements that are different from zero, in order.
+
+    This waits for the values, as the shape of the result depends on them.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        as_tuple (bool): whether there is one vector for each dimension, as indexing takes them.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor or tuple of Tensor: int64, (count, dimensions), or a vector for each dimension.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.nonzero(torch.tensor([[0, 1], [2, 0]]))
+        tensor([[0, 1],
+                [1, 0]])
+    """
     check_places("nonzero", out)
     if input._layout.dtype.is_complex:
         input = input.detach() != 0
@@ -73,7 +91,22 @@ def nonzero_static(input, *, size, fill_value=-1, out=None):
 
 @public("argwhere", out=False)
 def argwhere(input):
-    """The positions of elements that differ from zero as a (count, ndim) tensor."""
+    """Return the positions of all elements that are different from zero, in order.
+
+    Args:
+        input (Tensor): any shape and dtype.
+
+    Returns:
+        Tensor: int64, (count, dimensions).
+
+    Raises:
+        AttributeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.argwhere(torch.tensor([0, 5, 0, 7]))
+        tensor([[1],
+                [3]])
+    """
     return nonzero(input)
 
 
@@ -102,7 +135,24 @@ def index_masked(input, shape, mask):
 
 @public("masked_select", out=False)
 def masked_select(input, mask, *, out=None):
-    """The elements where `mask` holds, as a 1-d tensor; both are broadcast. Sync point."""
+    """Return the elements where `mask` holds, as a vector. This waits for the values of the mask.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        mask (Tensor): bool, a shape that broadcasts with that of `input`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: a vector of the dtype of `input`.
+
+    Raises:
+        RuntimeError: `mask` is not bool, or the shapes do not broadcast.
+
+    Example:
+        >>> x = torch.tensor([1, 2, 3, 4])
+        >>> torch.masked_select(x, x > 2)
+        tensor([3, 4])
+    """
     if out is not None:
         return into_apart("masked_select", masked_select, out, input, mask)
     if mask._layout.dtype is not dt.bool_:
@@ -114,7 +164,22 @@ def masked_select(input, mask, *, out=None):
 
 @public("torch.unravel_index", out=False)
 def unravel_index(indices, shape):
-    """Positions in a flattened tensor of `shape` as one tensor of positions per dimension."""
+    """Return the positions in each dimension that belong to flat positions.
+
+    Args:
+        indices (Tensor): integers, any shape.
+        shape (int or tuple of int): the sizes that the positions are in.
+
+    Returns:
+        tuple of Tensor: for each dimension a tensor in the shape of `indices`.
+
+    Raises:
+        TypeError: `indices` are not integers.
+
+    Example:
+        >>> torch.unravel_index(torch.tensor([5, 2]), (2, 3))
+        (tensor([1, 0]), tensor([2, 2]))
+    """
     if not isinstance(indices, Tensor) or indices.dtype.category != dt.INTEGRAL:
         raise TypeError("expected 'indices' to be integer dtype, but got "
                         f"{indices.dtype if isinstance(indices, Tensor) else type(indices).__name__}")

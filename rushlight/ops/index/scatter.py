@@ -9,9 +9,9 @@ the kernel, which writes nothing outside, and raised at the flush. Read `fetch` 
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, elementwise, public
 from ...core.errors import BadData
-from ...core.kinds import Kernel
 from ...core.grads import begin_write, end_write
 from ...core.infer import wrap_dim
+from ...core.kinds import Kernel
 from ...core.layout import broadcast_shapes as common_shape
 from ...core.record import record
 from ...core.stream import STREAM
@@ -140,12 +140,29 @@ def scatter_any(input, dim, index, src, value, reduce, inplace):
 
 @public("scatter")
 def scatter(input, dim, index, src=MISSING, value=MISSING, *, reduce=None):
-    """A copy of `input` with `src` (tensor or number) written at `index` along `dim`: out[index[i][j]][j] = src[i][j]
-    for dim 0.
+    """Return a copy of `input` with `src` written at `index` along `dim`.
 
-    reduce: "add" or "multiply" combines with what is there. RuntimeError for indices out of range (at the flush) and
-    shapes that do not fit.
-"""
+    out[index[i][j]][j] = src[i][j] for dim 0. Elements that meet are written in order.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int): the dimension that is indexed.
+        index (Tensor): int64, as many dimensions as `input`.
+        src (Tensor or number): what is written, at least as large as `index`.
+        value (number, optional): a number in place of `src`.
+        reduce (str, optional): "add" or "multiply", to combine with what is there.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        RuntimeError: an index is out of range, or shapes or dtypes do not fit.
+
+    Example:
+        >>> torch.scatter(torch.zeros(4), 0, torch.tensor([3, 0]), torch.tensor([1.0, 2.0]))
+        tensor([2., 0., 0., 1.])
+    """
     return scatter_any(input, dim, index, src, value, reduce, False)
 
 
@@ -157,7 +174,26 @@ def scatter_(input, dim, index, src=MISSING, value=MISSING, *, reduce=None):
 
 @written("scatter_add Tensor.scatter_add_", {"input": lambda g: g, "src": _padded})
 def scatter_add(input, dim, index, src):
-    """input[index[i][j]][j] += src[i][j] for dim 0; elements that meet are added in order."""
+    """Return a copy of `input` with `src` added at `index` along `dim`.
+
+    out[index[i][j]][j] += src[i][j] for dim 0. Elements that meet are added in order, whatever the number of threads.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int): the dimension that is indexed.
+        index (Tensor): int64, as many dimensions as `input`.
+        src (Tensor): what is added, at least as large as `index`.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        RuntimeError: an index is out of range, or shapes or dtypes do not fit.
+
+    Example:
+        >>> torch.scatter_add(torch.zeros(3), 0, torch.tensor([1, 1, 2]), torch.ones(3))
+        tensor([0., 2., 1.])
+    """
     if not isinstance(src, Tensor):
         raise TypeError(f"scatter_add(): argument 'src' (position 3) must be Tensor, not {type(src).__name__}")
     scatter_into(SCATTER_ADD, "scatter_add", input, dim, index, src, "add")
@@ -392,8 +428,29 @@ def _index_add_source(g, dim, index, source, alpha):
 
 @written("index_add Tensor.index_add_", {"input": lambda g: g, "source": _index_add_source})
 def index_add(input, dim, index, source, *, alpha=1):
-    """Add `alpha` times the slices of `source` to the slices of `input` that `index` (a vector) names in dimension
-    `dim`."""
+    """Return a copy of `input` with slices of `source`, times `alpha`, added to those that `index` names.
+
+    out[index[i]] += alpha * source[i] for dim 0
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int): the dimension that is indexed.
+        index (Tensor): a vector of int64 or int32; positions may repeat.
+        source (Tensor): the shape of `input` with the size of `index` in `dim`.
+        alpha (number): the factor.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        IndexError: a position is out of range.
+        RuntimeError: shapes or dtypes do not fit.
+
+    Example:
+        >>> torch.index_add(torch.zeros(2, 2), 0, torch.tensor([1, 1]), torch.ones(2, 2))
+        tensor([[0., 0.],
+                [2., 2.]])
+    """
     target, tensors, source, place = index_operands("index_add", input, dim, index, source)
     if alpha != 1:
         source = source * alpha
@@ -415,7 +472,27 @@ def _copied(g, dim, index, source):
 
 @written("index_copy Tensor.index_copy_", {"input": _filled, "source": _copied}, cast="widest")
 def index_copy(input, dim, index, source):
-    """Copy the slices of `source` to the slices of `input` that `index` (a vector) names in dimension `dim`."""
+    """Return a copy of `input` with slices of `source` in the places that `index` names.
+
+    out[index[i]] = source[i] for dim 0
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int): the dimension that is indexed.
+        index (Tensor): a vector of int64.
+        source (Tensor): the shape of `input` with the size of `index` in `dim`.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        IndexError: a position is out of range, or shapes do not fit.
+        RuntimeError: dtypes differ.
+
+    Example:
+        >>> torch.index_copy(torch.zeros(3), 0, torch.tensor([2, 0]), torch.tensor([1.0, 2.0]))
+        tensor([2., 0., 1.])
+    """
     target, tensors, source, place = index_operands("index_copy", input, dim, index, source)
     write(INDEX_COPY, target, tensors, source, place)
 
@@ -449,7 +526,26 @@ def check_fill(input, value):
 
 @public("index_fill")
 def index_fill(input, dim, index, value):
-    """A copy with `value` (number or 0-dim tensor) in the slices that `index` (a vector) names in dimension `dim`."""
+    """Return a copy of `input` with `value` in the slices that `index` names.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int): the dimension that is indexed.
+        index (Tensor): a vector of int64; negative positions count from the end.
+        value (number or Tensor): a number, or a 0-dim tensor.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        IndexError: a position is out of range.
+
+    Example:
+        >>> torch.index_fill(torch.zeros(2, 2), 1, torch.tensor([0]), 5)
+        tensor([[5., 0.],
+                [5., 0.]])
+    """
     return check_fill(input, value)(input, dim, index, value)
 
 
@@ -470,7 +566,25 @@ def _put_input(g, index, accumulate):
                              "source": lambda g, index, source: g.take(index).reshape(source.shape)},
          keeps_strides=True)
 def put(input, index, source, accumulate=False):
-    """Write (or add) `source` at flat positions of `input`. IndexError (at the flush) for positions out of range."""
+    """Return a copy of `input` with `source` written, or added, at flat positions.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        index (Tensor): int64, any shape; negative positions count from the end.
+        source (Tensor): the dtype of `input`, as many elements as `index`.
+        accumulate (bool): whether the elements are added.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        IndexError: a position is out of range.
+
+    Example:
+        >>> torch.put(torch.zeros(2, 2), torch.tensor([3, 3]), torch.tensor([1.0, 2.0]), accumulate=True)
+        tensor([[0., 0.],
+                [0., 3.]])
+    """
     if index._layout.dtype is not dt.int64:
         raise RuntimeError(f"put_(): Expected a long tensor for index, but got {dt.scalar_type(index.dtype)}")
     if source.dtype is not input.dtype:
@@ -508,7 +622,25 @@ def _masked_rule(layouts, numbers, attrs):
 @elementwise("masked_fill", complex=True, fills=True, promote=_masked_rule, contiguous=True, grad={
     "input": lambda g, mask: g.masked_fill(mask, 0), "value": lambda g, mask: where(mask, g, 0).sum()})
 def masked_fill(k, input, mask, value):
-    """A copy with `value` (number or 0-dim tensor) where the bool tensor `mask` (broadcast) holds."""
+    """Return a copy of `input` with `value` where `mask` holds.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        mask (Tensor): bool, a shape that broadcasts with that of `input`.
+        value (number or Tensor): a number, or a 0-dim tensor.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the dtype of `input`, its shape broadcast with that of `mask`.
+
+    Raises:
+        RuntimeError: `mask` is not bool, or `value` does not fit the dtype.
+
+    Example:
+        >>> x = torch.tensor([1.0, -2.0, 3.0])
+        >>> torch.masked_fill(x, x < 0, 0)
+        tensor([1., 0., 3.])
+    """
     return k.where(mask, k.cast(value, input.dtype), input)
 
 

@@ -16,22 +16,27 @@ KINDS = {"sum": ("sum", 0.0), "mean": ("sum", 0.0), "prod": ("prod", 1.0), "max"
 def segment_reduce(data, reduce, *, lengths=None, indices=None, offsets=None, axis=0, unsafe=False, initial=None):
     """Reduce consecutive stretches of `data` along a dimension, each to one row.
 
+    Without `initial`, empty stretches give 0 (sum), 1 (prod), NaN (mean) or an infinity.
+
     Args:
-        data: a tensor of floating point dtype.
-        reduce: "sum", "mean", "max", "min" or "prod".
-        lengths: how long the stretches are: a tensor of shape data.shape[:axis] + (stretches,).
-        offsets: where they begin, and where the last one ends: one element more than stretches.
-        axis: the dimension that is cut into stretches.
-        unsafe: do not check that the lengths add up to the size of the dimension.
-        initial: what each stretch starts with. Without it empty ones give 0 (sum), 1 (prod), nan (mean) or an infinity.
+        data (Tensor): any shape, floating.
+        reduce (str): "sum", "mean", "max", "min" or "prod".
+        lengths (Tensor, optional): how long the stretches are, of shape data.shape[:axis] + (stretches,).
+        indices (None): accepted as None alone.
+        offsets (Tensor, optional): where they begin, and where the last one ends: one more than stretches.
+        axis (int): the dimension that is cut into stretches.
+        unsafe (bool): whether to trust that the lengths add up to the size of the dimension.
+        initial (number, optional): what each stretch starts with.
+
+    Returns:
+        Tensor: the shape of `data` with the number of stretches in `axis`.
 
     Raises:
         RuntimeError: neither lengths nor offsets are given, or the lengths do not add up.
 
-    Example::
-
-        found = torch.segment_reduce(torch.tensor([1.0, 2.0, 3.0]), "sum", lengths=torch.tensor([1, 2]))
-        assert found.tolist() == [1.0, 5.0]
+    Example:
+        >>> torch.segment_reduce(torch.tensor([1.0, 2.0, 3.0]), "sum", lengths=torch.tensor([1, 2]))
+        tensor([1., 5.])
     """
     if reduce not in KINDS:
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")

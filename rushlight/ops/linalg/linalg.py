@@ -14,8 +14,8 @@ from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import REGISTRY, apply, public
-from ...core.kinds import Host
 from ...core.graph import MODE
+from ...core.kinds import Host
 from ...core.layout import contiguous_strides
 from ...core.return_types import named_result
 from ...core.storage import check
@@ -189,7 +189,24 @@ def inv_ex(A, *, check_errors=False):
 
 @public("linalg.inv inverse", cast="float32")
 def inverse(A):
-    """The inverse of (batches of) square matrices. LinAlgError if one is singular."""
+    """Return the inverse of square matrices.
+
+    Args:
+        A (Tensor): (..., n, n), floating or complex.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `A`.
+
+    Raises:
+        LinAlgError: a matrix is singular.
+        RuntimeError: the matrices are not square.
+
+    Example:
+        >>> torch.inverse(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
+        tensor([[0.5000, 0.0000],
+                [0.0000, 0.2500]])
+    """
     return inv_ex(A, check_errors=True)[0]
 
 
@@ -332,20 +349,66 @@ def linalg_slogdet(A):
 
 @public("slogdet")
 def slogdet(input):
-    """Sign and logarithm of the absolute value of the determinant."""
+    """Return the sign and the logarithm of the absolute value of determinants.
+
+    Args:
+        input (Tensor): (..., n, n), floating or complex.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        (sign, logabsdet): the shape of `input` without the last two dimensions; 0 and -inf for a singular matrix.
+
+    Raises:
+        RuntimeError: the matrices are not square.
+
+    Example:
+        >>> sign, logabsdet = torch.slogdet(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+        >>> sign, logabsdet
+        (tensor(-1.), tensor(0.))
+    """
     return _slogdet(input, "slogdet")
 
 
 @public("linalg.det det")
 def det(A):
-    """The determinant of (batches of) square matrices."""
+    """Return the determinant of square matrices.
+
+    Args:
+        A (Tensor): (..., n, n), floating or complex.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `A` without the last two dimensions.
+
+    Raises:
+        RuntimeError: the matrices are not square.
+
+    Example:
+        >>> torch.det(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        tensor(-2.)
+    """
     check_matrix("linalg.det", A, True)
     return call(DET, (A,), (A,), (A.shape[:-2], A.dtype))[0]
 
 
 @public("logdet")
 def logdet(input):
-    """The logarithm of the determinant; NaN where that is negative."""
+    """Return the logarithm of determinants.
+
+    Args:
+        input (Tensor): (..., n, n), floating.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without the last two dimensions; NaN where the determinant is negative.
+
+    Raises:
+        RuntimeError: the matrices are not square.
+
+    Example:
+        >>> torch.logdet(torch.tensor([[2.0, 0.0], [0.0, 0.5]]))
+        tensor(0.)
+    """
     sign, logarithm = slogdet(input)
     if sign._layout.dtype.is_complex:
         return logarithm + sign.log()
@@ -368,7 +431,25 @@ def _power_cast(A, n, **rest):
 
 @public("linalg.matrix_power matrix_power", cast=_power_cast)
 def matrix_power(A, n):
-    """The n-th power of square matrices (of the inverse for negative n)."""
+    """Return powers of square matrices.
+
+    Args:
+        A (Tensor): (..., n, n), floating or complex.
+        n (int): the exponent; the inverse is raised for a negative one.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `A`.
+
+    Raises:
+        RuntimeError: the matrices are not square.
+        LinAlgError: a singular matrix is raised to a negative power.
+
+    Example:
+        >>> torch.matrix_power(torch.tensor([[1.0, 1.0], [1.0, 0.0]]), 10)
+        tensor([[89., 55.],
+                [55., 34.]])
+    """
     check_matrix("linalg.matrix_power", A, True)
     if n < 0:
         A, n = inverse(A), -n
@@ -414,7 +495,24 @@ def linalg_cross(input, other, *, dim=-1):
 
 @public("cross")
 def cross(input, other, dim=None):
-    """The cross product of vectors of length 3 along `dim` (by default the first dimension of that length)."""
+    """Return the cross product of vectors of length 3.
+
+    Args:
+        input (Tensor): any shape with a dimension of size 3.
+        other (Tensor): a shape that broadcasts with that of `input`.
+        dim (int, optional): the dimension of the vectors; by default the first one of size 3.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the common shape.
+
+    Raises:
+        RuntimeError: no dimension has size 3, or the shapes do not broadcast.
+
+    Example:
+        >>> torch.cross(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]), dim=0)
+        tensor([0., 0., 1.])
+    """
     if dim is None:
         dim = next((d for d, n in enumerate(input.shape) if n == 3), None)
         if dim is None:
@@ -424,7 +522,21 @@ def cross(input, other, dim=None):
 
 @public("trace", out=False, cast="float32")
 def trace(input):
-    """The sum of the diagonal of a matrix."""
+    """Return the sum of the diagonal of a matrix.
+
+    Args:
+        input (Tensor): (n, m), any dtype.
+
+    Returns:
+        Tensor: 0-dim; int64 for integers.
+
+    Raises:
+        RuntimeError: `input` is not a matrix.
+
+    Example:
+        >>> torch.trace(torch.tensor([[1, 2], [3, 4]]))
+        tensor(5)
+    """
     need_tensor("trace", "input", 1, input)
     if input.dim() != 2:
         raise RuntimeError("trace: expected a matrix, but got tensor with dim " + str(input.dim()))

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import REGISTRY, apply_form, composed, into_out, public
-from ...core.kinds import Template
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Template
 from ...core.layout import Layout, contiguous_layout, layout
 from ...core.macro import macro
 from ...core.record import Form, binary, record_form

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import public
-from ...core.kinds import Kernel
 from ...core.graph import MODE
+from ...core.kinds import Kernel
 from ...core.layout import contiguous_strides
 from ...core.macro import macro
 from ...core.record import record

@@ -10,8 +10,8 @@ import warnings
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import elementwise, public
-from ...core.kinds import Kernel
 from ...core.grads import GradRule, begin_write, end_write
+from ...core.kinds import Kernel
 from ...core.record import record
 from ...core.stream import STREAM
 from ...core.tensor import empty as empty_tensor

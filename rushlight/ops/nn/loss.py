@@ -11,9 +11,9 @@ from ...core import dtype as dt
 from ...core.bounds import first_bad
 from ...core.declare import apply, public
 from ...core.errors import BadData
-from ...core.kinds import Gather
 from ...core.grads import GradRule
 from ...core.graph import MODE, without_grad
+from ...core.kinds import Gather
 from ...core.macro import macro
 from ...core.tensor import Tensor
 from ..basic.arithmetic import where

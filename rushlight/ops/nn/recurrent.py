@@ -10,9 +10,9 @@ from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core import grads
 from ...core.declare import REGISTRY, public
-from ...core.kinds import Kernel
 from ...core.grads import wants_grad
 from ...core.graph import MODE
+from ...core.kinds import Kernel
 from ...core.record import record
 from ...core.tensor import Tensor
 from ..basic.arithmetic import where

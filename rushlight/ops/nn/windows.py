@@ -12,8 +12,8 @@ import math
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import apply
-from ...core.kinds import Gather, Kernel
 from ...core.device import CPU
+from ...core.kinds import Gather, Kernel
 from ...core.layout import channels_last_strides, contiguous_layout, layout
 from ...core.record import record
 from ...core.storage import new_storage

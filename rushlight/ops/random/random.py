@@ -14,10 +14,10 @@ from ...base.lazy import Lazy
 from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import elementwise, public
-from ...core.kinds import Kernel
 from ...core.device import resolve
 from ...core.grads import GradRule, begin_write, check_inplace, end_write
 from ...core.graph import MODE
+from ...core.kinds import Kernel
 from ...core.layout import contiguous_strides, dense_strides_like
 from ...core.record import record
 from ...core.storage import MetaStorage

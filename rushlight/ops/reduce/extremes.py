@@ -103,16 +103,59 @@ def _extreme(which, input, dim, keepdim):
 
 @public("max")
 def max(input, dim=None, keepdim=False, *, other=None):
-    """The largest element; with `dim` a pair (values, indices) along it; with a second tensor the larger of each
-    pair.
+    """Return the largest element, the largest along `dim` with their positions, or the larger of two tensors.
+
+    NaN counts as the largest. The position is one of an element with the largest value.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int or Tensor, optional): the dimension to reduce, or the other tensor.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        other (Tensor, optional): as a second tensor; see `maximum`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor, or (values, indices) where `dim` is an int: the shape of `input` without it; indices are int64.
+
+    Raises:
+        IndexError: the dimension is out of range, or has size 0.
+        RuntimeError: there is no element, and no dimension is given.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 5.0], [4.0, 2.0]])
+        >>> torch.max(x)
+        tensor(5.)
+        >>> values, indices = torch.max(x, 1)
+        >>> values, indices
+        (tensor([5., 4.]), tensor([1, 0]))
     """
     return _extreme("max", input, dim if other is None else other, keepdim)
 
 
 @public("min")
 def min(input, dim=None, keepdim=False, *, other=None):
-    """The smallest element; with `dim` a pair (values, indices) along it; with a second tensor the smaller of each
-    pair.
+    """Return the smallest element, the smallest along `dim` with their positions, or the smaller of two tensors.
+
+    NaN counts as the smallest. The position is one of an element with the smallest value.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int or Tensor, optional): the dimension to reduce, or the other tensor.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        other (Tensor, optional): as a second tensor; see `minimum`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor, or (values, indices) where `dim` is an int: the shape of `input` without it; indices are int64.
+
+    Raises:
+        IndexError: the dimension is out of range, or has size 0.
+        RuntimeError: there is no element, and no dimension is given.
+
+    Example:
+        >>> values, indices = torch.min(torch.tensor([[1.0, 5.0], [4.0, 2.0]]), 0)
+        >>> values, indices
+        (tensor([1., 2.]), tensor([0, 1]))
     """
     return _extreme("min", input, dim if other is None else other, keepdim)
 
@@ -131,13 +174,47 @@ def _over(name, input, dim, keepdim):
 
 @public("amax")
 def amax(input, dim=(), keepdim=False):
-    """The largest element over `dim` (int, tuple, or () for all)."""
+    """Return the largest element over the dimensions `dim`. Equal elements share the gradient.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them for ().
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`, of its dtype.
+
+    Raises:
+        IndexError: a dimension is out of range, or has size 0.
+
+    Example:
+        >>> torch.amax(torch.tensor([[1, 5], [4, 2]]), 0)
+        tensor([4, 5])
+    """
     return _over("amax", input, dim, keepdim)
 
 
 @public("amin")
 def amin(input, dim=(), keepdim=False):
-    """The smallest element over `dim` (int, tuple, or () for all)."""
+    """Return the smallest element over the dimensions `dim`. Equal elements share the gradient.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them for ().
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`, of its dtype.
+
+    Raises:
+        IndexError: a dimension is out of range, or has size 0.
+
+    Example:
+        >>> torch.amin(torch.tensor([[1, 5], [4, 2]]), 0)
+        tensor([1, 2])
+    """
     return _over("amin", input, dim, keepdim)
 
 
@@ -153,7 +230,25 @@ def _aminmax(input, dims, keepdim):
 
 @public("aminmax", out=False)
 def aminmax(input, *, dim=None, keepdim=False, out=None):
-    """(min, max) of all elements or along `dim`, in one pass."""
+    """Return the smallest and the largest element in one pass.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int, optional): the dimension to reduce; all of them by default.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        out (tuple of two Tensors, optional): where the results are written.
+
+    Returns:
+        (min, max): the shape of `input` without `dim`, of its dtype.
+
+    Raises:
+        RuntimeError: there is no element.
+
+    Example:
+        >>> low, high = torch.aminmax(torch.tensor([3, 1, 2]))
+        >>> low, high
+        (tensor(1), tensor(3))
+    """
     for given in out or ():
         if given.dtype is not input.dtype:
             raise RuntimeError(f"Expected out tensor to have dtype {input._layout.dtype}, but got "
@@ -191,15 +286,49 @@ def _position(name, op, input, dim, keepdim):
 
 @public("argmax")
 def argmax(input, dim=None, keepdim=False):
-    """The index of the largest element along `dim`, or in the flattened tensor. The first of equals; NaN counts as
-    largest.
+    """Return the position of the largest element along `dim`, or in the flattened tensor.
+
+    The first of equal elements counts. NaN is larger than every number.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int, optional): the dimension to reduce; the tensor is flattened by default.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: int64, the shape of `input` without `dim`.
+
+    Raises:
+        IndexError: the dimension is out of range, or there is no element along it.
+
+    Example:
+        >>> torch.argmax(torch.tensor([[1, 5], [4, 2]]), 1)
+        tensor([1, 0])
     """
     return _position("argmax", ARGMAX, input, dim, keepdim)
 
 
 @public("argmin")
 def argmin(input, dim=None, keepdim=False):
-    """The index of the smallest element along `dim`, or in the flattened tensor. The first of equals; NaN counts as
-    smallest.
+    """Return the position of the smallest element along `dim`, or in the flattened tensor.
+
+    The first of equal elements counts. NaN is smaller than every number.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int, optional): the dimension to reduce; the tensor is flattened by default.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: int64, the shape of `input` without `dim`.
+
+    Raises:
+        IndexError: the dimension is out of range, or there is no element along it.
+
+    Example:
+        >>> torch.argmin(torch.tensor([[1, 5], [4, 2]]), 1)
+        tensor([0, 1])
     """
     return _position("argmin", ARGMIN, input, dim, keepdim)

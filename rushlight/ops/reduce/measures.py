@@ -7,8 +7,8 @@ import math
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, public
-from ...core.kinds import Host
 from ...core.infer import wrap_dim
+from ...core.kinds import Host
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
@@ -30,7 +30,28 @@ def _step(input, dim):
 
 @public("diff")
 def diff(input, n=1, dim=-1, prepend=None, append=None):
-    """The n-th differences along `dim`, after putting `prepend` and `append` at its ends."""
+    """Return the n-th differences along `dim`.
+
+    y[i] = x[i + 1] - x[i], `n` times
+
+    Args:
+        input (Tensor): any shape and dtype; bool elements are compared.
+        n (int): how often differences are taken.
+        dim (int): the dimension; the last one by default.
+        prepend (Tensor, optional): what is put before `input` along `dim`.
+        append (Tensor, optional): what is put behind it.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` with `n` elements less along `dim`, after what was added.
+
+    Raises:
+        RuntimeError: `n` is negative, or shapes do not fit.
+
+    Example:
+        >>> torch.diff(torch.tensor([1, 4, 9, 16])), torch.diff(torch.tensor([1, 4, 9, 16]), n=2)
+        (tensor([3, 5, 7]), tensor([2, 2]))
+    """
     need_tensor("diff", "input", 1, input)
     if input.dim() == 0:
         raise RuntimeError("diff expects input to be at least one-dimensional")
@@ -98,7 +119,26 @@ def _without_points(y, x, dim):
 
 @public("torch.trapezoid torch.trapz", out=False)
 def trapezoid(y, x=None, *, dx=None, dim=-1):
-    """The integral of `y` along `dim` by the trapezoidal rule, over the points `x` or with the distance `dx`."""
+    """Return the integral of `y` along `dim` by the trapezoidal rule.
+
+    sum((y[i] + y[i + 1]) / 2 * (x[i + 1] - x[i]))
+
+    Args:
+        y (Tensor): the values, any shape.
+        x (Tensor, optional): the points, a vector or a shape that broadcasts with that of `y`.
+        dx (number, optional): the distance of the points where there is no `x`; 1 by default.
+        dim (int): the dimension; the last one by default.
+
+    Returns:
+        Tensor: the shape of `y` without `dim`.
+
+    Raises:
+        RuntimeError: there are other points than values.
+
+    Example:
+        >>> torch.trapezoid(torch.tensor([0.0, 1.0, 4.0]), dx=2.0)
+        tensor(6.)
+    """
     if _without_points(y, x, dim):
         return y.sum(dim) * 1.0
     areas, at = _strips(y, x, dx, dim, "trapezoid")
@@ -107,7 +147,24 @@ def trapezoid(y, x=None, *, dx=None, dim=-1):
 
 @public("torch.cumulative_trapezoid", out=False)
 def cumulative_trapezoid(y, x=None, *, dx=None, dim=-1):
-    """The running integral of `y` along `dim` by the trapezoidal rule."""
+    """Return the running integral of `y` along `dim` by the trapezoidal rule.
+
+    Args:
+        y (Tensor): the values, any shape.
+        x (Tensor, optional): the points, a vector or a shape that broadcasts with that of `y`.
+        dx (number, optional): the distance of the points where there is no `x`; 1 by default.
+        dim (int): the dimension; the last one by default.
+
+    Returns:
+        Tensor: the shape of `y` with one element less along `dim`.
+
+    Raises:
+        RuntimeError: there are other points than values.
+
+    Example:
+        >>> torch.cumulative_trapezoid(torch.tensor([0.0, 1.0, 4.0]))
+        tensor([0.5000, 3.0000])
+    """
     if _without_points(y, x, dim):
         return y.clone()
     areas, at = _strips(y, x, dx, dim, "cumulative_trapezoid")
@@ -205,7 +262,26 @@ def cdist_values(x1, x2, p):
 
 @public("torch.cdist", out=False, cast="float32")
 def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
-    """The p-norm distances (..., P, R) between the rows of x1 (..., P, M) and x2 (..., R, M)."""
+    """Return the distances between all pairs of rows of two matrices.
+
+    y[i][j] = sum(abs(x1[i] - x2[j])**p)**(1 / p)
+
+    Args:
+        x1 (Tensor): (..., P, M), floating.
+        x2 (Tensor): (..., R, M), floating.
+        p (float): the order of the norm, not negative.
+        compute_mode (str): accepted; whether Euclidean distances may be computed by a matrix product.
+
+    Returns:
+        Tensor: (..., P, R).
+
+    Raises:
+        RuntimeError: the last dimensions differ, `p` is negative, or the dtype is not floating.
+
+    Example:
+        >>> torch.cdist(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 1.0]]))
+        tensor([[5., 1.]])
+    """
     need_tensor("cdist", "x1", 1, x1)
     need_tensor("cdist", "x2", 2, x2)
     if x1.dim() < 2 or x2.dim() < 2:
@@ -254,7 +330,22 @@ def pdist_values(input, p):
 
 @public("pdist nn.functional.pdist", out=False)
 def pdist(input, p=2.0):
-    """The p-norm distances of all pairs of rows i < j of a matrix, as a vector."""
+    """Return the distances of all pairs of rows of a matrix.
+
+    Args:
+        input (Tensor): (N, M), floating.
+        p (float): the order of the norm, not negative.
+
+    Returns:
+        Tensor: a vector of N * (N - 1) / 2 distances: of rows 0 and 1, 0 and 2, and so on.
+
+    Raises:
+        RuntimeError: `input` is not a matrix, or `p` is negative.
+
+    Example:
+        >>> torch.pdist(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]), p=1.0)
+        tensor([7., 1., 6.])
+    """
     need_tensor("pdist", "input", 1, input)
     if input.dim() != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
@@ -279,7 +370,26 @@ def _renormed(input, p, dim, maxnorm):
 
 @public("renorm")
 def renorm(input, p, dim, maxnorm):
-    """Each slice along `dim` scaled down so that its p-norm is at most `maxnorm`."""
+    """Return a copy in which each slice along `dim` has a p-norm of `maxnorm` at most.
+
+    Args:
+        input (Tensor): at least two dimensions, floating.
+        p (float): the order of the norm, positive.
+        dim (int): the dimension whose slices are scaled.
+        maxnorm (float): the largest norm.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        RuntimeError: fewer dimensions, `p` is not positive, or `maxnorm` is negative.
+
+    Example:
+        >>> torch.renorm(torch.tensor([[3.0, 4.0], [0.0, 1.0]]), 2, 0, 2.5)
+        tensor([[1.5000, 2.0000],
+                [0.0000, 1.0000]])
+    """
     need_tensor("renorm", "input", 1, input)
     return _renormed(input, p, dim, maxnorm)
 
@@ -307,7 +417,25 @@ HISTC = Host("histc", _histc_body)
 
 @public("histc")
 def histc(input, bins=100, min=0, max=0):
-    """Counts of the elements in `bins` equal intervals of [min, max]; the range of the data if both are 0."""
+    """Count the elements in equal intervals of a range.
+
+    Args:
+        input (Tensor): any shape, floating.
+        bins (int): how many intervals.
+        min (number): the beginning of the range.
+        max (number): its end; where both are equal, the range of the data is taken.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: a vector of `bins` counts, of the dtype of `input`; elements outside do not count.
+
+    Raises:
+        RuntimeError: `bins` is not positive, or `min` is larger than `max`.
+
+    Example:
+        >>> torch.histc(torch.tensor([1.0, 2.0, 1.0, 5.0]), bins=4, min=0, max=4)
+        tensor([0., 2., 1., 0.])
+    """
     need_tensor("histc", "input", 1, input)
     if input._layout.dtype.category > dt.FLOATING or input._layout.dtype is dt.bool_:
         raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{dt.scalar_type(input._layout.dtype)}'")
@@ -335,7 +463,25 @@ BINCOUNT = Host("bincount", _bincount_body)
 
 @public("bincount", out=False)
 def bincount(input, weights=None, minlength=0):
-    """How often each number from 0 on occurs in a 1-d tensor of integers, or the sums of the `weights` at it."""
+    """Count how often each number occurs in a vector of integers, or add up weights.
+
+    y[n] = sum(weights[i] where input[i] == n)
+
+    Args:
+        input (Tensor): a vector of integers, not negative.
+        weights (Tensor, optional): one weight for each element; 1 by default.
+        minlength (int): the least size of the result.
+
+    Returns:
+        Tensor: a vector that reaches to the largest number; int64, or the floating dtype of the weights.
+
+    Raises:
+        RuntimeError: `input` is not a vector of such integers, or the weights have another size.
+
+    Example:
+        >>> torch.bincount(torch.tensor([0, 2, 2])), torch.bincount(torch.tensor([0, 1]), torch.tensor([0.5, 1.5]))
+        (tensor([1, 0, 2]), tensor([0.5000, 1.5000]))
+    """
     need_tensor("bincount", "input", 1, input)
     if input._layout.dtype.category >= dt.FLOATING or input._layout.dtype is dt.bool_:
         raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{dt.scalar_type(input._layout.dtype)}'")
@@ -438,7 +584,27 @@ def _histogram(name, input, bins, bounds, weight, density):
 
 @public("histogram")
 def histogram(input, bins, *, range=None, weight=None, density=False):
-    """(counts, edges) of the elements in bins: a number of equal ones over `range` (default: of the data), or edges."""
+    """Count the elements in the intervals between edges.
+
+    Args:
+        input (Tensor): any shape, float32 or float64.
+        bins (int or Tensor): how many equal intervals, or a vector of edges in ascending order.
+        range (tuple of two floats, optional): where equal intervals begin and end; the range of the data by default.
+        weight (Tensor, optional): what each element counts, in the shape of `input`.
+        density (bool): whether counts are divided by their sum and by the widths of the intervals.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        (hist, bin_edges): counts of the dtype of `input`, and one edge more.
+
+    Raises:
+        RuntimeError: edges that do not ascend, weights of another shape, or a range that is not finite.
+
+    Example:
+        >>> counts, edges = torch.histogram(torch.tensor([1.0, 2.0, 1.0]), bins=2, range=(0.0, 4.0))
+        >>> counts, edges
+        (tensor([2., 1.]), tensor([0., 2., 4.]))
+    """
     need_tensor("histogram", "input", 1, input)
     counts, edges = _histogram("histogram", input, [bins], range, weight, density)
     return HISTOGRAM(counts, edges[0])

@@ -7,8 +7,8 @@ call on host arrays; the value is picked from there, and its gradient goes back 
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, into_out, public
-from ...core.kinds import Host, Kernel
 from ...core.infer import wrap_dim
+from ...core.kinds import Host, Kernel
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
@@ -131,19 +131,73 @@ def _median(name, input, dim, keepdim):
 
 @public("median")
 def median(input, dim=None, keepdim=False):
-    """The lower median of all elements, or (values, indices) along `dim`; NaN if there is one."""
+    """Return the median of all elements, or the medians along `dim` with their positions.
+
+    Of two elements in the middle the lower one counts. A NaN among the elements is the median.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int, optional): the dimension to reduce; all of them by default.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor, or (values, indices) with `dim`: the shape of `input` without it; indices are int64.
+
+    Raises:
+        IndexError: the dimension is out of range, or has size 0.
+
+    Example:
+        >>> torch.median(torch.tensor([4.0, 1.0, 3.0, 2.0]))
+        tensor(2.)
+    """
     return _median("median", input, dim, keepdim)
 
 
 @public("nanmedian")
 def nanmedian(input, dim=None, keepdim=False):
-    """As `median`, of the elements that are not NaN."""
+    """Return the median of the elements that are not NaN, or the medians along `dim` with their positions.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int, optional): the dimension to reduce; all of them by default.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor, or (values, indices) with `dim`: the shape of `input` without it; indices are int64.
+
+    Raises:
+        IndexError: the dimension is out of range, or has size 0.
+
+    Example:
+        >>> torch.nanmedian(torch.tensor([4.0, float("nan"), 1.0, 3.0]))
+        tensor(3.)
+    """
     return _median("nanmedian", input, dim, keepdim)
 
 
 @public("kthvalue")
 def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
-    """(values, indices) of the k-th smallest elements along `dim`, counted from 1. RuntimeError for a k out of range.
+    """Return the k-th smallest elements along `dim` and their positions.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        k (int): which element, counted from 1.
+        dim (int): the dimension to reduce; the last one by default.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        out (tuple of two Tensors, optional): where the results are written.
+
+    Returns:
+        (values, indices): the shape of `input` without `dim`; indices are int64.
+
+    Raises:
+        RuntimeError: `k` is smaller than 1 or larger than the size of `dim`.
+
+    Example:
+        >>> values, indices = torch.kthvalue(torch.tensor([4, 1, 3]), 2)
+        >>> values, indices
+        (tensor(3), tensor(2))
     """
     need_tensor("kthvalue", "input", 1, input)
     at = wrap_dim(dim, input.dim())
@@ -158,7 +212,27 @@ def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
 
 @public("mode")
 def mode(input, dim=-1, keepdim=False):
-    """(values, indices) of the most frequent elements along `dim`, the smallest of equally frequent ones."""
+    """Return the most frequent elements along `dim` and the last positions where they are.
+
+    Of equally frequent elements the smallest counts.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int): the dimension to reduce; the last one by default.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        (values, indices): the shape of `input` without `dim`; indices are int64.
+
+    Raises:
+        IndexError: the dimension is out of range, or has size 0.
+
+    Example:
+        >>> values, indices = torch.mode(torch.tensor([3, 1, 3, 2]))
+        >>> values, indices
+        (tensor(3), tensor(2))
+    """
     return _along("mode", input, dim, keepdim)
 
 
@@ -235,11 +309,51 @@ def _quantile(name, input, q, dim, keepdim, interpolation, ignore_nan):
 
 @public("quantile", cast="float32")
 def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
-    """The q-th quantiles (a number or 1-d tensor in [0, 1]) of all elements or along `dim`; NaN if there is one."""
+    """Return the q-th quantiles of all elements, or along `dim`.
+
+    The quantile lies at position q * (n - 1) of the sorted elements; `interpolation` says what is between two of them.
+
+    Args:
+        input (Tensor): any shape, float32 or float64.
+        q (float or Tensor): a number or a vector of numbers in [0, 1].
+        dim (int, optional): the dimension to reduce; the tensor is flattened by default.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        interpolation (str): "linear", "lower", "higher", "midpoint" or "nearest".
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`, behind the dimension of `q` if it is a vector.
+
+    Raises:
+        RuntimeError: another dtype, or `q` outside of [0, 1].
+
+    Example:
+        >>> torch.quantile(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0.5, 0.75]))
+        tensor([2., 3.])
+    """
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
 @public("nanquantile", cast="float32")
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
-    """As `quantile`, of the elements that are not NaN."""
+    """Return the q-th quantiles of the elements that are not NaN.
+
+    Args:
+        input (Tensor): any shape, float32 or float64.
+        q (float or Tensor): a number or a vector of numbers in [0, 1].
+        dim (int, optional): the dimension to reduce; the tensor is flattened by default.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        interpolation (str): "linear", "lower", "higher", "midpoint" or "nearest"; see `quantile`.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`, behind the dimension of `q` if it is a vector.
+
+    Raises:
+        RuntimeError: another dtype, or `q` outside of [0, 1].
+
+    Example:
+        >>> torch.nanquantile(torch.tensor([1.0, float("nan"), 3.0]), 0.5)
+        tensor(2.)
+    """
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)

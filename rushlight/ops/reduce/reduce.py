@@ -11,9 +11,9 @@ from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.arguments import CLASSES, spelled_again
 from ...core.declare import elementwise, public
-from ...core.kinds import Kernel, Reduction
 from ...core.graph import MODE
 from ...core.infer import wrap_dim, wrap_dims
+from ...core.kinds import Kernel, Reduction
 from ...core.record import record, unary
 from ...core.stream import STREAM
 from ...core.tensor import Tensor
@@ -133,7 +133,30 @@ def sum_all(input, shape, dtype):
 
 @public("sum", quick=True)
 def sum(input, dim=None, keepdim=False, *, dtype=None, **spelled):
-    """Sum over `dim` (int, tuple, or None for all). Integers are summed in int64 unless `dtype` is given."""
+    """Return the sum of all elements, or the sums over the dimensions `dim`.
+
+    sum(x) = x[0] + x[1] + ... + x[n - 1]. The order of float sums does not depend on the number of threads.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        dtype (dtype, optional): the dtype to add up in; int64 for integers and bool by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`.
+
+    Raises:
+        IndexError: a dimension is out of range.
+        RuntimeError: a dimension is named twice.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+        >>> torch.sum(x), torch.sum(x, 0), torch.sum(x, 1, keepdim=True)
+        (tensor(10.), tensor([4., 6.]), tensor([[3.],
+                [7.]]))
+    """
     if spelled:
         return spelled_again(sum, spelled, input, **named_so_far(dim, keepdim), dtype=dtype)
     if not isinstance(input, Tensor):
@@ -175,7 +198,28 @@ def mean_all(input, shape, dims, keepdim, dtype, count):
 
 @public("mean", quick=True)
 def mean(input, dim=None, keepdim=False, *, dtype=None, **spelled):
-    """Mean over `dim`. RuntimeError for integers without a floating `dtype`."""
+    """Return the mean of all elements, or the means over the dimensions `dim`.
+
+    mean(x) = sum(x) / n
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        dtype (dtype, optional): the dtype that `input` is cast to first.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`; NaN where there is no element.
+
+    Raises:
+        RuntimeError: the dtype is neither floating nor complex.
+        IndexError: a dimension is out of range.
+
+    Example:
+        >>> torch.mean(torch.tensor([[1.0, 2.0], [3.0, 6.0]]), 1)
+        tensor([1.5000, 4.5000])
+    """
     if spelled:
         return spelled_again(mean, spelled, input, **named_so_far(dim, keepdim), dtype=dtype)
     result = input.dtype if dtype is None else CLASSES[dtype] if dtype.__class__ is type else dtype
@@ -243,7 +287,27 @@ prod_node = PROD_NODES[1]
 
 @public("prod", cast="float32")
 def prod(input, dim=None, keepdim=False, *, dtype=None):
-    """The product over `dim` (an int), or of all elements. Integers are multiplied in int64 unless `dtype` is given."""
+    """Return the product of all elements, or the products along the dimension `dim`.
+
+    prod(x) = x[0] * x[1] * ... * x[n - 1]
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int, optional): the dimension to reduce; all of them by default.
+        keepdim (bool): whether the reduced dimension stays, with size 1.
+        dtype (dtype, optional): the dtype to multiply in; int64 for integers and bool by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`; 1 where there is no element.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> torch.prod(torch.tensor([[1, 2], [3, 4]]), 0)
+        tensor([3, 8])
+    """
     found = input._layout
     result = _sum_dtype(input, dtype)
     if dim is None:
@@ -260,13 +324,47 @@ def _truth(op, input, dim, keepdim):
 
 @public("any")
 def any(input, dim=None, keepdim=False):
-    """Whether some element over `dim` (int, tuple, None for all) is different from zero."""
+    """Return whether some element is different from zero.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool (uint8 for uint8), the shape of `input` without `dim`; False where there is no element.
+
+    Raises:
+        IndexError: a dimension is out of range.
+
+    Example:
+        >>> torch.any(torch.tensor([[0, 1], [0, 0]]), 1)
+        tensor([ True, False])
+    """
     return _truth(ANY, input, dim, keepdim)
 
 
 @public("all")
 def all(input, dim=None, keepdim=False):
-    """Whether all elements over `dim` (int, tuple, None for all) are different from zero."""
+    """Return whether all elements are different from zero.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool (uint8 for uint8), the shape of `input` without `dim`; True where there is no element.
+
+    Raises:
+        IndexError: a dimension is out of range.
+
+    Example:
+        >>> torch.all(torch.tensor([[1, 1], [0, 1]]), 1)
+        tensor([ True, False])
+    """
     return _truth(ALL, input, dim, keepdim)
 
 
@@ -288,13 +386,49 @@ def _nansum(input, dims, keepdim, dtype):
 
 @public("nansum")
 def nansum(input, dim=None, keepdim=False, *, dtype=None):
-    """The sum over `dim`, NaN counting as 0."""
+    """Return the sum over `dim`, in which NaN counts as 0.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        dtype (dtype, optional): the dtype to add up in; int64 for integers and bool by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`.
+
+    Raises:
+        IndexError: a dimension is out of range.
+
+    Example:
+        >>> torch.nansum(torch.tensor([1.0, float("nan"), 2.0]))
+        tensor(3.)
+    """
     return _nansum(input, wrap_dims(dim, input._layout.ndim), bool(keepdim), _sum_dtype(input, dtype))
 
 
 @public("nanmean")
 def nanmean(input, dim=None, keepdim=False, *, dtype=None):
-    """The mean over `dim` of the elements that are not NaN."""
+    """Return the mean over `dim` of the elements that are not NaN.
+
+    Args:
+        input (Tensor): any shape, floating.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        dtype (dtype, optional): the dtype that `input` is cast to first.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`; NaN where all elements are.
+
+    Raises:
+        RuntimeError: the dtype is not floating.
+
+    Example:
+        >>> torch.nanmean(torch.tensor([1.0, float("nan"), 2.0]))
+        tensor(1.5000)
+    """
     if input._layout.dtype.category < dt.FLOATING:
         raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got "
                            f"{dt.scalar_type(input._layout.dtype)}")
@@ -304,6 +438,21 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
 
 @public("count_nonzero", out=False)
 def count_nonzero(input, dim=None):
-    """How many elements over `dim` are different from zero, int64."""
+    """Return how many elements are different from zero.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+
+    Returns:
+        Tensor: int64, the shape of `input` without `dim`.
+
+    Raises:
+        IndexError: a dimension is out of range.
+
+    Example:
+        >>> torch.count_nonzero(torch.tensor([[0, 1, 2], [0, 0, 3]]), 1)
+        tensor([2, 1])
+    """
     dims = wrap_dims(dim, input._layout.ndim)
     return reduce_(SUM, (input != 0)._cast(dt.int64), dims, False, dt.int64)[0]

@@ -3,14 +3,13 @@
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import apply, composed, public
-from ...core.kinds import Host, Scan
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Host, Scan
 from ...core.return_types import named_result
 from ..basic.arithmetic import where
-from ..basic.creation import eye
 from ..basic.complex import real, resolve_conj, view_as_complex, view_as_real
-from ..basic.creation import zeros_like
+from ..basic.creation import eye, zeros_like
 
 CUMMAX_RESULT = named_result("cummax", "values", "indices")
 CUMMIN_RESULT = named_result("cummin", "values", "indices")
@@ -134,7 +133,26 @@ def _summed(input, dtype):
 
 @public("cumsum")
 def cumsum(input, dim, *, dtype=None):
-    """Running sums along `dim`."""
+    """Return running sums along `dim`.
+
+    y[i] = x[0] + ... + x[i]
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int): the dimension to walk along.
+        dtype (dtype, optional): the dtype to add up in; int64 for integers and bool by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input`.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> torch.cumsum(torch.tensor([1, 2, 3, 4]), 0)
+        tensor([ 1,  3,  6, 10])
+    """
     input = _summed(input, dtype)
     dim = wrap_dim(dim, input.dim())
     if input._layout.dtype.is_complex:  # the parts add up apart
@@ -145,7 +163,26 @@ def cumsum(input, dim, *, dtype=None):
 
 @public("cumprod")
 def cumprod(input, dim, *, dtype=None):
-    """Running products along `dim`."""
+    """Return running products along `dim`.
+
+    y[i] = x[0] * ... * x[i]
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dim (int): the dimension to walk along.
+        dtype (dtype, optional): the dtype to multiply in; int64 for integers and bool by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input`.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> torch.cumprod(torch.tensor([1, 2, 3, 4]), 0)
+        tensor([ 1,  2,  6, 24])
+    """
     input = _summed(input, dtype)
     dim = wrap_dim(dim, input.dim())
     if input._layout.dtype.is_complex:
@@ -173,19 +210,76 @@ def _extreme(op, input, dim, result):
 
 @public("cummax")
 def cummax(input, dim):
-    """Running maxima along `dim` and their last positions: (values, indices)."""
+    """Return running maxima along `dim` and the last positions where they were met.
+
+    y[i] = max(x[0], ..., x[i])
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int): the dimension to walk along.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        (values, indices): the shape of `input`; values of its dtype, indices int64.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> values, indices = torch.cummax(torch.tensor([1, 3, 2, 3]), 0)
+        >>> values, indices
+        (tensor([1, 3, 3, 3]), tensor([0, 1, 1, 3]))
+    """
     return _extreme(CUMMAX, input, dim, CUMMAX_RESULT)
 
 
 @public("cummin")
 def cummin(input, dim):
-    """Running minima along `dim` and their last positions: (values, indices)."""
+    """Return running minima along `dim` and the last positions where they were met.
+
+    y[i] = min(x[0], ..., x[i])
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int): the dimension to walk along.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        (values, indices): the shape of `input`; values of its dtype, indices int64.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> values, indices = torch.cummin(torch.tensor([3, 1, 2, 1]), 0)
+        >>> values, indices
+        (tensor([3, 1, 1, 1]), tensor([0, 1, 1, 3]))
+    """
     return _extreme(CUMMIN, input, dim, CUMMIN_RESULT)
 
 
 @public("logcumsumexp")
 def logcumsumexp(input, dim):
-    """Logarithms of running sums of exponentials along `dim`."""
+    """Return logarithms of running sums of exponentials along `dim`, without overflow.
+
+    y[i] = log(exp(x[0]) + ... + exp(x[i]))
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        dim (int): the dimension to walk along.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        NotImplementedError: the dtype is neither floating nor complex.
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> torch.logcumsumexp(torch.tensor([0.0, 0.0, 1000.0]), 0)
+        tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
+    """
     if input.dtype.category < dt.FLOATING:
         raise NotImplementedError(f"\"logcumsumexp_out_cpu\" not implemented for '{dt.scalar_type(input.dtype)}'")
     dim = wrap_dim(dim, input.dim())

@@ -98,13 +98,54 @@ def _implicit_dim(ndim):
 
 @public("softmax special.softmax")
 def softmax(input, dim, dtype=None):
-    """exp(x) / sum(exp(x)) along `dim`; the input is cast to `dtype` first if given."""
+    """Return exponentials along `dim`, scaled so that they add up to 1.
+
+    y[i] = exp(x[i]) / sum(exp(x)), computed from x - max(x) so that nothing overflows.
+
+    Args:
+        input (Tensor): any shape, floating.
+        dim (int): the dimension along which the results add up to 1.
+        dtype (dtype, optional): the dtype that `input` is cast to first.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input`, values in [0, 1].
+
+    Raises:
+        IndexError: the dimension is out of range.
+        NotImplementedError: the dtype is not floating.
+
+    Example:
+        >>> torch.softmax(torch.tensor([[0.0, 0.0], [1000.0, 0.0]]), 1)
+        tensor([[0.5000, 0.5000],
+                [1.0000, 0.0000]])
+    """
     return _along("softmax", softmax_values, input, dim, dtype)
 
 
 @public("log_softmax special.log_softmax")
 def log_softmax(input, dim, dtype=None):
-    """log(softmax(x)) along `dim`, computed without overflow."""
+    """Return the logarithm of `softmax` along `dim`, without overflow.
+
+    y[i] = x[i] - log(sum(exp(x)))
+
+    Args:
+        input (Tensor): any shape, floating.
+        dim (int): the dimension along which the exponentials of the results add up to 1.
+        dtype (dtype, optional): the dtype that `input` is cast to first.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input`.
+
+    Raises:
+        IndexError: the dimension is out of range.
+        NotImplementedError: the dtype is not floating.
+
+    Example:
+        >>> torch.log_softmax(torch.tensor([0.0, 0.0]), 0)
+        tensor([-0.6931, -0.6931])
+    """
     return _along("log_softmax", log_softmax_values, input, dim, dtype)
 
 
@@ -167,7 +208,26 @@ def logsumexp_values(input, dims, keepdim):
 
 @public("logsumexp special.logsumexp")
 def logsumexp(input, dim, keepdim=False):
-    """log(sum(exp(x))) over `dim` (int or tuple), without overflow. Integers become the default float."""
+    """Return the logarithm of the sum of exponentials over `dim`, without overflow.
+
+    y = log(sum(exp(x)))
+
+    Args:
+        input (Tensor): any shape; integers become the default float.
+        dim (int or tuple of int): the dimensions to reduce.
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`; -inf where there is no element.
+
+    Raises:
+        IndexError: a dimension is out of range.
+
+    Example:
+        >>> torch.logsumexp(torch.tensor([[0.0, 0.0], [1000.0, 1000.0]]), 1)
+        tensor([6.9315e-01, 1.0007e+03])
+    """
     need_tensor("logsumexp", "input", 1, input)
     if input._layout.dtype.category < dt.FLOATING:
         input = input._cast(dt.get_default_dtype())

@@ -7,15 +7,15 @@ gradient. NaN counts as the largest number, as in PyTorch.
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, into_out, public
-from ...core.kinds import Host, Kernel
 from ...core.grads import GradRule
 from ...core.graph import MODE
 from ...core.infer import wrap_dim
+from ...core.kinds import Host, Kernel
 from ...core.layout import dense_strides_like
 from ...core.record import record
 from ...core.return_types import named_result
 from ...core.tensor import Tensor
-from ..basic.creation import full, ones, zeros
+from ..basic.creation import empty_like, full, ones, zeros
 from ..basic.shape import cat
 from ..basic.view import slice_
 from ..index.nonzero import nonzero
@@ -71,7 +71,28 @@ def check_sortable(name, input):
 
 @public("sort", out=False)
 def sort(input, dim=-1, descending=False, *, stable=False, out=None):
-    """(values, indices) sorted along `dim`; always stable; NaN last in ascending order."""
+    """Return the elements sorted along `dim`, and the positions they came from.
+
+    Equal elements keep their order. NaN is larger than every number.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int): the dimension to sort along; the last one by default.
+        descending (bool): whether the largest comes first.
+        stable (bool): accepted; the order is always stable.
+        out (tuple of two Tensors, optional): where the results are written.
+
+    Returns:
+        (values, indices): the shape of `input`; indices are int64.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> values, indices = torch.sort(torch.tensor([3, 1, 2]))
+        >>> values, indices
+        (tensor([1, 2, 3]), tensor([1, 2, 0]))
+    """
     return with_outs("sort", _sort, out, (input, dim, descending))
 
 
@@ -82,13 +103,46 @@ def _sort(input, dim, descending):
 
 @public("argsort", out=False)
 def argsort(input, dim=-1, descending=False, *, stable=False):
-    """The positions that sort along `dim`."""
+    """Return the positions that sort along `dim`.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        dim (int): the dimension to sort along; the last one by default.
+        descending (bool): whether the largest comes first.
+        stable (bool): accepted; the order is always stable.
+
+    Returns:
+        Tensor: int64, the shape of `input`.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> torch.argsort(torch.tensor([3, 1, 2]), descending=True)
+        tensor([0, 2, 1])
+    """
     return positions(input, wrap_dim(dim, input.dim()), descending)
 
 
 @public("msort")
 def msort(input):
-    """Values sorted along dimension 0."""
+    """Return the elements sorted along the first dimension.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.msort(torch.tensor([[3, 1], [2, 4]]))
+        tensor([[2, 1],
+                [3, 4]])
+    """
     return sort(input, 0)[0]
 
 
@@ -112,8 +166,27 @@ def topk_along(input, dim, shape, k, largest, ordered):
 
 @public("topk", out=False)
 def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
-    """(values, indices) of the `k` largest (or smallest) elements along `dim`, in order. RuntimeError if there are
-    fewer."""
+    """Return the `k` largest (or smallest) elements along `dim` and their positions.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        k (int): how many elements.
+        dim (int): the dimension to choose along; the last one by default.
+        largest (bool): whether the largest or the smallest are chosen.
+        sorted (bool): accepted; the results are always in order.
+        out (tuple of two Tensors, optional): where the results are written.
+
+    Returns:
+        (values, indices): the shape of `input` with size `k` in `dim`; indices are int64.
+
+    Raises:
+        RuntimeError: there are fewer than `k` elements along `dim`.
+
+    Example:
+        >>> values, indices = torch.topk(torch.tensor([1, 5, 3, 4]), 2)
+        >>> values, indices
+        (tensor([5, 4]), tensor([1, 3]))
+    """
     return with_outs("topk", _topk, out, (input, k, dim, largest, sorted))
 
 
@@ -169,8 +242,26 @@ def answer(found, return_inverse, return_counts):
 
 @public("unique", out=False)
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The distinct values in order (or the distinct slices of `dim`), with the positions of every element among them
-    and how often each appears if asked. Sync point."""
+    """Return the distinct elements, in order. This waits for the values.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        sorted (bool): accepted; the result is always in order.
+        return_inverse (bool): whether to tell where each element is among the distinct ones.
+        return_counts (bool): whether to tell how often each one occurs.
+        dim (int, optional): the dimension whose slices are compared; elements are by default.
+
+    Returns:
+        Tensor, or a tuple of it with the inverse and the counts (int64) that are asked for.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> values, counts = torch.unique(torch.tensor([3, 1, 3, 2]), return_counts=True)
+        >>> values, counts
+        (tensor([1, 2, 3]), tensor([1, 1, 2]))
+    """
     if dim is None:
         return without_derivative("_unique2", input, distinct_values(input.detach(), return_inverse, return_counts))
     values, inverse, counts = unique_slices(input.detach()._array(), wrap_dim(dim, input.dim()))
@@ -213,7 +304,7 @@ def distinct_values(input, return_inverse, return_counts):
     if return_inverse:
         number = first.cumsum(0) - 1 if count else flat.long()
         if count:
-            number = REGISTRY["empty_like"](order).scatter_(0, order, number)
+            number = empty_like(order).scatter_(0, order, number)
         found.append(number.reshape(shape))
     if return_counts:
         starts = nonzero(first)[:, 0] if count else flat.long()
@@ -267,7 +358,24 @@ def unique_slices(array, dim):
 
 @public("unique_consecutive", out=False)
 def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
-    """Without repetitions of neighbours (elements of the flattened input, or slices of `dim`). Sync point."""
+    """Return the elements without repetitions of neighbours. This waits for the values.
+
+    Args:
+        input (Tensor): any shape; not complex.
+        return_inverse (bool): whether to tell where each element is in the result.
+        return_counts (bool): whether to tell how long each repetition is.
+        dim (int, optional): the dimension whose slices are compared; the tensor is flattened by default.
+
+    Returns:
+        Tensor, or a tuple of it with the inverse and the counts (int64) that are asked for.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]))
+        tensor([1, 2, 1])
+    """
     array = input.detach()._array()
     if dim is None:
         flat, axis = array.reshape(-1), 0
@@ -300,10 +408,29 @@ SEARCH = Kernel("searchsorted", lower="rows.sort:lower_search", reads="any")
 
 @public("searchsorted")
 def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None):
-    """Where each value belongs in the sorted innermost rows of `sorted_sequence`, so that order is kept.
+    """Return where each value belongs in sorted rows, so that their order is kept.
 
-    right: after equal elements; side "left" or "right" says the same; sorter: positions that sort an unsorted
-    sequence."""
+    y = the first i with sorted_sequence[i] >= value, or > value with right=True
+
+    Args:
+        sorted_sequence (Tensor): rows in ascending order along the last dimension; a vector serves all values.
+        input (Tensor or number): the values; their other dimensions are those of `sorted_sequence`.
+        out_int32 (bool): whether the result is int32 and not int64.
+        right (bool): whether values go after equal elements.
+        side (str, optional): "left" or "right", which says the same.
+        sorter (Tensor, optional): int64 positions that sort a sequence that is not in order.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: positions in the shape of `input`.
+
+    Raises:
+        RuntimeError: shapes that do not fit, or `side` against `right`.
+
+    Example:
+        >>> torch.searchsorted(torch.tensor([1, 3, 5]), torch.tensor([0, 3, 6]))
+        tensor([0, 1, 3])
+    """
     if side not in (None, "left", "right"):
         raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
     if side == "left" and right:
@@ -344,7 +471,25 @@ def check_search(edges, values, sorter):
 
 @public("bucketize")
 def bucketize(input, boundaries, *, out_int32=False, right=False):
-    """The number of the interval between sorted `boundaries` (1-d) that each value lies in."""
+    """Return the number of the interval between `boundaries` that each value lies in.
+
+    Args:
+        input (Tensor or number): the values.
+        boundaries (Tensor): a vector in ascending order.
+        out_int32 (bool): whether the result is int32 and not int64.
+        right (bool): whether a value equal to a boundary belongs to the interval above it.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input`, values from 0 to the number of boundaries.
+
+    Raises:
+        RuntimeError: `boundaries` is not a vector.
+
+    Example:
+        >>> torch.bucketize(torch.tensor([0, 3, 6]), torch.tensor([1, 3, 5]), right=True)
+        tensor([0, 2, 3])
+    """
     if boundaries.dim() != 1:
         raise RuntimeError(f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.dim()})")
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
@@ -359,7 +504,25 @@ ISIN = Host("isin", _isin_body)
 
 @public("torch.isin")
 def isin(elements, test_elements, *, assume_unique=False, invert=False):
-    """Whether each element is among `test_elements` (or is not, with `invert`)."""
+    """Return whether each element is among `test_elements`.
+
+    Args:
+        elements (Tensor or number): what is looked for.
+        test_elements (Tensor or number): where it is looked for.
+        assume_unique (bool): accepted; it changes nothing.
+        invert (bool): whether the answer is turned round.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: bool, the shape of `elements`.
+
+    Raises:
+        TypeError: neither of the two is a tensor.
+
+    Example:
+        >>> torch.isin(torch.tensor([1, 2, 3]), torch.tensor([3, 1]))
+        tensor([ True, False,  True])
+    """
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
         raise TypeError("isin(): argument 'elements' (position 1) must be Tensor, not " + type(elements).__name__)
     if not isinstance(test_elements, Tensor):

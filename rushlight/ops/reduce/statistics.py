@@ -115,27 +115,109 @@ def _spread_arguments(name, input, dim, unbiased, keepdim, correction):
 
 @public("var")
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=UNSET):
-    """The variance over `dim` (int, tuple, None for all): squared distances from the mean over (count - correction),
-    default 1.
+    """Return the variance over the dimensions `dim`.
+
+    var(x) = sum((x - mean(x))**2) / (n - correction)
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        unbiased (bool, optional): the older name of correction=1 (True) and correction=0 (False).
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        correction (int or float, optional): what is taken from the number of elements; 1 by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`; NaN where a division by zero would be.
+
+    Raises:
+        RuntimeError: the dtype is neither floating nor complex.
+        IndexError: a dimension is out of range.
+
+    Example:
+        >>> torch.var(torch.tensor([[1.0, 3.0], [2.0, 8.0]]), 1)
+        tensor([ 2., 18.])
     """
     return var_node(input, *_spread_arguments("var", input, dim, unbiased, keepdim, correction))
 
 
 @public("std")
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=UNSET):
-    """The standard deviation over `dim`: the root of `var`."""
+    """Return the standard deviation over the dimensions `dim`.
+
+    std(x) = sqrt(var(x))
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        unbiased (bool, optional): the older name of correction=1 (True) and correction=0 (False).
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        correction (int or float, optional): what is taken from the number of elements; 1 by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `input` without `dim`; NaN where a division by zero would be.
+
+    Raises:
+        RuntimeError: the dtype is neither floating nor complex.
+        IndexError: a dimension is out of range.
+
+    Example:
+        >>> torch.std(torch.tensor([[1.0, 3.0], [2.0, 8.0]]), 1, correction=0)
+        tensor([1., 3.])
+    """
     return std_node(input, *_spread_arguments("std", input, dim, unbiased, keepdim, correction))
 
 
 @public("torch.var_mean")
 def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=UNSET):
-    """The pair (variance, mean) over `dim`."""
+    """Return the variance and the mean over the dimensions `dim`.
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        unbiased (bool, optional): the older name of correction=1 (True) and correction=0 (False).
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        correction (int or float, optional): what is taken from the number of elements; 1 by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        (variance, mean): the shape of `input` without `dim`.
+
+    Raises:
+        RuntimeError: the dtype is neither floating nor complex.
+
+    Example:
+        >>> variance, mean = torch.var_mean(torch.tensor([1.0, 3.0]))
+        >>> variance, mean
+        (tensor(2.), tensor(2.))
+    """
     return tuple(VAR_MEAN(input, *_spread_arguments("var_mean", input, dim, unbiased, keepdim, correction)))
 
 
 @public("torch.std_mean")
 def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=UNSET):
-    """The pair (standard deviation, mean) over `dim`."""
+    """Return the standard deviation and the mean over the dimensions `dim`.
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        unbiased (bool, optional): the older name of correction=1 (True) and correction=0 (False).
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        correction (int or float, optional): what is taken from the number of elements; 1 by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        (standard deviation, mean): the shape of `input` without `dim`.
+
+    Raises:
+        RuntimeError: the dtype is neither floating nor complex.
+
+    Example:
+        >>> deviation, mean = torch.std_mean(torch.tensor([1.0, 3.0]), correction=0)
+        >>> deviation, mean
+        (tensor(1.), tensor(2.))
+    """
     return tuple(STD_MEAN(input, *_spread_arguments("std_mean", input, dim, unbiased, keepdim, correction)))
 
 
@@ -229,7 +311,28 @@ def any_empty(x, dims):
 
 @public("norm")
 def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
-    """The p-norm over `dim`; "fro" (the root of the sum of squares) and "nuc" (the sum of singular values) as names."""
+    """Return the p-norm over the dimensions `dim`.
+
+    y = sum(abs(x)**p)**(1 / p)
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        p (float or str): the order; "fro" is the root of the sum of squares, "nuc" the sum of singular values.
+        dim (int or tuple of int, optional): the dimensions to reduce; all of them by default.
+        keepdim (bool): whether reduced dimensions stay, with size 1.
+        dtype (dtype, optional): the dtype that `input` is cast to first.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: real, the shape of `input` without `dim`.
+
+    Raises:
+        RuntimeError: the dtype is neither floating nor complex, or the order is not known.
+
+    Example:
+        >>> torch.norm(torch.tensor([[3.0, 4.0], [0.0, 1.0]]), dim=1)
+        tensor([5., 1.])
+    """
     need_tensor("norm", "input", 1, input)
     if p == "nuc":
         return REGISTRY["linalg.matrix_norm"](input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
@@ -277,7 +380,26 @@ def dist_node(input, other, p):
 
 @public("dist")
 def dist(input, other, p=2):
-    """The p-norm of input - other."""
+    """Return the p-norm of the difference of two tensors.
+
+    dist(x, y) = sum(abs(x - y)**p)**(1 / p)
+
+    Args:
+        input (Tensor): any shape, floating or complex.
+        other (Tensor): a shape that broadcasts with that of `input`.
+        p (float): the order of the norm; inf for the largest difference.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: 0-dim.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torch.dist(torch.tensor([0.0, 0.0]), torch.tensor([3.0, 4.0]))
+        tensor(5.)
+    """
     need_tensor("dist", "input", 1, input)
     need_tensor("dist", "other", 2, other)
     return dist_node(input, other, p)
@@ -300,8 +422,26 @@ def _weights(name, values, count):
 
 @public("cov", out=False, cast="result")
 def cov(input, *, correction=1, fweights=None, aweights=None):
-    """The covariance matrix of variables (rows) from observations (columns), optionally weighted by counts and by
-    importance.
+    """Return the covariance matrix of variables from their observations.
+
+    cov[i][j] = sum((x[i] - mean(x[i])) * conj(x[j] - mean(x[j]))) / (n - correction)
+
+    Args:
+        input (Tensor): a matrix with a variable in each row and an observation in each column, or a vector.
+        correction (int): what is taken from the number of observations.
+        fweights (Tensor, optional): integers that say how often each observation counts.
+        aweights (Tensor, optional): the importance of each observation, not negative.
+
+    Returns:
+        Tensor: a square matrix, or 0-dim for a vector.
+
+    Raises:
+        RuntimeError: more than two dimensions, or weights that do not fit.
+
+    Example:
+        >>> torch.cov(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+        tensor([[ 1., -1.],
+                [-1.,  1.]])
     """
     if input.dim() > 2:
         raise RuntimeError("cov(): expected input to have two or fewer dimensions but got an input with "
@@ -344,7 +484,24 @@ builtin_max = max
 
 @public("corrcoef", out=False, cast="result")
 def corrcoef(input):
-    """The matrix of Pearson's correlation coefficients of variables (rows), limited to [-1, 1]."""
+    """Return the matrix of Pearson's correlation coefficients of variables.
+
+    y[i][j] = cov[i][j] / sqrt(cov[i][i] * cov[j][j]), limited to [-1, 1]
+
+    Args:
+        input (Tensor): a matrix with a variable in each row and an observation in each column, or a vector.
+
+    Returns:
+        Tensor: a square matrix, or 0-dim for a vector.
+
+    Raises:
+        RuntimeError: more than two dimensions.
+
+    Example:
+        >>> torch.corrcoef(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+        tensor([[ 1., -1.],
+                [-1.,  1.]])
+    """
     if input.dim() > 2:
         raise RuntimeError("corrcoef(): expected input to have two or fewer dimensions but got an input with "
                            f"{input.dim()} dimensions")

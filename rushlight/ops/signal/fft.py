@@ -16,8 +16,8 @@ from ...base import pocketfft
 from ...base.lazy import numpy as np
 from ...core import dtype as dt
 from ...core.declare import REGISTRY, apply, composed, public
-from ...core.kinds import Host, Kernel
 from ...core.infer import wrap_dim
+from ...core.kinds import Host, Kernel
 from ...core.record import record
 from ...core.tensor import Tensor
 from ..basic.arithmetic import where

@@ -74,30 +74,31 @@ def _padded(batch, side, mode):
 @public("stft", out=False)
 def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect",
          normalized=False, onesided=None, return_complex=None, align_to_window=None):
-    """The Fourier transforms of overlapping frames of a signal.
+    """Return the Fourier transforms of overlapping frames of a signal.
+
+    y[f][t] = sum(window[k] * x[t * hop_length + k] * exp(-2j * pi * f * k / n_fft))
 
     Args:
-        input: a real or complex signal (time) or batch of signals (batch, time).
-        n_fft: the length of a frame.
-        hop_length: how far frames are apart. Default: n_fft // 4.
-        win_length: the length of the window; zeros are added on both sides up to `n_fft`. Default: n_fft.
-        window: a tensor (win_length) that frames are multiplied by. Default: ones.
-        center: whether the signal is padded so that frame t is centred at t * hop_length.
-        pad_mode: how it is padded then, a mode of `nn.functional.pad`.
-        normalized: whether results are divided by sqrt(n_fft).
-        onesided: whether only the frequencies up to n_fft // 2 are returned. Default: for real input and window.
-        return_complex: True for a complex result; False, which is deprecated, for pairs in a last dimension.
-        align_to_window: accepted as None alone.
+        input (Tensor): a real or complex signal (time) or batch of signals (batch, time).
+        n_fft (int): the length of a frame.
+        hop_length (int, optional): how far frames are apart; n_fft // 4 by default.
+        win_length (int, optional): the length of the window; zeros are added on both sides up to `n_fft`.
+        window (Tensor, optional): (win_length), what frames are multiplied by; ones by default.
+        center (bool): whether the signal is padded so that frame t is centred at t * hop_length.
+        pad_mode (str): how it is padded then, a mode of `nn.functional.pad`.
+        normalized (bool): whether results are divided by sqrt(n_fft).
+        onesided (bool, optional): whether only frequencies up to n_fft // 2 are returned; so for real signals.
+        return_complex (bool, optional): False, which is deprecated, gives pairs in a last dimension.
+        align_to_window (None): accepted as None alone.
 
     Returns:
-        A tensor (batch, frequency, frame), complex unless `return_complex` is False.
+        Tensor: (batch, frequency, frame), complex unless `return_complex` is False.
 
     Raises:
-        RuntimeError: for lengths that do not fit, or if `return_complex` is missing and input and window are real.
+        RuntimeError: lengths that do not fit, or `return_complex` is missing and input and window are real.
 
-    Example::
-
-        >>> torch.stft(torch.ones(8), 4, center=False, return_complex=True).shape
+    Example:
+        >>> torch.stft(torch.ones(8), 4, window=torch.ones(4), center=False, return_complex=True).shape
         torch.Size([3, 5])
     """
     has_complex = _check_signal(input, window, onesided, return_complex)
@@ -152,19 +153,30 @@ def _overlapped(frames, n_fft, hop, size):
 @public("istft", out=False)
 def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=True, normalized=False, onesided=None,
           length=None, return_complex=False):
-    """The signal whose short-time Fourier transform is closest to `input`.
+    """Return the signal whose short-time Fourier transform is closest to `input`.
 
     Args:
-        input: a complex tensor (batch, frequency, frame) as `stft` returns it; the batch dimension is optional.
-        n_fft, hop_length, win_length, window, center, normalized, onesided: as in `stft`.
-        length: how many samples to return. Default: as many as the frames determine.
-        return_complex: whether the signal is complex; then `input` must have all frequencies.
+        input (Tensor): complex, (batch, frequency, frame) or (frequency, frame), as `stft` returns it.
+        n_fft (int): the length of a frame.
+        hop_length (int, optional): how far frames are apart; n_fft // 4 by default.
+        win_length (int, optional): the length of the window; `n_fft` by default.
+        window (Tensor, optional): (win_length), the window that `stft` was called with; ones by default.
+        center (bool): whether the signal was padded so that frame t is centred at t * hop_length.
+        normalized (bool): whether the transforms were divided by sqrt(n_fft).
+        onesided (bool, optional): whether there are only frequencies up to n_fft // 2.
+        length (int, optional): how many samples to return; as many as the frames determine by default.
+        return_complex (bool): whether the signal is complex; then `input` must have all frequencies.
 
     Returns:
-        A tensor (batch, time).
+        Tensor: (batch, time) or (time).
 
     Raises:
-        RuntimeError: if the sizes do not fit or the windows do not cover the signal.
+        RuntimeError: the sizes do not fit, or the windows do not cover the signal.
+
+    Example:
+        >>> frames = torch.stft(torch.ones(8), 4, window=torch.ones(4), return_complex=True)
+        >>> torch.istft(frames, 4, window=torch.ones(4), length=8)
+        tensor([1., 1., 1., 1., 1., 1., 1., 1.])
     """
     hop, width = _options("istft", n_fft, hop_length, win_length)
     batch, half = _spectrum(input, n_fft, onesided)

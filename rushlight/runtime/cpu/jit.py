@@ -141,8 +141,9 @@ def _hurry(parts, keys):
     """Compile lists of (name, Module) without optimising, where that gives the same bits, and have it done well later.
     `keys`: {name: key}."""
     texts = [_text([module for _, module in part]) for part in parts]
-    _compile([part for part, text in zip(parts, texts) if not hurried.suits(text)], disk())
-    parts = [(part, text) for part, text in zip(parts, texts) if hurried.suits(text)]
+    suited = [hurried.suits(text) for text in texts]
+    _compile([part for part, suits in zip(parts, suited) if not suits], disk())
+    parts = [(part, text) for part, text, suits in zip(parts, texts, suited) if suits]
     codes = llvm.compile_texts([hurried.with_doors([name for name, _ in part], text) for part, text in parts], True)
     for (part, _), code in zip(parts, codes):
         found = loader.load(code, _resolve)

@@ -100,6 +100,9 @@ class Appender(Writer):
                 target = self.item(self.outs, i)
                 self.unless(self.same(self.get(target, Tensor, "_versions"), self.none), "drop")
                 self.enter(target)
+                version = self.get(self.get(target, Tensor, "_storage"), Storage, "version")
+                with self.where(self.value(f"icmp slt i64 {self.call('PyLong_AsLongLong', version)}, 0")):
+                    self.unless(self.same(self.first_version(), self.context("UNTRACKED")), "drop")  # check_tracked
 
     def add(self, item):
         """The next item of the key."""

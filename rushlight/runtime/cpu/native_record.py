@@ -187,7 +187,6 @@ class _Recorder(Writer):
         self.unless(self.differs(self.tensor, "null"), "drop")
         self.unless(self.differs(self.storage, "null"), "drop")
         self.unless(self.same(self.get(self.stream, Stream, "dirty"), self.false), "drop")
-        self.unless(self.same(self.get(self.stream, Stream, "inferring"), self.false), "drop")
         self.block = self.get(self.stream, Stream, "block")
         self.slots, self.step = self.get(self.block, Block, "slots"), self.get(self.block, Block, "step")
         self.length = self.call("PyList_Size", self.slots)

@@ -9,9 +9,11 @@ import ctypes
 import sys
 
 from ...core.storage import Storage
+from ...core.stream import Stream
 from ...core.tensor import Tensor
 
-CONTEXT = ("stream", "Tensor", "Storage", "None", "True", "False", "zero", "acquire", "release", "float", "out", "one")
+CONTEXT = ("stream", "Tensor", "Storage", "None", "True", "False", "zero", "acquire", "release", "float", "out", "one",
+           "INFERRING", "UNTRACKED")
 PYTHON = {
     "PyObject_Vectorcall": "ptr (ptr, ptr, i64, ptr)", "PyObject_Type": "ptr (ptr)",
     "PyType_GenericAlloc": "ptr (ptr, i64)", "PyDict_GetItemWithError": "ptr (ptr, ptr)", "PyTuple_New": "ptr (i64)",
@@ -23,6 +25,7 @@ PYTHON = {
     "PyErr_Occurred": "ptr ()", "PyLong_AsLongLong": "i64 (ptr)", "PySequence_GetItem": "ptr (ptr, i64)",
     "PyObject_Size": "i64 (ptr)", "PyObject_RichCompareBool": "i32 (ptr, ptr, i32)", "PyList_New": "ptr (i64)",
     "PyList_SetItem": "i32 (ptr, i64, ptr)", "PyGC_Disable": "i32 ()", "PyGC_Enable": "i32 ()",
+    "PyThread_get_thread_ident": "i64 ()", "PyLong_FromUnsignedLong": "ptr (i64)", "PySet_Contains": "i32 (ptr, ptr)",
     "PyList_SetSlice": "i32 (ptr, i64, i64, ptr)",
 }
 POINTER = ctypes.sizeof(ctypes.c_void_p)
@@ -183,12 +186,26 @@ class Writer:
         with self.where(self.differs(value, "null")):
             self.call("Py_DecRef", value)
 
+    def first_version(self):
+        """The version of a new storage, as `first_version` of core/storage.py says."""
+        version = self.variable()
+        self.store(self.context("zero"), version)
+        with self.where(self.differs(self.get(self.context("stream"), Stream, "inferring"), self.context("False"))):
+            thread = self.call("PyLong_FromUnsignedLong", self.call("PyThread_get_thread_ident"))
+            with self.where(self.differs(thread, "null")):
+                found = self.call("PySet_Contains", self.context("INFERRING"), thread)
+                self.call("Py_DecRef", thread)
+                with self.where(self.value(f"icmp eq i32 {found}, 1")):
+                    self.store(self.context("UNTRACKED"), version)
+        return self.load(version)
+
     def fill_result(self, storage, tensor, known):
         """Fill a new storage and the tensor that views all of it; `known`: the values of fields that are not the same
         for all. The tensor takes the reference to the storage."""
         zero, none, false = self.context("zero"), self.context("None"), self.context("False")
+        version = self.first_version()
         self.put(storage, Storage, "index", known["index"])  # with our reference
-        fields = dict(address=zero, version=zero, block=none, guard=none, **known)
+        fields = dict(address=zero, version=version, block=none, guard=none, **known)
         for slot in ("pending", "nbytes", "device", "address", "version", "block", "guard"):
             self.call("Py_IncRef", fields[slot])
             self.put(storage, Storage, slot, fields[slot])
