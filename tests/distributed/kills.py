@@ -1,4 +1,4 @@
-"""Kills a rank of a job at a random moment, and looks at what is left: `python tests/distributed/kills.py 50 [SEED]`."""
+"""Kills ranks at random moments and looks at what is left: `python tests/distributed/kills.py COUNT [SEED]`."""
 import json
 import os
 import pathlib
