@@ -16,7 +16,7 @@ from .world import attempt as keys_of
 from .world import ended
 
 GRACE = 3.0  # seconds between the signal that ends the launcher and SIGKILL
-NOTICE = 8.0  # seconds in which the others can see the end of a process themselves and say who it was
+NOTICE = 7.0  # seconds in which the others can see the end of a process themselves and say who it was
 LAST = 1.5  # seconds between SIGTERM and SIGKILL after that
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

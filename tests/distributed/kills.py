@@ -1,4 +1,4 @@
-"""Kills a rank of a job at a random moment and looks at what is left: `python tests/distributed/kills.py 50`."""
+"""Kills ranks at random moments and looks at what is left: `python tests/distributed/kills.py COUNT [SEED]`."""
 import json
 import os
 import pathlib
@@ -80,10 +80,10 @@ def run(seed, processes, program=PROGRAM):
     return took, victim, moment
 
 
-def main(count):
+def main(count, first=0):
     """Run jobs of two, three and four ranks; print a line each and the slowest."""
     slowest, failures = 0.0, 0
-    for seed in range(count):
+    for seed in range(first, first + count):
         processes = 2 + seed % 3
         try:
             took, victim, moment = run(seed, processes)
@@ -98,4 +98,4 @@ def main(count):
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(*map(int, sys.argv[1:])))

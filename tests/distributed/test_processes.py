@@ -12,7 +12,8 @@ from distributed import kills
 
 HERE = pathlib.Path(__file__).parent / "programs"
 FULL = os.environ.get("RUSHLIGHT_TEST_FULL") == "1"
-LARGEST = "10000000" if FULL else "10000"
+DTYPES = ("uint8,int8,bool,float16,bfloat16", "int16,int32,float32,int64", "float64,complex64", "complex128")
+EVERY = [f"every_dtype.py 10000000 {names}" for names in DTYPES] if FULL else ["every_dtype.py 10000"]
 
 
 def launch(name, *arguments, processes=2, status=0, options=(), timeout=100):
@@ -30,8 +31,8 @@ def test_the_demo_network(processes):
 
 
 @pytest.mark.parametrize("processes", [2, 4])
-@pytest.mark.parametrize("program", ["checkpoint.py", "collectives.py", f"every_dtype.py {LARGEST}", "fsdp.py",
-                                     "sync_batchnorm.py", "training.py", "zero.py"])
+@pytest.mark.parametrize("program", ["checkpoint.py", "collectives.py", "fsdp.py", "sync_batchnorm.py", "training.py",
+                                     "zero.py", *EVERY])
 def test_a_program_that_checks_itself(program, processes):
     out, _ = launch(*program.split(), processes=processes, timeout=290)
     assert sorted(re.findall("rank ([0-9]) done", out)) == [str(rank) for rank in range(processes)]

@@ -1,4 +1,7 @@
-"""Every collective in every dtype and size from 1 to the argument, in powers of ten, compared with NumPy."""
+"""Every collective in every dtype and size from 1 to the argument, in powers of ten, compared with NumPy.
+
+A second argument names the dtypes, separated by commas.
+"""
 import os
 import sys
 
@@ -11,6 +14,7 @@ rank, world = dist.get_rank(), dist.get_world_size()
 NUMBERS = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128")
 FOLDS = {"SUM": np.add, "PRODUCT": np.multiply, "MIN": np.minimum, "MAX": np.maximum, "BAND": np.bitwise_and,
          "BOR": np.bitwise_or, "BXOR": np.bitwise_xor}
+DTYPES = sys.argv[2].split(",") if sys.argv[2:] else (*NUMBERS, "bool", "bfloat16")
 SIZES = [10 ** n for n in range(8) if 10 ** n <= int(sys.argv[1])]
 
 
@@ -79,7 +83,7 @@ def movements(name, size, parts):
 
 
 for size in SIZES:
-    for name in (*NUMBERS, "bool", "bfloat16"):
+    for name in DTYPES:
         parts = [values(name, r, size) for r in range(world)]
         reductions(name, size, parts)
         movements(name, size, parts)
