@@ -158,7 +158,8 @@ def logsumexp(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     """The logarithm of the sum of exponentials of the elements that the mask names."""
     x, m = _mask_of(input, mask)
     x, dims = _cast(x, dtype), _dims(x, dim)
-    return _result(input, rl.logsumexp(_filled(x, m, -math.inf), dims, keepdim=keepdim), m, dims, keepdim)
+    found = rl.logsumexp(_filled(x, m, _lowest(x.dtype) if not x.is_complex() else -math.inf), dims, keepdim=keepdim)
+    return _result(input, found.to(x.dtype), m, dims, keepdim)
 
 
 def logaddexp(input, other, *, dtype=None, input_mask=None, other_mask=None):

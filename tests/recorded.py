@@ -30,7 +30,7 @@ LEFT_OUT = frozenset("""
 """.split())
 # Namespaces of the table: a title, and the beginning of its operators' names.
 GROUPS = (("`nn.functional`", "nn.functional."), ("`linalg`", "linalg."), ("`fft`", "fft."), ("`special`", "special."),
-          ("`signal.windows`", "signal."), ("tensors: `torch`, `Tensor`", ""))
+          ("tensors: `torch`, `Tensor`", ""))
 
 
 # -- texts of values -------------------------------------------------------------------------------------------------

@@ -249,6 +249,8 @@ class Learner:
             storage = slots[slot]
             if id(storage) in outer:
                 made.added.append(outer[id(storage)])
+            elif storage.address:
+                return None  # a constant that a formula made: its memory is not there another time
             elif not alive[slot] and slot in results:
                 made.added.append(None)
             elif not alive[slot] or slot in given:

@@ -178,8 +178,8 @@ CHECKED = {
 
 
 def is_named(value, name):
-    """Whether a value is of the class of that name: classes of layers above."""
-    return type(value).__name__ == name
+    """Whether a value is of a class whose name ends so: classes of layers above."""
+    return type(value).__name__.endswith(name)
 
 
 def check_keywords(function, given):

@@ -44,11 +44,6 @@ class P2POp:
         self.tag, self.group_peer = tag, group_peer
 
 
-def supports_complex(reduceOp):
-    """Whether a reduction counts as one of complex numbers; PyTorch's answer (a product works as well)."""
-    return str(reduceOp) in ("sum", "avg", "premul_sum")
-
-
 def _check(tensor, name):
     if not isinstance(tensor, rl.Tensor):
         raise TypeError(f"Invalid function argument. Expected parameter `{name}` of type torch.Tensor, but got "

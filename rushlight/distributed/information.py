@@ -3,8 +3,9 @@ import enum
 import os
 from typing import NewType
 
+from .collectives import ReduceOp
 from .store import DEFAULT_TIMEOUT, DistStoreError
-from .world import Backend, world_group
+from .world import Backend, get_rank, is_gloo_available, is_mpi_available, member, new_group, world_group
 
 GroupName = NewType("GroupName", str)
 default_pg_timeout = DEFAULT_TIMEOUT
@@ -48,6 +49,20 @@ def is_xccl_available():
     return False
 
 
+def is_backend_available(backend):
+    """Whether a backend can be used."""
+    checks = {Backend.GLOO: is_gloo_available, Backend.MPI: is_mpi_available}
+    return backend.lower() in checks and checks[backend.lower()]()
+
+
+def get_default_backend_for_device(device):
+    """The backend for tensors on a device. ValueError for one without."""
+    kind = str(getattr(device, "type", device)).partition(":")[0]
+    if kind != "cpu":
+        raise ValueError(f"Default backend not registered for device : {device}")
+    return Backend.GLOO
+
+
 class BackendConfig:
     """Which backend serves which device: "gloo", or "cpu:gloo"."""
 
@@ -66,4 +81,34 @@ class BackendConfig:
 
 def get_backend_config(group=None):
     """The text of the BackendConfig of a group."""
-    return repr(BackendConfig(Backend.GLOO)) if (group or world_group()) is not None else ""
+    group = member(group)
+    return "" if group is None else repr(BackendConfig(group.name()))
+
+
+def new_subgroups_by_enumeration(ranks_per_subgroup_list, timeout=None, backend=None, pg_options=None,
+                                 group_desc=None):
+    """(the group of this process, all groups) of lists of ranks. ValueError where a rank is in two."""
+    if not ranks_per_subgroup_list:
+        raise ValueError("The arg 'ranks_per_subgroup_list' cannot be empty")
+    seen = [rank for ranks in ranks_per_subgroup_list for rank in ranks]
+    if len(set(seen)) != len(seen):
+        raise ValueError("A rank is in several subgroups of 'ranks_per_subgroup_list'")
+    groups = [new_group(ranks, timeout, backend) for ranks in ranks_per_subgroup_list]
+    mine = [group for group, ranks in zip(groups, ranks_per_subgroup_list) if get_rank() in ranks]
+    return mine[0] if mine else None, groups
+
+
+def split_group(parent_pg=None, split_ranks=None, timeout=None, pg_options=None, group_desc=None, backend=None):
+    """This process's group when a group is cut into lists of its ranks; None if it is in none of them."""
+    parent = member(parent_pg)
+    if not split_ranks:
+        raise ValueError("split_ranks cannot be None or empty")
+    if parent.size() != world_group().size():
+        raise NotImplementedError("split_group: of a group that is not the group of all")
+    return new_subgroups_by_enumeration([[parent.ranks[rank] for rank in row] for row in split_ranks], timeout,
+                                        backend)[0]
+
+
+def supports_complex(reduceOp):
+    """Whether a reduction is defined for complex numbers."""
+    return reduceOp not in (ReduceOp.MAX, ReduceOp.MIN, ReduceOp.PRODUCT, ReduceOp.BAND, ReduceOp.BOR, ReduceOp.BXOR)

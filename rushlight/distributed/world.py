@@ -243,43 +243,6 @@ def new_subgroups(group_size=None, group=None, timeout=None, backend=None, pg_op
     return groups[get_rank() // group_size], groups
 
 
-def new_subgroups_by_enumeration(ranks_per_subgroup_list, timeout=None, backend=None, pg_options=None, group_desc=None):
-    """(the group of this process or None, all groups) for lists of ranks without a rank in common."""
-    ranks = [rank for row in ranks_per_subgroup_list for rank in row]
-    if not ranks:
-        raise ValueError("The arg 'ranks_per_subgroup_list' cannot be empty")
-    if len(set(ranks)) < len(ranks):
-        raise ValueError("new_subgroups_by_enumeration: a rank is in two groups")
-    groups = [new_group(row, timeout, backend) for row in ranks_per_subgroup_list]
-    own = [group for row, group in zip(ranks_per_subgroup_list, groups) if get_rank() in row]
-    return (own[0] if own else None), groups
-
-
-def split_group(parent_pg=None, split_ranks=None, timeout=None, pg_options=None, group_desc=None, backend=None):
-    """This process's group when a group is cut into lists of its ranks; None if it is in none of them."""
-    parent = member(parent_pg)
-    if not split_ranks:
-        raise ValueError("split_ranks cannot be None or empty")
-    if parent.size() != world_group().size():
-        raise NotImplementedError("split_group: of a group that is not the group of all")
-    return new_subgroups_by_enumeration([[parent.ranks[rank] for rank in row] for row in split_ranks], timeout,
-                                        backend)[0]
-
-
-def is_backend_available(backend):
-    """Whether a backend can be used."""
-    checks = {"gloo": is_gloo_available, "mpi": is_mpi_available}
-    return backend.lower() in checks and checks[backend.lower()]()
-
-
-def get_default_backend_for_device(device):
-    """The backend of a kind of device."""
-    kind = str(device).partition(":")[0]
-    if kind != "cpu":
-        raise ValueError(f"Default backend not registered for device : {kind}")
-    return "gloo"
-
-
 def get_pg_count():
     """The number of groups that are open."""
     return len(_state["groups"])

@@ -3,10 +3,10 @@
 Note [Tiers]
 Planning a block costs as much as running it many times, so it waits until the block has come back. The first time, each
 instruction runs by its launch record (see `records`): in program order, one after the other, nothing fused. A block
-that comes back, or that moves much memory, is planned (tier 1). Values do not depend on the tier: an element is
-computed by the same instructions alone and fused, and a kernel that adds has the same lanes whatever else it computes.
-There is one exception: where a float sum is fused with operands in another order of memory, it may add in another
-order.
+that comes back, or that moves much memory, is planned (tier 1); one short instruction, which a plan makes only a little
+faster, when it has come back often. Values do not depend on the tier: an element is computed by the same instructions
+alone and fused, and a kernel that adds has the same lanes whatever else it computes. There is one exception: where a
+float sum is fused with operands in another order of memory, it may add in another order.
 
 Note [Queues]
 The tables of a block's records lie one after the other in an array, each behind the address of its launches; one native
@@ -34,6 +34,7 @@ from .records import word
 
 MOST_PROGRAMS = 64  # of one step, by which results are alive
 DIRECT_RUNS = 1  # of a block, before it is planned
+SHORT_RUNS = 32  # of a block of one short instruction: nothing is fused, and a planned run takes little less time
 HEAVY_BYTES = 1 << 20  # of results an instruction, from which a block is planned at once
 SMALL_TEMPORARIES = 1 << 20  # bytes of temporary results that may all stay until the end
 TALLY = [0, 0, 0, 0]  # blocks, instructions, launches, bytes of results: as those of planned programs
@@ -135,7 +136,7 @@ class Direct:
             return False
         if switches.TIER == "random":
             return random.random() < 0.5
-        return self.runs >= DIRECT_RUNS or switches.TIER == "1" or is_heavy(step)
+        return self.runs >= (SHORT_RUNS if self.alone else DIRECT_RUNS) or switches.TIER == "1" or is_heavy(step)
 
 
 def is_heavy(step):

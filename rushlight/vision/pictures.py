@@ -34,6 +34,15 @@ class PendingPicture:
     __slots__ = ()
 
 
+def as_rgb(picture):
+    """`picture.convert("RGB")` of a picture that was just opened, without a copy if it is in colours already."""
+    picture.load()
+    detached = getattr(picture, "_new", None)  # what Pillow's own functions make their results with
+    if picture.mode != "RGB" or picture.readonly or detached is None:
+        return picture.convert("RGB")
+    return detached(picture.im)
+
+
 def memory_of(picture):
     """Where the bytes of a picture of mode L or RGB lie: (address, bytes a pixel, who keeps them)."""
     try:

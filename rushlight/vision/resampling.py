@@ -51,9 +51,10 @@ def source_of(image):
 
 
 def serves(image, mode):
-    """Whether `resample` can resize a tensor (..., C, H, W) by this filter. Handlers want to see operators instead."""
-    return (not LOCAL.modes and not LOCAL.beneath and image.dtype is rl.uint8 and image.device.type == "cpu"
-            and image.ndim >= 3 and mode in FILTERS and image.numel() > 0)
+    """Whether `resample` can resize a tensor (..., C, H, W) by this filter. A handler sees operators instead."""
+    observed = LOCAL.modes or LOCAL.beneath
+    return (not observed and image.dtype is rl.uint8 and image.device.type == "cpu" and image.ndim >= 3
+            and mode in FILTERS and image.numel() > 0)
 
 
 @dataclasses.dataclass(slots=True)

@@ -85,6 +85,17 @@ def test_the_third_pass_of_a_loop_is_fused():
 
 
 @auto
+def test_one_short_instruction_is_planned_when_it_has_come_back_often():
+    x = rl.arange(5.0)
+    before = rl.engine.statistics()
+    for runs in range(1, direct.SHORT_RUNS + 3):
+        assert x.amin().item() == 0
+        if runs == direct.SHORT_RUNS - 2:
+            assert grown(before, "programs_planned") == [0]
+    assert grown(before, "programs_planned") == [1]
+
+
+@auto
 def test_the_tree_keeps_what_is_in_use():
     x = rl.ones(3, 4)
     for _ in range(4):

@@ -60,8 +60,9 @@ class Metadata:
 
     def dump(self):
         """As JSON."""
-        return json.dumps({"format": 1, "entries": {name: dataclasses.asdict(entry)
-                                                    for name, entry in self.entries.items()}})
+        return json.dumps({"format": 1, "entries": {
+            name: {"dtype": entry.dtype, "shape": entry.shape, "parts": [vars(part) for part in entry.parts]}
+            for name, entry in self.entries.items()}})
 
     @classmethod
     def parse(cls, text):
@@ -69,7 +70,7 @@ class Metadata:
         found = json.loads(text)
         if found.get("format") != 1:
             raise ValueError(f"checkpoint: unknown format {found.get('format')!r}")
-        return cls({name: Entry(row["dtype"], row["shape"] and tuple(row["shape"]) if row["shape"] else row["shape"],
+        return cls({name: Entry(row["dtype"], None if row["shape"] is None else tuple(row["shape"]),
                                 [Part(**part) for part in row["parts"]]) for name, row in found["entries"].items()})
 
 

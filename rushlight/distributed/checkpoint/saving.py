@@ -163,7 +163,7 @@ def _assign(plans):
     loads, found = [0] * len(plans), [set() for _ in plans]
     ordered = sorted(holders.items(), key=lambda item: (len(item[1][1]), -item[1][0]))
     for (name, _), (nbytes, ranks) in ordered:
-        rank = min(ranks, key=lambda r: loads[r])
+        rank = ranks[0] if len(ranks) == 1 else min(ranks, key=loads.__getitem__)
         loads[rank] += nbytes
         found[rank].add(name)
     return found

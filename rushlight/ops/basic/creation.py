@@ -10,10 +10,11 @@ from ...core import dtype as dt
 from ...core import infer as rules
 from ...core.declare import as_number, elementwise, public
 from ...core.device import CPU, resolve
+from ...core.graph import MODE
 from ...core.kinds import Gather
 from ...core.layout import contiguous_layout, dense_strides_like, strides_of_format
 from ...core.layout import layout as make_layout
-from ...core.record import record
+from ...core.record import record, write_number
 from ...core.room import LARGEST
 from ...core.storage import new_storage
 from ...core.stream import STREAM
@@ -163,6 +164,9 @@ FILL_RULE = grads.GradRule("fill", ["input", "value"], {"input": lambda g: zeros
 @public("Tensor.fill_ torch.fill_", out=False)
 def fill_(self, value):
     """Write one number (or the element of a zero-dim tensor) everywhere, in place."""
+    if (value.__class__ is float or value.__class__ is int and -128 <= value <= 127) and is_plain(self):
+        write_number(FILL_FORM, value, self._storage, self._layout, self._offset)
+        return self
     if isinstance(value, Tensor):
         if value.dim():
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} "
@@ -180,6 +184,15 @@ def fill_(self, value):
         STREAM.dirty = True
         raise
     return self
+
+
+def is_plain(tensor):
+    """Whether a small number can be written into a tensor without looking into anything: the graph need not know, and
+    every element is there once."""
+    base, found = tensor._base, tensor._layout
+    if tensor._versions is not None or tensor._storage.version < 0 or found.dtype.is_complex or found.overlaps_itself:
+        return False
+    return not MODE.grad or not tensor._rg and (base is None or not base._rg and not tensor._creation)
 
 
 @public("Tensor.zero_ torch.zero_", out=False)

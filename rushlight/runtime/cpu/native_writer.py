@@ -12,8 +12,8 @@ from ...core.storage import Storage
 from ...core.stream import Stream
 from ...core.tensor import Tensor
 
-CONTEXT = ("stream", "Tensor", "Storage", "None", "True", "False", "zero", "acquire", "release", "float", "out", "one", "INFERRING",
-           "UNTRACKED")
+CONTEXT = ("stream", "Tensor", "Storage", "None", "True", "False", "zero", "acquire", "release", "float", "out", "one",
+           "INFERRING", "UNTRACKED")
 PYTHON = {
     "PyObject_Vectorcall": "ptr (ptr, ptr, i64, ptr)", "PyObject_Type": "ptr (ptr)",
     "PyType_GenericAlloc": "ptr (ptr, i64)", "PyDict_GetItemWithError": "ptr (ptr, ptr)", "PyTuple_New": "ptr (i64)",

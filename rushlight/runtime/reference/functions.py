@@ -131,8 +131,8 @@ def spherical_bessel_j0(x):
     return np.where(np.isinf(x), 0, np.sinc(x / math.pi))
 
 
-# Families of orthogonal polynomials: the one of degree 1, and (a, b, c) of the degree k + 1, which is (a x + b) p(k) -
-# c p(k - 1). Degree 0 is 1.
+# Families of orthogonal polynomials. The one of degree 0 is 1. Given are the one of degree 1, and from the degree k the
+# numbers (a, b, c) of the next one, which is (a x + b) p(k) - c p(k - 1).
 FAMILIES = {
     "chebyshev_polynomial_t": (lambda x: x, lambda k: (2, 0, 1)),
     "chebyshev_polynomial_u": (lambda x: 2 * x, lambda k: (2, 0, 1)),

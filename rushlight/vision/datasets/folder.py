@@ -2,7 +2,7 @@
 import os
 
 from ..backend import get_image_backend
-from ..pictures import pillow
+from ..pictures import as_rgb, pillow
 from .vision import VisionDataset
 
 __all__ = ["DatasetFolder", "ImageFolder"]
@@ -23,7 +23,7 @@ def is_image_file(filename):
 def pil_loader(path):
     """The image in a file, as RGB."""
     with open(path, "rb") as file:
-        return pillow("loading an image").open(file).convert("RGB")
+        return as_rgb(pillow("loading an image").open(file))
 
 
 def default_loader(path):

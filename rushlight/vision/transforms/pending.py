@@ -11,7 +11,7 @@ import numpy as np
 
 from ... import api as rl
 from .. import resampling, tv_tensors
-from ..pictures import PendingPicture, from_array, is_picture, memory_of
+from ..pictures import PendingPicture, from_array, is_picture, memory_of, to_array
 from .interpolation import PILLOW_MODES, InterpolationMode, mode_of
 
 CHANNELS = {"L": 1, "RGB": 3}
@@ -68,7 +68,8 @@ class Way:
 
 
 class Pending(PendingPicture):
-    """A picture that waits. `kind`: None for a Pillow image, else the class of tensors; `original`: what came in;
+    """A picture that waits. `kind`: None for a Pillow image, else the class of tensors; `original`: what came in, a
+    Pillow image also for the tensor that it was converted to; `source`: its memory, where that is known already;
     `scaled`: the result is of floats from 0 to 1."""
 
     __slots__ = ("kind", "source", "original", "steps", "way", "scaled")
@@ -77,7 +78,7 @@ class Pending(PendingPicture):
         self.scaled = scaled
         self.kind, self.source, self.original, self.steps = kind, source, original, steps
         if way is None:
-            height, width = original.shape[-2:] if kind is not None else (original.height, original.width)
+            height, width = (original.height, original.width) if is_picture(original) else original.shape[-2:]
             way = Way((0, 0, height, width), None, resampling.whole(height), resampling.whole(width))
         self.way = way
 
@@ -105,7 +106,7 @@ class Pending(PendingPicture):
 
     def getbands(self):
         """A name for each channel."""
-        return self.original.getbands() if self.kind is None else "x" * self.original.shape[0]
+        return self.original.getbands() if is_picture(self.original) else "x" * self.original.shape[0]
 
     def crop(self, box):
         """The part (left, top, right, bottom)."""
@@ -159,7 +160,9 @@ class Pending(PendingPicture):
         if self.scaled:
             return self.to_floats(table_of(len(self.getbands()), None, None, False))
         if not self.steps:
-            return self.original
+            if self.kind is None or not is_picture(self.original):
+                return self.original
+            return self._wrapped(rl.from_numpy(to_array(self.original).copy()).permute(2, 0, 1))
         if self.kind is None:
             picture = self.original
             for name, args in self.steps:
@@ -169,6 +172,8 @@ class Pending(PendingPicture):
 
     def to_tensor(self, kind):
         """The waiting tensor of class `kind` with the pixels of this Pillow image."""
+        if not self.steps:
+            return Pending(kind, self._memory(), self.original)
         tensor = self._resample(None)
         return pending(tensor if kind is rl.Tensor else tv_tensors.Image(tensor))
 
@@ -180,14 +185,16 @@ class Pending(PendingPicture):
         """The tensor of floats that stand for the bytes; `table` (channels, 256)."""
         return self._wrapped(self._resample(table))
 
+    def _memory(self):
+        """The pixels of the Pillow image."""
+        address, step, owner = memory_of(self.original)
+        width, height = self.original.size
+        return resampling.Source(address, (1, step * width, step), CHANNELS[self.mode], height, width,
+                                 (owner, self.original))
+
     def _resample(self, table):
-        source = self.source
+        source = self.source or self._memory()
         bits = resampling.PILLOW_BITS if self.kind is None else resampling.FITTING_BITS
-        if source is None:
-            address, step, owner = memory_of(self.original)
-            width, height = self.original.size
-            strides = (1, step * width, step)
-            source = resampling.Source(address, strides, CHANNELS[self.mode], height, width, owner)
         way, part = self.way, source.part(*self.way.box)
         rows_first = self.kind is None and way.mode is not None and pillow_order()(
             part.height, part.width, way.down.full, way.across.full)
@@ -195,7 +202,7 @@ class Pending(PendingPicture):
         return resampling.resample([part], way.down, way.across, mode, bits, table, rows_first)[0]
 
     def _wrapped(self, tensor):
-        return tv_tensors.wrap(tensor, like=self.original) if self.kind is tv_tensors.Image else tensor
+        return tensor if self.kind in (None, rl.Tensor) else tensor.as_subclass(self.kind)
 
 
 # Note [Pillow's order] Pillow rounds to bytes between the two dimensions of a resize, so the order matters. Older

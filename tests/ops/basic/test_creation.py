@@ -112,3 +112,24 @@ def test_ravel_of_a_strided_vector_is_a_copy():
     assert x.tolist() == [0] * 6
     x.view(2, 3).ravel().fill_(1)
     assert x.tolist() == [1] * 6
+
+
+def test_fill_where_the_graph_need_not_know():
+    x = rl.zeros(3, 4)
+    before = x._version
+    x[1].fill_(2)
+    x[:, 1].fill_(1.5)
+    assert x.tolist() == [[0, 1.5, 0, 0], [2, 1.5, 2, 2], [0, 1.5, 0, 0]] and x._version == before + 2
+    assert rl.zeros(2, dtype=rl.int64).fill_(2.7).tolist() == [2, 2] and rl.zeros(1, dtype=rl.bool).fill_(5).item()
+    w = rl.ones(3, requires_grad=True)
+    for target in (w, w[0]):
+        with pytest.raises(RuntimeError, match="leaf Variable"):
+            target.fill_(1)
+    z = w * 2
+    z[1].fill_(3)
+    z.sum().backward()
+    assert w.grad.tolist() == [2, 0, 2] and z.tolist() == [2, 3, 2]
+    assert rl.zeros(1, 3).expand(2, 3).fill_(1.0).tolist() == [[1, 1, 1]] * 2
+    c = rl.zeros(2, dtype=rl.complex64)
+    c.conj().imag.fill_(3.0)
+    assert c.tolist() == [-3j, -3j]

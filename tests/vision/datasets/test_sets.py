@@ -54,6 +54,22 @@ def test_image_folder(tmp_path):
         datasets.DatasetFolder(tmp_path, len)
 
 
+@pytest.mark.parametrize("kind", ["png", "jpg", "bmp", "ppm", "gif", "tif", "webp"])
+def test_loader_gives_what_convert_gives(tmp_path, kind):
+    for mode in ("RGB", "L", "P"):
+        picture = Image.fromarray(pixels(6, 8, 3)).convert(mode)
+        if mode == "P" and kind in ("jpg", "ppm", "webp"):
+            continue
+        picture.save(tmp_path / f"a.{kind}")
+        found = datasets.folder.pil_loader(tmp_path / f"a.{kind}")
+        with Image.open(tmp_path / f"a.{kind}") as opened:
+            expected = opened.convert("RGB")
+        assert type(found) is type(expected) and found.mode == "RGB" and np.array_equal(found, expected)
+        assert found.info == expected.info and found.format == expected.format and not found.readonly
+        found.putpixel((0, 0), (1, 2, 3))
+        assert found.getpixel((0, 0)) == (1, 2, 3) and pickle.loads(pickle.dumps(found)) == found
+
+
 # -- arrays ----------------------------------------------------------------------------------------------------------
 
 

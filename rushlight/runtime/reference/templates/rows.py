@@ -51,8 +51,7 @@ def searchsorted(instruction, ins, outs, numbers):
 
 
 def ordered_sum(instruction, ins, outs, numbers):
-    """The sum over attrs dims, or the mean. (The CPU's kernel has PyTorch's order of additions; here they are in double
-    precision.)"""
+    """The sum over attrs dims, or the mean, in double precision: the CPU's kernel adds in PyTorch's order instead."""
     options = dict(instruction.attrs)
     array, = values(instruction, ins)
     total = wide(array).sum(tuple(options["dims"]), keepdims=options["keepdim"])

@@ -1,6 +1,7 @@
 """Which transforms of the second generation a waiting picture passes (see ../pending.py)."""
 from .... import api as rl
 from ... import tv_tensors
+from ...pictures import is_picture
 from ..pending import MOVES, Pending, absorbs, finished, pending, table_of
 from ._misc import Normalize, PILToTensor, ToDtype, ToImage
 
@@ -12,6 +13,8 @@ def advance(transform, img):
     if type(transform) in MOVES and not _is_scaled(img):
         img = pending(img)
         return (img, False) if type(img) is Pending and absorbs(transform, img) else (finished(img), False)
+    if type(transform) in _CLASSES:
+        img = pending(img) if is_picture(img) else img
     if type(img) is Pending and not transform._has_hooks:
         after = _after(transform, img)
         if after is not None:
