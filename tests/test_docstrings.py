@@ -8,7 +8,7 @@ import rushlight as rl
 from rushlight.core.declare import REGISTRY
 
 PARTS = ("Args:", "Returns:", "Raises:", "Example:")
-LACKING = 303  # functions that lack a part; the number may only go down
+LACKING = 286  # functions that lack a part; the number may only go down
 
 
 def functions():

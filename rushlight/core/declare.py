@@ -1,4 +1,5 @@
-"""How operators are declared: one decorator a kind, everything about an operator in one place.
+"""How declarations become public functions: the decorators of element-wise operators, composites and views, and `apply`
+for functions written by hand.
 
     @elementwise("exp exp_ special.exp", promote="float", grad={"input": lambda g, out: g * out})
     def exp(k, input):

@@ -49,7 +49,7 @@ FITS = {
 def stamp(function):
     """A text that changes with the code of an operator: kernels on disk are kept by it. The files of the package have
     one of their own (runtime/cpu/jit.py)."""
-    code = function.__code__
+    code = getattr(function, "__code__", None) or type(function).__call__.__code__
     try:
         status = os.stat(code.co_filename)
     except OSError:
@@ -126,7 +126,8 @@ class Operator(Declaration):
     `conjugates`; node: the name of the gradient's node, where it is not made of the operator's name.
     layouts: the rule of shapes, strides and dtypes, (op, layouts, number classes, pattern, attrs, given) -> (layouts
     of the results, info for the planner), see core/infer.py.
-    failures: what its kernel reports about data, as name -> BadData. `codes` numbers them for the error word.
+    failures: what its kernel reports about data, as name -> BadData. `code` gives the number of one in the error
+    word.
     """
 
     name: str = dataclasses.field(metadata=LEADING)

@@ -103,8 +103,23 @@ def copy_(self, src, non_blocking=False):
 
 @public("clone", out=False, quick=True)
 def clone(input, *, memory_format=None):
-    """A copy with memory of its own, part of the graph. `memory_format`: preserve_format (default), contiguous_format,
-    channels_last."""
+    """Return a copy with memory of its own. It is part of the graph of gradients.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        memory_format (memory_format, optional): the order of strides; that of `input` by default.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        RuntimeError: the format does not fit the number of dimensions.
+
+    Example:
+        >>> x = torch.tensor([1, 2])
+        >>> torch.clone(x)
+        tensor([1, 2])
+    """
     strides = format_strides(input, memory_format)
     if strides is None:
         return clone_values(input)

@@ -289,7 +289,30 @@ def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=Non
 @public("torch.full", out=False)
 def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
          names=None):
-    """A tensor filled with a number; the dtype follows the number unless given."""
+    """Return a tensor filled with a number.
+
+    Args:
+        size (sequence of int): the shape.
+        fill_value (number): what is everywhere.
+        out (Tensor, optional): where the result is written.
+        dtype (dtype, optional): by default that of the number: bool, int64, or the default float or complex.
+        layout (layout, optional): `torch.strided`.
+        device (device, optional): where the tensor lies.
+        requires_grad (bool): whether autograd records what is done with it.
+        pin_memory (bool): accepted; it changes nothing on the CPU.
+        names (None): accepted as None alone.
+
+    Returns:
+        Tensor: the shape `size`.
+
+    Raises:
+        RuntimeError: a size is negative, or the number does not fit the dtype.
+
+    Example:
+        >>> torch.full((2, 2), 7)
+        tensor([[7, 7],
+                [7, 7]])
+    """
     shape = sizes_of("full", (size,))
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
@@ -304,7 +327,29 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, re
 
 @public("torch.zeros", out=False)
 def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
-    """A tensor of zeros."""
+    """Return a tensor of zeros.
+
+    Args:
+        size (int or sequence of int): the shape, as several numbers or one sequence.
+        out (Tensor, optional): where the result is written.
+        dtype (dtype, optional): the default one by default.
+        layout (layout, optional): `torch.strided`.
+        device (device, optional): where the tensor lies.
+        requires_grad (bool): whether autograd records what is done with it.
+        pin_memory (bool): accepted; it changes nothing on the CPU.
+        names (None): accepted as None alone.
+
+    Returns:
+        Tensor: the shape `size`.
+
+    Raises:
+        RuntimeError: a size is negative.
+
+    Example:
+        >>> torch.zeros(2, 3)
+        tensor([[0., 0., 0.],
+                [0., 0., 0.]])
+    """
     shape = sizes_of("zeros", _named_size(size, names))
     if out is not None:
         return fill(out._make_room(shape), 0)
@@ -318,7 +363,28 @@ def _named_size(size, names):
 
 @public("torch.ones", out=False)
 def ones(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
-    """A tensor of ones."""
+    """Return a tensor of ones.
+
+    Args:
+        size (int or sequence of int): the shape, as several numbers or one sequence.
+        out (Tensor, optional): where the result is written.
+        dtype (dtype, optional): the default one by default.
+        layout (layout, optional): `torch.strided`.
+        device (device, optional): where the tensor lies.
+        requires_grad (bool): whether autograd records what is done with it.
+        pin_memory (bool): accepted; it changes nothing on the CPU.
+        names (None): accepted as None alone.
+
+    Returns:
+        Tensor: the shape `size`.
+
+    Raises:
+        RuntimeError: a size is negative.
+
+    Example:
+        >>> torch.ones(2, dtype=torch.int64)
+        tensor([1, 1])
+    """
     shape = sizes_of("ones", _named_size(size, names))
     if out is not None:
         return fill(out._make_room(shape), 1)
@@ -347,14 +413,54 @@ def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=Fal
 @public("torch.zeros_like", out=False)
 def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
                memory_format=None):
-    """Zeros of the same shape and dtype."""
+    """Return zeros in the shape of another tensor.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dtype (dtype, optional): that of `input` by default.
+        layout (layout, optional): `torch.strided`.
+        device (device, optional): where the tensor lies.
+        requires_grad (bool): whether autograd records what is done with it.
+        pin_memory (bool): accepted; it changes nothing on the CPU.
+        memory_format (memory_format, optional): the order of strides; that of `input` by default.
+
+    Returns:
+        Tensor: the shape of `input`.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.zeros_like(torch.tensor([1, 2]))
+        tensor([0, 0])
+    """
     return filled(_like(input, dtype, device, memory_format), 0).requires_grad_(requires_grad)
 
 
 @public("torch.ones_like", out=False)
 def ones_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
               memory_format=None):
-    """Ones of the same shape and dtype."""
+    """Return ones in the shape of another tensor.
+
+    Args:
+        input (Tensor): any shape and dtype.
+        dtype (dtype, optional): that of `input` by default.
+        layout (layout, optional): `torch.strided`.
+        device (device, optional): where the tensor lies.
+        requires_grad (bool): whether autograd records what is done with it.
+        pin_memory (bool): accepted; it changes nothing on the CPU.
+        memory_format (memory_format, optional): the order of strides; that of `input` by default.
+
+    Returns:
+        Tensor: the shape of `input`.
+
+    Raises:
+        TypeError: `input` is not a tensor.
+
+    Example:
+        >>> torch.ones_like(torch.tensor([1, 2]), dtype=torch.float32)
+        tensor([1., 1.])
+    """
     return filled(_like(input, dtype, device, memory_format), 1).requires_grad_(requires_grad)
 
 
@@ -436,7 +542,31 @@ LINSPACE = Gather("linspace", _linspace_body)
 def arange(
     start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
 ):
-    """start, start + step, ... below `end`; int64 for integer arguments, else the default dtype."""
+    """Return numbers from `start` up to, and without, `end`.
+
+    y[i] = start + i * step
+
+    Args:
+        start (number): the first number.
+        end (number): where the numbers end; given alone, they begin at 0.
+        step (number): how far they are apart, not 0.
+        out (Tensor, optional): where the result is written.
+        dtype (dtype, optional): by default int64 for integers, else the default float.
+        layout (layout, optional): `torch.strided`.
+        device (device, optional): where the tensor lies.
+        requires_grad (bool): whether autograd records what is done with it.
+        pin_memory (bool): accepted; it changes nothing on the CPU.
+
+    Returns:
+        Tensor: a vector of ceil((end - start) / step) numbers.
+
+    Raises:
+        RuntimeError: `step` is 0, or leads away from `end`.
+
+    Example:
+        >>> torch.arange(5), torch.arange(1, 2, 0.25)
+        (tensor([0, 1, 2, 3, 4]), tensor([1.0000, 1.2500, 1.5000, 1.7500]))
+    """
     if end is None:
         start, end = 0, start
     start, end, step = [v.item() if isinstance(v, Tensor) else v for v in (start, end, step)]
@@ -509,7 +639,31 @@ def _spacing(name, start, end, steps, dtype, out):
 def linspace(
     start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
 ):
-    """`steps` evenly spaced values from `start` to `end`, both included."""
+    """Return evenly spaced numbers from `start` to `end`, both included.
+
+    y[i] = start + i * (end - start) / (steps - 1)
+
+    Args:
+        start (number or Tensor): the first number, or a 0-dim tensor.
+        end (number or Tensor): the last one.
+        steps (int): how many numbers.
+        out (Tensor, optional): where the result is written.
+        dtype (dtype, optional): the default one by default.
+        layout (layout, optional): `torch.strided`.
+        device (device, optional): where the tensor lies.
+        requires_grad (bool): whether autograd records what is done with it.
+        pin_memory (bool): accepted; it changes nothing on the CPU.
+
+    Returns:
+        Tensor: a vector of `steps` numbers.
+
+    Raises:
+        RuntimeError: `steps` is negative.
+
+    Example:
+        >>> torch.linspace(0, 1, 5)
+        tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
     start, end, dtype = _spacing("linspace", start, end, steps, dtype, out)
     if steps == 1:
         result = full((1,), start, dtype=dtype, device=device)
@@ -561,7 +715,29 @@ EYE = Gather("eye", _eye_body)
 
 @public("torch.eye", out=False)
 def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
-    """Ones on the diagonal of an (n, m) matrix of zeros."""
+    """Return a matrix with ones on its diagonal and zeros elsewhere.
+
+    Args:
+        n (int): the number of rows.
+        m (int, optional): the number of columns; `n` by default.
+        out (Tensor, optional): where the result is written.
+        dtype (dtype, optional): the default one by default.
+        layout (layout, optional): `torch.strided`.
+        device (device, optional): where the tensor lies.
+        requires_grad (bool): whether autograd records what is done with it.
+        pin_memory (bool): accepted; it changes nothing on the CPU.
+
+    Returns:
+        Tensor: (n, m).
+
+    Raises:
+        RuntimeError: a size is negative.
+
+    Example:
+        >>> torch.eye(2, 3)
+        tensor([[1., 0., 0.],
+                [0., 1., 0.]])
+    """
     m = n if m is None else m
     if n < 0:
         raise RuntimeError(f"n must be greater or equal to 0, got {n}")

@@ -173,7 +173,25 @@ def cholesky(input, upper=False):
 
 @public("cholesky_solve", cast="float32")
 def cholesky_solve(B, L, upper=False):
-    """A^-1 B from the Cholesky factor L of A."""
+    """Solve A X = B with the Cholesky factor of A.
+
+    Args:
+        B (Tensor): (..., n, k).
+        L (Tensor): (..., n, n), a triangular factor of A.
+        upper (bool): whether A = L^H L, and not L L^H.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: (..., n, k).
+
+    Raises:
+        RuntimeError: the shapes do not fit.
+
+    Example:
+        >>> torch.cholesky_solve(torch.tensor([[4.0], [1.0]]), torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+        tensor([[1.],
+                [1.]])
+    """
     for name, value in (("b", B), ("u", L)):
         if value.dim() < 2:
             raise RuntimeError(f"{name} should have at least 2 dimensions, but has {value.dim()} dimensions instead")
@@ -186,7 +204,24 @@ def cholesky_solve(B, L, upper=False):
 
 @public("cholesky_inverse", cast="float32")
 def cholesky_inverse(L, upper=False):
-    """The inverse of A from its Cholesky factor L."""
+    """Return the inverse of A from its Cholesky factor.
+
+    Args:
+        L (Tensor): (..., n, n), a triangular factor of A.
+        upper (bool): whether A = L^H L, and not L L^H.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape of `L`.
+
+    Raises:
+        RuntimeError: the matrices are not square.
+
+    Example:
+        >>> torch.cholesky_inverse(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+        tensor([[0.2500, 0.0000],
+                [0.0000, 1.0000]])
+    """
     check_matrix("cholesky_inverse", L, True)
     L = L.mH if upper else L
     root = triangular(L, eye(L.shape[-1], dtype=L.dtype, device=L.device).expand(L.shape), False)

@@ -110,7 +110,25 @@ def _bernoulli(input, generator):
 
 @public("bernoulli")
 def bernoulli(input, p=None, *, generator=None):
-    """1 with the probability that `input` gives for each element (or `p` for all), else 0, in the dtype of `input`."""
+    """Return 1 with the probability that `input` gives for each element, else 0.
+
+    Args:
+        input (Tensor): probabilities in [0, 1], floating; only the shape and dtype with `p`.
+        p (float or Tensor, optional): the probability of all elements.
+        generator (Generator, optional): the state that the draws come from; the default one by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        RuntimeError: a probability is outside of [0, 1].
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> torch.bernoulli(torch.tensor([0.0, 1.0, 0.5]))
+        tensor([0., 1., 1.])
+    """
     if p is None:
         return _bernoulli(input, generator)
     return empty_like(input).bernoulli_(p, generator=generator)

@@ -221,7 +221,31 @@ def fresh(tensor, out, requires_grad, make, write):
 @public("torch.rand", out=False)
 def rand(*shape, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None,
          requires_grad=False, pin_memory=False):
-    """Numbers evenly spread over [0, 1)."""
+    """Return numbers evenly spread over [0, 1).
+
+    Args:
+        shape (int): the sizes, or one sequence of them.
+        size (sequence of int, optional): the sizes, by keyword.
+        generator (Generator, optional): the state that the draws come from; the default one by default.
+        names (None): accepted as None alone.
+        out (Tensor, optional): where the result is written.
+        dtype (dtype, optional): floating; the default one by default.
+        layout (layout, optional): `torch.strided`.
+        device (device, optional): where the tensor lies.
+        requires_grad (bool): whether autograd records what is done with it.
+        pin_memory (bool): accepted; it changes nothing on the CPU.
+
+    Returns:
+        Tensor: the shape given.
+
+    Raises:
+        RuntimeError: a size is negative, or the dtype is not floating.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> torch.rand(3)
+        tensor([0.4963, 0.7682, 0.0885])
+    """
     tensor = new_random("rand", shape, size, out, dtype, device)
     return _rand(tensor, generator, out, requires_grad)
 
@@ -335,7 +359,33 @@ def _normal(tensor, mean, std, generator, out=None, requires_grad=False):
 @public("torch.randn", out=False)
 def randn(*shape, size=None, generator=None, names=None, out=None, dtype=None, layout=None, device=None,
           requires_grad=False, pin_memory=False):
-    """Normal numbers of mean 0 and variance 1: Box-Muller in groups of 16 from 16 elements on, one by one below."""
+    """Return normal numbers of mean 0 and variance 1.
+
+    Box-Muller: sqrt(-2 * log(u)) * cos(2 * pi * v), in groups of 16 from 16 elements on, one by one below.
+
+    Args:
+        shape (int): the sizes, or one sequence of them.
+        size (sequence of int, optional): the sizes, by keyword.
+        generator (Generator, optional): the state that the draws come from; the default one by default.
+        names (None): accepted as None alone.
+        out (Tensor, optional): where the result is written.
+        dtype (dtype, optional): floating or complex; the default one by default.
+        layout (layout, optional): `torch.strided`.
+        device (device, optional): where the tensor lies.
+        requires_grad (bool): whether autograd records what is done with it.
+        pin_memory (bool): accepted; it changes nothing on the CPU.
+
+    Returns:
+        Tensor: the shape given.
+
+    Raises:
+        RuntimeError: a size is negative.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> torch.randn(3)
+        tensor([ 1.5410, -0.2934, -2.1788])
+    """
     tensor = new_random("randn", shape, size, out, dtype, device)
     return _normal(tensor, 0.0, 1.0, generator, out, requires_grad)
 
@@ -593,7 +643,29 @@ SHUFFLE = Kernel("random_shuffle", lower="rows.random:lower_shuffle", reads=("co
 @public("torch.randperm", out=False)
 def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
              pin_memory=False):
-    """The numbers 0 to n - 1 in random order (Fisher-Yates from the front), int64 unless `dtype` is given."""
+    """Return the numbers 0 to n - 1 in random order.
+
+    Args:
+        n (int): how many numbers.
+        generator (Generator, optional): the state that the draws come from; the default one by default.
+        out (Tensor, optional): where the result is written.
+        dtype (dtype, optional): int64 by default.
+        layout (layout, optional): `torch.strided`.
+        device (device, optional): where the tensor lies.
+        requires_grad (bool): whether autograd records what is done with it.
+        pin_memory (bool): accepted; it changes nothing on the CPU.
+
+    Returns:
+        Tensor: a vector of `n` numbers.
+
+    Raises:
+        RuntimeError: `n` is negative, or does not fit the dtype.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> torch.randperm(5)
+        tensor([4, 0, 1, 3, 2])
+    """
     if not hasattr(n, "__index__"):
         raise TypeError(f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}")
     n = rules.as_index(n)

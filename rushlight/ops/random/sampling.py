@@ -50,11 +50,25 @@ def _check_probabilities(input, many):
 
 @public("multinomial")
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
-    """Indices of categories drawn with the (unnormalised) probabilities of each row: (num_samples,) or (rows,
-    num_samples), int64.
+    """Draw indices of categories with given probabilities.
 
-    RuntimeError for negative or non-finite probabilities, rows of zeros, and more samples than categories without
-    replacement.
+    Args:
+        input (Tensor): weights that are not negative, (categories) or (rows, categories); they need not add up to 1.
+        num_samples (int): how many indices each row gives.
+        replacement (bool): whether an index may be drawn several times.
+        generator (Generator, optional): the state that the draws come from; the default one by default.
+        out (Tensor, optional): where the result is written.
+
+    Returns:
+        Tensor: int64, (num_samples) or (rows, num_samples).
+
+    Raises:
+        RuntimeError: a weight is negative or not finite, all are 0, or there are too few to draw from.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> torch.multinomial(torch.tensor([0.0, 1.0, 3.0]), 4, replacement=True)
+        tensor([2, 2, 2, 2])
     """
     if out is None:
         return _multinomial(input, num_samples, replacement, generator)
@@ -98,7 +112,23 @@ POISSON = Kernel("poisson", layouts=rules.strided, lower="rows.sampling:lower_po
 
 @public("torch.poisson", grad={"input": zero_gradient}, out=False)
 def poisson(input, generator=None):
-    """A Poisson number for each rate. RuntimeError for negative rates."""
+    """Return a Poisson number for each rate.
+
+    Args:
+        input (Tensor): rates that are not negative, floating.
+        generator (Generator, optional): the state that the draws come from; the default one by default.
+
+    Returns:
+        Tensor: the shape and dtype of `input`.
+
+    Raises:
+        RuntimeError: a rate is negative.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> torch.poisson(torch.tensor([0.0, 4.0, 100.0]))
+        tensor([  0.,   7., 102.])
+    """
     check_floating(input.dtype, "poisson_cpu")
     if not input.numel():
         return empty_like(input)
