@@ -1,5 +1,8 @@
 """A training loop settles: from its third step on nothing is planned and nothing compiled."""
+import pytest
+
 import rushlight as rl
+from rushlight.base import switches
 
 
 def work(before):
@@ -53,6 +56,7 @@ def test_batch_sizes_share_kernels():
     assert found["kernels_compiled"] == found["kernels_loaded"] == 0 and found["programs_planned"] <= 8
 
 
+@pytest.mark.skipif(switches.EAGER, reason="the eager mode has no blocks")
 def test_every_step_launches_the_same_programs():
     loop, counts = Loop(), []
     for _ in range(3):

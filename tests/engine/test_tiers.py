@@ -190,6 +190,7 @@ def test_operands_of_one_storage():
     assert found[0] == found[1] and found[0][:9] == [0, 1, 2, 3, 8, 5, 18, 7, 64]
 
 
+@pytest.mark.skipif(switches.EAGER, reason="the eager mode keeps no block")
 @switches.env(TIER="0")
 def test_temporary_results_share_memory(monkeypatch):
     monkeypatch.setattr(direct, "SMALL_TEMPORARIES", 1000)
