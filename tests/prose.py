@@ -37,8 +37,9 @@ def _documented(path):
         base = indent(lines[first - 1])
         numbered = [(n, lines[n - 1]) for n in range(first, last + 1)]
         for number, block in _blocks(numbered, lambda text: text.strip(' "')):
+            code = next((at for at, line in enumerate(block) if words(line).startswith(">>>")), len(block))
             if number == first or any(indent(line) <= base for line in block):  # else it is a block of code
-                yield number, block
+                yield number, block[:code]
 
 
 def _commented(path):

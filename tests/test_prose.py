@@ -49,6 +49,11 @@ Another one, after a line that ends with a full stop.
 Args:
     name (str): what it is called
     size (int): how large it is
+
+Example:
+    >>> rows
+    [[1, 2],
+     [3, 4]]
 """
 '''
 BANNERS = '''
