@@ -12,7 +12,6 @@ import time
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = pathlib.Path(__file__).parent / "programs" / "until_killed.py"
 LIMIT = 10.0  # seconds in which every other rank has to end
-START = 3.0  # seconds that Python and the imports may take: a rank may be stopped before it knows of the others
 
 
 def environment_of(pid):
@@ -35,9 +34,9 @@ def ranks_of(mark):
     return found
 
 
-def log_of(folder, rank):
-    """What a rank has said on its standard error."""
-    return "".join(path.read_text() for path in pathlib.Path(folder).glob(f"*/attempt_0/{rank}/stderr.log"))
+def log_of(folder, rank, stream="stderr"):
+    """What a rank has said."""
+    return "".join(path.read_text() for path in pathlib.Path(folder).glob(f"*/attempt_0/{rank}/{stream}.log"))
 
 
 def run(seed, processes, program=PROGRAM):
@@ -72,11 +71,11 @@ def run(seed, processes, program=PROGRAM):
         assert took <= LIMIT, f"seed {seed}: took {took:.1f} s"
         assert f"local rank {victim} of" in said and "SIGKILL" in said, f"seed {seed}: {said}"
         stopped = json.loads((re.findall(r"local ranks (\[.*?\]) did not end", said) or ["[]"])[0])
-        for rank in set(range(processes)) - {victim, *stopped}:
+        for rank in set(range(processes)) - {victim}:
             log = log_of(logs, rank)
+            if rank in stopped and "started" not in log_of(logs, rank, "stdout"):
+                continue  # on a busy machine: its imports were not done, and the launcher has named the victim
             assert f"rank {victim} " in log and "has ended" in log, f"seed {seed}, rank {rank}: {log[-3000:]}"
-        for rank in stopped:
-            assert moment < START, f"seed {seed}: rank {rank} hung after {moment:.1f} s"
     return took, victim, moment
 
 

@@ -1,9 +1,14 @@
 """Trains until a rank is killed: every other rank ends with the error that names it."""
+import faulthandler
+import signal
+
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+faulthandler.register(signal.SIGTERM, chain=True)  # says where a rank was that had to be stopped
+print("started", flush=True)
 dist.init_process_group()
 model = DistributedDataParallel(nn.Sequential(nn.Linear(30, 200), nn.ReLU(), nn.Linear(200, 3)), bucket_cap_mb=0.01)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
