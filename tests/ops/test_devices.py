@@ -13,7 +13,7 @@ REFERENCE = resolve("reference")
 TOLERANCE = {rl.float32: 2e-5, rl.complex64: 2e-5, rl.float64: 1e-9, rl.complex128: 1e-9}
 # Not implemented over NumPy, with an error that names the operator.
 NOT_COVERED = {"standard_gamma_grad", "beta_slope"}
-# Recorded by no call of `device_samples`, or only for operands that others cover.
+# Declared, and recorded by nothing that is public: the gradient of a determinant uses it for singular matrices.
 OF_MACROS = {"linalg_cofactors"}
 
 
