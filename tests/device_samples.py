@@ -107,7 +107,8 @@ def creation(leaf):
 def products(leaf):
     a, b, c = leaf(3, 4), leaf(4, 5), leaf(3, 5)
     return [a @ b, rl.addmm(c, a, b, beta=0.5, alpha=2), rl.bmm(leaf(2, 3, 4), leaf(2, 4, 2)),
-            rl.baddbmm(leaf(2, 3, 2), leaf(2, 3, 4), leaf(2, 4, 2)), F.linear(a, leaf(2, 4), leaf(2)), a.mv(leaf(4))]
+            rl.baddbmm(leaf(2, 3, 2), leaf(2, 3, 4), leaf(2, 4, 2)), F.linear(a, leaf(2, 4), leaf(2)), a.mv(leaf(4)),
+            leaf(9).dot(leaf(9)), rl.dot(leaf(9).detach(), leaf(9).detach())]
 
 
 @call
@@ -141,7 +142,8 @@ def scattering(leaf):
 def reductions(leaf):
     x = leaf(4, 6)
     return [x.sum(), x.mean(1), x.prod(0), x.amax(1), x.max(1), x.min(0), x.argmax(), x.var(1), x.std(), x.norm(dim=1),
-            x.logsumexp(1), (x > 0).any(1), (x > -9).all(), x.max(), rl.linalg.vector_norm(x, 3.0)]
+            x.logsumexp(1), (x > 0).any(1), (x > -9).all(), x.max(),
+            rl.hash_tensor(x, 1), rl.linalg.vector_norm(x, 3.0)]
 
 
 @call
