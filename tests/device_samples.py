@@ -284,6 +284,21 @@ def random_numbers(leaf):
 
 
 @call
+def optimizers(leaf):
+    found = []
+    for make in (lambda p: rl.optim.Adam(p, amsgrad=True, weight_decay=0.1),
+                 lambda p: rl.optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.1)):
+        weight = leaf(3, 4).detach().requires_grad_()
+        optimizer = make([weight])
+        for _ in range(2):
+            optimizer.zero_grad()
+            (weight * weight).sum().backward()
+            optimizer.step()
+        found.append(weight.detach())
+    return found
+
+
+@call
 def boxes(leaf):
     x = leaf(2, 4, 8, 8)
     corners = rl.tensor([[0, 0.5, 1.0, 6.2, 5.0], [1, 2.0, 0.0, 7.5, 6.5]], device=x.device)

@@ -36,8 +36,7 @@ quick_form = quick_unary = quick_binary = quick_binary_number = no_answer
 
 class Form:
     """One way to record an operator: its pattern of tensors and numbers and its static attributes. Equal forms are
-    one object, so that the keys of the prefix tree compare them by identity. Made
-    by `Operator.form`."""
+    one object, so that the keys of the prefix tree compare them by identity. Made by `Operator.form`."""
 
     __slots__ = ("op", "pattern", "attrs", "checks")
 

@@ -140,9 +140,9 @@ def check_fused(fused: bool | None, foreach: bool | None, differentiable: bool) 
 
 
 def new_step(param: Any, group: dict[str, Any]) -> Any:
-    """A step counter at zero: on the CPU, or with its parameter where the flags ask for that."""
+    """A step counter at zero, beside its parameter: one instruction updates both."""
     fused = bool(group.get("fused"))
-    if fused or group.get("capturable"):
+    if fused or group.get("capturable") or param.device.type != "cpu":
         return rl.zeros((), dtype=scalar_dtype(fused), device=param.device)
     return rl.tensor(0.0, dtype=scalar_dtype())
 

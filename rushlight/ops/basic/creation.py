@@ -111,6 +111,7 @@ def fill_values(k, value):
 
 FILL = fill_values.op
 FILL_FORM = FILL.form("n")  # of `write_number`
+LOW_HALF = 65504.0  # fits into every floating dtype
 
 
 def fill(tensor, value):
@@ -164,7 +165,9 @@ FILL_RULE = grads.GradRule("fill", ["input", "value"], {"input": lambda g: zeros
 @public("Tensor.fill_ torch.fill_", out=False)
 def fill_(self, value):
     """Write one number (or the element of a zero-dim tensor) everywhere, in place."""
-    if (value.__class__ is float or value.__class__ is int and -128 <= value <= 127) and is_plain(self):
+    kind = value.__class__
+    if (kind is int and -128 <= value <= 127 or kind is float and -LOW_HALF <= value <= LOW_HALF
+            and self._layout.dtype.category == dt.FLOATING) and is_plain(self):
         write_number(FILL_FORM, value, self._storage, self._layout, self._offset)
         return self
     if isinstance(value, Tensor):
