@@ -15,7 +15,7 @@ from ..runtime.cpu import executor, native_record, native_writer
 WORD = 8
 OBJECTS = dict(zip(native_writer.CONTEXT, (STREAM, Tensor, Storage, None, True, False, 0, STREAM.acquire,
                                            STREAM.release, float, "out", 1, INFERRING,
-                                           UNTRACKED)))  # which keeps them alive
+                                           UNTRACKED, (False,))))  # which keeps them alive
 
 
 def plain_fill(address, slots, arena, numbers, words):

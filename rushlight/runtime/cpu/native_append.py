@@ -26,7 +26,7 @@ class Appender(Writer):
         self.none, self.true, self.false, self.stream = map(self.context, ("None", "True", "False", "stream"))
         self.position, self.chosen, self.device = self.variable("i64"), self.variable(), self.variable()
         self.key, self.results, self.held = self.variable(), self.variable(), self.variable()
-        self.argument, self.collects, self.first = self.variable(), self.variable("i32"), self.variable("i64")
+        self.collects, self.first = self.variable("i32"), self.variable("i64")
 
     def text(self, name):
         """The IR text of the function."""
@@ -50,8 +50,7 @@ class Appender(Writer):
             self.store("null", variable)
         self.store(-1, self.first, "i64")
         self.unless(self.same(self.get(self.form, Form, "checks"), self.false), "back")
-        self.store(self.false, self.argument)
-        got = self.call("PyObject_Vectorcall", self.context("acquire"), self.argument, 1, "null")
+        got = self.call("PyObject_CallObject", self.context("acquire"), self.context("at once"))
         self.unless(self.differs(got, "null"), "clear")
         self.call("Py_DecRef", got)
         self.unless(self.same(got, self.true), "back")
@@ -216,7 +215,7 @@ class Appender(Writer):
         """Give up what is kept, the collector first and the lock last."""
         with self.where(self.value(f"icmp ne i32 {self.load(self.collects, 'i32')}, 0")):
             self.call("PyGC_Enable")
-        self.call("Py_DecRef", self.call("PyObject_Vectorcall", self.context("release"), "null", 0, "null"))
+        self.call("Py_DecRef", self.call("PyObject_CallObject", self.context("release"), "null"))
         self.drop(self.key)
 
     def endings(self):

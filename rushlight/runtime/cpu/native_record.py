@@ -159,7 +159,7 @@ class _Recorder(Writer):
         self.index = [self.variable() for _ in self.tensors]  # slots as Python integers, references of ours
         self.fresh = [self.variable("i1") for _ in self.tensors]  # whether the operand enters the block
         self.left = [self.variable() for _ in self.tensors]  # the blocks that operands were in before
-        self.chosen, self.argument, self.owned = [self.variable() for _ in range(3)]
+        self.chosen, self.owned = self.variable(), self.variable()
 
     def text(self, name):
         self.begin()
@@ -176,8 +176,7 @@ class _Recorder(Writer):
         for variable in (*self.index, *self.left, self.owned):
             self.line(f"store ptr null, ptr {variable}")
         self.unless(self.same(self.get(self.form, Form, "checks"), self.false), "back")
-        self.line(f"store ptr {self.false}, ptr {self.argument}")
-        got = self.call("PyObject_Vectorcall", self.context("acquire"), self.argument, 1, "null")
+        got = self.call("PyObject_CallObject", self.context("acquire"), self.context("at once"))
         self.unless(self.differs(got, "null"), "clear")
         self.call("Py_DecRef", got)
         self.unless(self.same(got, self.true), "back")
@@ -335,7 +334,7 @@ class _Recorder(Writer):
         self.unless(self.value(f"icmp eq i32 {self.call('PyList_Append', items, item)}, 0"), "lost")
 
     def release(self):
-        self.call("Py_DecRef", self.call("PyObject_Vectorcall", self.context("release"), "null", 0, "null"))
+        self.call("Py_DecRef", self.call("PyObject_CallObject", self.context("release"), "null"))
 
     def endings(self):
         """The exits without an answer. lost: no memory for the lists. drop: the lock is held. back: nothing is held."""

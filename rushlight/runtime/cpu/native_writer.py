@@ -13,9 +13,9 @@ from ...core.stream import Stream
 from ...core.tensor import Tensor
 
 CONTEXT = ("stream", "Tensor", "Storage", "None", "True", "False", "zero", "acquire", "release", "float", "out", "one",
-           "INFERRING", "UNTRACKED")
+           "INFERRING", "UNTRACKED", "at once")
 PYTHON = {
-    "PyObject_Vectorcall": "ptr (ptr, ptr, i64, ptr)", "PyObject_Type": "ptr (ptr)",
+    "PyObject_CallObject": "ptr (ptr, ptr)", "PyObject_Type": "ptr (ptr)",
     "PyType_GenericAlloc": "ptr (ptr, i64)", "PyDict_GetItemWithError": "ptr (ptr, ptr)", "PyTuple_New": "ptr (i64)",
     "PyTuple_SetItem": "i32 (ptr, i64, ptr)", "PyTuple_GetItem": "ptr (ptr, i64)", "PyTuple_Size": "i64 (ptr)",
     "PyList_Append": "i32 (ptr, ptr)", "PyList_Size": "i64 (ptr)", "PyNumber_Add": "ptr (ptr, ptr)",
