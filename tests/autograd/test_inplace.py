@@ -220,3 +220,9 @@ def test_write_to_a_view_of_a_base_with_gaps():
     assert base.tolist() == [[[0] * 3, [0, 2, 4], [0] * 3], [[0] * 3, [0, 1, 2], [0] * 3]]
     (base.double() * rl.arange(18.0).reshape(2, 3, 3)).sum().backward()
     assert w.grad.tolist() == [3 * 2 + 12, 4 * 2 + 13, 5 * 2 + 14]
+
+
+def test_integers_take_values_that_want_gradients():
+    part = rl.zeros(4, dtype=rl.int64).chunk(2)[0]
+    part[1] = rl.tensor([2.7], requires_grad=True)
+    assert part.tolist() == [0, 2] and not part.requires_grad

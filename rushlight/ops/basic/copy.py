@@ -5,7 +5,7 @@ from ...core import infer as rules
 from ...core import record as recording
 from ...core.declare import elementwise, public
 from ...core.dtype import FLOATING
-from ...core.grads import GradRule, begin_write, end_write
+from ...core.grads import GradRule, begin_write, check_inplace, end_write
 from ...core.layout import channels_last_strides, contiguous_strides, seems_channels_last, strides_of_format
 from ...core.record import record
 from ...core.stream import STREAM
@@ -82,7 +82,11 @@ def copy_(self, src, non_blocking=False):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     if src._storage.device is not self._storage.device:
         src = src.to(self._storage.device)
-    node = begin_write(COPY_RULE, (self, src), self)
+    node = None
+    if self._layout.dtype.category >= FLOATING:
+        node = begin_write(COPY_RULE, (self, src), self)
+    else:  # nothing to differentiate, whatever the source wants
+        check_inplace(self, False)
     version = version_of(self)
     try:
         there = src._storage is self._storage and src._layout is self._layout and src._offset == self._offset
@@ -92,8 +96,7 @@ def copy_(self, src, non_blocking=False):
             self._storage.version += 1
         else:
             self._versions[0] += 1
-        if self._layout.dtype.category >= FLOATING:
-            end_write(node, self)
+        end_write(node, self)
     except BaseException:
         STREAM.unsettled.append((node, self, version))  # Note [Unsettled writes] in core/grads.py
         STREAM.dirty = True
