@@ -76,7 +76,7 @@ def compile_text(text, symbols):
             hurry = cache is not None and _can_hurry()
             code = llvm.Compiler(hurry).compile(text)
             if hurry:
-                hurried.later(_milliseconds(text.count("\n")), (key, text), _keep_texts)
+                hurried.later(_milliseconds(text.count("\n")), (key, text, cache), _keep_texts)
             elif cache is not None:
                 cache.store([key], code)
             _add_object(code)
@@ -142,39 +142,40 @@ def _hurry(parts, keys):
     `keys`: {name: key}."""
     texts = [_text([module for _, module in part]) for part in parts]
     suited = [hurried.suits(text) for text in texts]
-    _compile([part for part, suits in zip(parts, suited) if not suits], disk())
+    cache = disk()  # by the time of `_improve` the switch may name another folder
+    _compile([part for part, suits in zip(parts, suited) if not suits], cache)
     parts = [(part, text) for part, text, suits in zip(parts, texts, suited) if suits]
     codes = llvm.compile_texts([hurried.with_doors([name for name, _ in part], text) for part, text in parts], True)
     for (part, _), code in zip(parts, codes):
         found = loader.load(code, _resolve)
         for name, module in part:
             _functions[name] = found["door_" + name]
-            hurried.later(_milliseconds(module.lines()), (keys[name], name, module, found["cell_" + name]), _improve)
+            work = (keys[name], name, module, found["cell_" + name], cache)
+            hurried.later(_milliseconds(module.lines()), work, _improve)
 
 
 def _improve(works):
     """Compile well what `_hurry` has compiled."""
-    if hurried.ending() and disk() is None:
+    caches = {name: cache for _, name, _, _, cache in works}
+    if hurried.ending() and not any(caches.values()):
         return
-    parts = _parts([(name, module) for _, name, module, _ in works])
+    parts = _parts([(name, module) for _, name, module, _, _ in works])
     codes = llvm.compile_texts([_text([module for _, module in part]) for part in parts])
     with _lock:
-        cache = disk()
         for part, code in zip(parts, codes):
-            if cache is not None:
-                cache.store([name[2:] for name, _ in part], code)
+            for cache in {caches[name] for name, _ in part if caches[name] is not None}:
+                cache.store([name[2:] for name, _ in part if caches[name] is cache], code)
             _add_object(code)
-        for key, name, _, cell in works:
+        for key, name, _, cell, _ in works:
             address = _addresses[key] = _address(name)
             hurried.enter(cell, address)
 
 
 def _keep_texts(works):
     """Compile well, for the processes that follow, what `compile_text` has compiled in a hurry."""
-    codes = llvm.compile_texts([text for _, text in works])
+    codes = llvm.compile_texts([text for _, text, _ in works])
     with _lock:
-        cache = disk()
-        for (key, _), code in zip(works, codes):
+        for (key, _, cache), code in zip(works, codes):
             if cache is not None:
                 cache.store([key], code)
 

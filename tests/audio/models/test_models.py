@@ -8,7 +8,6 @@ import pytest
 
 import rushlight as rl
 from rushlight.audio import models
-from rushlight.audio.models import decoder
 
 HERE = pathlib.Path(__file__).parent
 RECORDED = json.loads((HERE / "recorded.json").read_text())
@@ -99,5 +98,3 @@ def test_errors():
         models.ConvTasNet(msk_activate="tanh")
     with pytest.raises(ValueError, match="2D"):
         made("wav2vec2")(rl.ones(1, 1, 1200))
-    with pytest.raises(NotImplementedError, match="ctc_decoder"):
-        decoder.ctc_decoder("lexicon.txt", ["a"])
