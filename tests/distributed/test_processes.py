@@ -62,7 +62,7 @@ dist.init_process_group()
 state = {"step": 0, "sum": torch.zeros(2)}
 if os.path.exists(sys.argv[1]):
     dcp.load(state, checkpoint_id=sys.argv[1])
-print("from", state["step"], flush=True)
+print(f"from {state['step']} ", flush=True)
 while state["step"] < 5:
     if state["step"] == 3 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and dist.get_rank() == 1:
         os.kill(os.getpid(), 9)
@@ -71,11 +71,11 @@ while state["step"] < 5:
     state["sum"] += x
     state["step"] += 1
     dcp.save(state, checkpoint_id=sys.argv[1])
-print("sum", state["sum"].tolist(), flush=True)
+print(f"sum {state['sum'].tolist()}", flush=True)
 """)
     out, err = launch(script, tmp_path / "saved", options=("--max-restarts", "1"))
     assert sorted(re.findall("from ([0-9])|(sum .*?])", out)) == [("", "sum [30.0, 30.0]")] * 2 + [
-        ("0", "")] * 2 + [("3", "")] * 2
+        ("0", "")] * 2 + [("3", "")] * 2, out
     assert "signal SIGKILL; 1 restarts left" in err
 
 
